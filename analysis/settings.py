@@ -1,0 +1,60 @@
+"""What to measure and how: the part of a sweep that determines the measurements of a given checkpoint."""
+
+import hashlib
+import json
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+# SPEC §4.4: the 37 orders of the paper, Shannon's (1) left out as there.
+PAPER_ORDERS: tuple[float, ...] = (
+    *(0.0001, 0.01, 0.03, 0.06),
+    *(round(0.1 * k, 1) for k in range(1, 10)),
+    *(0.99, 0.999, 1.001, 1.01),
+    *(round(0.1 * k, 1) for k in range(11, 31)),
+)
+
+MeasureName = Literal["renyi", "trace", "lambda_max", "l2"]
+Order = Annotated[float, Field(gt=0)]
+
+
+class SharpnessSettings(BaseModel):
+    """Settings of a measurement; their hash is its identity, so other settings mean another measurement."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    samples: Annotated[int, Field(gt=0, description="training samples the measures are taken on")] = 2000
+    sample_seed: Annotated[int, Field(ge=0, description="seed of the class-stratified draw of the samples")] = 0
+    orders: Annotated[
+        tuple[Order, ...], Field(min_length=1, description="orders of the Rényi entropy: a list, or `paper`")
+    ] = PAPER_ORDERS
+    estimator: Annotated[
+        Literal["auto", "paired", "exact"],
+        Field(description="stochastic Lanczos quadrature (paired), dense eigenvalues (exact), or what is cheaper"),
+    ] = "auto"
+    tolerance: Annotated[
+        float, Field(gt=0, description="standard error of the headline entropies at which probing stops, in nats")
+    ] = 0.02
+    num_probes: Annotated[int, Field(ge=2, description="most probes a block gets")] = 30
+    num_matvecs: Annotated[int, Field(ge=2, description="Lanczos steps a probe")] = 50
+    layers: Annotated[
+        Literal["all"] | tuple[str, ...], Field(description="weight tensors to measure one by one: `all`, or names")
+    ] = "all"
+    measures: Annotated[tuple[MeasureName, ...], Field(min_length=1, description="measures to take")] = (
+        "renyi",
+        "trace",
+        "lambda_max",
+        "l2",
+    )
+    seed: Annotated[int, Field(ge=0, description="seed of the probes, the same for every model")] = 0
+
+    @field_validator("orders", mode="before")
+    @classmethod
+    def _name_of_orders(cls, value: Any) -> Any:
+        return PAPER_ORDERS if value == "paper" else value
+
+    @property
+    def measurement_id(self) -> str:
+        """Short hash of the settings, which keys the measurements of a trial."""
+        canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        return hashlib.sha256(canonical.encode()).hexdigest()[:12]

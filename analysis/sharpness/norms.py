@@ -1,0 +1,19 @@
+"""Norms of the weights."""
+
+import torch
+from torch import nn
+
+from analysis.sharpness.layers import weight_layers
+
+
+def l2_norms(model: nn.Module) -> dict[str | None, float]:
+    """‖w‖₂ of each weight layer, and under None of all of them together: sqrt(Σ_l ‖w_l‖²).
+
+    Weight tensors only, no biases and no normalization parameters (Dziugaite et al. 2020). No pass; float64 sums.
+    """
+    parameters = dict(model.named_parameters())
+    squares = {
+        name: torch.linalg.vector_norm(parameters[name].detach(), dtype=torch.float64).item() ** 2
+        for name in weight_layers(model)
+    }
+    return {**{name: square**0.5 for name, square in squares.items()}, None: sum(squares.values()) ** 0.5}

@@ -1,0 +1,1 @@
+"""Runs sweeps: the only package that knows Ray Tune, the actor pool, MLflow writing and the terminal."""
