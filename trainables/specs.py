@@ -100,7 +100,7 @@ class TrialSpec(Spec):
 
     @property
     def label(self) -> str:
-        """A readable name: `digits_cnn sgd lr=0.1 bs=64 wd=0.0001 seed=0`."""
+        """A readable name, what varies most first: `sgd lr=0.1 bs=64 wd=0.0001 seed=0 digits_cnn`."""
         parameters = self.parameters()
         values = [f"{short}={parameters[name]:g}" for name, short in _LABELS.items()]
-        return " ".join([self.model, self.optimizer.name, *values])
+        return " ".join([self.optimizer.name, *values, self.model])
