@@ -10,12 +10,24 @@ PARAMETER = "parameter"
 VALUE = "value"
 STDERR = "stderr"
 REASON = "reason"
+MEASUREMENT_COLUMNS = (TRIAL_ID, LAYER, MEASURE, PARAMETER, VALUE, STDERR, REASON)
 
 ALL_LAYERS = "all"  # the layer of a measure taken on all trainable parameters at once
 
 # Generalization quantities of a trained network (SPEC §2).
 GAP_LOSS = "gap_loss"
 GAP_ERROR = "gap_error"
+TRAIN_LOSS = "train_loss"
+GENERALIZATION = (
+    TRAIN_LOSS,
+    "train_loss_stderr",
+    "train_accuracy",
+    "test_loss",
+    "test_loss_stderr",
+    "test_accuracy",
+    GAP_LOSS,
+    GAP_ERROR,
+)
 
 # Prefixes of MLflow metrics; the UI groups charts by what stands before the slash.
 TRAINING_PREFIX = "training"
@@ -33,7 +45,15 @@ KIND_TRIAL = "trial"
 MEASUREMENTS_FILE = "measurements.parquet"
 SPECTRA_FILE = "spectra.parquet"
 
+# Declared before any τ is looked at: the order, ρ or σ at which a measure is judged. Of measures that are not named
+# here, or were not taken at these values, the smallest value taken.
 HEADLINE_ORDERS = (0.5, 1.5)
+HEADLINE_PARAMETERS: dict[str, tuple[float, ...]] = {
+    "renyi": HEADLINE_ORDERS,
+    "renyi_gauss_newton": HEADLINE_ORDERS,
+    "sam": (0.05,),
+    "asam": (0.5,),
+}
 
 
 @dataclass(frozen=True)

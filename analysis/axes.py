@@ -1,0 +1,75 @@
+"""The hyperparameter axes of a sweep, found in its results: what varied, what moved together, what was repeated."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from analysis import schema
+from analysis.statistics.resampling import IntArray
+
+OPTIMIZER = "optimizer"
+SEED = "seed"  # repeats of a configuration, not an axis of it
+_NOT_AXES = {*schema.MEASUREMENT_COLUMNS, *schema.GENERALIZATION, SEED}
+
+
+@dataclass(frozen=True)
+class GridAxes:
+    """How the trials of a sweep lie in its grid."""
+
+    labels: dict[str, IntArray]  # by axis: (N,) number of each trial's value
+    averaged: tuple[str, ...]  # the axes whose single effect can be judged
+    cells: IntArray  # (N,) number of the configuration; trials of one configuration differ in their seed only
+
+
+def grid_axes(trials: pd.DataFrame) -> GridAxes:
+    """The axes that vary over the trials.
+
+    Each optimizer's values on an axis are numbered in ascending order, so learning rates of SGD and of Adam are
+    matched by their index. The optimizer itself is judged as an axis only if every optimizer has as many values as
+    the others on every axis. Axes that always move together (coupled learning rate and batch size) are one axis.
+
+    Args:
+        trials: one row a trial, with its parameters and generalization quantities.
+    """
+    optimizers = trials[OPTIMIZER] if OPTIMIZER in trials else pd.Series("", index=trials.index)
+    candidates = [name for name in trials.columns if name not in _NOT_AXES and name != OPTIMIZER]
+    levels = {name: _level_within(trials[name], optimizers) for name in candidates}
+    varying = {name: codes for name, codes in levels.items() if codes.max(initial=0) > 0}
+    labels = _merge_coupled(varying, optimizers)
+    averaged = tuple(labels)
+    if optimizers.nunique() > 1:
+        matched = all(
+            len({codes[optimizers == name].max() for name in optimizers.unique()}) == 1 for codes in labels.values()
+        )
+        labels = {OPTIMIZER: pd.factorize(optimizers)[0].astype(np.intp), **labels}
+        averaged = tuple(labels) if matched else averaged
+    everything = np.stack(list(labels.values()), axis=1) if labels else np.zeros((len(trials), 1), dtype=np.intp)
+    return GridAxes(labels, averaged, np.unique(everything, axis=0, return_inverse=True)[1].ravel())
+
+
+def _level_within(values: pd.Series, optimizers: pd.Series) -> IntArray:
+    """(N,) rank of each value among those that its optimizer takes; missing values are a level of their own."""
+    codes = np.zeros(len(values), dtype=np.intp)
+    for optimizer in optimizers.unique():
+        chosen = (optimizers == optimizer).to_numpy()
+        codes[chosen] = pd.factorize(values[chosen], sort=True, use_na_sentinel=False)[0]
+    return codes
+
+
+def _merge_coupled(levels: dict[str, IntArray], optimizers: pd.Series) -> dict[str, IntArray]:
+    """Axes by name, those that determine each other within every optimizer under one name."""
+    groups: list[list[str]] = []
+    for name, codes in levels.items():
+        together = next((group for group in groups if _coupled(levels[group[0]], codes, optimizers)), None)
+        if together is None:
+            groups.append([name])
+        else:
+            together.append(name)
+    return {" & ".join(group): levels[group[0]] for group in groups}
+
+
+def _coupled(first: IntArray, second: IntArray, optimizers: pd.Series) -> bool:
+    group = pd.factorize(optimizers)[0]
+    pairs = len(set(zip(group, first, second, strict=True)))
+    return pairs == len(set(zip(group, first, strict=True))) == len(set(zip(group, second, strict=True)))
