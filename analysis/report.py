@@ -1,39 +1,179 @@
-"""The report of a sweep: the τ table and the figures, as files."""
+"""The report of one or several sweeps: the verdict, its tables and figures, as files and as one page."""
 
-import io
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
-from analysis.figures.gap_against_sharpness import draw_gap_against_sharpness, gap_against_sharpness
-from analysis.schema import TRIAL_ID
-from analysis.tables import tau_table
+from analysis.errors import AnalysisError
+from analysis.figures.gap_against_sharpness import gap_figure
+from analysis.figures.spectra import cluster_table, spectra_figure
+from analysis.figures.style import Drawn
+from analysis.figures.tau_by_measure import tau_figure
+from analysis.figures.tau_over_orders import orders_figure
+from analysis.page import render_page
+from analysis.presentation import latex, markdown
+from analysis.published import printed_accuracy
+from analysis.results import SweepResults
+from analysis.tables import values_table
+from analysis.verdict import Evidence, Line, verdict, weigh
 
+PAGE_FILE = "report.html"
 TAU_FILE = "tau.csv"
-FIGURE_STEM = "gap_against_sharpness"
-DPI = 200
+
+
+@dataclass(frozen=True)
+class Exhibit:
+    """A table of the report, with the words that go with it."""
+
+    name: str  # of its files
+    title: str
+    note: str
+    table: pd.DataFrame
 
 
 @dataclass(frozen=True)
 class Report:
-    """What a sweep has shown so far."""
+    """What one or several sweeps have shown so far."""
 
+    title: str
+    lines: Mapping[str, list[Line]]  # the verdict of each sweep
     table: pd.DataFrame  # the whole τ table, strongest first
-    num_trials: int
     files: dict[str, bytes]  # by name, ready to be written or logged
 
 
-def build_report(results: pd.DataFrame, sweep: str) -> Report:
-    """The τ table as CSV and the paper's figure 2 as PNG and SVG, from the tidy table of a sweep."""
-    table = tau_table(results)
-    num_trials = results[TRIAL_ID].nunique()
-    files = {TAU_FILE: table.to_csv(index=False).encode()}
-    panels = gap_against_sharpness(results)
-    if panels:
-        title = f"{sweep}: gap against Rényi sharpness, N = {num_trials} trials; τ_b with 95 % bootstrap interval"
-        figure = draw_gap_against_sharpness(panels, title)
-        for kind in ("png", "svg"):
-            buffer = io.BytesIO()
-            figure.savefig(buffer, format=kind, dpi=DPI, metadata={"Date": None} if kind == "svg" else None)
-            files[f"{FIGURE_STEM}.{kind}"] = buffer.getvalue()
-    return Report(table, num_trials, files)
+def build_report(sweeps: Sequence[SweepResults], reproduce: Sequence[str] = ()) -> Report:
+    """Everything there is to say about the sweeps, from their tidy tables.
+
+    Args:
+        sweeps: the results of each; those without a measured trial get a verdict that says so.
+        reproduce: the commands that give this report again.
+
+    Raises:
+        AnalysisError: there is no sweep, or two share a name.
+    """
+    names = [sweep.name for sweep in sweeps]
+    if not names or len(set(names)) < len(names):
+        raise AnalysisError(f"a report needs at least one sweep, each with a name of its own; got {names}")
+    evidence = [weigh(sweep) for sweep in sweeps]
+    lines = {found.matrix.name: verdict(found) for found in evidence}
+    exhibits = _exhibits(evidence, sweeps)
+    tau = _joined(evidence, lambda found: found.tau)
+    numbers = {"tau": tau, "trials": _joined(evidence, lambda found: values_table(found.matrix))}
+    drawings = _drawings(evidence, sweeps)
+    title = ", ".join(names)
+    files = {f"{name}.csv": table.to_csv(index=False).encode() for name, table in numbers.items()}
+    for exhibit in exhibits:
+        files[f"{exhibit.name}.csv"] = exhibit.table.to_csv(index=False).encode()
+    for drawn in drawings:
+        files |= drawn.files()
+    files["verdict.md"] = _markdown(title, lines, exhibits, reproduce).encode()
+    files["tables.tex"] = "\n\n".join(
+        latex(exhibit.table, f"{exhibit.title}. {exhibit.note}", exhibit.name) for exhibit in exhibits
+    ).encode()
+    svgs = {drawn.name: files[f"{drawn.name}.svg"].decode() for drawn in drawings}
+    files[PAGE_FILE] = render_page(title, lines, exhibits, drawings, svgs, numbers, reproduce).encode()
+    return Report(title, lines, tau, files)
+
+
+def _exhibits(evidence: Sequence[Evidence], sweeps: Sequence[SweepResults]) -> list[Exhibit]:
+    """The tables that the page shows, those without rows left out."""
+    headline = ["measure", "parameter", "layer", "tau_b", "ci_low", "ci_high", "p_value", "p_adjusted"]
+    headline += ["n", "missing", "ties", "noise", "attenuation"]
+    clusters = [
+        (found, cluster_table(found, sweep.spectra)) for found, sweep in zip(evidence, sweeps, strict=True) if sweep.spectra
+    ]
+    exhibits = [
+        Exhibit(
+            "headline",
+            "Kendall's τ of every declared measure",
+            "Orders and radii were fixed before any τ was looked at. The adjusted p allows for the number of columns "
+            "looked at.",
+            _joined(evidence, lambda found: found.headline[headline]),
+        ),
+        Exhibit(
+            "selection",
+            "What choosing the order is worth",
+            "The paper shows each layer at the order of its highest τ. That is a maximum over many, positive even "
+            "without any association. The nested τ ranks each pair of trials by the order that is best on all other "
+            "trials; p compares the maximum with maxima under permuted gaps. Measures with a radius get the same.",
+            _joined(evidence, lambda found: found.selection),
+        ),
+        Exhibit(
+            "differences",
+            "Rényi sharpness against each other measure",
+            "Same layer, same trials: paired bootstrap intervals and paired permutation tests, Holm's correction over "
+            "the whole table.",
+            _joined(evidence, lambda found: found.differences),
+        ),
+        Exhibit(
+            "training",
+            "Is it only how far the networks were trained?",
+            "A measure and the gap may both follow the training loss. What remains given the training loss, and among "
+            "trials of like training loss.",
+            _joined(evidence, lambda found: found.training),
+        ),
+        Exhibit(
+            "axes",
+            "Axis by axis",
+            "Ψ asks whether a measure follows the gap when a single hyperparameter changes, K whether it tells "
+            "anything that hyperparameters do not. Coupled axes are one axis.",
+            _joined(evidence, lambda found: found.axes),
+        ),
+        Exhibit(
+            "clusters",
+            "Clusters in the spectra, and the order they call for",
+            "Classes by this software's own rule, which sees spectra only; the paper sorted by eye.",
+            pd.concat([_named(table, found, len(evidence)) for found, table in clusters]) if clusters else pd.DataFrame(),
+        ),
+        Exhibit(
+            "optimizers",
+            "Accuracy of each optimizer",
+            "Over all hyperparameters of the sweep, last epoch; beside it the paper's table 1 where it has the cell.",
+            _joined(evidence, lambda found: _with_printed(found.optimizers)),
+        ),
+    ]
+    return [exhibit for exhibit in exhibits if len(exhibit.table)]
+
+
+def _drawings(evidence: Sequence[Evidence], sweeps: Sequence[SweepResults]) -> list[Drawn]:
+    """All figures: those over sweeps, then those of each."""
+    found: list[Drawn | None] = [tau_figure(evidence), orders_figure(evidence)]
+    for one, sweep in zip(evidence, sweeps, strict=True):
+        of_sweep = [gap_figure(one.matrix, one.association), spectra_figure(one, sweep.spectra)]
+        found += [drawn.of_sweep(sweep.name) if drawn and len(sweeps) > 1 else drawn for drawn in of_sweep]
+    return [drawn for drawn in found if drawn is not None]
+
+
+def _joined(evidence: Sequence[Evidence], table: Callable[[Evidence], pd.DataFrame]) -> pd.DataFrame:
+    """One table over all sweeps; with several, each row names its sweep."""
+    return pd.concat([_named(table(found), found, len(evidence)) for found in evidence], ignore_index=True)
+
+
+def _named(table: pd.DataFrame, found: Evidence, num_sweeps: int) -> pd.DataFrame:
+    if num_sweeps == 1:
+        return table
+    named = table.copy()
+    named.insert(0, "sweep", found.matrix.name)
+    return named
+
+
+def _with_printed(optimizers: pd.DataFrame) -> pd.DataFrame:
+    if not {"dataset", "model", "optimizer"} <= set(optimizers):
+        return optimizers
+    keys = zip(optimizers["dataset"], optimizers["model"], optimizers["optimizer"], strict=True)
+    printed = [printed_accuracy(*key) for key in keys]
+    return optimizers.assign(printed=printed) if any(printed) else optimizers
+
+
+def _markdown(
+    title: str, lines: Mapping[str, list[Line]], exhibits: Sequence[Exhibit], reproduce: Sequence[str]
+) -> str:
+    parts = [f"# {title}: which measures predict the generalization gap"]
+    for name, found in lines.items():
+        parts.append("\n".join([f"## {name}", "", *(f"- **{line.topic}**: {line.text}" for line in found)]))
+    for exhibit in exhibits:
+        parts.append(f"## {exhibit.title}\n\n{exhibit.note}\n\n{markdown(exhibit.table)}")
+    if reproduce:
+        parts.append("\n".join(["## How to reproduce it", "", "```sh", *reproduce, "```"]))
+    return "\n\n".join(parts) + "\n"

@@ -1,78 +1,148 @@
-"""Figure 2 of the paper: the generalization gap against the sharpness of each layer, a panel a layer."""
+"""Figures 2 and 8–13 of the paper: the generalization gap against every measure, a panel each."""
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from analysis.schema import ALL_LAYERS, GAP_LOSS, HEADLINE_ORDERS, LAYER, MEASURE, PARAMETER, TRIAL_ID, VALUE
-from analysis.statistics import KendallTau, kendall_tau
+from analysis.figures.style import COLOURS, MANY_POINTS, MARKERS, MEDIUM, SMALL, Drawn, new_figure, plain
+from analysis.matrix import SweepMatrix
+from analysis.names import layer_name, measure_name, signed
+from analysis.schema import ALL_LAYERS, LAYER, MEASURE, PARAMETER
+from analysis.statistics.resampling import FloatArray
+from analysis.tables import RENYI, Association
 
 if TYPE_CHECKING:
+    from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
-# Okabe and Ito's palette, and a marker for each: told apart in grey and by colour-blind readers.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
-MARKERS = ("o", "^", "s", "D", "v", "P")
-PANEL_INCHES = 2.1
+NAME = "gap_against_sharpness"
+PANEL_INCHES = 1.75
+MOST_ACROSS = 6
+DECADES_FOR_LOGARITHM = 1.3
 
 
 @dataclass(frozen=True)
 class Panel:
-    """One layer at one order: a point a trial."""
+    """One measure of one layer: a point a trial."""
 
+    measure: str
+    parameter: float  # NaN where the measure has none
     layer: str
-    order: float
-    sharpness: NDArray[np.float64]  # (N,) Rényi sharpness, nats
-    gap: NDArray[np.float64]  # (N,) test loss − training loss
+    values: FloatArray  # (N,) larger means sharper
+    gap: FloatArray  # (N,) test loss − training loss
     group: list[str]  # (N,) optimizer of each trial
-    tau: KendallTau
+    tau: float
+    ci_low: float
+    ci_high: float
 
 
-def gap_against_sharpness(results: pd.DataFrame, orders: tuple[float, ...] = HEADLINE_ORDERS) -> list[Panel]:
-    """The numbers of the figure: a panel for each order and layer, all layers together last."""
-    renyi = results[results[MEASURE] == "renyi"]
-    layers = [layer for layer in dict.fromkeys(renyi[LAYER]) if layer != ALL_LAYERS] + [ALL_LAYERS]
+def gap_against_sharpness(matrix: SweepMatrix, association: Association) -> list[Panel]:
+    """The numbers of the figure: Rényi sharpness of every layer at the declared orders, then what it competes with.
+
+    The other measures are shown for all layers together; those that only exist for single layers, for the first.
+    """
     panels = []
-    for order in orders:
-        for layer in layers:
-            rows = renyi[(renyi[PARAMETER] == order) & (renyi[LAYER] == layer)].sort_values(TRIAL_ID)
-            if rows.empty:
-                continue
-            tau = kendall_tau(rows[VALUE], rows[GAP_LOSS])
-            rows = rows[rows[VALUE].notna()]
-            panels.append(
-                Panel(layer, order, rows[VALUE].to_numpy(), rows[GAP_LOSS].to_numpy(), list(rows["optimizer"]), tau)
+    optimizers = matrix.trials["optimizer"] if "optimizer" in matrix.trials else pd.Series("", index=matrix.trials.index)
+    for column in np.flatnonzero(matrix.headline):
+        measure, parameter, layer = matrix.keys.loc[column, [MEASURE, PARAMETER, LAYER]]
+        shown_layer = ALL_LAYERS if matrix.column(measure, _none(parameter), ALL_LAYERS) is not None else layer
+        if measure not in RENYI and layer != shown_layer:
+            continue
+        kept = np.isfinite(matrix.values[:, column])
+        taus = association.taus
+        panels.append(
+            Panel(
+                measure,
+                float(parameter),
+                layer,
+                matrix.values[kept, column],
+                matrix.gap[kept],
+                list(optimizers[kept]),
+                float(taus.tau_b[column]),
+                float(taus.ci_low[column]),
+                float(taus.ci_high[column]),
             )
+        )
     return panels
 
 
-def draw_gap_against_sharpness(panels: list[Panel], title: str) -> "Figure":
-    """The figure: orders down, layers across, Kendall's τ with its interval over each panel."""
-    from matplotlib.figure import Figure
-
-    orders = list(dict.fromkeys(panel.order for panel in panels))
-    layers = list(dict.fromkeys(panel.layer for panel in panels))
+def draw_gap_against_sharpness(panels: list[Panel]) -> "Figure":
+    """The figure: a row of panels for each measure and order, with τ over each; rows wrap."""
+    rows = _rows(panels)
+    across = max(len(row) for row in rows)
     groups = sorted({name for panel in panels for name in panel.group})
-    size = (PANEL_INCHES * max(len(layers), 2) + 0.4, PANEL_INCHES * 1.1 * max(len(orders), 1) + 0.9)
-    figure = Figure(figsize=size, layout="constrained")
-    axes = figure.subplots(max(len(orders), 1), max(len(layers), 1), squeeze=False, sharey=True)
-    for panel in panels:
-        ax = axes[orders.index(panel.order), layers.index(panel.layer)]
-        for index, name in enumerate(groups):
-            chosen = np.array(panel.group) == name
-            style = {"c": COLOURS[index % len(COLOURS)], "marker": MARKERS[index % len(MARKERS)]}
-            ax.scatter(panel.sharpness[chosen], panel.gap[chosen], s=14, alpha=0.8, linewidths=0, label=name, **style)
-        name = "all layers" if panel.layer == ALL_LAYERS else panel.layer.removesuffix(".weight")
-        tau = panel.tau
-        ax.set_title(f"{name}\nτ = {tau.tau_b:.2f} [{tau.ci_low:.2f}, {tau.ci_high:.2f}]", fontsize=8)
-        ax.tick_params(labelsize=7)
-        ax.set_xlabel(f"Rényi sharpness, α = {panel.order:g} (nats)", fontsize=7)
-    for row in axes:
-        row[0].set_ylabel("generalization gap\n(test loss − training loss)", fontsize=7)
+    figure = new_figure(PANEL_INCHES * max(across, 3) + 0.4, PANEL_INCHES * 1.15 * len(rows) + 0.5)
+    axes = figure.subplots(len(rows), across, squeeze=False, sharey=True)
+    pixels = sum(len(panel.gap) for panel in panels) > MANY_POINTS
+    for line, row in zip(axes, rows, strict=True):
+        for ax, panel in zip(line, row, strict=False):
+            _draw_panel(ax, panel, groups, pixels)
+        for ax in line[len(row) :]:
+            ax.set_visible(False)
+        line[0].set_ylabel("gap", fontsize=SMALL)
     handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=max(len(groups), 1), fontsize=8, frameon=False)
-    figure.suptitle(title, fontsize=9)
+    figure.legend(handles, labels, loc="outside lower center", ncols=max(len(groups), 1), fontsize=MEDIUM, frameon=False)
     return figure
+
+
+def gap_figure(matrix: SweepMatrix, association: Association) -> Drawn | None:
+    """The figure with its caption and numbers; None where there is nothing to show."""
+    panels = gap_against_sharpness(matrix, association)
+    if not panels or matrix.n == 0:
+        return None
+    numbers = pd.concat(
+        [
+            pd.DataFrame(
+                {
+                    MEASURE: panel.measure,
+                    PARAMETER: panel.parameter,
+                    LAYER: panel.layer,
+                    "value": panel.values,
+                    "gap": panel.gap,
+                    "optimizer": panel.group,
+                }
+            )
+            for panel in panels
+        ],
+        ignore_index=True,
+    )
+    caption = (
+        f"Generalization gap (test − training loss) against each measure, a point for each of {matrix.n} "
+        "trials; larger means sharper. Over each panel Kendall's τ_b with its 95 % bootstrap interval over trials. "
+        "Orders and radii are those declared beforehand, not selected by τ."
+    )
+    return Drawn(NAME, "The gap against every measure", caption, numbers, draw_gap_against_sharpness(panels))
+
+
+def _rows(panels: list[Panel]) -> list[list[Panel]]:
+    """A row for each Rényi order, the others together; long rows are broken."""
+    groups: dict[object, list[Panel]] = {}
+    for panel in panels:
+        key = (panel.measure, panel.parameter) if panel.measure in RENYI else None
+        groups.setdefault(key, []).append(panel)
+    return [
+        group[start : start + MOST_ACROSS] for group in groups.values() for start in range(0, len(group), MOST_ACROSS)
+    ]
+
+
+def _draw_panel(ax: "Axes", panel: Panel, groups: list[str], pixels: bool) -> None:
+    for index, name in enumerate(groups):
+        chosen = np.array(panel.group) == name
+        style = {"c": COLOURS[index % len(COLOURS)], "marker": MARKERS[index % len(MARKERS)]}
+        ax.scatter(
+            panel.values[chosen], panel.gap[chosen], s=12, alpha=0.8, linewidths=0, label=name, rasterized=pixels, **style
+        )
+    interval = "" if np.isnan(panel.ci_low) else f" [{signed(panel.ci_low)}, {signed(panel.ci_high)}]"
+    ax.set_title(f"{layer_name(panel.layer)}\nτ = {signed(panel.tau)}{interval}", fontsize=SMALL)
+    ax.set_xlabel(measure_name(panel.measure, panel.parameter), fontsize=SMALL)
+    if panel.values.min(initial=1.0) > 0 and np.ptp(np.log10(panel.values)) > DECADES_FOR_LOGARITHM:
+        ax.set_xscale("log")
+    else:
+        ax.locator_params(axis="x", nbins=4)
+    plain(ax)
+
+
+def _none(parameter: float) -> float | None:
+    return None if np.isnan(parameter) else parameter

@@ -2,7 +2,7 @@
 
 from analysis.statistics.attenuation import Attenuation, attenuation
 from analysis.statistics.confounding import PartialTau, StratifiedTau, partial_kendall, stratified_kendall
-from analysis.statistics.differences import TauDifference, holm, swap_test, tau_difference
+from analysis.statistics.differences import TauDifference, holm, swap_test, tau_difference, tau_differences
 from analysis.statistics.granulated import AxisTau, GranulatedKendall, granulated_kendall
 from analysis.statistics.information import ConditionalInformation, conditional_mutual_information
 from analysis.statistics.kendall import KendallTau, KendallTaus, kendall_tau, kendall_taus
@@ -44,4 +44,5 @@ __all__ = [
     "stratified_kendall",
     "swap_test",
     "tau_difference",
+    "tau_differences",
 ]

@@ -2,6 +2,7 @@
 
 import itertools
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -14,6 +15,7 @@ from analysis.statistics.pairs import PairSums, as_columns, sign_of_difference
 from analysis.statistics.resampling import (
     NUM_DRAWS,
     FloatArray,
+    IntArray,
     bootstrap_multiplicities,
     cell_index,
     jackknife_multiplicities,
@@ -60,25 +62,64 @@ def tau_difference(
     Raises:
         AnalysisError: the lengths differ.
     """
-    a, b, g = (np.asarray(values, dtype=np.float64).ravel() for values in (x, y, gap))
-    if not a.size == b.size == g.size:
-        raise AnalysisError(f"x, y and gap must have the same length; got {a.size}, {b.size} and {g.size}")
-    kept = np.isfinite(a) & np.isfinite(b) & np.isfinite(g)
-    n = int(kept.sum())
-    labels = None if cells is None else np.asarray(cells).ravel()[kept]
-    sums = PairSums(np.stack([a[kept], b[kept]], axis=1), g[kept])
-    tau_x, tau_y = sums.weighted_tau(np.ones((1, n)))[0]
-    difference = float(tau_x - tau_y)
-    if n < MIN_FOR_INTERVAL or not math.isfinite(difference):
-        return TauDifference(float(tau_x), float(tau_y), difference, math.nan, math.nan, math.nan, math.nan, n)
-    left_out = sums.weighted_tau(jackknife_multiplicities(n, labels))
-    drawn = sums.weighted_tau(bootstrap_multiplicities(n, seed, draws, labels))
-    low, high = interval((drawn[:, 0] - drawn[:, 1])[:, None])
-    p_value = swap_test(a[kept][:, None], b[kept][:, None], g[kept], seed, draws, labels)[0]
-    stderr = jackknife_stderr(left_out[:, 0] - left_out[:, 1])
-    return TauDifference(
-        float(tau_x), float(tau_y), difference, float(stderr), float(low[0]), float(high[0]), float(p_value), n
-    )
+    a, b = (np.asarray(values, dtype=np.float64).ravel() for values in (x, y))
+    if a.size != b.size:
+        raise AnalysisError(f"x and y must have the same length; got {a.size} and {b.size}")
+    return tau_differences(np.stack([a, b], axis=1), gap, [(0, 1)], seed, cells, draws)[0]
+
+
+def tau_differences(
+    columns: ArrayLike,
+    gap: ArrayLike,
+    pairs: Sequence[tuple[int, int]],
+    seed: int = 0,
+    cells: ArrayLike | None = None,
+    draws: int = NUM_DRAWS,
+) -> list[TauDifference]:
+    """`tau_difference` of many pairs of columns, in a few matrix products.
+
+    Args:
+        columns: (N, num_columns) measures.
+        gap, seed, cells, draws: as for `tau_difference`.
+        pairs: (x, y) column numbers of each comparison. Pairs that miss the same models are computed together.
+
+    Raises:
+        AnalysisError: the lengths differ.
+    """
+    sums = PairSums(columns, gap)
+    labels = cell_index(sums.n, cells)
+    groups: dict[bytes, list[int]] = {}
+    for index, (x, y) in enumerate(pairs):
+        groups.setdefault((sums.present[:, x] & sums.present[:, y]).tobytes(), []).append(index)
+    found: dict[int, TauDifference] = {}
+    for mask, members in groups.items():
+        kept = np.frombuffer(mask, dtype=np.bool_)
+        chosen = np.array([pairs[index] for index in members])  # (num_pairs, 2)
+        used, place = np.unique(chosen, return_inverse=True)
+        group = PairSums(sums.columns[kept][:, used], sums.gap[kept])
+        differences = _differences(group, place.reshape(-1, 2), labels[kept], seed, draws)
+        found |= dict(zip(members, differences, strict=True))
+    return [found[index] for index in range(len(pairs))]
+
+
+def _differences(sums: PairSums, pairs: IntArray, cells: IntArray, seed: int, draws: int) -> list[TauDifference]:
+    """Comparisons of complete columns."""
+    x, y = pairs.T
+    tau = sums.weighted_tau(np.ones((1, sums.n)))[0]
+    if sums.n < MIN_FOR_INTERVAL:
+        nothing = (math.nan,) * 4
+        return [TauDifference(float(tau[i]), float(tau[j]), float(tau[i] - tau[j]), *nothing, sums.n) for i, j in pairs]
+    left_out = sums.weighted_tau(jackknife_multiplicities(sums.n, cells))
+    drawn = sums.weighted_tau(bootstrap_multiplicities(sums.n, seed, draws, cells))
+    stderr = jackknife_stderr(left_out[:, x] - left_out[:, y])
+    low, high = interval(drawn[:, x] - drawn[:, y])
+    p_values = swap_test(sums.columns[:, x], sums.columns[:, y], sums.gap, seed, draws, cells)
+    told = np.isfinite(tau[x] - tau[y])
+    uncertainty = np.where(told[:, None], np.stack([stderr, low, high, p_values], axis=1), math.nan)
+    return [
+        TauDifference(float(tau[i]), float(tau[j]), float(tau[i] - tau[j]), *map(float, row), sums.n)
+        for (i, j), row in zip(pairs, uncertainty, strict=True)
+    ]
 
 
 def swap_test(

@@ -71,7 +71,7 @@ def nested_order_tau(
     if n >= MIN_FOR_INTERVAL and math.isfinite(tau):
         multiplicities = bootstrap_multiplicities(sums.n, seed, draws, cells)
         drawn = _ratio(multiplicities, scores, untied_x, untied_y) + _change_of_choice(sums, multiplicities)
-        low, high = (float(bound[0]) for bound in interval(drawn[:, None]))
+        low, high = (float(bound[0]) for bound in interval(np.clip(drawn, -1, 1)[:, None]))
     return NestedTau(tau, low, high, shares, n)
 
 

@@ -1,0 +1,75 @@
+"""What all figures share: colours that colour-blind readers tell apart, sizes legible in print, files."""
+
+import io
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+# Okabe and Ito's palette, with a marker and a dash for each: told apart in grey, too. All are seen on white and on
+# dark grounds.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
+MARKERS = ("o", "^", "s", "D", "v", "P")
+DASHES = ("-", "--", "-.", ":")
+GREY = "#7f7f7f"
+SMALL, MEDIUM, LARGE = 7, 8, 9  # points
+DPI = 200
+KINDS = ("png", "svg", "pdf")
+MANY_POINTS = 8000  # more are drawn as pixels inside SVG and PDF
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A figure with its words and the numbers it is drawn from."""
+
+    name: str  # of its files
+    title: str
+    caption: str  # N, how orders were selected, what the intervals are
+    numbers: pd.DataFrame
+    figure: "Figure"
+
+    def of_sweep(self, sweep: str) -> "Drawn":
+        """The same figure under a name and title that say whose it is."""
+        return replace(self, name=f"{self.name}_{sweep}", title=f"{sweep}: {self.title}")
+
+    def files(self) -> dict[str, bytes]:
+        """The figure as PNG, SVG and PDF, and its numbers as CSV."""
+        rendered = {f"{self.name}.{kind}": render(self.figure, kind, self.name) for kind in KINDS}
+        return {**rendered, f"{self.name}.csv": self.numbers.to_csv(index=False).encode()}
+
+
+def new_figure(width: float, height: float) -> "Figure":
+    """An empty figure, sizes in inches, that arranges its parts without overlap."""
+    from matplotlib.figure import Figure
+
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def render(figure: "Figure", kind: str, name: str) -> bytes:
+    """The figure as a file of its kind; the same figure gives the same bytes."""
+    import matplotlib as mpl
+
+    buffer = io.BytesIO()
+    metadata = {"png": {"Software": None}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}[kind]
+    # Text stays text in SVG: searchable, and a tenth of the size.
+    with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": name, "pdf.fonttype": 42}):
+        figure.savefig(buffer, format=kind, dpi=DPI, metadata=metadata)
+    # What was arranged for one kind stays so for the next.
+    figure.set_layout_engine("none")
+    return buffer.getvalue()
+
+
+def plain(ax: "Axes") -> None:
+    """Small ticks, and no frame where there is no axis."""
+    ax.tick_params(labelsize=SMALL)
+    ax.spines[["top", "right"]].set_visible(False)
+
+
+def zero_line(ax: "Axes", vertical: bool = False) -> None:
+    """A thin line at τ = 0."""
+    draw = ax.axvline if vertical else ax.axhline
+    draw(0, color=GREY, linewidth=0.8, zorder=0)

@@ -1,0 +1,152 @@
+"""Tables as people read them: headers with explanations, numbers with signs, as HTML cells, Markdown and LaTeX."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from analysis.names import MEASURE_NAMES, layer_name, signed
+
+# Column → (header, what it means).
+WORDS: dict[str, tuple[str, str]] = {
+    "sweep": ("sweep", "the sweep that the row is about"),
+    "measure": ("measure", "what is measured; larger means sharper"),
+    "parameter": ("order or radius", "the order α of the entropy, or the radius ρ, σ of a perturbation"),
+    "layer": ("layer", "a weight tensor, all of them together, or the best of any"),
+    "tau_b": ("τ", "Kendall's τ_b with the generalization gap; positive supports the measure"),
+    "ci_low": ("from", "lower end of the 95 % interval: bootstrap over trials"),
+    "ci_high": ("to", "upper end of the 95 % interval"),
+    "stderr": ("std. error", "standard error"),
+    "p_value": ("p", "permutation test; where an order or layer was chosen, its null repeats the choice"),
+    "p_adjusted": ("adjusted p", "the chance that any of all declared columns shows so strong a τ without association"),
+    "p_holm": ("Holm's p", "p adjusted for the number of comparisons in the table"),
+    "tau_a": ("τ_a", "τ with ties in the denominator, as the paper prints it"),
+    "n": ("N", "trials with a value"),
+    "ties": ("ties", "pairs of trials tied in measure or gap"),
+    "missing": ("missing", "trials without a value"),
+    "noise": ("noise", "standard error of the measure over its spread between trials; below 0.1 it changes no ranking"),
+    "attenuation": ("shrinks τ to", "the share of a small τ that this noise leaves"),
+    "choices": ("choices", "orders (and layers) to choose from"),
+    "nested_tau": ("nested τ", "each pair of trials is ranked by the order that is best on all the others"),
+    "paper_tau": ("best τ", "the paper's protocol: the highest τ over all choices; optimistic"),
+    "paper_parameter": ("at order", "the order or radius that has it"),
+    "paper_layer": ("on layer", "the layer that has it"),
+    "other": ("against", "the measure it is compared with, on the same layer and trials"),
+    "other_parameter": ("its radius", "the radius or order of the other measure"),
+    "tau": ("τ", "of the measure"),
+    "other_tau": ("its τ", "of the other measure"),
+    "difference": ("difference", "τ of the measure less τ of the other, paired"),
+    "granulated": ("Ψ", "granulated coefficient: mean over axes of τ along an axis with the others held"),
+    "information": ("K", "least normalized information given up to two axes; ignores the direction"),
+    "sign_error_mean": ("sign error", "share of single changes whose direction the measure gets wrong"),
+    "sign_error_90": ("90 %", "90th percentile of the sign error over changes"),
+    "sign_error_max": ("worst", "largest sign error over changes"),
+    "environments": ("changes", "changes of one axis whose gaps are told apart"),
+    "with_training_loss": ("τ with training loss", "how far the measure reflects how far a network was trained"),
+    "partial_tau": ("partial τ", "Kendall's partial τ given the training loss; keeps a residue of the confounding"),
+    "normal_partial_tau": ("τ given training loss", "partial τ on the normal scale; the interval is of this one"),
+    "within_strata": ("within thirds", "τ among trials in the same third of the training loss"),
+    "low_loss": ("lowest third", "τ among the trials of lowest training loss"),
+    "middle_loss": ("middle third", "τ among those in the middle"),
+    "high_loss": ("highest third", "τ among those of highest training loss"),
+    "one_cluster": ("one cluster", "networks whose spectrum has a single cluster of eigenvalues"),
+    "several_clusters": ("several", "networks whose spectrum has several clusters"),
+    "best_order": ("best order", "the order of highest τ on this layer"),
+    "matches": ("matches", "networks whose class foretells the side of 1 on which the best order lies"),
+    "mismatches": ("mismatches", "networks whose class does not"),
+    "dataset": ("dataset", ""),
+    "model": ("network", ""),
+    "optimizer": ("optimizer", ""),
+    "trials": ("trials", "over all hyperparameters of the sweep"),
+    "test_accuracy": ("test accuracy, %", "mean over trials"),
+    "best": ("best, %", "the best trial, chosen by test accuracy: optimistic"),
+    "gap_loss": ("gap", "mean of test − training loss"),
+    "printed": ("printed, %", "the paper's table 1; ? marks digits that can't be read for sure"),
+}
+SIGNED = {"tau_b", "ci_low", "ci_high", "tau_a", "nested_tau", "paper_tau", "tau", "other_tau", "difference", "granulated",
+          "with_training_loss", "partial_tau", "normal_partial_tau", "within_strata", "low_loss", "middle_loss",
+          "high_loss"}  # fmt: skip
+PROBABILITIES = {"p_value", "p_adjusted", "p_holm"}
+
+
+@dataclass(frozen=True)
+class Cell:
+    """A cell's text, and what it is sorted by."""
+
+    text: str
+    key: float | str  # a number where the column has numbers; missing ones sort last
+    numeric: bool
+
+
+def header(column: str) -> str:
+    """What a column is called."""
+    return WORDS[column][0] if column in WORDS else column
+
+
+def explanation(column: str) -> str:
+    """What a column means; empty where its name says it."""
+    return WORDS[column][1] if column in WORDS else ""
+
+
+def cell(column: str, value: object) -> Cell:
+    """One value as it is read."""
+    if isinstance(value, str):
+        text = MEASURE_NAMES.get(value, value) if column in ("measure", "other") else value
+        text = layer_name(value) if column in ("layer", "paper_layer") else text
+        return Cell(text, text.lower(), numeric=False)
+    number = float(value) if isinstance(value, int | float) else math.nan
+    if not math.isfinite(number):
+        return Cell("–" if column not in ("parameter", "other_parameter") else "", math.inf, numeric=True)
+    return Cell(_number(column, number), number, numeric=True)
+
+
+def _number(column: str, value: float) -> str:
+    if column in SIGNED or column.startswith("along "):
+        return signed(value)
+    if column in PROBABILITIES:
+        return "< 0.001" if value < 0.001 else f"{value:.3f}"
+    if value == int(value) and abs(value) < 1e6:
+        return f"{value:.0f}"
+    return f"{value:.4g}".replace("-", "−")
+
+
+def rows(table: pd.DataFrame) -> list[list[Cell]]:
+    """All cells of a table."""
+    return [[cell(column, value) for column, value in row.items()] for row in table.to_dict("records")]
+
+
+def markdown(table: pd.DataFrame) -> str:
+    """The table in Markdown."""
+    lines = [[header(str(column)) for column in table.columns]]
+    numeric = [pd.api.types.is_numeric_dtype(table[column]) for column in table.columns]
+    lines.append(["---:" if flag else "---" for flag in numeric])
+    lines += [[entry.text.replace("|", r"\|") for entry in row] for row in rows(table)]
+    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
+
+
+_LATEX = str.maketrans(
+    {
+        "&": r"\&", "%": r"\%", "_": r"\_", "#": r"\#", "$": r"\$", "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}",
+        "^": r"\textasciicircum{}", "\\": r"\textbackslash{}", "−": r"$-$", "–": "--", "τ": r"$\tau$", "α": r"$\alpha$",
+        "ρ": r"$\rho$", "σ": r"$\sigma$", "Ψ": r"$\Psi$", "é": r"\'e", "ℓ": r"$\ell$", "∞": r"$\infty$", "<": "$<$",
+    }
+)  # fmt: skip
+
+
+def latex(table: pd.DataFrame, caption: str, label: str) -> str:
+    """The table in LaTeX, for the package booktabs."""
+    numeric = [pd.api.types.is_numeric_dtype(table[column]) for column in table.columns]
+    lines: list[Sequence[str]] = [[header(str(column)) for column in table.columns]]
+    lines += [[entry.text for entry in row] for row in rows(table)]
+    first, *body = [" & ".join(text.translate(_LATEX) for text in line) + r" \\" for line in lines]
+    columns = "".join("r" if flag else "l" for flag in numeric)
+    return "\n".join(
+        [
+            r"\begin{table}",
+            rf"\caption{{{caption.translate(_LATEX)}}}\label{{tab:{label}}}",
+            rf"\begin{{tabular}}{{{columns}}}",
+            *(r"\toprule", first, r"\midrule", *body, r"\bottomrule"),
+            *(r"\end{tabular}", r"\end{table}"),
+        ]
+    )
