@@ -1,6 +1,5 @@
 """Ritz-deflated quadrature: what Lanczos finds of the spectrum is counted exactly, and only the rest is probed."""
 
-import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,6 +15,7 @@ from analysis.spectrum import Ending, SpectralQuadrature
 DEFLATION_MATVECS = 75  # first steps of the run that looks for eigenvalues
 NUM_PROBES = 5  # fewest probes of the rest
 NUM_MATVECS = 25  # first steps of each
+MARGIN = 2.0  # of the probes expected: one run's forecast of a variance is rough, and a longer run also truncates less
 CONVERGED = 1e-3  # a Ritz pair's residual, relative to its value, below which it counts as an eigenpair
 START = -1  # the probe number of the vector from which eigenvalues are looked for
 
@@ -38,9 +38,9 @@ def ritz_quadrature(
     weight 1/n. Probes uniform on the unit sphere of their orthogonal complement, with m Lanczos steps each (projected
     back at every step), measure the rest with weight (n − k)/n. Trace and powers come from the same decomposition.
 
-    M grows by halves until the probes that the rest will need cost no more than it; then m doubles until the truncation
-    meets the tolerance; then probes are added until the standard error does, or `max_products` are spent. What `effort`
-    or `deflation_matvecs` fixes does not grow.
+    M grows by halves until the probes that the rest will need cost about half as much; then m doubles until the
+    truncation meets the tolerance; then probes are added until the standard error does, or `max_products` are spent.
+    What `effort` or `deflation_matvecs` fixes does not grow, nor does M where the probes are fixed.
 
     Cost: M + l·m products (75 + 5·25 at first), M·(M + k)·n + l·m·(m + k)·n multiplications. Memory: M + k vectors, then
     k + l·m; growth stops where the limit would be passed.
@@ -108,11 +108,12 @@ def _deflate(operator: BlockOperator, effort: Effort, seed: int, deflation_matve
     while True:
         tridiagonal = run.advance(steps)
         longer = min(steps + steps // 2, operator.dim)
-        probing = NUM_MATVECS * max(_expected_probes(tridiagonal, operator.dim, effort), NUM_PROBES)
+        expected = _expected_probes(tridiagonal, operator.dim, effort)
         if (
             deflation_matvecs is not None
-            or probing <= steps
-            or longer + probing > effort.max_products
+            or effort.num_probes is not None
+            or MARGIN * expected <= max(NUM_PROBES, steps / NUM_MATVECS)
+            or longer + NUM_PROBES * NUM_MATVECS > effort.max_products
             or 2 * longer > effort.room(operator)
             or longer == steps
         ):
@@ -144,4 +145,4 @@ def _expected_probes(tridiagonal: Tridiagonal, dim: int, effort: Effort) -> floa
         mean = float((counts * influence)[rest].sum()) / (dim - known.size)
         variance = 2 * float((counts * (influence - mean) ** 2)[rest].sum())
         expected = max(expected, variance / effort.tolerance**2)
-    return math.ceil(expected)
+    return expected
