@@ -35,13 +35,13 @@ class SharpnessSettings(BaseModel):
     estimator: Annotated[
         Literal["ritz", "paired", "paper", "exact"],
         Field(
-            description="deflated Lanczos quadrature, or the exact spectrum where that is cheaper (ritz); plain quadrature "
-            "(paired); Algorithm 1 as printed (paper); the whole spectrum (exact)"
+            description="deflated Lanczos quadrature, or the exact spectrum where that is cheaper (ritz); plain "
+            "quadrature (paired); Algorithm 1 as printed (paper); the whole spectrum (exact)"
         ),
     ] = "ritz"
     tolerance: Annotated[
         float,
-        Field(gt=0, description="nats; standard error and truncation of the entropies at which an estimate stops growing"),
+        Field(gt=0, description="nats; standard error and truncation of the entropies at which a block is done"),
     ] = 0.02
     num_probes: Annotated[
         int | None, Field(ge=2, description="probes a block, fixed; left out: as many as the tolerance needs")
@@ -49,7 +49,7 @@ class SharpnessSettings(BaseModel):
     num_matvecs: Annotated[
         int | None, Field(ge=2, description="Lanczos steps a probe, fixed; left out: as many as the tolerance needs")
     ] = None
-    max_products: Annotated[int, Field(gt=0, description="most matrix-vector products a block's estimate may take")] = 1600
+    max_products: Annotated[int, Field(gt=0, description="most matrix-vector products a block may take")] = 1600
     memory_gib: Annotated[float, Field(gt=0, description="most memory that a block's Lanczos vectors may take")] = 4.0
     layers: Annotated[
         Literal["all"] | tuple[str, ...], Field(description="weight tensors to measure one by one: `all`, or names")

@@ -2,7 +2,6 @@
 
 import math
 from dataclasses import dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -18,13 +17,12 @@ from analysis.entropy import (
     renyi_entropy,
 )
 from analysis.errors import UndefinedMeasureError
+from analysis.rules import Companion, Ending, Role, Rule, checked_rule
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-__all__ = ["Companion", "Ending", "Estimate", "NegativePolicy", "Role", "SpectralQuadrature", "renyi_entropy"]
-
-Rule = tuple[FloatArray, FloatArray]  # nodes and weights, both (num_probes, num_nodes)
+__all__ = ["Estimate", "SpectralQuadrature", "renyi_entropy"]
 
 RESOLUTION = 0.1  # nats; an entropy that truncation and round-off leave less certain than this is not resolved
 
@@ -40,46 +38,15 @@ class Estimate:
     resolved: bool = True  # False: round-off or truncation, which no probe mends, may move it by over RESOLUTION
 
 
-class Ending(StrEnum):
-    """How an estimate came to its end."""
-
-    EXACT = "exact"  # the whole spectrum is known
-    TOLERANCE = "tolerance"  # standard error and truncation met the tolerance
-    FIXED = "fixed"  # the numbers of probes and steps were given
-    PRODUCTS = "products"  # the most products allowed were spent first
-    STEPS = "steps"  # the standard error met the tolerance, the truncation after so many steps did not
-    MEMORY = "memory"  # more vectors would not have fitted the memory allowed
-
-
-class Role(StrEnum):
-    """What a quadrature's second rule is, taken from the same products."""
-
-    RADAU = "radau"  # Gauss–Radau rules of the same probes with a node at 0: for a PSD matrix the two bracket the truth
-    HALF = "half"  # Gauss rules of the same probes after half the steps: their distance shows the truncation
-    TRACE = "trace"  # one-node rules of independent probes: the separate trace of the paper's Algorithm 1
-
-
-@dataclass(frozen=True)
-class Companion:
-    """The second rule of a quadrature and what it is for."""
-
-    role: Role
-    nodes: FloatArray  # (num_probes, num_nodes)
-    weights: FloatArray  # (num_probes, num_nodes) each row sums to 1
-
-    def __post_init__(self) -> None:
-        _check_rule(self)
-
-
 @dataclass(frozen=True)
 class SpectralQuadrature:
     """The spectral measure of a symmetric matrix as stochastic Lanczos quadrature leaves it: raw nodes and weights.
 
-    Each row is one probe's Gauss rule for the mean over eigenvalues, (1/n) Σ_i f(λ_i) ≈ Σ_j weights[k, j]·f(nodes[k, j]),
-    so the weights of a row sum to 1 and every spectral sum is `dim` times the mean over rows. Eigenvalues that are known
-    exactly stand in every row with weight 1/n, where they add nothing to the spread. A second rule from the same
-    products tells how far truncation may have moved the value. Kept as they are, the rules give any Rényi order later,
-    without the network.
+    Row k is one probe's Gauss rule for the mean over eigenvalues, (1/n) Σ_i f(λ_i) ≈ Σ_j weights[k, j]·f(nodes[k, j]).
+    So the weights of a row sum to 1 and every spectral sum is `dim` times the mean over rows. Eigenvalues known exactly
+    stand in every row with weight 1/n, where they add nothing to the spread. A second rule from the same products tells
+    how far truncation may have moved a value. Kept as they are, the rules give any Rényi order later, without the
+    network.
 
     Raises:
         ValueError: shapes that do not fit, or weights that do not sum to 1.
@@ -96,7 +63,9 @@ class SpectralQuadrature:
     ending: Ending = Ending.FIXED
 
     def __post_init__(self) -> None:
-        _check_rule(self)
+        nodes, weights = checked_rule(self.nodes, self.weights)
+        object.__setattr__(self, "nodes", nodes)
+        object.__setattr__(self, "weights", weights)
 
     @classmethod
     def from_eigenvalues(
@@ -144,9 +113,9 @@ class SpectralQuadrature:
         smoothly through order 1; only a TRACE companion, kept to replicate Algorithm 1, separates them. The standard
         error is the delta method's.
 
-        With a RADAU companion the value is that of the averaged rule, since the Gauss and the Radau rule err to opposite
-        sides for every order that is not whole (and agree on whole ones): the interval then runs from the lower rule
-        minus, to the upper plus, the quantile times the standard error. With a HALF companion it spans both rules too.
+        With a RADAU companion the value is that of the averaged rule, since the Gauss and the Radau rule err to
+        opposite sides for every order that is not whole (and agree on whole ones): the interval then runs from the
+        lower rule minus, to the upper plus, the quantile times the standard error. With a HALF companion it spans both.
 
         Args:
             order: α in (0, ∞]; 1 is Shannon's, ∞ the min-entropy.
@@ -242,7 +211,7 @@ class SpectralQuadrature:
         return nodes, 0.5 * np.hstack([self.weights, self.companion.weights])
 
     def _distribution(self, rule: Rule, negative: NegativePolicy, lifted: bool = False) -> Rule:
-        """A rule's nodes as shares of the trace, and how many eigenvalues each stands for; (num_probes, num_nodes) both.
+        """A rule's nodes as shares of the trace, and how many eigenvalues each stands for, (num_probes, num_nodes).
 
         What round-off hides counts as 0, or, `lifted`, as the size of the noise.
         """
@@ -296,20 +265,6 @@ class SpectralQuadrature:
         from scipy.special import stdtrit
 
         return float(stdtrit(self.num_probes - 1, 0.975)) if self.num_probes > 1 else math.nan
-
-
-def _check_rule(rule: SpectralQuadrature | Companion) -> None:
-    """Store nodes and weights as two-dimensional float64 arrays, if they make a rule."""
-    nodes = np.atleast_2d(np.asarray(rule.nodes, dtype=np.float64))
-    weights = np.atleast_2d(np.asarray(rule.weights, dtype=np.float64))
-    if nodes.shape != weights.shape or nodes.size == 0:
-        raise ValueError(f"nodes {nodes.shape} and weights {weights.shape} must have the same, non-empty shape")
-    if not np.isfinite(nodes).all() or not np.isfinite(weights).all():
-        raise UndefinedMeasureError("the quadrature has NaN or infinite nodes or weights")
-    if not np.allclose(weights.sum(axis=1), 1.0, atol=1e-6):
-        raise ValueError(f"the weights of each probe must sum to 1; got sums {weights.sum(axis=1)}")
-    object.__setattr__(rule, "nodes", nodes)
-    object.__setattr__(rule, "weights", weights)
 
 
 def _stderr_of_mean(per_probe: FloatArray) -> float:

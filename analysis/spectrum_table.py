@@ -4,7 +4,8 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from analysis.spectrum import Companion, Ending, Role, SpectralQuadrature
+from analysis.rules import Companion, Ending, Role
+from analysis.spectrum import SpectralQuadrature
 
 if TYPE_CHECKING:
     import pyarrow as pa

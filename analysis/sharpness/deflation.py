@@ -7,10 +7,11 @@ import torch
 from torch import Tensor
 
 from analysis.entropy import FloatArray, entropy_influence
+from analysis.rules import Ending
 from analysis.sharpness.hessian import BlockOperator
 from analysis.sharpness.lanczos import Lanczos, Tridiagonal
 from analysis.sharpness.slq import Effort, assemble, draw_probes, noise_of
-from analysis.spectrum import Ending, SpectralQuadrature
+from analysis.spectrum import SpectralQuadrature
 
 DEFLATION_MATVECS = 75  # first steps of the run that looks for eigenvalues
 NUM_PROBES = 5  # fewest probes of the rest
@@ -42,8 +43,8 @@ def ritz_quadrature(
     truncation meets the tolerance; then probes are added until the standard error does, or `max_products` are spent.
     What `effort` or `deflation_matvecs` fixes does not grow, nor does M where the probes are fixed.
 
-    Cost: M + l·m products (75 + 5·25 at first), M·(M + k)·n + l·m·(m + k)·n multiplications. Memory: M + k vectors, then
-    k + l·m; growth stops where the limit would be passed.
+    Cost: M + l·m products (75 + 5·25 at first), M·(M + k)·n + l·m·(m + k)·n multiplications. Memory: M + k vectors,
+    then k + l·m; growth stops where the limit would be passed.
 
     Args:
         operator: the matrix, indefinite or not.

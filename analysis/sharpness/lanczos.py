@@ -8,8 +8,8 @@ from torch import Tensor
 
 from analysis.entropy import FloatArray
 from analysis.errors import UndefinedMeasureError
+from analysis.rules import Rule
 from analysis.sharpness.hessian import BlockOperator
-from analysis.spectrum import Rule
 
 NEAR_ZERO = 1e-10  # relative to the largest node
 BREAKDOWN = 10.0  # β at or below so many units of round-off, relative to the largest coefficient, is 0
@@ -17,7 +17,7 @@ BREAKDOWN = 10.0  # β at or below so many units of round-off, relative to the l
 
 @dataclass(frozen=True)
 class Tridiagonal:
-    """What Lanczos leaves of a symmetric matrix: T for each of p start vectors, and the residual after the last step."""
+    """What Lanczos leaves of a symmetric matrix: T for each of p start vectors, and the last residual."""
 
     alphas: FloatArray  # (p, m) diagonals
     betas: FloatArray  # (p, m) off-diagonals, and last the residual's norm; 0 from where the Krylov space was exhausted
@@ -153,7 +153,7 @@ class Lanczos:
         self._q = torch.where(self._alive[:, None], w / safe, 0.0)
 
     def _project(self, w: Tensor, filled: int = 0) -> Tensor:
-        """(p, n) vectors without their parts along what is deflated and along the basis; `filled`: of its last block."""
+        """(p, n) vectors without their parts along the deflated and the basis; `filled`: steps of its last block."""
         if self._deflated is not None:
             w = w - (w @ self._deflated.T) @ self._deflated
         for block in self._blocks:

@@ -6,13 +6,14 @@ from dataclasses import replace
 from torch import Tensor, nn
 
 from analysis.errors import AnalysisError, UndefinedMeasureError
+from analysis.rules import Ending
 from analysis.schema import ALL_LAYERS, HEADLINE_ORDERS, Measurement
 from analysis.seeding import derive_seed
 from analysis.sharpness.deflation import ritz_quadrature
 from analysis.sharpness.hessian import BlockOperator, block_operator
 from analysis.sharpness.layers import weight_layers
 from analysis.sharpness.slq import Effort, exact_quadrature, paired_quadrature, paper_quadrature
-from analysis.spectrum import Ending, SpectralQuadrature
+from analysis.spectrum import SpectralQuadrature
 
 DENSE_AT_ONCE = 400  # rows up to which the whole spectrum costs less than a first estimate and its growth
 DENSE_AT_MOST = 4096  # rows up to which a dense spectrum is thought of: 134 MB, half a minute of one core

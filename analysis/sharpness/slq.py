@@ -10,11 +10,12 @@ from torch import Tensor
 
 from analysis.entropy import FloatArray
 from analysis.errors import UndefinedMeasureError
+from analysis.rules import Companion, Ending, Role, Rule
 from analysis.schema import HEADLINE_ORDERS
 from analysis.seeding import derive_seed
 from analysis.sharpness.hessian import BlockOperator
 from analysis.sharpness.lanczos import Lanczos, Tridiagonal
-from analysis.spectrum import Companion, Ending, Role, Rule, SpectralQuadrature
+from analysis.spectrum import SpectralQuadrature
 
 NOISE = 10.0  # units of round-off, relative to the largest node, that a product's error amounts to
 ROWS_AT_ONCE = 256  # rows of the identity that a dense spectrum multiplies at a time
@@ -95,7 +96,7 @@ def exact_quadrature(operator: BlockOperator) -> SpectralQuadrature:
         H[first : first + size] = operator.matmat(rows).double().cpu().numpy()
     if not np.isfinite(H).all():
         raise UndefinedMeasureError("the Hessian has NaN or infinite entries")
-    eigenvalues = np.linalg.eigvalsh(0.5 * (H + H.T))
+    eigenvalues = np.asarray(np.linalg.eigvalsh(0.5 * (H + H.T)), dtype=np.float64)
     return SpectralQuadrature.from_eigenvalues(
         eigenvalues, noise=noise_of(operator, eigenvalues), num_products=operator.dim
     )
@@ -161,10 +162,12 @@ def paper_quadrature(operator: BlockOperator, effort: Effort, seed: int) -> Spec
             runs.append(Lanczos(operator, probes, reorthogonalize=False).advance(num_matvecs).gauss())
         return np.concatenate([nodes for nodes, _ in runs]), np.concatenate([weights for _, weights in runs])
 
+    nodes, weights = rules(0, steps)
     return SpectralQuadrature(
         operator.dim,
-        *rules(0, steps),
-        companion=Companion(Role.TRACE, *rules(num_probes, 1)),
+        nodes,
+        weights,
+        Companion(Role.TRACE, *rules(num_probes, 1)),
         num_products=num_probes * (steps + 1),
         estimator="paper",
     )
