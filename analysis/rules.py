@@ -26,8 +26,7 @@ class Ending(StrEnum):
 class Role(StrEnum):
     """What a quadrature's second rule is, taken from the same products."""
 
-    RADAU = "radau"  # Gauss–Radau rules of the same probes with a node at 0: for a PSD matrix the two bracket the truth
-    HALF = "half"  # Gauss rules of the same probes after half the steps: their distance shows the truncation
+    RADAU = "radau"  # Gauss–Radau rules of the same probes, with a node at 0
     TRACE = "trace"  # one-node rules of independent probes: the separate trace of the paper's Algorithm 1
 
 

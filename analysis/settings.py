@@ -49,7 +49,7 @@ class SharpnessSettings(BaseModel):
     num_matvecs: Annotated[
         int | None, Field(ge=2, description="Lanczos steps a probe, fixed; left out: as many as the tolerance needs")
     ] = None
-    max_products: Annotated[int, Field(gt=0, description="most matrix-vector products a block may take")] = 1600
+    max_products: Annotated[int, Field(gt=0, description="most matrix-vector products a block may take")] = 1000
     memory_gib: Annotated[float, Field(gt=0, description="most memory that a block's Lanczos vectors may take")] = 4.0
     layers: Annotated[
         Literal["all"] | tuple[str, ...], Field(description="weight tensors to measure one by one: `all`, or names")

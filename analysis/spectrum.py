@@ -113,9 +113,11 @@ class SpectralQuadrature:
         smoothly through order 1; only a TRACE companion, kept to replicate Algorithm 1, separates them. The standard
         error is the delta method's.
 
-        With a RADAU companion the value is that of the averaged rule, since the Gauss and the Radau rule err to
-        opposite sides for every order that is not whole (and agree on whole ones): the interval then runs from the
-        lower rule minus, to the upper plus, the quantile times the standard error. With a HALF companion it spans both.
+        With a RADAU companion the value is that of the averaged rule, and the interval runs from the lower of the two
+        rules' entropies minus, to the upper plus, the quantile times the standard error. For a positive semidefinite
+        matrix the rules err to opposite sides at every order that is not whole (and agree at whole ones from 2 on), so
+        they bracket the entropy that infinitely many steps would give. For an indefinite one they would if the spectrum
+        were symmetric; on trained networks they did, with room to spare, but nothing guarantees it.
 
         Args:
             order: α in (0, ∞]; 1 is Shannon's, ∞ the min-entropy.
@@ -142,15 +144,14 @@ class SpectralQuadrature:
     def truncation(self, order: float, negative: NegativePolicy = "abs") -> float:
         """How far, in nats, too few Lanczos steps may have moved the entropy, whatever the number of probes.
 
-        Half the bracket's width with a RADAU companion, the distance of the two rules with a HALF one; 0 for an exact
-        spectrum, NaN where no companion tells.
+        Half the distance of the Gauss and the Radau rule's entropies; 0 for an exact spectrum, NaN without such a rule.
         """
         if self.exact:
             return 0.0
-        if self._role not in (Role.RADAU, Role.HALF):
+        if self._role is not Role.RADAU:
             return math.nan
         first, second = self._bracket(order, negative)
-        return abs(first - second) / (2 if self._role is Role.RADAU else 1)
+        return abs(first - second) / 2
 
     def trace(self) -> Estimate:
         """Trace n · mean_k Σ_j w_j θ_j, signed: Hutchinson's estimate from the same products.

@@ -16,7 +16,7 @@ from analysis.spectrum import SpectralQuadrature
 DEFLATION_MATVECS = 75  # first steps of the run that looks for eigenvalues
 NUM_PROBES = 5  # fewest probes of the rest
 NUM_MATVECS = 25  # first steps of each
-MARGIN = 2.0  # of the probes expected: one run's forecast of a variance is rough, and a longer run also truncates less
+MARGIN = 2.0  # by which forecasts from the one run must meet the tolerance: they are rough
 CONVERGED = 1e-3  # a Ritz pair's residual, relative to its value, below which it counts as an eigenpair
 START = -1  # the probe number of the vector from which eigenvalues are looked for
 
@@ -39,7 +39,8 @@ def ritz_quadrature(
     weight 1/n. Probes uniform on the unit sphere of their orthogonal complement, with m Lanczos steps each (projected
     back at every step), measure the rest with weight (n − k)/n. Trace and powers come from the same decomposition.
 
-    M grows by halves until the probes that the rest will need cost about half as much; then m doubles until the
+    M grows by halves, up to half of `max_products`, until the run's own truncation forecasts that of the probes to meet
+    the tolerance, and its own spectrum that the probes will cost less than it did. Then m grows by halves until the
     truncation meets the tolerance; then probes are added until the standard error does, or `max_products` are spent.
     What `effort` or `deflation_matvecs` fixes does not grow, nor does M where the probes are fixed.
 
@@ -74,18 +75,19 @@ def ritz_quadrature(
         spent = deflation.num_products + steps * sum(len(run.alphas) for run in runs)
         return assemble(operator, runs, "ritz", spent, deflation.eigenvalues)
 
-    memory_ended = False
+    blocked = Ending.STEPS
     while True:
         runs = [first.advance(steps)]
         quadrature = quadrature_of(runs)
         stderr, truncation = effort.error(quadrature)
-        longer = min(2 * steps, rest)
+        longer = min(steps + steps // 2, rest)
         if truncation <= effort.tolerance or effort.num_matvecs is not None or longer == steps:
             break
         if quadrature.num_products + num_probes * (longer - steps) > effort.max_products:
+            blocked = Ending.PRODUCTS
             break
         if num_probes * longer > room:
-            memory_ended = True
+            blocked = Ending.MEMORY
             break
         steps = longer
     at_once = max(1, room // steps)
@@ -99,27 +101,22 @@ def ritz_quadrature(
         quadrature = quadrature_of(runs)
         stderr, truncation = effort.error(quadrature)
     ending = effort.ending(stderr, truncation)
-    return replace(quadrature, ending=Ending.MEMORY if memory_ended and ending is Ending.STEPS else ending)
+    return replace(quadrature, ending=blocked if ending is Ending.STEPS else ending)
 
 
 def _deflate(operator: BlockOperator, effort: Effort, seed: int, deflation_matvecs: int | None) -> Deflation:
     """Run Lanczos from one vector until probing what it leaves costs no more than it did."""
     run = Lanczos(operator, draw_probes(operator, [START], seed, "gaussian"))
     steps = min(deflation_matvecs or DEFLATION_MATVECS, operator.dim)
-    while True:
-        tridiagonal = run.advance(steps)
-        longer = min(steps + steps // 2, operator.dim)
-        expected = _expected_probes(tridiagonal, operator.dim, effort)
-        if (
-            deflation_matvecs is not None
-            or effort.num_probes is not None
-            or MARGIN * expected <= max(NUM_PROBES, steps / NUM_MATVECS)
-            or longer + NUM_PROBES * NUM_MATVECS > effort.max_products
-            or 2 * longer > effort.room(operator)
-            or longer == steps
-        ):
+    most = min(effort.max_products // 2, effort.room(operator) // 2, operator.dim)
+    tridiagonal = run.advance(steps)
+    while deflation_matvecs is None and effort.num_probes is None and steps + steps // 2 <= most:
+        _, truncation = effort.error(assemble(operator, [tridiagonal], "ritz", steps))
+        probes = _expected_probes(tridiagonal, operator.dim, effort)
+        if MARGIN * truncation <= effort.tolerance and MARGIN * probes <= max(NUM_PROBES, steps / NUM_MATVECS):
             break
-        steps = longer
+        steps += steps // 2
+        tridiagonal = run.advance(steps)
     eigenvalues, vectors = tridiagonal.ritz_pairs(CONVERGED)
     basis = run.basis()[0]
     coefficients = torch.from_numpy(vectors.T).to(device=basis.device, dtype=basis.dtype)

@@ -30,8 +30,24 @@ class Tridiagonal:
         nodes, vectors = np.linalg.eigh(self._matrix())
         return nodes, vectors[:, 0, :] ** 2
 
+    def open_gauss(self) -> Rule:
+        """For each start vector that of its last two Gauss rules, (p, m) nodes and weights, which keeps further from 0.
+
+        The rules of m and m − 1 steps interlace, so at most one has a node near 0. For |x|^α and an indefinite matrix
+        with much of its mass at 0 the two err to opposite sides: without the choice, values swing with m's parity.
+        """
+        nodes, weights = self.gauss()
+        if self.alphas.shape[1] == 1:
+            return nodes, weights
+        before = Tridiagonal(self.alphas[:, :-1], self.betas[:, :-1])
+        nodes_before, weights_before = (np.pad(array, ((0, 0), (0, 1))) for array in before.gauss())
+        gap = np.where(weights > 0, np.abs(nodes), np.inf).min(axis=1, keepdims=True)
+        gap_before = np.where(weights_before > 0, np.abs(nodes_before), np.inf).min(axis=1, keepdims=True)
+        closer = gap < gap_before
+        return np.where(closer, nodes_before, nodes), np.where(closer, weights_before, weights)
+
     def radau(self) -> Rule:
-        """Gauss–Radau nodes and weights (p, m + 1) with one node at 0, for a positive semidefinite matrix.
+        """Gauss–Radau nodes and weights (p, m + 1) with one node at 0.
 
         T is bordered by the residual β and the diagonal entry β² e_mᵀT⁻¹e_m, which makes it singular (Golub and
         Meurant 2010, §6.2). Exact for polynomials of degree 2m.
@@ -39,18 +55,14 @@ class Tridiagonal:
         nodes, vectors = np.linalg.eigh(self._matrix())
         # A Gauss rule with a node this near 0 is its own Radau rule; 1/θ is kept from swamping the other nodes.
         floor = NEAR_ZERO * np.abs(nodes).max(axis=1, keepdims=True) + np.finfo(np.float64).tiny
-        last = self.betas[:, -1] ** 2 * (vectors[:, -1, :] ** 2 / np.maximum(nodes, floor)).sum(axis=1)
+        safe = np.where(np.abs(nodes) > floor, nodes, floor)
+        last = self.betas[:, -1] ** 2 * (vectors[:, -1, :] ** 2 / safe).sum(axis=1)
         bordered = Tridiagonal(
             np.concatenate([self.alphas, last[:, None]], axis=1), np.pad(self.betas, ((0, 0), (0, 1)))
         )
         nodes, weights = bordered.gauss()
-        nodes[:, 0] = 0.0
+        np.put_along_axis(nodes, np.abs(nodes).argmin(axis=1)[:, None], 0.0, axis=1)
         return nodes, weights
-
-    def half(self) -> Rule:
-        """The Gauss rule after half the steps, (p, ⌈m/2⌉) nodes and weights: what fewer products would have given."""
-        steps = (self.alphas.shape[1] + 1) // 2
-        return Tridiagonal(self.alphas[:, :steps], self.betas[:, :steps]).gauss()
 
     def ritz_pairs(self, tolerance: float) -> tuple[FloatArray, FloatArray]:
         """Eigenvalues (k,) of a single T, and its eigenvectors (m, k), whose residual is at most tolerance · |θ|."""

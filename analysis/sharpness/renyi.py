@@ -16,8 +16,8 @@ from analysis.sharpness.slq import Effort, exact_quadrature, paired_quadrature, 
 from analysis.spectrum import SpectralQuadrature
 
 DENSE_AT_ONCE = 400  # rows up to which the whole spectrum costs less than a first estimate and its growth
-DENSE_AT_MOST = 4096  # rows up to which a dense spectrum is thought of: 134 MB, half a minute of one core
 LEAST_ROOM = 200  # vectors that deflation keeps at its smallest
+NOT_RESOLVED = "not resolved: round-off or truncation may move the value by more than 0.1 nats"
 ESTIMATORS = ("ritz", "paired", "paper", "exact")
 
 
@@ -32,7 +32,7 @@ def layer_spectra(
     num_matvecs: int | None = None,
     seed: int = 0,
     orders: Sequence[float] = HEADLINE_ORDERS,
-    max_products: int = 1600,
+    max_products: int = 1000,
     memory_limit: int = 4 * 2**30,
 ) -> dict[str | None, SpectralQuadrature]:
     """Spectral quadrature of each layer's Hessian block, and of the Hessian of all layers under the key None.
@@ -91,11 +91,10 @@ def estimate_spectrum(operator: BlockOperator, estimator: str, effort: Effort, s
         return exact_quadrature(operator)
     if effort.room(operator) < LEAST_ROOM:
         return paired_quadrature(operator, effort, seed)
-    if operator.dim > DENSE_AT_MOST:
+    if operator.dim > effort.max_products:
         return ritz_quadrature(operator, effort, seed)
     # An estimate that would cost as many products as there are rows gives way to the whole spectrum.
-    capped = replace(effort, max_products=min(effort.max_products, operator.dim))
-    quadrature = ritz_quadrature(operator, capped, seed)
+    quadrature = ritz_quadrature(operator, replace(effort, max_products=operator.dim), seed)
     if quadrature.ending is not Ending.PRODUCTS:
         return quadrature
     exact = exact_quadrature(operator)
@@ -103,9 +102,12 @@ def estimate_spectrum(operator: BlockOperator, estimator: str, effort: Effort, s
 
 
 def renyi_sharpness(
-    spectra: Mapping[str, SpectralQuadrature | UndefinedMeasureError], orders: Iterable[float]
+    spectra: Mapping[str, SpectralQuadrature | UndefinedMeasureError], orders: Iterable[float], measure: str = "renyi"
 ) -> list[Measurement]:
-    """Rényi sharpness −H_α of every layer at every order (Rényi Sharpness, eq. 4), with its standard error."""
+    """Rényi sharpness −H_α of every layer at every order (Rényi Sharpness, eq. 4), with its standard error.
+
+    A value that round-off or truncation leaves open by more than 0.1 nats is kept, and its reason says so.
+    """
     rows = []
     for layer, spectrum in spectra.items():
         for order in orders:
@@ -113,7 +115,8 @@ def renyi_sharpness(
                 if isinstance(spectrum, UndefinedMeasureError):
                     raise spectrum
                 entropy = spectrum.renyi_entropy(order)
-                rows.append(Measurement(layer, "renyi", order, -entropy.value, entropy.stderr))
+                reason = None if entropy.resolved else NOT_RESOLVED
+                rows.append(Measurement(layer, measure, order, -entropy.value, entropy.stderr, reason))
             except UndefinedMeasureError as error:
-                rows.append(Measurement(layer, "renyi", order, None, None, str(error)))
+                rows.append(Measurement(layer, measure, order, None, None, str(error)))
     return rows
