@@ -2,7 +2,7 @@
 
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
@@ -33,10 +33,7 @@ def load_results(tracking_uri: str, experiment: str) -> pd.DataFrame:
     from mlflow import MlflowClient
 
     client = MlflowClient(tracking_uri)
-    found = client.get_experiment_by_name(experiment)
-    if found is None:
-        raise AnalysisError(f"no sweep named {experiment!r} at {tracking_uri}; run it first with `renyi run`")
-    runs = _measured_runs(client, found.experiment_id)
+    runs = _measured_runs(client, experiment_id(tracking_uri, experiment))
     if not runs:
         raise AnalysisError(
             f"no trial of sweep {experiment!r} has been measured yet; `renyi status` says how far it is"
@@ -46,13 +43,27 @@ def load_results(tracking_uri: str, experiment: str) -> pd.DataFrame:
     return pd.concat(tables, ignore_index=True)
 
 
-def _measured_runs(client: "MlflowClient", experiment_id: str) -> list["Run"]:
+def experiment_id(tracking_uri: str, experiment: str) -> str:
+    """MLflow's own key of a sweep's experiment.
+
+    Raises:
+        AnalysisError: there is none of that name.
+    """
+    from mlflow import MlflowClient
+
+    found = MlflowClient(tracking_uri).get_experiment_by_name(experiment)
+    if found is None:
+        raise AnalysisError(f"no sweep named {experiment!r} at {tracking_uri}; run it first with `renyi run`")
+    return str(found.experiment_id)
+
+
+def _measured_runs(client: "MlflowClient", experiment: str) -> list["Run"]:
     """Runs of trials that are measured, page by page."""
     wanted = f"tags.`{schema.TAG_KIND}` = '{schema.KIND_TRIAL}' and tags.`{schema.TAG_STATE}` = 'measured'"
     runs: list[Run] = []
     token: str | None = None
     while True:
-        page = client.search_runs([experiment_id], wanted, max_results=PAGE, page_token=token)
+        page = client.search_runs([experiment], wanted, max_results=PAGE, page_token=token)
         runs += page
         token = page.token
         if not token:
@@ -62,7 +73,7 @@ def _measured_runs(client: "MlflowClient", experiment_id: str) -> list["Run"]:
 def _trial_table(client: "MlflowClient", run: "Run") -> pd.DataFrame:
     path = client.download_artifacts(run.info.run_id, schema.MEASUREMENTS_FILE)
     table = pd.read_parquet(Path(path))
-    context: dict[str, object] = {schema.TRIAL_ID: run.data.tags[schema.TAG_TRIAL_ID]}
+    context: dict[str, Any] = {schema.TRIAL_ID: run.data.tags[schema.TAG_TRIAL_ID]}
     context |= {name: _number(value) for name, value in run.data.params.items()}
     prefix = f"{schema.GENERALIZATION_PREFIX}/"
     context |= {name.removeprefix(prefix): value for name, value in run.data.metrics.items() if name.startswith(prefix)}

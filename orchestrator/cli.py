@@ -1,5 +1,6 @@
 """The command `renyi`: parse, call, print. Heavy imports stay inside the commands that need them."""
 
+import os
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -17,6 +18,10 @@ from orchestrator.plan import make_plan
 from trainables.errors import TrainingError
 
 BAD_INPUT = 2
+
+# Read by MLflow when it is imported, in this process and in those it starts.
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -190,7 +195,7 @@ def _run(config: Any, executor: ExecutorName) -> int:
     from orchestrator.sweep import run_sweep
 
     signal.signal(signal.SIGTERM, _interrupt)  # a preempted machine says so before it goes
-    return run_sweep(config, executor.value)  # type: ignore[arg-type]
+    return run_sweep(config, executor.value)
 
 
 def _interrupt(*_: object) -> None:

@@ -155,7 +155,7 @@ def load(sweep: str, storage: str | None = None, tracking: str | None = None) ->
     try:
         config = SweepConfig.model_validate({**raw, "grid": grid})
     except ValidationError as error:
-        problems += [_problem(detail) for detail in error.errors()]
+        problems += _without_echoes([_problem(detail) for detail in error.errors()])
     if config is not None and not problems:
         problems += check_combinations(config)
     if config is None or problems:
@@ -167,14 +167,14 @@ class _Loader(yaml.SafeLoader):
     """YAML 1.1 as PyYAML reads it, but `1e-3` is a number and a key given twice is an error."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=deep) for key, _ in node.value]  # type: ignore[no-untyped-call]
+        keys = [self.construct_object(key, deep=deep) for key, _ in node.value]
         twice = [str(key) for key in keys if keys.count(key) > 1]
         if twice:
             raise yaml.MarkedYAMLError(problem=f"the key {twice[0]!r} is given twice", problem_mark=node.start_mark)
         return super().construct_mapping(node, deep)
 
 
-_Loader.add_implicit_resolver(  # type: ignore[no-untyped-call]
+_Loader.add_implicit_resolver(
     "tag:yaml.org,2002:float", re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
 )
 
@@ -212,6 +212,22 @@ def _problem(detail: Any) -> Problem:
             return Problem(key or "file", str(detail["ctx"]["error"]))
         case _:
             return Problem(key, say(detail))
+
+
+def _without_echoes(problems: list[Problem]) -> list[Problem]:
+    """Drop what repeats another problem: a list that is too short for want of a bad item, a key that is misspelt."""
+    meant = {
+        f"{problem.key.rpartition('.')[0]}.{problem.message.removesuffix('?').rpartition('did you mean ')[2]}"
+        for problem in problems
+        if "did you mean" in problem.message
+    }
+
+    def echoes(problem: Problem) -> bool:
+        key = problem.key if "." in problem.key else f".{problem.key}"
+        misspelt = problem.message == "is missing" and key in meant
+        return misspelt or any(other.key.startswith(f"{problem.key}[") for other in problems)
+
+    return [problem for problem in problems if not echoes(problem)]
 
 
 def _is_branch(part: int | str) -> bool:

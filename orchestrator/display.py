@@ -67,12 +67,12 @@ def show_tau(table: "pd.DataFrame", num_trials: int) -> None:
         view.add_column(name, justify=justify)  # type: ignore[arg-type]
     view.add_column("N", justify="right")
     shown = table[table["parameter"].isna() | table["parameter"].isin(HEADLINE_ORDERS)]
-    for row in shown.itertuples():
-        name = row.measure if math.isnan(row.parameter) else f"{row.measure} α={row.parameter:g}"
-        layer = "all layers" if row.layer == ALL_LAYERS else row.layer
-        tau = "undefined" if math.isnan(row.tau_b) else f"{row.tau_b:+.2f}"
-        interval = "" if math.isnan(row.ci_low) else f"[{row.ci_low:+.2f}, {row.ci_high:+.2f}]"
-        view.add_row(name, layer, tau, interval.replace("[", r"\["), str(row.n))
+    for row in shown.to_dict("records"):
+        name = row["measure"] if math.isnan(row["parameter"]) else f"{row['measure']} α={row['parameter']:g}"
+        layer = "all layers" if row["layer"] == ALL_LAYERS else row["layer"]
+        tau = "undefined" if math.isnan(row["tau_b"]) else f"{row['tau_b']:+.2f}"
+        interval = "" if math.isnan(row["ci_low"]) else f"[{row['ci_low']:+.2f}, {row['ci_high']:+.2f}]"
+        view.add_row(name, layer, tau, interval.replace("[", r"\["), str(row["n"]))
     console.print(view)
     console.print("  positive τ supports a measure (larger means sharper); intervals: bootstrap over trials")
 

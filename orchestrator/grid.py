@@ -5,11 +5,11 @@ import itertools
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from trainables.specs import OPTIMIZER_SPECS, DataSpec, ModelName, Spec, TrainingSpec, TrialSpec
+from trainables.specs import OPTIMIZER_SPECS, ModelName, Spec, TrainingSpec, TrialSpec
 
 if TYPE_CHECKING:
     from orchestrator.config import SweepConfig
@@ -107,12 +107,14 @@ def _spec(config: "SweepConfig", sub_grid: SubGrid, point: Mapping[str, Any], se
     training = config.training.model_dump(exclude_unset=True)
     training |= {name: value for name, value in point.items() if name in TrainingSpec.model_fields}
     optimizer = {name: value for name, value in point.items() if name not in TrainingSpec.model_fields}
-    return TrialSpec(
-        data=DataSpec(dataset=config.data.dataset),
-        model=optimizer.pop("model", config.model),
-        training=TrainingSpec(**training),
-        optimizer=OPTIMIZER_SPECS[sub_grid.optimizer](name=sub_grid.optimizer, **optimizer),  # type: ignore[arg-type]
-        seed=seed,
+    return TrialSpec.model_validate(
+        {
+            "data": config.data.model_dump(),
+            "model": optimizer.pop("model", config.model),
+            "training": training,
+            "optimizer": {"name": sub_grid.optimizer, **optimizer},
+            "seed": seed,
+        }
     )
 
 
@@ -217,8 +219,8 @@ def _adapter(key: str, name: str, optimizer: str) -> tuple[TypeAdapter[Any] | No
 def _adapters(optimizer: str) -> dict[str, TypeAdapter[Any]]:
     """Axis names of a sub-grid, and what each accepts: the optimizer's fields, those of training, and the model."""
     specs: tuple[type[Spec], ...] = (OPTIMIZER_SPECS[optimizer], TrainingSpec)
-    adapters = {
-        name: TypeAdapter(Annotated[field.annotation, *field.metadata] if field.metadata else field.annotation)
+    adapters: dict[str, TypeAdapter[Any]] = {
+        name: TypeAdapter(field.rebuild_annotation())
         for spec in specs
         for name, field in spec.model_fields.items()
         if name != "name"

@@ -17,7 +17,8 @@ class InlineExecutor:
 
     def __init__(self, config: SweepConfig, store: TrialStore) -> None:
         self._store = store
-        self._actor = SharpnessActor(store.folder.uri, config.sharpness)
+        threads = max(1, int(config.resources.trial.cpus))
+        self._actor = SharpnessActor(store.folder.uri, config.sharpness, threads)
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
     def run(self, work: Work) -> Iterator[Event]:

@@ -32,9 +32,8 @@ MAX_RESTARTS = 3  # of an actor that was killed, and of the task that it was at
 class SharpnessActor:
     """Measures one checkpoint after another, keeping data and libraries loaded in between."""
 
-    def __init__(self, store_folder: str, settings: SharpnessSettings, threads: int | None = None) -> None:
-        if threads is not None:
-            torch.set_num_threads(threads)
+    def __init__(self, store_folder: str, settings: SharpnessSettings, threads: int) -> None:
+        torch.set_num_threads(threads)
         self._store = TrialStore(store_folder, settings.measurement_id)
         self._settings = settings
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -111,7 +110,9 @@ class MeasuringPool:
             scheduling_strategy="SPREAD",
         )
         threads = max(1, int(resources.cpus))
-        self._idle = [actor_class.remote(store.folder.uri, settings, threads) for _ in range(resources.actors)]
+        self._idle: list[Any] = [
+            actor_class.remote(store.folder.uri, settings, threads) for _ in range(resources.actors)
+        ]
         self._waiting: deque[str] = deque()
         self._running: dict[Any, tuple[Any, str]] = {}  # result reference → (actor, trial_id)
 

@@ -1,10 +1,10 @@
 """The MLflow UI of a sweep, served from this machine or named where a server runs already."""
 
-import os
 import socket
 import subprocess
 import sys
 
+from analysis.results import experiment_id
 from orchestrator.config import SweepConfig
 from orchestrator.display import console
 from orchestrator.errors import UsageError
@@ -18,6 +18,7 @@ def serve(config: SweepConfig, host: str, port: int) -> int:
 
     Raises:
         UsageError: the port is taken.
+        AnalysisError: the sweep has not been run yet.
     """
     if config.tracking_uri.startswith("http"):
         console.print(f"the tracking server shows it: {config.tracking_uri}")
@@ -25,11 +26,7 @@ def serve(config: SweepConfig, host: str, port: int) -> int:
     with socket.socket() as probe:
         if probe.connect_ex((host, port)) == 0:
             raise UsageError(f"--port: {port} is taken on {host}; name another with --port")
-    os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
-    from mlflow import MlflowClient
-
-    experiment = MlflowClient(config.tracking_uri).get_experiment_by_name(config.name)
-    page = f"#/experiments/{experiment.experiment_id}/runs" if experiment else ""
+    page = f"#/experiments/{experiment_id(config.tracking_uri, config.name)}/runs"
     console.print(f"MLflow: http://{host}:{port}/{page}   (up in some 20 s; Ctrl-C ends it)")
     command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", config.tracking_uri]
     command += ["--host", host, "--port", str(port), "--workers", "1"]

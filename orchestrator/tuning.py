@@ -1,8 +1,10 @@
 """The Ray executor: missing trials go to a fresh Ray Tune `Tuner`, trained ones to the pool of measuring actors."""
 
 import contextlib
+import logging
 import os
 import queue
+import signal
 import tempfile
 import threading
 from collections.abc import Iterator
@@ -142,7 +144,7 @@ class _Relay(tune.Callback):
     def stop(self) -> None:
         self._stopped.set()
 
-    def on_step_begin(self, **info: Any) -> None:
+    def on_step_begin(self, iteration: int, trials: list[Trial], **_: Any) -> None:
         if self._stopped.is_set():
             raise SweepStoppedError
 
@@ -188,13 +190,15 @@ def connect() -> None:
     }
     for name, value in quiet.items():
         os.environ.setdefault(name, value)
+    on_sigterm = signal.getsignal(signal.SIGTERM)
     ray.init(
         address=os.environ.get("RAY_ADDRESS", "local"),
         log_to_driver=False,
         include_dashboard=False,
         configure_logging=True,
-        logging_level="ERROR",
+        logging_level=logging.ERROR,
     )
+    signal.signal(signal.SIGTERM, on_sigterm)  # Ray's own handler would abort without a word
 
 
 def check_resources(config: SweepConfig, cluster: dict[str, float]) -> None:

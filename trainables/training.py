@@ -97,7 +97,7 @@ def train_epoch(model: nn.Module, optimizer: Optimizer, data: Dataset, spec: Tri
         def closure(inputs: Tensor = inputs, targets: Tensor = targets) -> Tensor:
             optimizer.zero_grad()
             loss = cross_entropy(model(inputs), targets)
-            loss.backward()  # type: ignore[no-untyped-call]
+            loss.backward()
             return loss
 
         loss: Tensor = optimizer.step(closure)  # type: ignore[assignment,arg-type]

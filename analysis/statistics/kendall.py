@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 NUM_DRAWS = 2000
+MIN_FOR_INTERVAL = 5  # models; fewer say nothing about the spread
 FloatArray = NDArray[np.float64]
 
 
@@ -19,7 +20,7 @@ class KendallTau:
     n: int  # models with both values
     ties: int  # pairs of models tied in either value
     missing: int  # models without one of the values
-    ci_low: float  # 95 % percentile bootstrap of tau_b over models
+    ci_low: float  # 95 % percentile bootstrap of tau_b over models; NaN with fewer than 5 of them
     ci_high: float
 
 
@@ -50,9 +51,10 @@ def kendall_tau(x: ArrayLike, y: ArrayLike, seed: int = 0) -> KendallTau:
         return KendallTau(math.nan, math.nan, n, ties, missing, math.nan, math.nan)
     concordance = float((sx * sy).sum() / 2)
     tau_b = float(_tau_b(np.ones((1, n)), sx, sy)[0])
-    draws = _tau_b(_multiplicities(n, seed), sx, sy)
-    draws = draws[np.isfinite(draws)]
-    low, high = np.quantile(draws, [0.025, 0.975]) if draws.size and math.isfinite(tau_b) else (math.nan, math.nan)
+    low, high = math.nan, math.nan
+    if n >= MIN_FOR_INTERVAL and math.isfinite(tau_b):
+        draws = _tau_b(_multiplicities(n, seed), sx, sy)
+        low, high = np.nanquantile(draws, [0.025, 0.975])
     return KendallTau(tau_b, concordance / pairs, n, ties, missing, float(low), float(high))
 
 
