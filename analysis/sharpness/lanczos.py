@@ -65,10 +65,14 @@ class Tridiagonal:
         return nodes, weights
 
     def ritz_pairs(self, tolerance: float) -> tuple[FloatArray, FloatArray]:
-        """Eigenvalues (k,) of a single T, and its eigenvectors (m, k), whose residual is at most tolerance · |θ|."""
+        """Eigenvalues (k,) of a single T, and its eigenvectors (m, k), whose residual is at most tolerance · |θ|.
+
+        Not those near 0: after a breakdown T is padded with zeros, which are no eigenvalues of the matrix.
+        """
         (nodes,), (vectors,) = np.linalg.eigh(self._matrix())
         residuals = self.betas[0, -1] * np.abs(vectors[-1])
-        converged = residuals <= tolerance * np.abs(nodes)
+        seen = np.abs(nodes) > NEAR_ZERO * np.abs(nodes).max()
+        converged = seen & (residuals <= tolerance * np.abs(nodes))
         return nodes[converged], vectors[:, converged]
 
     def _matrix(self) -> FloatArray:

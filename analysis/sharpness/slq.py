@@ -44,7 +44,12 @@ class Effort:
         return self.memory_limit // (operator.dim * operator.dtype.itemsize)
 
     def error(self, quadrature: SpectralQuadrature) -> tuple[float, float]:
-        """Largest standard error and largest truncation over the orders, in nats; NaN counts as unmet."""
+        """Largest standard error and largest truncation over the orders, in nats; infinite where one probe tells none.
+
+        A zero matrix has no entropy that more products would mend: no error.
+        """
+        if not quadrature.nodes.any():
+            return 0.0, 0.0
         entropies = [quadrature.renyi_entropy(order) for order in self.orders]
         stderr = max(math.inf if math.isnan(entropy.stderr) else entropy.stderr for entropy in entropies)
         return stderr, max(quadrature.truncation(order) for order in self.orders)
@@ -62,7 +67,7 @@ class Effort:
         if self.num_probes is not None and self.num_matvecs is not None:
             return Ending.FIXED
         if stderr > self.tolerance:
-            return Ending.PRODUCTS
+            return Ending.PRODUCTS if self.num_probes is None else Ending.FIXED
         return Ending.TOLERANCE if truncation <= self.tolerance else Ending.STEPS
 
 
