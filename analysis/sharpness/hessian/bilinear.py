@@ -79,15 +79,16 @@ class Convolution:
         return z if v is None else z + v.view(1, num_directions, num_outputs, *[1] * (z.ndim - 3))
 
     def transpose(self, dz: Tensor, W: Tensor, x: Tensor) -> Tensor:
-        shape = (dz.shape[0] * dz.shape[1], *x.shape[1:])
-        dx = self._backward(dz.flatten(0, 1), x.new_empty(1).expand(shape), W.unflatten(1, self.kernel), 0)
+        # Only shape and memory format of the input matter here.
+        like = x if dz.shape[1] == 1 else x.new_empty(1).expand(dz.shape[0] * dz.shape[1], *x.shape[1:])
+        dx = self._backward(dz.flatten(0, 1), like, W.unflatten(1, self.kernel), 0)
         return dx.unflatten(0, dz.shape[:2])
 
     def transpose_directions(self, dz: Tensor, V: Tensor, x: Tensor) -> Tensor:
         # The directions are extra input channels.
         num_directions, num_inputs = len(V), self.kernel[0]
         weights = V.unflatten(2, self.kernel).movedim(0, 1).flatten(1, 2)  # (C, P·C_in/G, k, …)
-        wide = x.new_empty(1).expand(len(x), num_directions * x.shape[1], *x.shape[2:])
+        wide = x if num_directions == 1 else x.new_empty(1).expand(len(x), num_directions * x.shape[1], *x.shape[2:])
         dx = self._backward(dz, wide, weights, 0)
         dx = dx.unflatten(1, (self.groups, num_directions, num_inputs)).movedim(2, 1)
         return dx.flatten(2, 3)
@@ -139,7 +140,7 @@ class Convolution:
         zero = [0] * len(self.stride)
         mask = [which == 0, which == 1, False]
         args = (self.stride, self.padding, self.dilation, False, zero, self.groups, mask)
-        gradient: Tensor = aten.convolution_backward(dz.contiguous(), x, weight, None, *args)[which]
+        gradient: Tensor = aten.convolution_backward(dz, x, weight, None, *args)[which]
         return gradient
 
 
