@@ -172,7 +172,7 @@ class MatrixProduct:
         return _tokens(dz, 2).sum(2)
 
     def sample_gradients(self, x: Tensor, dz: Tensor, out: Tensor) -> None:
-        torch.matmul(_tokens(dz, 2).transpose(2, 3), _tokens(x, 1)[:, None], out=out)
+        torch.bmm(_tokens(dz, 2).transpose(2, 3).flatten(1, 2), _tokens(x, 1), out=out.flatten(1, 2))
 
 
 def _tokens(x: Tensor, batch_dims: int) -> Tensor:
@@ -185,15 +185,15 @@ class ChannelScale:
     """z_c = w_c x_c, as in a batch-norm with fixed statistics: W is (C, 1), channels come right after the batch."""
 
     def apply(self, x: Tensor, W: Tensor, b: Tensor | None) -> Tensor:
-        z = x * _spread(W[:, 0], x.ndim - 1)
-        return z if b is None else z + _spread(b, x.ndim - 1)
+        z = x * spread(W[:, 0], x.ndim - 1)
+        return z if b is None else z + spread(b, x.ndim - 1)
 
     def apply_directions(self, x: Tensor, V: Tensor, v: Tensor | None) -> Tensor:
-        z = x[:, None] * _spread(V[:, :, 0], x.ndim)
-        return z if v is None else z + _spread(v, x.ndim)
+        z = x[:, None] * spread(V[:, :, 0], x.ndim)
+        return z if v is None else z + spread(v, x.ndim)
 
     def transpose(self, dz: Tensor, W: Tensor, x: Tensor) -> Tensor:
-        return dz * _spread(W[:, 0], x.ndim - 1)
+        return dz * spread(W[:, 0], x.ndim - 1)
 
     def transpose_directions(self, dz: Tensor, V: Tensor, x: Tensor) -> Tensor:
         return self.apply_directions(dz, V, None)
@@ -216,6 +216,6 @@ class ChannelScale:
         return product.flatten(3).sum(3) if product.ndim > 3 else product
 
 
-def _spread(w: Tensor, ndim: int) -> Tensor:
+def spread(w: Tensor, ndim: int) -> Tensor:
     """(…, C) to (…, C, 1, …) so that it has `ndim` dimensions from the first of its own on."""
     return w.reshape(w.shape + (1,) * (ndim - w.ndim))

@@ -1,11 +1,14 @@
 """Hessian products by differentiating the gradient once more (Pearlmutter 1994): exact for anything differentiable."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 import torch
 from torch import Tensor
 
 from analysis.sharpness.hessian.problem import Problem, held_still
+
+Directions = dict[str, Tensor]  # by parameter, each of its shape
+Product = Callable[[Directions], Directions]
 
 
 class DoubleBackward:
@@ -40,65 +43,67 @@ class DoubleBackward:
         with held_still(self._problem.model):
             for product in self._graphs():
                 for row, v in zip(products, V, strict=True):
-                    row += product(v)
+                    moved = product(dict(zip(self._parameters, self._split(v), strict=True)))
+                    row += torch.cat([moved[name].flatten() for name in self._parameters])
         return products
 
-    def _graphs(self) -> Iterator[Callable[[Tensor], Tensor]]:
+    def block_product(self, name: str, v: Tensor) -> Tensor:
+        """The product of one parameter's own block with a vector of its shape, on the graph of them all."""
+        with held_still(self._problem.model):
+            return torch.stack([product({name: v})[name] for product in self._graphs()]).sum(0)
+
+    def _graphs(self) -> Iterator[Product]:
         if self._kept is not None:
             yield from self._kept
         else:
             yield from map(self._build, self._problem.chunks(self._chunk))
 
-    def _hessian(self, chunk: Problem) -> Callable[[Tensor], Tensor]:
-        """v ↦ the part of H v that belongs to a chunk of samples."""
-        parameters = list(self._parameters.values())
+    def _hessian(self, chunk: Problem) -> Product:
+        """The part of H v that belongs to a chunk of samples."""
         weight = chunk.num_samples / self._problem.num_samples
         loss = chunk.loss.mean(chunk.outputs(self._parameters), chunk.targets) * weight
-        gradient = torch.autograd.grad(loss, parameters, create_graph=True, materialize_grads=True)
-        # The gradients that do depend on the parameters: differentiating through a constant is refused by autograd.
-        varying = [index for index, part in enumerate(gradient) if part.requires_grad]
+        gradient = self._gradient(loss, None)
 
-        def product(v: Tensor) -> Tensor:
-            pieces = self._split(v)
+        def product(directions: Directions) -> Directions:
+            # A gradient that does not vary has no graph, and a zero derivative.
+            varying = [name for name in directions if gradient[name].requires_grad]
             if not varying:
-                return torch.zeros_like(v)
-            return self._join(
-                torch.autograd.grad(
-                    [gradient[index] for index in varying],
-                    parameters,
-                    [pieces[index] for index in varying],
-                    retain_graph=True,
-                    materialize_grads=True,
-                )
-            )
+                return {name: torch.zeros_like(v) for name, v in directions.items()}
+            return self._pull([gradient[name] for name in varying], directions, [directions[name] for name in varying])
 
         return product
 
-    def _gauss_newton(self, chunk: Problem) -> Callable[[Tensor], Tensor]:
-        """v ↦ the part of Jᵀ(∂²L/∂f²)J v that belongs to a chunk of samples."""
-        parameters = list(self._parameters.values())
+    def _gauss_newton(self, chunk: Problem) -> Product:
+        """The part of Jᵀ(∂²L/∂f²)J v that belongs to a chunk of samples."""
         outputs = chunk.outputs(self._parameters)
         u = torch.zeros_like(outputs, requires_grad=True)
-        pulled = torch.autograd.grad(outputs, parameters, u, create_graph=True, materialize_grads=True)
-        varying = [index for index, part in enumerate(pulled) if part.requires_grad]
+        pulled = self._gradient(outputs, u)
         frozen = outputs.detach()
 
-        def product(v: Tensor) -> Tensor:
-            pieces = self._split(v)
-            (pushed,) = torch.autograd.grad(
-                [pulled[index] for index in varying], u, [pieces[index] for index in varying], retain_graph=True
-            )
+        def product(directions: Directions) -> Directions:
+            varying = [name for name in directions if pulled[name].requires_grad]
+            if not varying:
+                return {name: torch.zeros_like(v) for name, v in directions.items()}
+            tangents = [directions[name] for name in varying]
+            (pushed,) = torch.autograd.grad([pulled[name] for name in varying], u, tangents, retain_graph=True)
             curved = chunk.loss.curvature(frozen, pushed[:, None])[:, 0] / self._problem.num_samples
-            return self._join(
-                torch.autograd.grad(outputs, parameters, curved, retain_graph=True, materialize_grads=True)
-            )
+            return self._pull([outputs], directions, [curved])
 
         return product
+
+    def _gradient(self, value: Tensor, seed: Tensor | None) -> Directions:
+        """The gradient of ⟨seed, value⟩ by parameter, differentiable again."""
+        parameters = list(self._parameters.values())
+        parts = torch.autograd.grad(value, parameters, seed, create_graph=True, materialize_grads=True)
+        return dict(zip(self._parameters, parts, strict=True))
+
+    def _pull(self, values: list[Tensor], names: Iterable[str], seeds: list[Tensor]) -> Directions:
+        """Σ ⟨seed, value⟩ differentiated in the named parameters; the graph stays."""
+        parameters = [self._parameters[name] for name in names]
+        parts = torch.autograd.grad(values, parameters, seeds, retain_graph=True, materialize_grads=True)
+        return dict(zip(names, parts, strict=True))
 
     def _split(self, v: Tensor) -> list[Tensor]:
         """(n,) cut into the shapes of the parameters."""
         parameters = self._parameters.values()
         return [piece.view_as(p) for piece, p in zip(v.split(self._sizes), parameters, strict=True)]
-
-    def _join(self, products: Sequence[Tensor]) -> Tensor:
-        return torch.cat([product.flatten() for product in products])

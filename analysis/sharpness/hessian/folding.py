@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from analysis.sharpness.hessian.bilinear import Bilinear
+from analysis.sharpness.hessian.bilinear import Bilinear, ChannelScale, spread
 
 Directions = Mapping[str, Tensor]  # (P, *shape) by parameter name
 
@@ -98,6 +98,23 @@ class Folding:
             along = inverse * V[self.bias] * gb
             out[gamma] = along if gamma not in out else out[gamma] + along
         return out
+
+    def sample_gradients(self, state: Mapping[str, Tensor], name: str, x: Tensor, dz: Tensor, out: Tensor) -> None:
+        """Per sample the gradient of ⟨dz_p, z⟩ in one parameter, for x (B, …) and dz (B, P, …), to out (B, P, numel)."""
+        norm = self.norm
+        if norm is not None and name == norm.gamma:
+            raw = self.map.apply(x, self._weight(state), self._bias(state))
+            centred = (raw - spread(state[norm.mean], raw.ndim - 1)) * spread(self._inverse(state), raw.ndim - 1)
+            ChannelScale().sample_gradients(centred, dz, out[..., None])
+        elif norm is not None and name == norm.beta:
+            out.copy_(self.map.bias_gradient(dz))
+        elif name == self.bias:
+            gradient = self.map.bias_gradient(dz)
+            out.copy_(gradient if norm is None else gradient * self._scale(state))
+        else:
+            scaled = dz if norm is None else dz * spread(self._scale(state), dz.ndim - 2)
+            weight = state[name]
+            self.map.sample_gradients(x, scaled, out.unflatten(2, (len(weight), -1)))
 
     def _weight(self, state: Mapping[str, Tensor]) -> Tensor:
         if self.weight is not None:

@@ -15,7 +15,7 @@ class Loss(Protocol):
     name: str
 
     def check(self, outputs: Tensor, targets: Tensor) -> None:
-        """Refuse targets that do not fit (N, C) outputs."""
+        """Refuse targets that do not fit outputs (any number of them) of C entries."""
 
     def mean(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """(1/N) Σ ℓ(f_i, y_i), a scalar."""
@@ -88,9 +88,9 @@ class MeanSquaredError:
 
     def check(self, outputs: Tensor, targets: Tensor) -> None:
         """(N, C) float targets."""
-        if targets.shape != outputs.shape or not targets.dtype.is_floating_point:
+        if targets.ndim != 2 or targets.shape[1] != outputs.shape[1] or not targets.dtype.is_floating_point:
             raise AnalysisError(
-                f"targets must be float of shape {tuple(outputs.shape)}, like the outputs, for the squared error; "
+                f"targets must be float of shape (N, {outputs.shape[1]}), like the outputs, for the squared error; "
                 f"got shape {tuple(targets.shape)} of {targets.dtype}"
             )
 

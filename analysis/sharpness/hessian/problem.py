@@ -167,7 +167,9 @@ def _check_outputs(problem: Problem) -> None:
     few = problem.take(slice(0, PROBED_SAMPLES))
     first, again = few.outputs(), few.outputs()
     if first.ndim != 2 or len(first) != few.num_samples:
-        raise AnalysisError(f"the model must return (N, C) outputs; got {tuple(first.shape)} for {few.num_samples} samples")
+        raise AnalysisError(
+            f"the model must return (N, C) outputs; got {tuple(first.shape)} for {few.num_samples} samples"
+        )
     problem.loss.check(first, problem.targets)
     if not torch.isfinite(first).all():
         raise UndefinedMeasureError("the model's outputs are NaN or infinite, so the loss has no Hessian")

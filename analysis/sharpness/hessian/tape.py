@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
-import torch
 from torch import Tensor, fx, nn
 
 from analysis.sharpness.hessian.bilinear import ChannelScale, Convolution, MatrixProduct, UnsupportedError
@@ -94,11 +93,13 @@ class Tape:
         seed: Tensor,
         needed: list[bool],
         extra: Callable[[int], Tensor | None] = lambda index: None,
+        consume: bool = False,
     ) -> Iterator[tuple[int, Tensor]]:
         """Carry cotangents (B, P, C) of the outputs backward through the steps in `needed`.
 
         Yields every Folding, last first, with the cotangents (B, P, …) of its result, and goes on below it when the
-        next one is asked for. What `extra` gives for a Folding is added to the cotangents of its input.
+        next one is asked for. What `extra` gives for a Folding is added to the cotangents of its input. With `consume`,
+        what was saved for a step is dropped as soon as it has been used.
         """
         cotangents: dict[int, Tensor] = {len(self.steps) - 1: seed}
         del seed
@@ -121,6 +122,8 @@ class Tape:
                 else:
                     dx = operation.pull(record.saved[index], dy)
                 cotangents[source] = cotangents[source] + dx if source in cotangents else dx
+            if consume:
+                record.saved[index] = None
 
 
 def _add(a: Tensor, b: Tensor) -> Tensor:
@@ -143,7 +146,7 @@ def trace(model: nn.Module) -> Tape:
         raise UnsupportedError(f"forward hooks on {hooked[0]!r}")
     try:
         graph = fx.Tracer().trace(model)
-    except Exception as error:  # noqa: BLE001  # whatever user code does with a proxy
+    except Exception as error:  # whatever user code does with a proxy
         raise UnsupportedError(f"a forward pass that can't be traced ({type(error).__name__})") from error
     steps: list[Step] = []
     makers: list[fx.Node] = []  # the node whose result a step is
