@@ -6,6 +6,7 @@ of all parameters: what a layer needs is its input and the cotangents of its res
 """
 
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Protocol
 
 import torch
@@ -17,17 +18,20 @@ from analysis.sharpness.hessian.folding import Folding
 from analysis.sharpness.hessian.problem import Problem, held_still
 from analysis.sharpness.hessian.tape import Tape, Weights, folding_of
 
-Write = Callable[[Tensor], None]  # writes a factor to an (B, R, n) tensor
+
+@dataclass(frozen=True)
+class Rows:
+    """The rows of one parameter's factor that belong to B samples, not computed yet; unscaled by 1/√N."""
+
+    num_samples: int  # B
+    write: Callable[[Tensor], None]  # computes them, into a (B, R, n) tensor
 
 
 class FactorPass(Protocol):
     """A way to get the factors of parameters."""
 
-    def sweep(self, chunk: Problem, names: Sequence[str]) -> Iterator[tuple[str, Write]]:
-        """The named parameters, last layer first, each with the function that writes its factor, unscaled by 1/√N.
-
-        A function must be called before the next name is asked for: the pass goes on then.
-        """
+    def sweep(self, chunk: Problem, names: Sequence[str]) -> Iterator[tuple[str, Rows]]:
+        """The named parameters, last layer first, each with its rows, to be written before the next name is asked for."""
 
 
 class TapeFactors:
@@ -37,7 +41,7 @@ class TapeFactors:
         self._tape = tape
         self._weights: Weights | None = None
 
-    def sweep(self, chunk: Problem, names: Sequence[str]) -> Iterator[tuple[str, Write]]:
+    def sweep(self, chunk: Problem, names: Sequence[str]) -> Iterator[tuple[str, Rows]]:
         """One forward pass, and R cotangents carried backward at once, down to the first of the named layers."""
         state = {**chunk.parameters, **chunk.buffers}
         owners = {index for index in map(self._tape.step_of, names) if index is not None}
@@ -57,15 +61,15 @@ class TapeFactors:
             folding = self._tape.steps[index].operation
             assert isinstance(folding, Folding)
             for name in reversed([name for name in folding.names if name in names]):
-                yield name, _writer(folding, state, name, record.saved[index], dz)
+                yield name, _rows(folding, state, name, record.saved[index], dz)
 
 
-def _writer(folding: Folding, state: dict[str, Tensor], name: str, x: Tensor, dz: Tensor) -> Write:
+def _rows(folding: Folding, state: dict[str, Tensor], name: str, x: Tensor, dz: Tensor) -> Rows:
     def write(out: Tensor) -> None:
         with torch.inference_mode(False), torch.no_grad():
             folding.sample_gradients(state, name, x, dz, out)
 
-    return write
+    return Rows(len(x), write)
 
 
 class CapturedFactors:
@@ -75,7 +79,7 @@ class CapturedFactors:
     embeddings, weights that a module uses through a function) are differentiated sample by sample.
     """
 
-    def sweep(self, chunk: Problem, names: Sequence[str]) -> Iterator[tuple[str, Write]]:
+    def sweep(self, chunk: Problem, names: Sequence[str]) -> Iterator[tuple[str, Rows]]:
         """One forward and R backward passes, down to the first of the named layers; their cotangents are held at once."""
         state = {**chunk.parameters, **chunk.buffers}
         with held_still(chunk.model):
@@ -87,7 +91,7 @@ class CapturedFactors:
             calls = [call for call in calls if call.folding.names != folding.names]
             for name in reversed([name for name in folding.names if name in remaining]):
                 remaining.remove(name)
-                yield name, _summed([_writer(c.folding, state, name, c.inputs, c.cotangents) for c in shared])
+                yield name, _summed([_rows(c.folding, state, name, c.inputs, c.cotangents) for c in shared])
         for name in reversed(remaining):
             yield name, _one_by_one(chunk, name, roots)
 
@@ -142,20 +146,20 @@ class Call:
             self.cotangents[:, column] = grad
 
 
-def _summed(writers: list[Write]) -> Write:
+def _summed(parts: list[Rows]) -> Rows:
     """The sum of the factors of several uses of one weight."""
 
     def write(out: Tensor) -> None:
-        writers[0](out)
-        for writer in writers[1:]:
+        parts[0].write(out)
+        for part in parts[1:]:
             more = torch.empty_like(out)
-            writer(more)
+            part.write(more)
             out += more
 
-    return write
+    return Rows(parts[0].num_samples, write)
 
 
-def _one_by_one(chunk: Problem, name: str, roots: Tensor) -> Write:
+def _one_by_one(chunk: Problem, name: str, roots: Tensor) -> Rows:
     def write(out: Tensor) -> None:
         twin = chunk.parameters[name].detach().clone().requires_grad_()
         with held_still(chunk.model):
@@ -167,4 +171,4 @@ def _one_by_one(chunk: Problem, name: str, roots: Tensor) -> Write:
                     )
                     out[index, column] = row.flatten()
 
-    return write
+    return Rows(chunk.num_samples, write)

@@ -13,16 +13,16 @@ from analysis.sharpness.hessian.gauss_newton import FactorStore
 from analysis.sharpness.hessian.problem import Problem, held_still
 
 TOLERANCE = 1e-9
-CHECKED_SAMPLES = 2
+CHECKED_SAMPLES = 1
 
 
 class SelfCheck:
-    """Double backward on two samples in float64, and the products of other engines on the same.
+    """Double backward on one sample in float64, and the products of other engines on it.
 
     The outputs are shifted to random ones of order one, so that a loss close to zero, whose curvature is round-off in
     any engine, does not fail a good one. What is tested is the structure: all of it but the number of samples.
 
-    Cost: a forward and a backward pass of two samples in float64, and two backward passes a layer.
+    Cost: a forward and a backward pass of one sample in float64, and two backward passes a layer.
     """
 
     def __init__(self, problem: Problem, curvature: str) -> None:
@@ -34,7 +34,7 @@ class SelfCheck:
         self._curvature = curvature
 
     def operator_error(self, names: list[str], build: Callable[[Problem], BlockOperator]) -> float:
-        """Relative error of an operator, built on the two samples, for the block of some parameters."""
+        """Relative error of an operator, built on the sample, for the block of some parameters."""
         operator = build(self.problem)
         v = self._random(torch.empty(operator.dim, dtype=torch.float64, device=operator.device))
         reference = DoubleBackward(self.problem, names, self._curvature)
@@ -43,10 +43,10 @@ class SelfCheck:
     def factor_errors(self, names: list[str], factors: FactorPass, rank: int) -> Iterator[tuple[str, float]]:
         """Relative error of the Gauss–Newton block of every name, from one pass for all."""
         reference = DoubleBackward(self.problem, names, self._curvature)
-        for name, write in factors.sweep(self.problem, names):
+        for name, rows in factors.sweep(self.problem, names):
             shape = self.problem.parameters[name].shape
             store = FactorStore(self.problem, shape.numel(), rank)
-            store.add(write, self.problem.num_samples)
+            store.add(rows)
             v = self._random(torch.empty(shape, dtype=torch.float64, device=self.problem.device))
             product = store.factor().matmat(v.reshape(1, -1))
             yield name, _relative(product, reference.block_product(name, v).reshape(1, -1))

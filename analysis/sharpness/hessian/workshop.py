@@ -10,7 +10,7 @@ from analysis.sharpness.hessian.choice import Choice, Setting
 from analysis.sharpness.hessian.cost import BlockOperator
 from analysis.sharpness.hessian.double_backward import DoubleBackward
 from analysis.sharpness.hessian.factors import CapturedFactors, FactorPass, TapeFactors
-from analysis.sharpness.hessian.gauss_newton import DenseStore, FactorStore, GaussNewtonGram, gram
+from analysis.sharpness.hessian.gauss_newton import DenseStore, FactorStore, GaussNewtonFactor, GaussNewtonGram, gram
 from analysis.sharpness.hessian.head import Head
 from analysis.sharpness.hessian.problem import Problem
 from analysis.sharpness.hessian.r_operator import ROperator
@@ -20,7 +20,9 @@ Members = Mapping[str | None, list[str]]  # the parameters of every block
 Choices = Mapping[str | None, Choice]
 
 FACTORED = ("gauss_newton_factor", "gauss_newton_gram")
-CACHED_BYTES = 2**20  # of one activation: what stays in a core's second-level cache between two operations
+# Bytes of one activation that are worked on at a time on a CPU: measured the fastest; more leaves the caches.
+R_OPERATOR_BYTES = 2**20
+FACTOR_BYTES = 2**23
 
 
 class Workshop:
@@ -88,10 +90,7 @@ class Workshop:
         if engine == "head":
             return Head(problem, names[0], None if memory is None else self._chunk(setting.profile.activations))
         assert setting.tape is not None
-        chunk = max(1, CACHED_BYTES // max(1, setting.profile.widest))
-        if problem.device.type != "cpu":
-            chunk = self._chunk(6 * setting.profile.activations)
-        return ROperator(problem, setting.tape, names, setting.curvature, chunk)
+        return ROperator(problem, setting.tape, names, setting.curvature, self._cached_chunk(R_OPERATOR_BYTES))
 
     def from_factors(self, members: Members, choices: Choices) -> Iterator[tuple[str | None, BlockOperator]]:
         """The blocks that live on factors, last layer first; the block of all layers, a sum of Gram matrices, at the end."""
@@ -102,16 +101,18 @@ class Workshop:
             return
         total: Tensor | None = None
         for name, store in self._finished(self._in_order(names), layers, set(summed)):
-            if name in summed:
-                assert isinstance(store, FactorStore)
-                K = gram(store.factor().G)
-                total = K if total is None else total.add_(K)
-                if layers.get(name) == "gauss_newton_gram":
-                    factor = store.factor()
-                    yield name, GaussNewtonGram(K.clone() if total is K else K, factor.dim, lambda: factor)
-                    continue
+            if isinstance(store, DenseStore):
+                yield name, store.block()
+                continue
+            factor = store.factor()
+            K = None
+            if name in summed or layers.get(name) == "gauss_newton_gram":
+                K = gram(factor.G)
+            if name in summed and K is not None:
+                total = K.clone() if total is None else total.add_(K)
             if name in layers:
-                yield name, _operator(store, layers[name])
+                yield name, factor if layers[name] == "gauss_newton_factor" or K is None else _with_products(K, factor)
+            factor.release()
         if total is not None:
             dim = sum(self.setting.profile.sizes[name] for name in summed)
             engine = "double_backward" if self.setting.tape is None else "r_operator"
@@ -144,16 +145,33 @@ class Workshop:
 
         per_sample = self._sweep_bytes(names)
         streaming = problem.num_samples * per_sample + max(map(held, names)) <= setting.memory
-        chunk = problem.num_samples if streaming else self._chunk(2 * per_sample)
+        size = self._cached_chunk(FACTOR_BYTES // max(1, rank)) if streaming else self._chunk(2 * per_sample)
+        workspace = None
+        if streaming:
+            # One block of memory for every layer's factor in turn: fresh pages would cost as much as filling them.
+            entries = max([setting.profile.sizes[name] for name in names if not dense(name)], default=0)
+            workspace = problem.inputs.new_empty(problem.num_samples * rank * entries)
+        pieces = list(problem.chunks(size))
         for group in [names] if streaming else _pack(names, held, setting.memory // 2):
+            sweeps = (factors.sweep(piece, group) for piece in pieces)
+            # All chunks of samples at one layer, then the next; or all layers of one chunk, then the next.
+            steps = zip(*sweeps, strict=True) if streaming else ((step,) for sweep in sweeps for step in sweep)
             stores: dict[str, FactorStore | DenseStore] = {}
-            for piece in problem.chunks(chunk):
-                for name, write in factors.sweep(piece, group):
+            for step in steps:
+                for name, rows in step:
                     if name not in stores:
-                        kind = DenseStore if dense(name) else FactorStore
-                        stores[name] = kind(problem, setting.profile.sizes[name], rank)
-                    if stores[name].add(write, piece.num_samples):
+                        n = setting.profile.sizes[name]
+                        stores[name] = (
+                            DenseStore(problem, n, rank) if dense(name) else FactorStore(problem, n, rank, workspace)
+                        )
+                    if stores[name].add(rows):
                         yield name, stores.pop(name)
+
+    def _cached_chunk(self, room: int) -> int:
+        """Samples of which the largest activation fits into so many bytes, on a CPU."""
+        if self.setting.problem.device.type != "cpu":
+            return self._chunk((4 + self.setting.rank) * self.setting.profile.activations)
+        return max(1, room // max(1, self.setting.profile.widest))
 
     def _factors(self) -> FactorPass:
         return CapturedFactors() if self.setting.tape is None else TapeFactors(self.setting.tape)
@@ -186,13 +204,8 @@ class Workshop:
         return max(1, min(self.setting.problem.num_samples, self.setting.memory // max(1, bytes_a_sample)))
 
 
-def _operator(store: FactorStore | DenseStore, engine: str) -> BlockOperator:
-    if isinstance(store, DenseStore):
-        return store.block()
-    factor = store.factor()
-    if engine == "gauss_newton_factor":
-        return factor
-    return GaussNewtonGram(gram(factor.G), factor.dim, lambda: factor)
+def _with_products(K: Tensor, factor: GaussNewtonFactor) -> GaussNewtonGram:
+    return GaussNewtonGram(K, factor.dim, lambda: factor)
 
 
 def _pack(names: list[str], held: Callable[[str], int], room: int) -> Iterator[list[str]]:
