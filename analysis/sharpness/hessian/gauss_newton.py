@@ -23,6 +23,7 @@ def gram(G: Tensor, dtype: torch.dtype | None = None) -> Tensor:
 
     Only blocks on and below the diagonal are computed: measured 0.58 of the time of one matrix product.
     """
+    G = G.contiguous()  # oneDNN takes a thousand times longer on slices of a transposed matrix
     K = torch.empty(len(G), len(G), dtype=dtype or G.dtype, device=G.device)
     for start in range(0, len(G), GRAM_BLOCK):
         stop = min(start + GRAM_BLOCK, len(G))
@@ -79,13 +80,7 @@ class GaussNewtonFactor:
 
     def matmat(self, V: Tensor) -> Tensor:
         """(p, n) vectors, one a row, to their (p, n) products."""
-        products = torch.zeros_like(V)
-        # Both products on one slab of rows while it is in the cache: measured 1.25 to 1.8 times faster than one after
-        # the other on a CPU.
-        rows = 128 if V.device.type == "cpu" else max(1, len(self.G))
-        for slab in self.G.split(rows):
-            products += times_transpose(times_transpose(V, slab), slab.T)
-        return products
+        return times_transpose(times_transpose(V, self.G), self.G.T)
 
     def exact_eigenvalues(self, dtype: torch.dtype | None = None) -> Tensor:
         """The min(r, n) eigenvalues that can differ from zero, largest first, in float64.
