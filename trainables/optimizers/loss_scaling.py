@@ -50,6 +50,6 @@ class ScaleGuard:
             if scaler.is_enabled() and scaler._scale is not None and not is_unscaled(scaler, optimizer):
                 raise TrainingError(
                     f"{type(optimizer).__name__} needs unscaled gradients (its ε goes as 1/‖g‖), but a GradScaler is "
-                    "in use: pass it, as in optimizer.step(closure, scaler=scaler) or first_step(scaler=scaler); if this "
-                    "loss is not scaled, pass GradScaler(enabled=False)"
+                    "in use: pass it, as in step(closure, scaler=scaler) or first_step(scaler=scaler); if this loss "
+                    "is not scaled, pass GradScaler(enabled=False)"
                 )
