@@ -16,7 +16,8 @@ class ASAM(SharpnessAware):
 
     T applies to parameters with "weight" in their name, batch-norm scales included, and is the identity for others,
     as in the authors' code; parameters given without names all count as weights. pytorch-optimizer's adaptive SAM has
-    η = 0, T on every parameter and 1e-12 added to the norm, and moves batch-norm's running statistics twice.
+    η = 0, T on every parameter, 1e-12 added to ‖T g‖ and that norm rounded to float32, and moves batch-norm's running
+    statistics in the second pass too.
 
     Args:
         params: parameters, named parameters or groups of them; a group may have its own `rho`.

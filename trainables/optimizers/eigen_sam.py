@@ -1,6 +1,8 @@
 """Eigen-SAM: SAM leaned toward the Hessian's leading eigenvector (Luo et al. 2024, arXiv 2412.21018)."""
 
+import sys
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Literal
 
 import torch
@@ -25,8 +27,7 @@ class EigenSAM(SharpnessAware):
     ‖ε‖ = ρ√(1 + α²‖v⊥‖²). An update of v costs a forward, a backward and about two backwards an iteration.
 
     `step(closure)` finds v through the closure itself: its backward is withheld, and the graph it would have used is
-    differentiated twice. With `first_step` and `second_step`, call `update_eigenvector(closure)` when it is due. The
-    closure's model can't be a compiled one, which has no second derivatives.
+    differentiated twice. With `first_step` and `second_step`, call `update_eigenvector(closure)` when it is due.
 
     Args:
         params: parameters, named parameters or groups of them; a group may have its own `rho`.
@@ -106,8 +107,8 @@ class EigenSAM(SharpnessAware):
         """
         parameters = [p for group in self.param_groups for p in group["params"] if p.requires_grad]
         vector = self.progress["eigenvector"] or _random_unit_vector(parameters, self.seed)
-        # The fused attention kernels have no second derivative.
-        with evaluation_mode(self.model), sdpa_kernel(SDPBackend.MATH), torch.enable_grad():
+        # Neither the fused attention kernels nor compiled graphs have second derivatives.
+        with evaluation_mode(self.model), sdpa_kernel(SDPBackend.MATH), _uncompiled(), torch.enable_grad():
             with _WithheldBackward() as withheld:
                 closure()
             if not withheld.losses:
@@ -194,6 +195,14 @@ class _WithheldBackward(TorchFunctionMode):
             self.losses.append(args[0])
             return None
         return func(*args, **(kwargs or {}))
+
+
+def _uncompiled() -> AbstractContextManager[None]:
+    """Compiled modules run as they were written; asks nothing where nothing was compiled, since that imports dynamo."""
+    if "torch._dynamo" not in sys.modules:
+        return nullcontext()
+    stance: AbstractContextManager[None] = torch.compiler.set_stance("force_eager")
+    return stance
 
 
 def _random_unit_vector(parameters: list[Tensor], seed: int) -> list[Tensor]:

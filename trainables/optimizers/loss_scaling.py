@@ -1,12 +1,12 @@
 """What `torch.amp.GradScaler` must be asked by an optimizer that looks at its gradient twice a step."""
 
-import gc
 import weakref
 
 from torch.amp.grad_scaler import GradScaler, OptState
 from torch.optim import Optimizer
 
 from trainables.errors import TrainingError
+from trainables.optimizers.live_objects import live_instances
 
 
 def is_unscaled(scaler: GradScaler, optimizer: Optimizer) -> bool:
@@ -28,7 +28,7 @@ def unscale(scaler: GradScaler, optimizer: Optimizer) -> bool:
 class ScaleGuard:
     """Refuses gradients that a scaler in use may have scaled, since their size alone can't tell.
 
-    The process's scalers are looked for once, at the first call (about 0.1 s), and remembered weakly.
+    The process's scalers are looked for once, at the first call.
     """
 
     def __init__(self) -> None:
@@ -45,7 +45,7 @@ class ScaleGuard:
             TrainingError: one of them has not unscaled this optimizer's gradients.
         """
         if self._scalers is None:
-            self._scalers = weakref.WeakSet(found for found in gc.get_objects() if issubclass(type(found), GradScaler))
+            self._scalers = live_instances(GradScaler)
         for scaler in self._scalers:
             if scaler.is_enabled() and scaler._scale is not None and not is_unscaled(scaler, optimizer):
                 raise TrainingError(

@@ -14,9 +14,9 @@ from trainables.optimizers.tensor_lists import TensorList, global_norm
 class SAM(SharpnessAware):
     """The gradient at the top of a linear model of the loss in a ball: ε = ρ g/(‖g‖₂ + 1e-12) (eq. 2).
 
-    Equal to pytorch-optimizer's SAM but for two conventions: there the first gradient is computed before `step`, and
-    batch-norm's running statistics move in the second pass too (`bn_second_pass="update"` here); sam-pytorch leaves
-    the 1e-12 out.
+    Equal to pytorch-optimizer's SAM but for three conventions: there the first gradient is computed before `step`, ‖g‖
+    is rounded to float32 whatever the type of the weights, and batch-norm's running statistics move in the second pass
+    too (`bn_second_pass="update"` here). sam-pytorch leaves the 1e-12 out, and moves the running statistics too.
 
     Args:
         params: parameters, named parameters or groups of them; a group may have its own `rho`.

@@ -40,6 +40,9 @@ class SharpnessAware(Optimizer):
     `rho`, and a state dict of the base optimizer alone can be loaded. Weights come back bit for bit, from a copy that
     is the only extra memory. Norms are global over all parameters. Costs two forward and backward passes a step.
 
+    Batch-norm modules that exist at the first perturbation keep their running statistics in the second pass, compiled
+    or not, unless `bn_second_pass` is "update"; they normalize by the batch in both. Dropout draws anew.
+
     Clip the final gradient only: before `second_step`, or with `base_optimizer.register_step_pre_hook`.
     Accumulate by letting the closure run over all micro-batches, or all backwards before `first_step`, then again.
 
