@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 import torch
+from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.optimizer import ParamsT
 
@@ -46,7 +47,7 @@ class ASAM(SharpnessAware):
         super().__init__(params, base_optimizer, rho, bn_second_pass, base_kwargs)
         self.eta = eta
 
-    def _perturb(self, lists: list[TensorList]) -> None:
+    def _perturb(self, lists: list[TensorList]) -> Tensor:
         # ε does not depend on the size of g; at length 1 the products below can't underflow.
         size = global_norm(part.gradients for part in lists)
         for part in lists:
@@ -62,8 +63,9 @@ class ASAM(SharpnessAware):
         for part in lists:
             torch._foreach_mul_(part.gradients, part.spare)
             part.scale_(part.group["rho"] * _inverse(norm))
+        return global_norm(part.gradients for part in lists)
 
 
-def _inverse(norm: torch.Tensor) -> torch.Tensor:
+def _inverse(norm: Tensor) -> Tensor:
     """1/norm, and 0 where the norm is 0."""
     return torch.where(norm > 0, 1 / norm, 0)

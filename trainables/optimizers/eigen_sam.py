@@ -146,18 +146,18 @@ class EigenSAM(SharpnessAware):
                 part /= torch.distributed.get_world_size()
         return product
 
-    def _perturb(self, lists: list[TensorList]) -> None:
+    def _perturb(self, lists: list[TensorList]) -> Tensor:
         norm = global_norm(part.gradients for part in lists)
         for part in lists:
             part.scale_(1 / (norm + 1e-12))
-        lengthening = torch.ones_like(norm)
         if self.progress["eigenvector"] is not None:
-            lengthening = self._lean(lists)
+            self._lean(lists)
         for part in lists:
-            part.scale_(part.group["rho"] / lengthening)
+            part.scale_(part.group["rho"])
+        return global_norm(part.gradients for part in lists)
 
-    def _lean(self, lists: list[TensorList]) -> Tensor:
-        """ĝ to ĝ + α sign(c) v⊥ = (1 − α|c|) ĝ + α sign(c) v, c = ĝ·v; returns by what to divide afterwards."""
+    def _lean(self, lists: list[TensorList]) -> None:
+        """ĝ to ĝ + α sign(c) v⊥ = (1 − α|c|) ĝ + α sign(c) v, c = ĝ·v, at length 1 if renormalized."""
         ordered = (p for group in self.param_groups for p in group["params"] if p.requires_grad)
         vector = dict(zip(ordered, self.progress["eigenvector"], strict=True))
         cosine = inner_product(
@@ -169,9 +169,10 @@ class EigenSAM(SharpnessAware):
             torch._foreach_mul_(part.spare, (self.alpha * torch.sign(cosine)).to(part.spare[0]))
             part.scale_(1 - self.alpha * cosine.abs())
             torch._foreach_add_(part.gradients, part.spare)
-        if not self.renormalize:
-            return torch.ones_like(cosine)
-        return global_norm(part.gradients for part in lists)
+        if self.renormalize:
+            norm = global_norm(part.gradients for part in lists)
+            for part in lists:
+                part.scale_(1 / (norm + 1e-12))
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
         """Go on from `state_dict()`, v included."""

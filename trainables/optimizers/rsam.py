@@ -113,7 +113,7 @@ class RSAM(SharpnessAware):
         if scaler is None:
             self._guard.require_unscaled(self)
 
-    def _perturb(self, lists: list[TensorList]) -> None:
+    def _perturb(self, lists: list[TensorList]) -> Tensor:
         size = global_norm(part.gradients for part in lists)
         vanished = size < self.min_grad_norm
         self.progress["zero_gradients"] = self.progress["zero_gradients"].to(size.device) + vanished
@@ -128,10 +128,12 @@ class RSAM(SharpnessAware):
             inverse = inverse * self.concentration
         for part in lists:
             part.scale_(sign * part.group["rho"] * inverse)
-        if self.max_eps_norm is not None:
-            norm = global_norm(part.gradients for part in lists)
-            for part in lists:
-                part.scale_(torch.clamp(self.max_eps_norm / norm, max=1))
+        norm = global_norm(part.gradients for part in lists)
+        if self.max_eps_norm is None:
+            return norm
+        for part in lists:
+            part.scale_(torch.clamp(self.max_eps_norm / norm, max=1))
+        return norm.clamp(max=self.max_eps_norm)
 
     def _concentration(self, lists: list[TensorList]) -> Tensor:
         """Q of the unit vector that the lists hold."""

@@ -4,11 +4,12 @@ from collections.abc import Callable
 from typing import Any, Literal
 
 import torch
+from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.optimizer import ParamsT
 
 from trainables.optimizers.sharpness_aware import SharpnessAware
-from trainables.optimizers.tensor_lists import TensorList, global_norm
+from trainables.optimizers.tensor_lists import TensorList, global_norm, length
 
 
 class SAM(SharpnessAware):
@@ -40,7 +41,9 @@ class SAM(SharpnessAware):
     ) -> None:
         super().__init__(params, base_optimizer, rho, bn_second_pass, base_kwargs)
 
-    def _perturb(self, lists: list[TensorList]) -> None:
-        norm = global_norm(part.gradients for part in lists)
+    def _perturb(self, lists: list[TensorList]) -> Tensor:
+        sizes = [global_norm([part.gradients]) for part in lists]
+        norm = length(sizes) + 1e-12
         for part in lists:
-            part.scale_(part.group["rho"] / (norm + 1e-12))
+            part.scale_(part.group["rho"] / norm)
+        return length([part.group["rho"] * size for part, size in zip(lists, sizes, strict=True)]) / norm

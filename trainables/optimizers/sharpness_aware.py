@@ -19,7 +19,7 @@ from torch.optim.optimizer import ParamsT
 from trainables.errors import TrainingError
 from trainables.optimizers.batch_norm import RunningStatistics
 from trainables.optimizers.loss_scaling import unscale
-from trainables.optimizers.tensor_lists import TensorList, gather, global_norm
+from trainables.optimizers.tensor_lists import TensorList, gather
 
 Closure = Callable[[], Any]  # zero_grad, forward, backward; returns the loss
 
@@ -83,8 +83,8 @@ class SharpnessAware(Optimizer):
         self.state = self.base_optimizer.state
 
     @abstractmethod
-    def _perturb(self, lists: list[TensorList]) -> None:
-        """Overwrite the gradients by ε; `spare` is free to be used."""
+    def _perturb(self, lists: list[TensorList]) -> Tensor:
+        """Overwrite the gradients by ε and return ‖ε‖₂; `spare` is free to be used."""
 
     @property
     def active(self) -> bool:
@@ -165,15 +165,15 @@ class SharpnessAware(Optimizer):
     def _move(self, lists: list[TensorList]) -> None:
         if not lists:
             raise TrainingError(f"{self._name}.first_step: no parameter has a gradient; call backward first")
-        self._perturb(lists)
-        self.epsilon_norm = global_norm(part.gradients for part in lists)
+        self.epsilon_norm = self._perturb(lists)
         for part in lists:
             torch._foreach_copy_(part.spare, part.parameters)
+        self._moved = lists  # from here on, `restore` can undo whatever is cut short
+        for part in lists:
             torch._foreach_add_(part.parameters, part.gradients)
             part.gradients.clear()
             for parameter in part.parameters:
                 parameter.grad = None
-        self._moved = lists
         if self.bn_second_pass == "freeze":
             self._statistics.freeze()
 

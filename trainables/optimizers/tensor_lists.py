@@ -18,9 +18,11 @@ class TensorList:
     spare: list[Tensor] = field(default_factory=list)  # scratch while ε is computed, then the weights as they were
     names: list[str | None] = field(default_factory=list)
 
-    def scale_(self, factor: Tensor) -> None:
-        """Multiply the gradients by a 0-dimensional tensor, in place."""
-        torch._foreach_mul_(self.gradients, factor.to(self.gradients[0]))
+    def scale_(self, factor: Tensor | float) -> None:
+        """Multiply the gradients by a number or a 0-dimensional tensor, in place."""
+        if isinstance(factor, Tensor):
+            factor = factor.to(self.gradients[0])  # elsewhere or of another type there is no fused kernel
+        torch._foreach_mul_(self.gradients, factor)
 
 
 def gather(param_groups: list[dict[str, Any]]) -> list[TensorList]:
@@ -43,7 +45,11 @@ def global_norm(tensors: Iterable[list[Tensor]], order: float = 2.0) -> Tensor:
 
     Powers are accumulated in float64, so entries from 1e-30 to 1e30 neither overflow nor vanish, whatever their type.
     """
-    norms = [norm for part in tensors for norm in torch._foreach_norm(part, order, dtype=torch.float64)]
+    return length([norm for part in tensors for norm in torch._foreach_norm(part, order, dtype=torch.float64)], order)
+
+
+def length(norms: list[Tensor], order: float = 2.0) -> Tensor:
+    """The norm of a vector from the norms of its parts, on the first one's device."""
     total: Tensor = torch.linalg.vector_norm(torch.stack([norm.to(norms[0].device) for norm in norms]), order)
     return total
 

@@ -229,3 +229,4 @@ def test_each_group_has_its_own_rho_around_one_global_norm() -> None:
     first.grad, second.grad = torch.tensor([3.0]).double(), torch.tensor([4.0]).double()
     optimizer.first_step()
     assert [first.item(), second.item()] == pytest.approx([0.1 * 3 / 5, 0.2 * 4 / 5])
+    assert optimizer.epsilon_norm.item() == pytest.approx(math.hypot(0.06, 0.16))

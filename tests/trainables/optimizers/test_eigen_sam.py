@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 import torch
 from torch import nn
-from torch.nn.functional import scaled_dot_product_attention
+from torch.nn.functional import cross_entropy, scaled_dot_product_attention
 
 from analysis.sharpness import block_operator
 from tests.trainables.optimizers.networks import assert_same_state, batches, closure_for, network, train
@@ -39,6 +39,22 @@ def test_iterations_are_those_of_the_power_method_on_our_operator() -> None:
     assert_same_state(model, state)
     assert (model.training, model[1].training) == (True, False)
     assert all(parameter.grad is None for parameter in model.parameters())
+
+
+def test_closure_that_accumulates_gives_the_vector_of_the_whole_batch() -> None:
+    model = network().eval()
+    inputs, targets = batches(1)[0]
+    vectors = []
+    for parts in (1, 2):
+        optimizer = EigenSAM(model.parameters(), model=model, lr=0.1)
+
+        def closure(parts: int = parts) -> None:
+            for images, classes in zip(inputs.chunk(parts), targets.chunk(parts), strict=True):
+                (cross_entropy(model(images), classes) / parts).backward()
+
+        optimizer.update_eigenvector(closure)
+        vectors.append(flat(optimizer.progress["eigenvector"]))
+    torch.testing.assert_close(vectors[0], vectors[1])
 
 
 def test_warm_starts_converge_to_the_leading_eigenvector() -> None:
