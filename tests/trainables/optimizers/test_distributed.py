@@ -1,59 +1,30 @@
 """DistributedDataParallel over two processes: ε of the global batch, or of each worker's own."""
 
-from contextlib import nullcontext
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
-import torch.distributed as dist
-from torch.multiprocessing.spawn import start_processes
 from torch.nn.functional import cross_entropy
-from torch.nn.parallel import DistributedDataParallel
 
 from tests.trainables.optimizers.networks import METHODS, batches, network, train
-
-STEPS = 5
-
-
-def flat(model: torch.nn.Module) -> torch.Tensor:
-    return torch.cat([parameter.detach().flatten() for parameter in model.parameters()])
-
-
-def worker_weights(name: str, common: bool, rank: int) -> torch.Tensor:
-    """The weights after training on this worker's half of every batch, ε common to both workers or each one's own."""
-    model = network().eval()  # eval: batch-norm would see half batches
-    parallel = DistributedDataParallel(model)
-    optimizer = METHODS[name](model, lr=0.1, momentum=0.9)
-    for inputs, targets in batches(STEPS):
-        own = slice(8 * rank, 8 * rank + 8)
-
-        def closure(inputs: Any = inputs[own], targets: Any = targets[own]) -> torch.Tensor:
-            optimizer.zero_grad()
-            with nullcontext() if common or optimizer.perturbed else parallel.no_sync():
-                loss = cross_entropy(parallel(inputs), targets)
-                loss.backward()
-            return loss
-
-        optimizer.step(closure)
-    return flat(model)
-
-
-def worker(rank: int, folder: Path) -> None:
-    """Train each method in both ways, and save the weights."""
-    torch.set_num_threads(1)
-    dist.init_process_group("gloo", init_method=f"file://{folder}/meeting", rank=rank, world_size=2)
-    found = {(name, common): worker_weights(name, common, rank) for name in METHODS for common in (True, False)}
-    torch.save(found, folder / f"{rank}.pt")
-    dist.destroy_process_group()
+from tests.trainables.optimizers.workers import STEPS, flat
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> list[dict[tuple[str, bool], torch.Tensor]]:
     """The weights that each of two workers ends with."""
     folder = tmp_path_factory.mktemp("workers")
-    # Forked, so that torch need not be imported again.
-    start_processes(worker, args=(folder,), nprocs=2, start_method="fork")
+    root = Path(__file__).parents[3]
+    subprocess.run(
+        [sys.executable, "-m", "tests.trainables.optimizers.workers", str(folder)],
+        cwd=root,
+        env={**os.environ, "PYTHONPATH": str(root)},
+        check=True,
+    )
     return [torch.load(folder / f"{rank}.pt") for rank in range(2)]
 
 
