@@ -65,8 +65,8 @@ def renyi_entropy(eigenvalues: ArrayLike, order: float, negative: NegativePolicy
 class SpectralQuadrature:
     """The spectral measure of a symmetric matrix as stochastic Lanczos quadrature leaves it: raw nodes and weights.
 
-    Each row is one probe's Gauss rule for the mean over eigenvalues, (1/n) Σ_i f(λ_i) ≈ Σ_j weights[k, j]·f(nodes[k, j]),
-    so the weights of a row sum to 1 and every spectral sum is `dim` times the mean over rows. Kept as they are, they
+    Row k is one probe's Gauss rule for the mean over eigenvalues, (1/n) Σ_i f(λ_i) ≈ Σ_j weights[k, j]·f(nodes[k, j]).
+    So the weights of a row sum to 1 and every spectral sum is `dim` times the mean over rows. Kept as they are, they
     give any Rényi order later, without the network.
     """
 

@@ -4,7 +4,7 @@ import difflib
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from torch import Tensor, nn
+from torch import nn
 
 from analysis.errors import AnalysisError
 
@@ -18,7 +18,7 @@ def weight_layers(model: nn.Module) -> list[str]:
     return [name for name, parameter in model.named_parameters() if parameter.ndim >= 2 and "weight" in name]
 
 
-def select_parameters(model: nn.Module, layer: str | None) -> dict[str, Tensor]:
+def select_parameters(model: nn.Module, layer: str | None) -> dict[str, nn.Parameter]:
     """The parameters of one layer, or with None all trainable ones, by name.
 
     Raises:

@@ -27,7 +27,8 @@ class EigenSAM(SharpnessAware):
     ‖ε‖ = ρ√(1 + α²‖v⊥‖²). An update of v costs a forward, a backward and about two backwards an iteration.
 
     `step(closure)` finds v through the closure itself: its backward is withheld, and the graph it would have used is
-    differentiated twice. With `first_step` and `second_step`, call `update_eigenvector(closure)` when it is due.
+    differentiated twice. It must leave the model's mode alone. With `first_step` and `second_step`, call
+    `update_eigenvector(closure)` when it is due.
 
     Args:
         params: parameters, named parameters or groups of them; a group may have its own `rho`.

@@ -41,8 +41,7 @@ class DoubleBackward:
     def _product(self, v: Tensor) -> Tensor:
         """H v, with v (n,) cut into the shapes of the parameters."""
         pieces = [
-            piece.view_as(parameter)
-            for piece, parameter in zip(v.split(self._sizes), self._parameters, strict=True)
+            piece.view_as(parameter) for piece, parameter in zip(v.split(self._sizes), self._parameters, strict=True)
         ]
         # A gradient that does not depend on a parameter (its block is zero) has no graph: materialized as zeros.
         products = torch.autograd.grad(

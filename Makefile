@@ -1,0 +1,55 @@
+# The two commands for a fresh machine with Python 3.11 or newer: `make demo` and `make test`.
+# Each sets up what it needs, once, in .venv.
+
+PYTHON ?= python3
+VENV   := .venv
+BIN    := $(VENV)/bin
+SWEEP  ?= digits
+
+.PHONY: help demo ui test lint test-system bench clean
+
+help:
+	@echo "make demo         set up, then run the sweep '$(SWEEP)': train, measure, rank"
+	@echo "make ui           review its runs in the MLflow UI"
+	@echo "make test         set up, then static checks and all quick tests"
+	@echo "make test-system  tests with a real browser and killed processes; installs Debian's Chromium where it is root"
+	@echo "make bench        every benchmark, as tables"
+
+demo: $(VENV)/.installed
+	$(BIN)/renyi run $(SWEEP)
+
+ui: $(VENV)/.installed
+	$(BIN)/renyi ui $(SWEEP)
+
+test: lint
+	$(BIN)/pytest
+
+lint: $(VENV)/.installed-dev
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
+	$(BIN)/mypy
+
+test-system: $(VENV)/.installed-dev
+	@if ! command -v chromium >/dev/null && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
+		apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium chromium-driver; fi
+	$(BIN)/pytest -m system
+
+bench: $(VENV)/.installed-dev
+	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
+
+$(VENV)/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed; name one: make PYTHON=python3.12 ..."; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --editable .
+	@touch $@
+
+$(VENV)/.installed-dev: pyproject.toml | $(VENV)/bin/python
+	$(BIN)/python -m pip install --quiet --editable '.[dev]'
+	@touch $@ $(VENV)/.installed
+
+clean:
+	rm -rf $(VENV) .mypy_cache .ruff_cache .pytest_cache .hypothesis

@@ -1,0 +1,1 @@
+"""Figures of the paper. Each is two functions: one computes the numbers, one draws them."""

@@ -1,0 +1,206 @@
+"""The command `renyi`: parse, call, print. Heavy imports stay inside the commands that need them."""
+
+import os
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from analysis.errors import AnalysisError
+from orchestrator.config import SHIPPED, load, shipped_sweeps
+from orchestrator.display import console, errors, show_failures, show_plan, show_status
+from orchestrator.errors import UsageError
+from orchestrator.plan import make_plan
+from trainables.errors import TrainingError
+
+BAD_INPUT = 2
+
+# Read by MLflow when it is imported, in this process and in those it starts.
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode="markdown",
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    help="Which sharpness measures predict generalization? Train a grid, measure every network, rank by Kendall's τ."
+    "\n\nStart with `renyi run digits`: a whole study in a few minutes, on any laptop.",
+)
+
+
+class ExecutorName(StrEnum):
+    """Where trials run."""
+
+    ray = "ray"
+    inline = "inline"
+
+
+Sweep = Annotated[str, typer.Argument(help="A sweep file (YAML), or the name of a shipped sweep.", show_default=False)]
+Storage = Annotated[
+    str | None,
+    typer.Option(help="Folder or address (s3://, gs://) for results, in place of the file's.", show_default=False),
+]
+Tracking = Annotated[
+    str | None,
+    typer.Option(help="Address of the MLflow server or database, in place of the file's.", show_default=False),
+]
+Executor = Annotated[
+    ExecutorName, typer.Option(help="`ray`: a cluster, or all of this machine. `inline`: this process, for debugging.")
+]
+
+
+@app.command()
+def sweeps() -> None:
+    """List the sweeps that come with the package, each with what it is for.
+
+    Example: `renyi sweeps`
+    """
+    for name in shipped_sweeps():
+        path = SHIPPED / f"{name}.yaml"
+        console.print(f"[bold]{name}[/]  {path}")
+        header = [line[1:].strip() for line in path.read_text().splitlines() if line.startswith("#")]
+        for line in header:
+            console.print(f"    {line}", markup=False)
+
+
+@app.command()
+def plan(sweep: Sweep, storage: Storage = None, tracking: Tracking = None) -> None:
+    """Show the grid, what is done already, and what the rest will cost. Runs nothing.
+
+    Example: `renyi plan digits`
+    """
+    with usage_errors():
+        show_plan(make_plan(load(sweep, storage, tracking)))
+
+
+@app.command()
+def run(
+    sweep: Sweep,
+    executor: Executor = ExecutorName.ray,
+    storage: Storage = None,
+    tracking: Tracking = None,
+) -> None:
+    """Train and measure every trial that is missing, log to MLflow, and rank the measures.
+
+    The same command resumes an interrupted sweep, and runs just the new trials of a grid that has grown.
+
+    Exit code: 0 all measured, 1 some trials failed, 2 bad input, 130 interrupted.
+
+    Example: `renyi run digits`, `renyi run my_sweep.yaml --executor inline`
+    """
+    with usage_errors():
+        config = load(sweep, storage, tracking)
+        raise typer.Exit(_run(config, executor))
+
+
+@app.command()
+def status(sweep: Sweep, storage: Storage = None, tracking: Tracking = None) -> None:
+    """Count the trials by state, and list the failed ones with their reasons.
+
+    Example: `renyi status digits`
+    """
+    with usage_errors():
+        show_status(make_plan(load(sweep, storage, tracking)))
+
+
+@app.command()
+def retry(
+    sweep: Sweep,
+    executor: Executor = ExecutorName.ray,
+    storage: Storage = None,
+    tracking: Tracking = None,
+) -> None:
+    """Run the failed trials again, each from its last good step, and whatever else is missing.
+
+    Example: `renyi retry digits`
+    """
+    with usage_errors():
+        config = load(sweep, storage, tracking)
+        before = make_plan(config)
+        show_failures(before)
+        for spec in before.failed:
+            before.store.forget_failure(spec.trial_id)
+        raise typer.Exit(_run(config, executor))
+
+
+@app.command()
+def report(sweep: Sweep, storage: Storage = None, tracking: Tracking = None) -> None:
+    """Rank the measures from what MLflow holds; write the τ table and the figures.
+
+    Example: `renyi report digits`
+    """
+    with usage_errors():
+        config = load(sweep, storage, tracking)
+        from orchestrator.sweep import report_sweep
+
+        report_sweep(config)
+
+
+@app.command()
+def ui(
+    sweep: Sweep,
+    storage: Storage = None,
+    tracking: Tracking = None,
+    host: Annotated[
+        str, typer.Option(help="Address to listen on; the default is reachable from this machine only.")
+    ] = ("127.0.0.1"),
+    port: Annotated[int, typer.Option(help="Port to listen on.")] = 5000,
+) -> None:
+    """Open the sweep in the MLflow UI: serves it here, and prints the address. Ctrl-C ends it.
+
+    Example: `renyi ui digits --port 5001`
+    """
+    with usage_errors():
+        config = load(sweep, storage, tracking)
+        from orchestrator.mlflow_ui import serve
+
+        raise typer.Exit(serve(config, host, port))
+
+
+@app.command()
+def measure(
+    checkpoint: Annotated[Path, typer.Argument(help="A checkpoint of a trial, e.g. …/trials/<id>/last.pt.")],
+    samples: Annotated[int, typer.Option(help="Training samples to measure on.")] = 200,
+    orders: Annotated[
+        str, typer.Option(help="Orders of the Rényi entropy, separated by commas, or `paper`.")
+    ] = "0.5,1.5",
+) -> None:
+    """Measure one checkpoint and print every measure. No sweep, no Ray, no MLflow.
+
+    Example: `renyi measure ~/renyi/digits/trials/0105ba9dbfe1/last.pt --samples 500`
+    """
+    with usage_errors():
+        from orchestrator.measure_command import measure_checkpoint
+
+        measure_checkpoint(checkpoint, samples, orders)
+
+
+@contextmanager
+def usage_errors() -> Iterator[None]:
+    """End the command with a message and exit code 2 where the input is at fault."""
+    try:
+        yield
+    except (UsageError, AnalysisError, TrainingError) as error:
+        errors.print(str(error), markup=False, style="red")
+        raise typer.Exit(BAD_INPUT) from error
+
+
+def _run(config: Any, executor: ExecutorName) -> int:
+    from orchestrator.sweep import run_sweep
+
+    signal.signal(signal.SIGTERM, _interrupt)  # a preempted machine says so before it goes
+    return run_sweep(config, executor.value)
+
+
+def _interrupt(*_: object) -> None:
+    raise KeyboardInterrupt
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,177 @@
+"""What the terminal shows: the plan, progress while a sweep runs, failures, and the τ table."""
+
+import math
+import time
+from typing import TYPE_CHECKING
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from analysis.schema import ALL_LAYERS, HEADLINE_ORDERS
+from orchestrator.events import EpochsDone, Event, TrialFailed, TrialMeasured, TrialTrained
+from orchestrator.trial_store import TrialState, TrialStore
+from trainables.specs import TrialSpec
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from orchestrator.cost import Cost
+    from orchestrator.grid import SubGrid
+    from orchestrator.plan import Plan
+
+console = Console(highlight=False, soft_wrap=True)
+errors = Console(highlight=False, soft_wrap=True, stderr=True)
+MAX_FAILURES_SHOWN = 20
+
+
+def show_plan(plan: "Plan") -> None:
+    """The grid, what is done, and what the rest will take."""
+    config = plan.config
+    console.print(f"[bold]{config.name}[/]: {len(plan.specs)} trials of {config.model} on {config.data.dataset}")
+    for sub_grid in config.grid:
+        console.print(f"  {_sub_grid(sub_grid)}" + (f" × seeds {list(config.seeds)}" if len(config.seeds) > 1 else ""))
+    settings = config.sharpness
+    console.print(
+        f"  measures: {', '.join(settings.measures)} on {settings.samples} samples, {len(settings.orders)} orders"
+    )
+    console.print(f"  states: {_counts(plan)}")
+    console.print(f"  to do: {_cost(plan.cost)}")
+    console.print(f"  results: {config.folder}\n  tracking: {config.tracking_uri}")
+
+
+def show_status(plan: "Plan") -> None:
+    """Counts by state, and every failure with its reason."""
+    console.print(f"[bold]{plan.config.name}[/]: {len(plan.specs)} trials: {_counts(plan)}")
+    console.print(f"  to do: {_cost(plan.cost)}")
+    show_failures(plan)
+
+
+def show_failures(plan: "Plan") -> None:
+    """Each failed trial once, with its reason and the command that reruns it."""
+    if not plan.failed:
+        return
+    console.print(f"[bold red]{len(plan.failed)} failed[/]")
+    for spec in plan.failed[:MAX_FAILURES_SHOWN]:
+        failure = plan.store.failure(spec.trial_id)
+        console.print(f"  {spec.trial_id}  {spec.label}\n      in {failure.stage}: {failure.reason}", markup=False)
+    if len(plan.failed) > MAX_FAILURES_SHOWN:
+        console.print(f"  … and {len(plan.failed) - MAX_FAILURES_SHOWN} more")
+    console.print(f"  try them again with: renyi retry {plan.config.name}")
+
+
+def show_tau(table: "pd.DataFrame", num_trials: int) -> None:
+    """Kendall's τ of every measure with the gap, the headline orders only, strongest first."""
+    view = Table(title=f"Kendall's τ_b with the generalization gap (test loss − training loss), {num_trials} trials")
+    for name, justify in (("measure", "left"), ("layer", "left"), ("τ_b", "right"), ("95 % interval", "right")):
+        view.add_column(name, justify=justify)  # type: ignore[arg-type]
+    view.add_column("N", justify="right")
+    shown = table[table["parameter"].isna() | table["parameter"].isin(HEADLINE_ORDERS)]
+    for row in shown.to_dict("records"):
+        name = row["measure"] if math.isnan(row["parameter"]) else f"{row['measure']} α={row['parameter']:g}"
+        layer = "all layers" if row["layer"] == ALL_LAYERS else row["layer"]
+        tau = "undefined" if math.isnan(row["tau_b"]) else f"{row['tau_b']:+.2f}"
+        interval = "" if math.isnan(row["ci_low"]) else f"[{row['ci_low']:+.2f}, {row['ci_high']:+.2f}]"
+        view.add_row(name, layer, tau, interval.replace("[", r"\["), str(row["n"]))
+    console.print(view)
+    console.print("  positive τ supports a measure (larger means sharper); intervals: bootstrap over trials")
+
+
+class SweepProgress:
+    """Bars in a terminal, a line for each finished step elsewhere: something moves all along."""
+
+    def __init__(self, plan: "Plan") -> None:
+        self._specs = {spec.trial_id: spec for spec in plan.specs}
+        self._store = plan.store
+        self._total = len(plan.specs)
+        self._trained = plan.counts[TrialState.MEASURED] + plan.counts[TrialState.TRAINED]
+        self._measured = plan.counts[TrialState.MEASURED]
+        self._failed = plan.counts[TrialState.FAILED]
+        self._started = time.monotonic()
+        self._bars = Progress(
+            TextColumn("{task.description:>9}"),
+            BarColumn(bar_width=40),
+            MofNCompleteColumn(),
+            TimeElapsedColumn(),
+            TextColumn("{task.fields[note]}"),
+            console=console,
+            disable=not console.is_terminal,
+        )
+        self._training = self._bars.add_task("trained", total=self._total, completed=self._trained, note="")
+        self._measuring = self._bars.add_task("measured", total=self._total, completed=self._measured, note="")
+
+    def __enter__(self) -> "SweepProgress":
+        self._bars.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._bars.stop()
+
+    def say(self, text: str) -> None:
+        """A line about a step that takes a while."""
+        self._bars.console.print(f"  {text}", markup=False)
+
+    def update(self, event: Event) -> None:
+        """Show what just happened."""
+        spec = self._specs[event.trial_id]
+        match event:
+            case EpochsDone(epochs=epochs):
+                self._bars.update(self._training, note=f"{spec.label}: epoch {epochs[-1].epoch + 1}")
+            case TrialTrained():
+                self._trained += 1
+                self._bars.update(self._training, completed=self._trained)
+                self._line("trained", spec, self._outcome(spec, self._store))
+            case TrialMeasured():
+                self._measured += 1
+                self._bars.update(self._measuring, completed=self._measured)
+                self._line("measured", spec, "")
+            case TrialFailed():
+                self._failed += 1
+                failure = self._store.failure(spec.trial_id)
+                self._line("failed", spec, f"in {failure.stage}: {failure.reason}")
+
+    def _line(self, what: str, spec: TrialSpec, outcome: str) -> None:
+        elapsed = int(time.monotonic() - self._started)
+        done = f"{self._trained}/{self._total} trained, {self._measured}/{self._total} measured"
+        failed = f", {self._failed} failed" if self._failed else ""
+        clock = f"{elapsed // 60:d}:{elapsed % 60:02d}"
+        self._bars.console.print(f"  {clock}  {done}{failed}  {what:>8}  {spec.label}  {outcome}", markup=False)
+
+    @staticmethod
+    def _outcome(spec: TrialSpec, store: TrialStore) -> str:
+        result = store.trial(spec.trial_id).read_trained().generalization
+        return (
+            f"train loss {result.train_loss:.4f}, test accuracy {result.test_accuracy:.3f}, gap {result.gap_loss:.3f}"
+        )
+
+
+def _sub_grid(sub_grid: "SubGrid") -> str:
+    parts = [sub_grid.optimizer]
+    for axis in sub_grid.axes:
+        values = [value[0] if len(value) == 1 else value for value in axis.values]
+        names = ", ".join(axis.names)
+        name = names if len(axis.names) == 1 else f"({names})"
+        parts.append(f"{name} {values[0]}" if len(values) == 1 else f"{name} in {values}")
+    return " × ".join(parts).replace("[", r"\[")
+
+
+def _counts(plan: "Plan") -> str:
+    return ", ".join(f"{plan.counts[state]} {state.value}" for state in TrialState if plan.counts[state])
+
+
+def _cost(cost: "Cost | None") -> str:
+    if cost is None:
+        return "cost unknown until the first trial of this network is done"
+    if cost.train_seconds + cost.measure_seconds == 0:
+        return "nothing"
+    source = "from finished trials" if cost.recorded else "estimated"
+    parts = f"training {_duration(cost.train_seconds)} + measuring {_duration(cost.measure_seconds)} of computing"
+    wall = f"about {_duration(cost.wall_seconds)} on this machine's {cost.cores} cores"
+    disk = f", {cost.disk_bytes / 1e6:.1f} MB of checkpoints" if cost.disk_bytes else ""
+    return f"{parts} ({source}), {wall}{disk}"
+
+
+def _duration(seconds: float) -> str:
+    if seconds < 60:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 3600 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,39 @@
+"""The in-process executor: the same work in this process, one trial after another, for tests and debugging."""
+
+from collections.abc import Iterator
+
+import torch
+
+from orchestrator.config import SweepConfig
+from orchestrator.events import EpochsDone, Event, TrialFailed, TrialMeasured, TrialTrained, Work
+from orchestrator.measuring import SharpnessActor
+from orchestrator.trial_store import TrialState, TrialStore
+from trainables.specs import TrialSpec
+from trainables.training import attempt
+
+
+class InlineExecutor:
+    """Trains and measures without Ray."""
+
+    def __init__(self, config: SweepConfig, store: TrialStore) -> None:
+        self._store = store
+        threads = max(1, int(config.resources.trial.cpus))
+        self._actor = SharpnessActor(store.folder.uri, config.sharpness, threads)
+        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+    def run(self, work: Work) -> Iterator[Event]:
+        """Each trial to its end before the next one starts."""
+        for spec in work.to_measure:
+            yield self._measure(spec)
+        for spec in work.to_train:
+            for metrics in attempt(spec, self._store.trial(spec.trial_id), self._device):
+                yield EpochsDone(spec.trial_id, [metrics])
+            if self._store.state(spec.trial_id) is TrialState.FAILED:
+                yield TrialFailed(spec.trial_id)
+            else:
+                yield TrialTrained(spec.trial_id)
+                yield self._measure(spec)
+
+    def _measure(self, spec: TrialSpec) -> Event:
+        measured = self._actor.measure(spec.trial_id)
+        return TrialMeasured(spec.trial_id) if measured else TrialFailed(spec.trial_id)

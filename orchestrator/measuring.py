@@ -1,0 +1,153 @@
+"""Measuring trained trials: the actor that measures one, and the pool of such actors on a Ray cluster.
+
+The actor is a plain class, so the in-process executor uses the very same code without Ray.
+"""
+
+import json
+import time
+from collections import deque
+from collections.abc import Iterator
+from dataclasses import asdict
+from typing import Any
+
+import torch
+
+from analysis.errors import UndefinedMeasureError
+from analysis.parquet import measurements_to_parquet, spectra_to_parquet
+from analysis.schema import MEASUREMENTS_FILE, SPECTRA_FILE
+from analysis.settings import SharpnessSettings
+from analysis.sharpness.measure import Subject, measure_subject
+from orchestrator.config import PoolResources
+from orchestrator.events import Event, TrialFailed, TrialMeasured
+from orchestrator.trial_store import MEASURED_FILE, TrialStore
+from trainables.checkpoints import load_checkpoint
+from trainables.data import load_dataset, stratified_indices
+from trainables.models import build_model
+from trainables.trial_folder import FAILED_FILE, LAST_CHECKPOINT, Failure, TrialFolder, write_json
+
+SAMPLES_FILE = "samples.json"
+MAX_RESTARTS = 3  # of an actor that was killed, and of the task that it was at
+
+
+class SharpnessActor:
+    """Measures one checkpoint after another, keeping data and libraries loaded in between."""
+
+    def __init__(self, store_folder: str, settings: SharpnessSettings, threads: int) -> None:
+        torch.set_num_threads(threads)
+        self._store = TrialStore(store_folder, settings.measurement_id)
+        self._settings = settings
+        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+
+    def ready(self) -> bool:
+        """Answer once the actor is up and torch is loaded."""
+        return True
+
+    def measure(self, trial_id: str) -> bool:
+        """Measure a trained trial and write the result; on an error write the reason. Safe to repeat.
+
+        Returns:
+            Whether there are measurements now.
+        """
+        folder = self._store.measurement(trial_id)
+        try:
+            subject, indices, seconds, files = self._measure(self._store.trial(trial_id))
+        except Exception as error:  # noqa: BLE001 - a failed measurement is a result with a reason
+            write_json(folder, FAILED_FILE, asdict(Failure.of("measuring", error)))
+            return False
+        for name, data in files.items():
+            folder.write(name, data)
+        folder.write(SAMPLES_FILE, json.dumps(indices).encode())
+        settings = subject.settings.model_dump(mode="json")
+        write_json(folder, MEASURED_FILE, {"seconds": seconds, "timestamp": time.time(), "settings": settings})
+        return True
+
+    def _measure(self, trial: TrialFolder) -> tuple[Subject, list[int], float, dict[str, bytes]]:
+        started = time.perf_counter()
+        subject, indices = load_subject(trial, LAST_CHECKPOINT, self._settings, self._device)
+        measurements = measure_subject(subject)
+        spectra = {
+            layer: spectrum
+            for layer, spectrum in subject.spectra.items()
+            if not isinstance(spectrum, UndefinedMeasureError)
+        }
+        files = {
+            MEASUREMENTS_FILE: measurements_to_parquet(measurements),
+            SPECTRA_FILE: spectra_to_parquet(spectra),
+        }
+        return subject, indices, time.perf_counter() - started, files
+
+
+def load_subject(
+    trial: TrialFolder, checkpoint_name: str, settings: SharpnessSettings, device: torch.device
+) -> tuple[Subject, list[int]]:
+    """A checkpoint's network and the sweep's samples, ready to be measured; and the samples' indices."""
+    checkpoint = load_checkpoint(trial.folder, checkpoint_name, device)
+    data = load_dataset(checkpoint.spec.data)
+    model = build_model(checkpoint.spec.model, data.num_classes, data.in_channels).to(device)
+    model.load_state_dict(checkpoint.model)
+    indices = stratified_indices(data.train_targets, settings.samples, settings.sample_seed)
+    inputs, targets = data.train_inputs[indices].to(device), data.train_targets[indices].to(device)
+    return Subject(model, inputs, targets, settings), indices.tolist()
+
+
+class MeasuringPool:
+    """Ray actors that measure, each one trial at a time, fed from a queue in this process.
+
+    The actors are made before any trial starts, with resources that trials then can't take; so neither side can
+    wait for the other for ever.
+    """
+
+    def __init__(self, store: TrialStore, settings: SharpnessSettings, resources: PoolResources) -> None:
+        import ray
+
+        self._ray = ray
+        self._store = store
+        actor_class = ray.remote(SharpnessActor).options(
+            num_cpus=resources.cpus,
+            num_gpus=resources.gpus,
+            max_restarts=-1,
+            max_task_retries=MAX_RESTARTS,
+            scheduling_strategy="SPREAD",
+        )
+        threads = max(1, int(resources.cpus))
+        self._idle: list[Any] = [
+            actor_class.remote(store.folder.uri, settings, threads) for _ in range(resources.actors)
+        ]
+        self._waiting: deque[str] = deque()
+        self._running: dict[Any, tuple[Any, str]] = {}  # result reference → (actor, trial_id)
+
+    def wait_until_ready(self) -> None:
+        """Return once every actor is up."""
+        self._ray.get([actor.ready.remote() for actor in self._idle])
+
+    def submit(self, trial_id: str) -> None:
+        """Put a trained trial in the queue; returns at once."""
+        self._waiting.append(trial_id)
+        self._feed()
+
+    @property
+    def busy(self) -> bool:
+        """Whether anything is queued or being measured."""
+        return bool(self._waiting or self._running)
+
+    def collect(self, timeout: float) -> Iterator[Event]:
+        """What has finished by now, waiting at most `timeout` seconds for the first."""
+        if not self._running:
+            return
+        done, _ = self._ray.wait(list(self._running), num_returns=1, timeout=timeout)
+        for reference in done:
+            actor, trial_id = self._running.pop(reference)
+            self._idle.append(actor)
+            try:
+                measured = self._ray.get(reference)
+            except self._ray.exceptions.RayError as error:
+                reason = Failure("measuring", f"the measuring process died {MAX_RESTARTS + 1} times: {error}")
+                write_json(self._store.measurement(trial_id), FAILED_FILE, asdict(reason))
+                measured = False
+            yield TrialMeasured(trial_id) if measured else TrialFailed(trial_id)
+        self._feed()
+
+    def _feed(self) -> None:
+        while self._waiting and self._idle:
+            actor, trial_id = self._idle.pop(), self._waiting.popleft()
+            self._running[actor.measure.remote(trial_id)] = (actor, trial_id)

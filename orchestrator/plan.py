@@ -1,0 +1,48 @@
+"""What a sweep consists of, what is done, and what is missing. Imports no torch, no Ray, no MLflow."""
+
+from collections import Counter
+from dataclasses import dataclass
+
+from orchestrator.config import SweepConfig
+from orchestrator.cost import Cost, estimate_cost
+from orchestrator.events import Work
+from orchestrator.grid import expand
+from orchestrator.trial_store import TrialState, TrialStore
+from trainables.specs import TrialSpec
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A sweep against its store."""
+
+    config: SweepConfig
+    store: TrialStore
+    specs: list[TrialSpec]
+    states: dict[str, TrialState]
+    cost: Cost | None
+
+    @property
+    def counts(self) -> Counter[TrialState]:
+        """How many trials are in each state."""
+        return Counter(self.states.values())
+
+    @property
+    def work(self) -> Work:
+        """What is missing; failed trials are not part of it until they are retried."""
+        return Work(to_train=self._in(TrialState.PENDING, TrialState.TRAINING), to_measure=self._in(TrialState.TRAINED))
+
+    @property
+    def failed(self) -> list[TrialSpec]:
+        """Trials that failed."""
+        return self._in(TrialState.FAILED)
+
+    def _in(self, *states: TrialState) -> list[TrialSpec]:
+        return [spec for spec in self.specs if self.states[spec.trial_id] in states]
+
+
+def make_plan(config: SweepConfig) -> Plan:
+    """Expand the grid and look up each trial in the store."""
+    specs = expand(config)
+    store = TrialStore(config.folder, config.sharpness.measurement_id)
+    states = store.states(specs)
+    return Plan(config, store, specs, states, estimate_cost(specs, states, config.sharpness, store))

@@ -1,0 +1,79 @@
+"""The trial store: one folder a trial, the truth about what is done. Every step ends with one atomic write."""
+
+from enum import StrEnum
+
+from trainables.specs import TrialSpec
+from trainables.storage import Folder, open_folder
+from trainables.trial_folder import (
+    FAILED_FILE,
+    LAST_CHECKPOINT,
+    TRAINED_FILE,
+    Failure,
+    TrialFolder,
+    read_failure,
+)
+
+MEASURED_FILE = "measured.json"
+TRIALS_FOLDER = "trials"
+MEASUREMENTS_FOLDER = "measurements"
+
+
+class TrialState(StrEnum):
+    """Where a trial is; each state is told by which files exist, so nothing can contradict them."""
+
+    PENDING = "pending"  # nothing done yet
+    TRAINING = "training"  # has a checkpoint to go on from
+    TRAINED = "trained"  # its last checkpoint is final
+    MEASURED = "measured"  # has the measurements with the sweep's settings
+    FAILED = "failed"  # training or measuring raised; the reason is recorded
+
+
+class TrialStore:
+    """The trials of one sweep, seen with one set of measurement settings."""
+
+    def __init__(self, folder: str, measurement_id: str) -> None:
+        self.folder = open_folder(folder)
+        self.measurement_id = measurement_id
+
+    def trial(self, trial_id: str) -> TrialFolder:
+        """The folder of a trial; it need not exist."""
+        return TrialFolder(self.folder / TRIALS_FOLDER / trial_id)
+
+    def measurement(self, trial_id: str) -> Folder:
+        """Where the measurements of a trial with the sweep's settings lie."""
+        return self.trial(trial_id).folder / MEASUREMENTS_FOLDER / self.measurement_id
+
+    def state(self, trial_id: str) -> TrialState:
+        """The state of a trial, from the names of its files."""
+        files = set(self.trial(trial_id).folder.names())
+        if FAILED_FILE in files:
+            return TrialState.FAILED
+        if TRAINED_FILE not in files:
+            return TrialState.TRAINING if LAST_CHECKPOINT in files else TrialState.PENDING
+        measured = set(self.measurement(trial_id).names()) if MEASUREMENTS_FOLDER in files else set()
+        if MEASURED_FILE in measured:
+            return TrialState.MEASURED
+        return TrialState.FAILED if FAILED_FILE in measured else TrialState.TRAINED
+
+    def states(self, specs: list[TrialSpec]) -> dict[str, TrialState]:
+        """The state of every trial of a grid, by trial_id and in the grid's order."""
+        known = set((self.folder / TRIALS_FOLDER).names())
+        return {
+            spec.trial_id: self.state(spec.trial_id) if spec.trial_id in known else TrialState.PENDING for spec in specs
+        }
+
+    def failure(self, trial_id: str) -> Failure:
+        """Why a trial failed.
+
+        Raises:
+            FileNotFoundError: it did not.
+        """
+        try:
+            return read_failure(self.trial(trial_id).folder)
+        except FileNotFoundError:
+            return read_failure(self.measurement(trial_id))
+
+    def forget_failure(self, trial_id: str) -> None:
+        """Let a failed trial be tried again, from its last good step."""
+        self.trial(trial_id).folder.delete(FAILED_FILE)
+        self.measurement(trial_id).delete(FAILED_FILE)

@@ -1,0 +1,51 @@
+"""Fixtures that many tests share."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+# Many small processes on few cores: threads would only wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+
+SMALL_SWEEP = """\
+name: small
+data: {dataset: digits}
+model: digits_cnn
+training: {epochs: 2, batch_size: 64}
+grid:
+  - optimizer: sgd
+    learning_rate: [0.05, 0.1]
+    weight_decay: [1e-4, 1e-3]
+sharpness: {samples: 20, orders: [0.5, 1.5], num_probes: 2, num_matvecs: 5}
+resources:
+  trial: {cpus: 0.5}
+  pool: {actors: 1, cpus: 0.5}
+"""
+
+
+@pytest.fixture
+def storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """An empty storage folder that every command uses by default."""
+    folder = tmp_path / "storage"
+    monkeypatch.setenv("RENYI_STORAGE", str(folder))
+    return folder
+
+
+@pytest.fixture
+def sweep_file(tmp_path: Path) -> Callable[..., Path]:
+    """Write the small sweep of four trials to a file, with parts of its text replaced."""
+
+    def write(*replacements: tuple[str, str], name: str = "sweep.yaml") -> Path:
+        text = SMALL_SWEEP
+        for old, new in replacements:
+            assert old in text, old
+            text = text.replace(old, new)
+        path = tmp_path / name
+        path.write_text(text)
+        return path
+
+    return write

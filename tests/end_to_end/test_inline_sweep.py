@@ -1,0 +1,149 @@
+"""Whole sweeps in this process: real data, real training, real MLflow; no Ray."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from mlflow import MlflowClient
+from typer.testing import CliRunner, Result
+
+from analysis.results import load_results
+from orchestrator.cli import app
+from orchestrator.config import load
+from orchestrator.plan import make_plan
+from orchestrator.trial_store import MEASURED_FILE, TrialState
+from trainables.trial_folder import TRAINED_FILE
+
+SweepFile = Callable[..., Path]
+runner = CliRunner()
+
+
+def run(path: Path, command: str = "run") -> Result:
+    return runner.invoke(app, [command, str(path), "--executor", "inline"], catch_exceptions=False)
+
+
+def times(storage: Path) -> dict[str, int]:
+    """When each finished step was written."""
+    files = [*storage.rglob(TRAINED_FILE), *storage.rglob(MEASURED_FILE)]
+    return {str(path): path.stat().st_mtime_ns for path in files}
+
+
+def runs(path: Path) -> pd.DataFrame:
+    config = load(str(path))
+    client = MlflowClient(config.tracking_uri)
+    experiment = client.get_experiment_by_name(config.name)
+    assert experiment is not None
+    found = client.search_runs([experiment.experiment_id], max_results=1000)
+    return pd.DataFrame(
+        {"id": run.info.run_id, "status": run.info.status, **run.data.tags, **run.data.metrics} for run in found
+    )
+
+
+def test_a_sweep_runs_once_and_grows(storage: Path, sweep_file: SweepFile) -> None:
+    path = sweep_file()
+    result = run(path)
+    assert result.exit_code == 0, result.output
+    assert "4 trained, 4 measured; 4 trials in all" in result.output
+    assert "Kendall's τ_b" in result.output
+    done = times(storage)
+    assert len(done) == 8
+
+    again = run(path)
+    assert again.exit_code == 0
+    assert "0 trained, 0 measured; 4 trials in all" in again.output
+    assert times(storage) == done
+
+    grown = sweep_file(("[1e-4, 1e-3]", "[1e-4, 1e-3, 1e-2]"), name="grown.yaml")
+    result = run(grown)
+    assert "2 trained, 2 measured; 6 trials in all" in result.output
+    assert {name: time for name, time in times(storage).items() if name in done} == done
+
+    table = runs(grown)
+    children = table[table["renyi.kind"] == "trial"]
+    assert len(table) == 7
+    assert children["renyi.trial_id"].is_unique
+    assert set(children["status"]) == {"FINISHED"}
+    assert children["renyi_0.5/classifier.weight"].notna().all()
+    assert children["generalization/gap_loss"].notna().all()
+
+
+def test_results_are_tidy_and_complete(storage: Path, sweep_file: SweepFile) -> None:
+    path = sweep_file()
+    run(path)
+    config = load(str(path))
+    results = load_results(config.tracking_uri, config.name)
+    # renyi at two orders, trace, lambda_max and l2 for four layers and all of them; four trials.
+    assert len(results) == 4 * 5 * 5
+    assert results["value"].notna().all()
+    assert set(results["learning_rate"]) == {0.05, 0.1}
+    assert set(results["weight_decay"]) == {1e-4, 1e-3}
+    report = storage / "small" / "report"
+    assert {file.name for file in report.iterdir()} == {
+        "tau.csv",
+        "gap_against_sharpness.png",
+        "gap_against_sharpness.svg",
+    }
+    assert len(pd.read_csv(report / "tau.csv")) == 25
+    parent = runs(path).set_index("renyi.kind").loc["sweep", "id"]
+    artifacts = {artifact.path for artifact in MlflowClient(config.tracking_uri).list_artifacts(str(parent))}
+    assert "gap_against_sharpness.png" in artifacts
+
+
+def test_a_failing_trial_leaves_the_others_alone(storage: Path, sweep_file: SweepFile) -> None:
+    path = sweep_file(("[0.05, 0.1]", "[0.05, 1e6]"))
+    result = run(path)
+    assert result.exit_code == 1
+    assert "2 trained, 2 measured; 4 trials in all" in result.output
+    assert result.output.count("DivergedError: the training loss became") == 4  # once as it happens, once at the end
+    assert "renyi retry small" in result.output
+
+    status = runner.invoke(app, ["status", str(path)])
+    assert "2 measured, 2 failed" in status.output
+    assert status.output.count("DivergedError") == 2
+    assert "0 trained, 0 measured" in run(path).output  # failures wait to be retried
+
+    retried = run(path, "retry")
+    assert retried.exit_code == 1
+    assert "2 failed  " in retried.output
+    table = runs(path)
+    assert table["renyi.trial_id"].dropna().is_unique
+    assert sorted(table["status"]) == ["FAILED", "FAILED", "FAILED", "FINISHED", "FINISHED"]
+
+
+def test_a_failing_measurement_keeps_the_training(storage: Path, sweep_file: SweepFile) -> None:
+    path = sweep_file(("samples: 20", "samples: 20, layers: [clasifier.weight]"))
+    result = run(path)
+    assert result.exit_code == 1
+    assert "nearest names: classifier.weight" in result.output
+    before = {name: time for name, time in times(storage).items() if name.endswith(TRAINED_FILE)}
+
+    mended = sweep_file(("samples: 20", "samples: 20, layers: [classifier.weight]"))
+    result = run(mended)
+    assert result.exit_code == 0, result.output
+    assert "4 measured" in result.output
+    assert {name: time for name, time in times(storage).items() if name.endswith(TRAINED_FILE)} == before
+
+
+def test_other_settings_measure_again_without_training(storage: Path, sweep_file: SweepFile) -> None:
+    run(sweep_file())
+    other = sweep_file(("orders: [0.5, 1.5]", "orders: [0.5, 1.5, 2.0]"))
+    assert make_plan(load(str(other))).counts == {TrialState.TRAINED: 4}
+    assert "0 trained, 4 measured" in run(other).output
+
+
+@pytest.mark.parametrize("command", ["report", "ui"])
+def test_a_sweep_that_never_ran_has_nothing_to_show(storage: Path, sweep_file: SweepFile, command: str) -> None:
+    storage.mkdir()
+    result = runner.invoke(app, [command, str(sweep_file())], catch_exceptions=False)
+    assert result.exit_code == 2
+    assert "no sweep named 'small'" in result.output
+
+
+def test_one_checkpoint_can_be_measured_alone(storage: Path, sweep_file: SweepFile) -> None:
+    run(sweep_file(("[0.05, 0.1]", "0.1"), ("[1e-4, 1e-3]", "0")))
+    (checkpoint,) = storage.rglob("last.pt")
+    result = runner.invoke(app, ["measure", str(checkpoint), "--samples", "20", "--orders", "2"])
+    assert result.exit_code == 0, result.output
+    assert "classifier.weight" in result.output
+    assert "all layers" in result.output

@@ -1,0 +1,118 @@
+"""The command as a user runs it: Ray Tune, the actor pool and MLflow in processes of their own, and killed ones."""
+
+import contextlib
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+
+from orchestrator.config import load
+from orchestrator.plan import make_plan
+from orchestrator.trial_store import MEASURED_FILE, TrialState
+from trainables.trial_folder import TRAINED_FILE
+
+SweepFile = Callable[..., Path]
+RENYI = [sys.executable, "-m", "orchestrator.cli"]
+
+
+def start(path: Path) -> "subprocess.Popen[str]":
+    """`renyi run` in a session of its own, so that it can be killed with everything it started."""
+    return subprocess.Popen(
+        [*RENYI, "run", str(path)],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        start_new_session=True,
+    )
+
+
+def wait_for(condition: Callable[[], bool], process: "subprocess.Popen[str]") -> None:
+    deadline = time.monotonic() + 120
+    while not condition():
+        assert process.poll() is None, process.communicate()[0]
+        assert time.monotonic() < deadline, "nothing finished in two minutes"
+        time.sleep(0.05)
+
+
+def finished(storage: Path) -> dict[str, int]:
+    files = [*storage.rglob(TRAINED_FILE), *storage.rglob(MEASURED_FILE)]
+    return {str(file): file.stat().st_mtime_ns for file in files}
+
+
+def actors_with(variable: str) -> list[int]:
+    """Measuring actors of this test's sweep: those whose environment names its storage folder."""
+    found = []
+    for process in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            command, environment = (process / "cmdline").read_bytes(), (process / "environ").read_bytes()
+            if command.startswith(b"ray::SharpnessActor") and variable.encode() in environment:
+                found.append(int(process.name))
+    return found
+
+
+def trial_ids_in_mlflow(path: Path) -> list[str]:
+    config = load(str(path))
+    client = MlflowClient(config.tracking_uri)
+    experiment = client.get_experiment_by_name(config.name)
+    assert experiment is not None
+    runs = client.search_runs([experiment.experiment_id], "tags.`renyi.kind` = 'trial'")
+    return [run.data.tags["renyi.trial_id"] for run in runs]
+
+
+@pytest.mark.parametrize(("stop", "exit_code"), [(signal.SIGKILL, -9), (signal.SIGINT, 130), (signal.SIGTERM, 130)])
+def test_a_sweep_cut_in_the_middle_repeats_nothing(
+    storage: Path, sweep_file: SweepFile, stop: signal.Signals, exit_code: int
+) -> None:
+    path = sweep_file(("epochs: 2", "epochs: 12"), ("[1e-4, 1e-3]", "[1e-4, 1e-3, 1e-2]"))
+    process = start(path)
+    wait_for(lambda: any(storage.rglob(MEASURED_FILE)), process)
+    process.send_signal(stop)
+    output, _ = process.communicate(timeout=60)
+    assert process.returncode == exit_code, output
+    if stop != signal.SIGKILL:
+        assert "interrupted" in output
+    time.sleep(3)  # workers that outlive the driver for a moment may still finish what they are at
+    before = finished(storage)
+    states = make_plan(load(str(path))).counts
+    assert 0 < states[TrialState.MEASURED] < 6
+
+    process = start(path)
+    output, _ = process.communicate(timeout=240)
+    assert process.returncode == 0, output
+    assert f"{6 - states[TrialState.MEASURED]} measured; 6 trials in all" in output
+    assert {name: time for name, time in finished(storage).items() if name in before} == before
+    assert len(finished(storage)) == 12
+    ids = trial_ids_in_mlflow(path)
+    assert len(ids) == len(set(ids)) == 6
+
+
+def test_a_failing_trial_and_a_killed_measuring_actor_take_nothing_with_them(
+    storage: Path, sweep_file: SweepFile
+) -> None:
+    path = sweep_file(("[0.05, 0.1]", "[0.05, 1e6]"), ("num_probes: 2", "num_probes: 20"))
+    process = start(path)
+    wait_for(lambda: any(storage.rglob(TRAINED_FILE)), process)
+    victims = actors_with(str(storage))
+    assert victims
+    for victim in victims:
+        os.kill(victim, signal.SIGKILL)
+    output, _ = process.communicate(timeout=240)
+    assert process.returncode == 1, output
+    assert "2 trained, 2 measured; 4 trials in all" in output
+    assert output.count("DivergedError: the training loss became") == 4
+
+
+def test_what_cannot_fit_is_refused_before_anything_starts(storage: Path, sweep_file: SweepFile) -> None:
+    path = sweep_file(("actors: 1", "actors: 1000"))
+    process = start(path)
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 2
+    assert "the pool (1000 actors) takes 500 CPUs" in output
+    assert "Traceback" not in output
+    assert finished(storage) == {}

@@ -1,0 +1,57 @@
+from pathlib import Path
+
+import pytest
+
+from orchestrator.trial_store import MEASURED_FILE, TrialState, TrialStore
+from trainables.specs import TrialSpec
+from trainables.trial_folder import FAILED_FILE, LAST_CHECKPOINT, TRAINED_FILE, Failure
+
+SPEC = TrialSpec.model_validate(
+    {
+        "data": {"dataset": "digits"},
+        "model": "digits_cnn",
+        "training": {"epochs": 1, "batch_size": 8},
+        "optimizer": {"name": "adam", "learning_rate": 0.1},
+    }
+)
+TRIAL = SPEC.trial_id
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> TrialStore:
+    return TrialStore(str(tmp_path), "settings1")
+
+
+def test_the_state_follows_the_files(store: TrialStore) -> None:
+    folder = store.trial(TRIAL).folder
+    assert store.states([SPEC]) == {TRIAL: TrialState.PENDING}
+    folder.write(LAST_CHECKPOINT, b"")
+    assert store.state(TRIAL) is TrialState.TRAINING
+    folder.write(TRAINED_FILE, b"{}")
+    assert store.state(TRIAL) is TrialState.TRAINED
+    store.measurement(TRIAL).write(MEASURED_FILE, b"{}")
+    assert store.states([SPEC]) == {TRIAL: TrialState.MEASURED}
+
+
+def test_measurements_with_other_settings_do_not_count(store: TrialStore, tmp_path: Path) -> None:
+    store.trial(TRIAL).folder.write(TRAINED_FILE, b"{}")
+    store.measurement(TRIAL).write(MEASURED_FILE, b"{}")
+    assert TrialStore(str(tmp_path), "settings2").state(TRIAL) is TrialState.TRAINED
+
+
+@pytest.mark.parametrize("stage", ["training", "measuring"])
+def test_a_failure_is_kept_until_it_is_forgotten(store: TrialStore, stage: str) -> None:
+    failure = Failure.of(stage, ValueError("too\nbad"))
+    trial = store.trial(TRIAL)
+    if stage == "training":
+        trial.write_failure(failure)
+    else:
+        trial.folder.write(TRAINED_FILE, b"{}")
+        trial.write_failure(failure)
+        store.measurement(TRIAL).write(FAILED_FILE, trial.folder.read(FAILED_FILE))
+        trial.folder.delete(FAILED_FILE)
+    assert store.state(TRIAL) is TrialState.FAILED
+    assert store.failure(TRIAL) == failure
+    assert failure.reason == "ValueError: too"
+    store.forget_failure(TRIAL)
+    assert store.state(TRIAL) is (TrialState.PENDING if stage == "training" else TrialState.TRAINED)

@@ -1,0 +1,62 @@
+"""Checkpoints: everything a trial needs to go on, bit for bit."""
+
+import io
+import pickle
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import torch
+
+from trainables.errors import TrainingError
+from trainables.specs import TrialSpec
+from trainables.storage import Folder
+from trainables.trial_folder import EpochMetrics
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """The state after some epochs. Random draws are seeded by epoch, so no generator's state is part of it."""
+
+    spec: TrialSpec
+    model: dict[str, Any]  # state_dict
+    optimizer: dict[str, Any]  # state_dict; empty in an initial checkpoint
+    history: list[EpochMetrics]  # of the epochs that are done
+
+    @property
+    def epoch(self) -> int:
+        """The epoch that comes next."""
+        return len(self.history)
+
+
+def save_checkpoint(folder: Folder, name: str, checkpoint: Checkpoint) -> None:
+    """Write a checkpoint atomically."""
+    buffer = io.BytesIO()
+    content = {
+        "spec": checkpoint.spec.model_dump(mode="json"),
+        "model": checkpoint.model,
+        "optimizer": checkpoint.optimizer,
+        "history": [asdict(epoch) for epoch in checkpoint.history],
+    }
+    torch.save(content, buffer)
+    folder.write(name, buffer.getvalue())
+
+
+def load_checkpoint(folder: Folder, name: str, device: torch.device | None = None) -> Checkpoint:
+    """Read a checkpoint; nothing in it is executed (`weights_only`).
+
+    Raises:
+        FileNotFoundError: there is none.
+        TrainingError: the file is not one of ours, or damaged.
+    """
+    data = folder.read(name)
+    try:
+        content = torch.load(io.BytesIO(data), map_location=device or "cpu", weights_only=True)
+        return Checkpoint(
+            TrialSpec.model_validate(content["spec"]),
+            content["model"],
+            content["optimizer"],
+            [EpochMetrics(**epoch) for epoch in content["history"]],
+        )
+    except (RuntimeError, KeyError, TypeError, EOFError, ValueError, pickle.UnpicklingError) as error:
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise TrainingError(f"{folder.uri}/{name} is not a readable checkpoint of this project: {reason}") from error

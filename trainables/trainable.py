@@ -1,0 +1,36 @@
+"""The Ray Tune trainable: a trial's training loop, reporting to Tune as it goes."""
+
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+import torch
+from ray import tune
+
+from trainables.specs import TrialSpec
+from trainables.storage import open_folder
+from trainables.training import attempt
+from trainables.trial_folder import TrialFolder
+
+# Tune holds the trial until each report is processed, so short epochs are reported together.
+SECONDS_BETWEEN_REPORTS = 1.0
+
+
+def trainable(config: Mapping[str, Any]) -> None:
+    """Train the trial `config["trial"]` in the folder `config["folder"]`, with `config["threads"]` CPU threads.
+
+    Progress lives in the trial's own folder, not in Tune: a trial that is started again, by Tune after a node was
+    lost or by a new sweep, goes on from its last checkpoint there.
+    """
+    torch.set_num_threads(config["threads"])
+    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    spec = TrialSpec.model_validate(config["trial"])
+    pending: list[dict[str, Any]] = []
+    reported = 0.0
+    for metrics in attempt(spec, TrialFolder(open_folder(config["folder"])), device):
+        pending.append(asdict(metrics))
+        last = metrics.epoch + 1 == spec.training.epochs
+        if last or time.monotonic() - reported > SECONDS_BETWEEN_REPORTS:
+            tune.report({"epochs": pending})
+            pending, reported = [], time.monotonic()

@@ -1,0 +1,116 @@
+"""The files of one trial, by name: each is written once its step is done, so which ones exist is the trial's state."""
+
+import json
+import traceback
+from dataclasses import asdict, dataclass, field
+from typing import Any
+
+from trainables.specs import TrialSpec
+from trainables.storage import Folder
+
+SPEC_FILE = "spec.json"
+INITIAL_CHECKPOINT = "initial.pt"
+LAST_CHECKPOINT = "last.pt"
+TRAINED_FILE = "trained.json"
+FAILED_FILE = "failed.json"
+
+
+@dataclass(frozen=True)
+class EpochMetrics:
+    """What one epoch of training showed."""
+
+    epoch: int  # zero-based
+    learning_rate: float
+    train_loss: float  # mean over the epoch's batches, as they were trained on
+    test_loss: float  # mean cross-entropy after the epoch
+    test_accuracy: float  # in [0, 1]
+    seconds: float  # wall time of the epoch
+    timestamp: float  # Unix time at its end, kept so that logging it twice is logging it once
+
+
+@dataclass(frozen=True)
+class Generalization:
+    """How a network trained to the end does on what it saw and on what it did not (SPEC §2), in eval mode."""
+
+    train_loss: float  # mean cross-entropy over the whole training set
+    train_loss_stderr: float
+    train_accuracy: float
+    test_loss: float
+    test_loss_stderr: float
+    test_accuracy: float
+
+    @property
+    def gap_loss(self) -> float:
+        """Test loss − training loss: the generalization gap."""
+        return self.test_loss - self.train_loss
+
+    @property
+    def gap_error(self) -> float:
+        """Test error − training error."""
+        return self.train_accuracy - self.test_accuracy
+
+
+@dataclass(frozen=True)
+class Trained:
+    """The outcome of training, without the weights."""
+
+    history: list[EpochMetrics]
+    generalization: Generalization
+
+    @property
+    def seconds(self) -> float:
+        """Wall time of all epochs."""
+        return sum(epoch.seconds for epoch in self.history)
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why a trial has no result."""
+
+    stage: str  # "training" or "measuring"
+    reason: str  # one line
+    traceback: str = field(default="", repr=False)
+
+    @classmethod
+    def of(cls, stage: str, error: BaseException) -> "Failure":
+        """The failure that an exception means."""
+        lines = traceback.format_exception(error)
+        return cls(stage, f"{type(error).__name__}: {error}".splitlines()[0], "".join(lines))
+
+
+class TrialFolder:
+    """Typed access to a trial's files."""
+
+    def __init__(self, folder: Folder) -> None:
+        self.folder = folder
+
+    def write_spec(self, spec: TrialSpec) -> None:
+        """Say whose folder this is."""
+        self.folder.write(SPEC_FILE, spec.model_dump_json(indent=2).encode())
+
+    def read_spec(self) -> TrialSpec:
+        """The specification that the folder was made for."""
+        return TrialSpec.model_validate_json(self.folder.read(SPEC_FILE))
+
+    def write_trained(self, trained: Trained) -> None:
+        """Mark the trial as trained: from here on its last checkpoint is final."""
+        write_json(self.folder, TRAINED_FILE, asdict(trained))
+
+    def read_trained(self) -> Trained:
+        """The outcome of training; FileNotFoundError before its end."""
+        data = json.loads(self.folder.read(TRAINED_FILE))
+        return Trained([EpochMetrics(**epoch) for epoch in data["history"]], Generalization(**data["generalization"]))
+
+    def write_failure(self, failure: Failure) -> None:
+        """Mark the training as failed."""
+        write_json(self.folder, FAILED_FILE, asdict(failure))
+
+
+def write_json(folder: Folder, name: str, data: dict[str, Any]) -> None:
+    """Write a small file that people may want to read."""
+    folder.write(name, json.dumps(data, indent=2).encode())
+
+
+def read_failure(folder: Folder) -> Failure:
+    """Why the training, or the measurement, that the folder belongs to failed; FileNotFoundError where it did not."""
+    return Failure(**json.loads(folder.read(FAILED_FILE)))
