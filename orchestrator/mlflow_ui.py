@@ -26,8 +26,9 @@ def serve(config: SweepConfig, host: str, port: int) -> int:
     with socket.socket() as probe:
         if probe.connect_ex((host, port)) == 0:
             raise UsageError(f"--port: {port} is taken on {host}; name another with --port")
-    page = f"#/experiments/{experiment_id(config.tracking_uri, config.name)}/runs"
-    console.print(f"MLflow: http://{host}:{port}/{page}   (up in some 20 s; Ctrl-C ends it)")
+    # Without the last part MLflow opens in its view for generative AI, whatever the experiment's kind.
+    page = f"#/experiments/{experiment_id(config.tracking_uri, config.name)}/runs?workflowType=machine_learning"
+    console.print(f"MLflow: http://{host}:{port}/{page}\n  (up in some 20 s; Ctrl-C ends it)")
     command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", config.tracking_uri]
     command += ["--host", host, "--port", str(port), "--workers", "1"]
     try:

@@ -1,5 +1,6 @@
 """The record in MLflow: one run a trial under one parent run for the sweep. Only the driver writes it."""
 
+import getpass
 import json
 import tempfile
 import time
@@ -8,7 +9,14 @@ from pathlib import Path
 
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, Run, RunTag
-from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME, MLFLOW_RUN_NOTE
+from mlflow.utils.mlflow_tags import (
+    MLFLOW_PARENT_RUN_ID,
+    MLFLOW_RUN_NAME,
+    MLFLOW_RUN_NOTE,
+    MLFLOW_SOURCE_NAME,
+    MLFLOW_SOURCE_TYPE,
+    MLFLOW_USER,
+)
 
 from analysis import schema
 from analysis.parquet import measurements_from_parquet
@@ -36,6 +44,12 @@ class SweepTracker:
         if not is_remote(config.storage):
             Path(config.storage).mkdir(parents=True, exist_ok=True)  # SQLite makes files, not folders
         self._client = MlflowClient(config.tracking_uri)
+        self._origin = {
+            schema.TAG_SWEEP: config.name,
+            MLFLOW_SOURCE_NAME: f"renyi run {config.name}",
+            MLFLOW_SOURCE_TYPE: "JOB",
+            MLFLOW_USER: getpass.getuser(),
+        }
         self._pending: dict[str, list[EpochMetrics]] = {}
         self._flushed: dict[str, float] = {}
         self.experiment_id = self._experiment()
@@ -112,9 +126,9 @@ class SweepTracker:
             self._client.update_run(run_id, status="RUNNING")
             return run_id
         tags = {
+            **self._origin,
             MLFLOW_RUN_NAME: f"sweep {self._config.name}",
             schema.TAG_KIND: schema.KIND_SWEEP,
-            schema.TAG_SWEEP: self._config.name,
         }
         return str(self._client.create_run(self.experiment_id, tags=tags).info.run_id)
 
@@ -124,10 +138,10 @@ class SweepTracker:
         if run is None:
             spec = self._specs[trial_id]
             tags = {
+                **self._origin,
                 MLFLOW_RUN_NAME: spec.label,
                 MLFLOW_PARENT_RUN_ID: self.parent_run_id,
                 schema.TAG_KIND: schema.KIND_TRIAL,
-                schema.TAG_SWEEP: self._config.name,
                 schema.TAG_TRIAL_ID: trial_id,
                 schema.TAG_STATE: TrialState.TRAINING.value,
             }

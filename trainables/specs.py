@@ -6,7 +6,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-MODEL_NAMES = ("digits_cnn", "digits_cnn_bn")
+MODEL_NAMES = (
+    *("digits_cnn", "digits_cnn_bn"),
+    *("resnet18", "resnet34", "resnet18_tiny", "resnet20", "resnet56", "resnet50_tiny"),
+    *("wide_resnet28_10", "simple_vit"),
+)
 
 PositiveInt = Annotated[int, Field(gt=0)]
 NonNegativeInt = Annotated[int, Field(ge=0)]
@@ -100,7 +104,7 @@ class TrialSpec(Spec):
 
     @property
     def label(self) -> str:
-        """A readable name: `digits_cnn sgd lr=0.1 bs=64 wd=0.0001 seed=0`."""
+        """A readable name, what varies most first: `sgd lr=0.1 bs=64 wd=0.0001 seed=0 digits_cnn`."""
         parameters = self.parameters()
         values = [f"{short}={parameters[name]:g}" for name, short in _LABELS.items()]
-        return " ".join([self.model, self.optimizer.name, *values])
+        return " ".join([self.optimizer.name, *values, self.model])

@@ -39,7 +39,7 @@ def test_whatever_determines_the_weights_is_part_of_it(batch_size: int, learning
 
 
 def test_label_and_parameters_are_readable() -> None:
-    assert spec().label == "digits_cnn sgd lr=0.1 bs=32 wd=0 seed=0"
+    assert spec().label == "sgd lr=0.1 bs=32 wd=0 seed=0 digits_cnn"
     assert spec().parameters()["optimizer"] == "sgd"
     assert spec().parameters()["batch_size"] == 32
 

@@ -1,0 +1,64 @@
+"""The numbers of a sweep against an independent way to the same ones: the dense Hessian of a trained trial."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+import torch
+from torch.func import functional_call, hessian
+from torch.nn.functional import cross_entropy
+from typer.testing import CliRunner
+
+from analysis.parquet import measurements_from_parquet, spectra_from_parquet
+from analysis.spectrum import renyi_entropy
+from orchestrator.cli import app
+from orchestrator.config import load
+from orchestrator.grid import expand
+from orchestrator.trial_store import TrialStore
+from trainables.checkpoints import load_checkpoint
+from trainables.data import load_dataset
+from trainables.models import build_model
+
+
+@pytest.mark.parametrize("model_name", ["digits_cnn", "digits_cnn_bn"])
+def test_layer_entropies_are_those_of_the_dense_hessian(
+    storage: Path, sweep_file: Callable[..., Path], model_name: str
+) -> None:
+    path = sweep_file(
+        ("digits_cnn", model_name),
+        ("[0.05, 0.1]", "0.1"),
+        ("[1e-4, 1e-3]", "1e-4"),
+        ("epochs: 2", "epochs: 15"),
+        ("num_probes: 2, num_matvecs: 5", "num_probes: 200, tolerance: 0.02"),
+    )
+    result = CliRunner().invoke(app, ["run", str(path), "--executor", "inline"], catch_exceptions=False)
+    assert result.exit_code == 0, result.output
+    config = load(str(path))
+    (spec,) = expand(config)
+    store = TrialStore(config.folder, config.sharpness.measurement_id)
+    folder = store.measurement(spec.trial_id)
+
+    data = load_dataset(spec.data)
+    model = build_model(spec.model, data.num_classes, data.in_channels).double().eval()
+    model.load_state_dict(load_checkpoint(store.trial(spec.trial_id).folder, "last.pt").model)
+    indices = torch.tensor(json.loads(folder.read("samples.json")))
+    inputs, targets = data.train_inputs[indices].double(), data.train_targets[indices]
+    values = {
+        (row.layer, row.parameter): row.value
+        for row in measurements_from_parquet(folder.read("measurements.parquet"))
+        if row.measure == "renyi"
+    }
+    spectra = spectra_from_parquet(folder.read("spectra.parquet"))
+    for layer in ("features.0.weight", "classifier.weight"):
+        parameter = model.get_parameter(layer).detach()
+
+        def loss(flat: torch.Tensor, layer: str = layer, parameter: torch.Tensor = parameter) -> torch.Tensor:
+            return cross_entropy(functional_call(model, {layer: flat.view_as(parameter)}, (inputs,)), targets)
+
+        eigenvalues = torch.linalg.eigvalsh(hessian(loss)(parameter.flatten())).detach().numpy()
+        for order in (0.5, 1.5):
+            exact = renyi_entropy(eigenvalues, order)
+            assert values[layer, order] == pytest.approx(-exact, abs=0.1)
+        estimate = spectra[layer].trace()
+        assert abs(estimate.value - eigenvalues.sum()) <= 1e-3 * eigenvalues.sum() + 4 * estimate.stderr
