@@ -62,7 +62,7 @@ class HessianBlock:
         if V.ndim != 2 or V.shape[1] != self.dim:
             raise AnalysisError(f"vectors must be (p, {self.dim}); got {tuple(V.shape)}")
         with torch.inference_mode(False):
-            return self.operator.matmat(V.detach().to(self.dtype).clone() if V.is_inference() else V.detach())
+            return self.operator.matmat(V.clone() if V.is_inference() else V.detach())
 
     def exact_eigenvalues(self, dtype: torch.dtype | None = None) -> Tensor:
         """All eigenvalues that can differ from zero, largest first, in float64: at most n, the others are zero.
@@ -158,13 +158,24 @@ def layer_operators(
     wanted = list(dict.fromkeys(weight_layers(model) if layers is None else layers))
     members = {layer: list(select_parameters(model, layer)) for layer in wanted}
     settle_allocator()
-    problem = pose(model, inputs, targets, loss)
-    setting = Setting.of(problem, curvature, memory_budget, num_products)
+    with torch.inference_mode(False):
+        problem = pose(model, inputs, targets, loss)
+        setting = Setting.of(problem, curvature, memory_budget, num_products)
     choices = {layer: setting.choose(names, layer, engine) for layer, names in members.items()}
     for layer, choice in choices.items():
         if engine not in ("auto", choice.engine):
             _warn(layer, engine, choice)
-    return _blocks(Workshop(setting), members, choices)
+    return _outside_inference_mode(_blocks(Workshop(setting), members, choices))
+
+
+def _outside_inference_mode(blocks: Iterator[HessianBlock]) -> Iterator[HessianBlock]:
+    """Each made outside of it, since autograd can't save its tensors; the caller's mode is not touched in between."""
+    while True:
+        with torch.inference_mode(False):
+            block = next(blocks, None)
+        if block is None:
+            return
+        yield block
 
 
 def _blocks(

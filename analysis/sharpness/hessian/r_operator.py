@@ -65,7 +65,7 @@ class ROperator:
 
     def matmat(self, V: Tensor) -> Tensor:
         """(p, n) vectors, one a row, to their (p, n) products."""
-        with torch.inference_mode(False), torch.no_grad():
+        with torch.no_grad():
             return torch.cat([self._products(group) for group in V.split(self._directions)])
 
     def _products(self, V: Tensor) -> Tensor:

@@ -145,13 +145,14 @@ def trace(model: nn.Module) -> Tape:
     if hooked:
         raise UnsupportedError(f"forward hooks on {hooked[0]!r}")
     try:
-        graph = fx.Tracer().trace(model)
+        # Wrapped, so that a model that is a single torch module is a step as well.
+        graph = fx.Tracer().trace(nn.Sequential(model))
     except Exception as error:  # whatever user code does with a proxy
         raise UnsupportedError(f"a forward pass that can't be traced ({type(error).__name__})") from error
     steps: list[Step] = []
     makers: list[fx.Node] = []  # the node whose result a step is
     place: dict[fx.Node, int] = {}
-    modules, names = dict(model.named_modules()), {id(p): name for name, p in model.named_parameters()}
+    modules, names = {f"0.{path}".rstrip("."): module for path, module in model.named_modules()}, {id(p): name for name, p in model.named_parameters()}
     for node in graph.nodes:
         if node.op == "placeholder":
             place[node] = -1
@@ -194,7 +195,7 @@ def _read(
     source = node.args[0]
     if len(node.args) != 1 or node.kwargs or not isinstance(source, fx.Node):
         raise UnsupportedError(f"{type(module).__name__} with several inputs")
-    return [source], folding_of(module, str(node.target), names) or step_of_module(module)
+    return [source], folding_of(module, str(node.target).removeprefix("0").removeprefix("."), names) or step_of_module(module)
 
 
 def folding_of(module: nn.Module, path: str, names: Mapping[int, str]) -> Folding | None:
@@ -218,7 +219,7 @@ def folding_of(module: nn.Module, path: str, names: Mapping[int, str]) -> Foldin
     if isinstance(module, CONVOLUTIONS):
         return Folding(Convolution.of(module), named(module.weight), named(module.bias), None)
     if isinstance(module, NORMS):
-        mean, variance = f"{path}.running_mean", f"{path}.running_var"
+        mean, variance = (f"{path}.{name}".removeprefix(".") for name in ("running_mean", "running_var"))
         norm = Norm(mean, variance, module.eps, named(module.weight), named(module.bias))
         return Folding(ChannelScale(), None, None, norm)
     return None
