@@ -24,6 +24,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 import torch
@@ -68,8 +69,8 @@ def double_backward(model: nn.Module, x: Tensor, y: Tensor, layer: str | None) -
 
 
 def pyhessian(model: nn.Module, x: Tensor, y: Tensor, layer: str | None) -> Product:
-    from pyhessian import hessian
-    from pyhessian.utils import hessian_vector_product
+    from pyhessian import hessian  # type: ignore[import-not-found]
+    from pyhessian.utils import hessian_vector_product  # type: ignore[import-not-found]
 
     with frozen_but(model, layer) as parameters:
         state = hessian(model, cross_entropy, data=(x, y), cuda=False)
@@ -84,7 +85,7 @@ def pyhessian(model: nn.Module, x: Tensor, y: Tensor, layer: str | None) -> Prod
 
 
 def eigenthings(model: nn.Module, x: Tensor, y: Tensor, layer: str | None) -> Product:
-    from hessian_eigenthings import HessianOperator
+    from hessian_eigenthings import HessianOperator  # type: ignore[import-not-found]
 
     def loss(network: nn.Module, batch: tuple[Tensor, Tensor]) -> Tensor:
         return cross_entropy(network(batch[0]), batch[1])
@@ -95,7 +96,7 @@ def eigenthings(model: nn.Module, x: Tensor, y: Tensor, layer: str | None) -> Pr
 
 
 def curvlinops(model: nn.Module, x: Tensor, y: Tensor, layer: str | None) -> Product:
-    from curvlinops import HessianLinearOperator
+    from curvlinops import HessianLinearOperator  # type: ignore[import-not-found]
 
     parameters = [p for name, p in model.named_parameters() if layer in (None, name)]
     operator = HessianLinearOperator(
@@ -140,7 +141,9 @@ def dimension(model: nn.Module, layer: str | None) -> int:
     return sum(p.numel() for name, p in model.named_parameters() if layer in (None, name))
 
 
-def agreement(model: nn.Module, x: Tensor, y: Tensor, layer: str | None, peers: dict[str, Callable[..., Product]]) -> str:
+def agreement(
+    model: nn.Module, x: Tensor, y: Tensor, layer: str | None, peers: dict[str, Callable[..., Product]]
+) -> str:
     """Largest relative difference from our double backward, in float64, on two samples."""
     x, y = x[:2].double(), y[:2]
     model.double()
@@ -177,7 +180,7 @@ def products(rounds: int) -> None:
             for _ in range(rounds):
                 unit.append(forward(model, x))
                 for method, product in made.items():
-                    costs[method].append(seconds(lambda p=product: p(v)))
+                    costs[method].append(seconds(partial(product, v)))
             F = statistics.median(unit)
             base = statistics.median(costs["double_backward"])
             cells = [statistics.median(cost) for cost in costs.values()]
@@ -219,7 +222,7 @@ def job(rounds: int) -> None:
     for _ in range(rounds):
         for name, run in runs.items():
             if name != "all layers" or not own[name]:
-                own[name].append(seconds(lambda run=run: run(model, x, y)))
+                own[name].append(seconds(partial(run, model, x, y)))
             unit += [forward(model, x) for _ in range(3)]
     totals: dict[str, tuple[float, float]] = {}
     for name, make in peers.items():
@@ -230,7 +233,7 @@ def job(rounds: int) -> None:
             product = make(model, x, y, layer)
             setup = time.process_time() - start
             product(v)
-            cost = statistics.median(seconds(lambda p=product: p(v)) for _ in range(rounds))
+            cost = statistics.median(seconds(partial(product, v)) for _ in range(rounds))
             parts.append(setup + NUM_PROBES * NUM_MATVECS * cost)
             unit.append(forward(model, x))
             del product
@@ -248,10 +251,28 @@ def job(rounds: int) -> None:
         )
 
 
+BUDGETS = {"budget": 2**30, "roomy": 8 * 2**30}
+
+
+def many() -> tuple[Tensor, Tensor]:
+    """500 samples."""
+    generator = torch.Generator().manual_seed(1)
+    return torch.randn(500, 3, 32, 32, generator=generator), torch.randint(0, 10, (500,), generator=generator)
+
+
+def _fingerprint(products: Tensor) -> str:
+    return f"{products.double().norm():.3e} {products.double().sum():.2e}"
+
+
+def spawn(arguments: list[str]) -> list[str]:
+    """What a fresh process says about a job."""
+    command = [sys.executable, __file__, "child", *arguments]
+    return subprocess.run(command, check=True, capture_output=True, text=True).stdout.splitlines()
+
+
 def peak(arguments: list[str]) -> float:
     """MiB resident at the peak of a fresh process."""
-    command = [sys.executable, __file__, "child", *arguments]
-    return float(subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()[-1])
+    return float(spawn(arguments)[-1])
 
 
 def child(what: str, count: int) -> None:
@@ -262,10 +283,9 @@ def child(what: str, count: int) -> None:
         run_all(model, x, y)
     elif what == "layers":
         run_layers(model, x, y)
-    elif what == "budget":
-        run_layers(model, *(t.repeat(5, *[1] * (t.ndim - 1)) for t in (x, y)), memory_budget=2**30)
-        big = [t.repeat(5, *[1] * (t.ndim - 1)) for t in (x, y)]
-        block_operator(model, *big, None, memory_budget=2**30).matmat(torch.randn(1, dimension(model, None)))
+    elif what in ("budget", "roomy"):
+        for block in layer_operators(model, *many(), [*weight_layers(model), None], memory_budget=BUDGETS[what]):
+            print(block.layer, block.engine, _fingerprint(block.matmat(torch.ones(2, block.dim))))
     elif what == "repeated":
         for _ in range(count):
             for block in layer_operators(model, x[:20], y[:20], num_products=30):
@@ -287,7 +307,10 @@ def memory() -> None:
     for name in installed():
         other = peak([name])
         print(f"{name}: {other:.0f} MiB; ours is {mine / other:.2f} of it")
-    print(f"N = 500 with a budget of 1024 MiB: {peak(['budget']):.0f} MiB")
+    tight, roomy = spawn(["budget"]), spawn(["roomy"])
+    print(f"N = 500: {float(tight[-1]):.0f} MiB with a budget of 1024 MiB, {float(roomy[-1]):.0f} MiB with 8192 MiB")
+    for one, other in zip(tight[:-1], roomy[:-1], strict=True):
+        print(f"  {one}   |   {other}")
     few, many = peak(["repeated", "5"]), peak(["repeated", "50"])
     print(f"5 jobs in one process: {few:.0f} MiB; 50 jobs: {many:.0f} MiB ({100 * (many / few - 1):+.1f} %)")
 

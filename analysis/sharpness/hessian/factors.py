@@ -31,7 +31,7 @@ class FactorPass(Protocol):
     """A way to get the factors of parameters."""
 
     def sweep(self, chunk: Problem, names: Sequence[str]) -> Iterator[tuple[str, Rows]]:
-        """The named parameters, last layer first, each with its rows, to be written before the next name is asked for."""
+        """The named parameters, last layer first, each with its rows; these are to be written before going on."""
 
 
 class TapeFactors:
@@ -80,7 +80,7 @@ class CapturedFactors:
     """
 
     def sweep(self, chunk: Problem, names: Sequence[str]) -> Iterator[tuple[str, Rows]]:
-        """One forward and R backward passes, down to the first of the named layers; their cotangents are held at once."""
+        """One forward and R backward passes, down to the first of the named layers; all cotangents are held at once."""
         state = {**chunk.parameters, **chunk.buffers}
         with held_still(chunk.model):
             calls, roots = self._capture(chunk, names)

@@ -13,8 +13,6 @@ from analysis.sharpness.hessian.choice import (
     DEFAULT_MEMORY_BUDGET,
     ENGINES,
     Choice,
-    Curvature,
-    Engine,
     Setting,
 )
 from analysis.sharpness.hessian.cost import BlockOperator, EngineCost
@@ -29,7 +27,7 @@ class HessianBlock:
 
     operator: BlockOperator
     layer: str | None  # None: all trainable parameters
-    curvature: Curvature
+    curvature: str
     reason: str
     cost: EngineCost  # estimated, in forward passes
 
@@ -74,13 +72,15 @@ class HessianBlock:
         Cost: `cost.exact`; engines without a factor take n products and a dense eigenproblem.
         """
         with torch.inference_mode(False), torch.no_grad():
+            eigenvalues: Tensor
             own = getattr(self.operator, "exact_eigenvalues", None)
             if own is not None:
-                eigenvalues: Tensor = own(dtype)
+                eigenvalues = own(dtype)
                 return eigenvalues
             identity = torch.eye(self.dim, dtype=self.dtype, device=self.device)
             H = self.matmat(identity).double()
-            return torch.linalg.eigvalsh(0.5 * (H + H.T)).flip(0)
+            eigenvalues = torch.linalg.eigvalsh(0.5 * (H + H.T))
+            return eigenvalues.flip(0)
 
 
 def block_operator(
@@ -88,9 +88,9 @@ def block_operator(
     inputs: Tensor,
     targets: Tensor,
     layer: str | None,
-    engine: Engine = "auto",
+    engine: str = "auto",
     *,
-    curvature: Curvature = "hessian",
+    curvature: str = "hessian",
     loss: str = "cross_entropy",
     memory_budget: int = DEFAULT_MEMORY_BUDGET,
     num_products: int = 150,
@@ -121,9 +121,16 @@ def block_operator(
 
     Source: Pearlmutter 1994 (products); Schraudolph 2002 (Gauss–Newton).
     """
-    options = {"engine": engine, "curvature": curvature, "loss": loss}
     blocks = layer_operators(
-        model, inputs, targets, [layer], memory_budget=memory_budget, num_products=num_products, **options
+        model,
+        inputs,
+        targets,
+        [layer],
+        engine,
+        curvature=curvature,
+        loss=loss,
+        memory_budget=memory_budget,
+        num_products=num_products,
     )
     return next(blocks)
 
@@ -133,9 +140,9 @@ def layer_operators(
     inputs: Tensor,
     targets: Tensor,
     layers: Iterable[str | None] | None = None,
-    engine: Engine = "auto",
+    engine: str = "auto",
     *,
-    curvature: Curvature = "hessian",
+    curvature: str = "hessian",
     loss: str = "cross_entropy",
     memory_budget: int = DEFAULT_MEMORY_BUDGET,
     num_products: int = 150,

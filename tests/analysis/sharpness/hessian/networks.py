@@ -50,14 +50,16 @@ class Attentive(nn.Module):
         self.head = nn.Linear(4, num_classes)
 
     def forward(self, x: Tensor) -> Tensor:
-        tokens = self.embed(x.flatten(2).flatten(1).unflatten(1, (-1, 24)))
+        tokens = self.embed(x.reshape(len(x), -1, 24))
         tokens = torch.cat([self.token_weight.expand(len(x), -1, -1), tokens], dim=1)
         out: Tensor = self.head(self.encoder(tokens)[:, 0])
         return out
 
 
 def perceptron(num_classes: int) -> nn.Sequential:
-    return nn.Sequential(nn.Flatten(), nn.Linear(192, 5), nn.ReLU(), nn.Linear(5, 4), nn.ReLU(), nn.Linear(4, num_classes))
+    return nn.Sequential(
+        nn.Flatten(), nn.Linear(192, 5), nn.ReLU(), nn.Linear(5, 4), nn.ReLU(), nn.Linear(4, num_classes)
+    )
 
 
 def narrow_wide_resnet(num_classes: int) -> nn.Sequential:
@@ -97,12 +99,15 @@ def build(name: str, num_classes: int = 3) -> nn.Module:
     model = NETWORKS[name](num_classes).double()
     for module in model.modules():
         if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d | nn.LayerNorm):
-            if module.weight is not None:
-                nn.init.uniform_(module.weight, 0.5, 1.5)
-                nn.init.uniform_(module.bias, 0.1, 0.6)
-            if isinstance(module, nn.BatchNorm1d | nn.BatchNorm2d):
-                nn.init.normal_(module.running_mean, std=0.3)
-                nn.init.uniform_(module.running_var, 0.5, 1.5)
+            for name, low, high in (
+                ("weight", 0.5, 1.5),
+                ("bias", 0.1, 0.6),
+                ("running_mean", -0.3, 0.3),
+                ("running_var", 0.5, 1.5),
+            ):
+                tensor = getattr(module, name, None)
+                if tensor is not None:
+                    nn.init.uniform_(tensor, low, high)
     return model.train()
 
 

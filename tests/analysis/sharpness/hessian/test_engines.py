@@ -1,4 +1,4 @@
-"""Every engine against rows of the dense Hessian, and dense Gauss–Newton matrices, in float64, on every architecture."""
+"""Every engine against rows of the dense Hessian and Gauss–Newton matrices, in float64, on every architecture."""
 
 import warnings
 
@@ -41,7 +41,7 @@ def test_hessian_rows(network: str, engine: str) -> None:
     served = set()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
-        for block in layer_operators(model, inputs, targets, [*weight_layers(model), None], engine=engine):  # type: ignore[arg-type]
+        for block in layer_operators(model, inputs, targets, [*weight_layers(model), None], engine=engine):
             names = list(select_parameters(model, block.layer))
             V = probes(block.dim)
             assert relative(block.matmat(V), hessian_rows(model, inputs, targets, names, V)) < 1e-9, block.layer
@@ -56,7 +56,12 @@ def test_gauss_newton_rows_and_spectra(network: str, engine: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
         for block in layer_operators(
-            model, inputs, targets, [*weight_layers(model), None], engine=engine, curvature="gauss_newton"  # type: ignore[arg-type]
+            model,
+            inputs,
+            targets,
+            [*weight_layers(model), None],
+            engine=engine,
+            curvature="gauss_newton",
         ):
             dense = gauss_newton(model, inputs, targets, list(select_parameters(model, block.layer)))
             V = probes(block.dim)
@@ -75,7 +80,7 @@ def test_specialised_engines_serve_every_layer_of_piecewise_linear_networks(netw
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         for engine in ("gauss_newton_factor", "gauss_newton_gram", "r_operator"):
-            for block in layer_operators(model, inputs, targets, engine=engine):  # type: ignore[arg-type]
+            for block in layer_operators(model, inputs, targets, engine=engine):
                 assert block.engine == engine
         assert block_operator(model, inputs, targets, None, "r_operator").engine == "r_operator"
         assert block_operator(model, inputs, targets, weight_layers(model)[-1], "head").engine == "head"
@@ -102,7 +107,7 @@ def test_one_dimensional_parameters_are_blocks_too(name: str, engine: str) -> No
     names = [parameter for parameter, tensor in model.named_parameters() if tensor.ndim == 1]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
-        for block in layer_operators(model, inputs, targets, names, engine=engine):  # type: ignore[arg-type]
+        for block in layer_operators(model, inputs, targets, names, engine=engine):
             assert block.layer is not None
             V = probes(block.dim)
             assert relative(block.matmat(V), hessian_rows(model, inputs, targets, [block.layer], V)) < 1e-9, block.layer
@@ -115,7 +120,7 @@ def test_few_samples_and_classes(num_samples: int, num_classes: int, engine: str
     model, (inputs, targets) = build("digits_cnn_bn", num_classes), samples(num_samples, num_classes)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
-        for block in layer_operators(model, inputs, targets, [*weight_layers(model), None], engine=engine):  # type: ignore[arg-type]
+        for block in layer_operators(model, inputs, targets, [*weight_layers(model), None], engine=engine):
             V = probes(block.dim)
             reference = hessian_rows(model, inputs, targets, list(select_parameters(model, block.layer)), V)
             assert (block.matmat(V) - reference).norm() <= 1e-9 * reference.norm() + 1e-15
@@ -129,7 +134,12 @@ def test_squared_error(name: str, engine: str) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
         for block in layer_operators(
-            model, inputs, targets, [*weight_layers(model), None], engine=engine, loss="mse"  # type: ignore[arg-type]
+            model,
+            inputs,
+            targets,
+            [*weight_layers(model), None],
+            engine=engine,
+            loss="mse",
         ):
             names, V = list(select_parameters(model, block.layer)), probes(block.dim)
             reference = hessian_rows(model, inputs, targets, names, V, mse_loss)

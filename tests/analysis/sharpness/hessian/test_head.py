@@ -22,7 +22,7 @@ def entropies(inputs: Tensor, engine: str, num_classes: int = 10) -> list[float]
     """Rényi entropies of H = (I − 11ᵀ/C)/C ⊗ XᵀX/N."""
     targets = torch.arange(len(inputs)) % num_classes
     model = regression(inputs.shape[1], num_classes)
-    block = block_operator(model, inputs, targets, "weight", engine)  # type: ignore[arg-type]
+    block = block_operator(model, inputs, targets, "weight", engine)
     assert block.engine == engine
     eigenvalues = block.exact_eigenvalues().numpy()
     # Round-off around the zeros is not part of the spectrum.

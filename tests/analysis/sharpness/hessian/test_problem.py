@@ -2,6 +2,7 @@
 
 import copy
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 import torch
@@ -13,20 +14,18 @@ from analysis.sharpness.layers import weight_layers
 from tests.analysis.sharpness.hessian.networks import NETWORKS, build, samples
 
 
-class Noisy(nn.Sequential):
+class Noise(nn.Module):
     """Dropout that eval mode does not switch off."""
 
     def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = nn.functional.dropout(super().forward(x), 0.5, training=True)
-        return out
+        return nn.functional.dropout(x, 0.5, training=True)
 
 
-class Centred(nn.Sequential):
+class Centre(nn.Module):
     """Subtracts the mean over the batch."""
 
     def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = super().forward(x)
-        return out - out.mean(dim=0)
+        return x - x.mean(dim=0)
 
 
 class Stubborn(nn.Sequential):
@@ -42,8 +41,8 @@ def linear() -> list[nn.Module]:
     return [nn.Flatten(), nn.Linear(192, 4), nn.ReLU(), nn.Linear(4, 3)]
 
 
-def plain(inputs: Tensor, targets: Tensor, layer: str | None = "1.weight", **options: object) -> object:
-    return block_operator(nn.Sequential(*linear()).double(), inputs, targets, layer, **options)  # type: ignore[arg-type]
+def plain(inputs: Tensor, targets: Tensor, layer: str | None = "1.weight", **options: Any) -> object:
+    return block_operator(nn.Sequential(*linear()).double(), inputs, targets, layer, **options)
 
 
 BAD: dict[str, tuple[Callable[[Tensor, Tensor], object], str]] = {
@@ -61,11 +60,11 @@ BAD: dict[str, tuple[Callable[[Tensor, Tensor], object], str]] = {
     "classes for the squared error": (lambda x, y: plain(x, y, loss="mse"), r"float of shape \(N, 3\)"),
     "tiny budget": (lambda x, y: plain(x, y, memory_budget=2**20), "memory_budget must be more than"),
     "dropout": (
-        lambda x, y: block_operator(Noisy(*linear()).double(), x, y, "1.weight"),
+        lambda x, y: block_operator(nn.Sequential(*linear(), Noise()).double(), x, y, "1.weight"),
         "answers differently when asked again",
     ),
     "coupled samples": (
-        lambda x, y: block_operator(Centred(*linear()).double(), x, y, "1.weight"),
+        lambda x, y: block_operator(nn.Sequential(*linear(), Centre()).double(), x, y, "1.weight"),
         "depends on the other samples",
     ),
     "dropout module left on": (
@@ -99,7 +98,7 @@ def test_bad_input_is_refused(case: str) -> None:
 @pytest.mark.parametrize("what", ["1.weight", "the inputs"])
 def test_nan_is_an_undefined_measure(what: str) -> None:
     model, (inputs, targets) = nn.Sequential(*linear()).double(), samples(4)
-    poisoned = inputs if what == "the inputs" else model[1].weight.data
+    poisoned = inputs if what == "the inputs" else dict(model.named_parameters())[what].data
     poisoned.view(-1)[0] = float("nan")
     with pytest.raises(UndefinedMeasureError, match=f"{what} has NaN or infinite entries"):
         block_operator(model, inputs, targets, None)
@@ -123,11 +122,13 @@ def test_model_is_left_as_it_was_found(name: str) -> None:
     hooks = [(len(m._forward_hooks), len(m._forward_pre_hooks), len(m._backward_hooks)) for m in model.modules()]
     random_state = torch.get_rng_state()
     for curvature in ("hessian", "gauss_newton"):
-        for block in layer_operators(model, inputs, targets, [*weight_layers(model), None], curvature=curvature):  # type: ignore[arg-type]
+        for block in layer_operators(model, inputs, targets, [*weight_layers(model), None], curvature=curvature):
             block.matmat(torch.ones(1, block.dim, dtype=torch.float64))
     assert all(torch.equal(value, state[key]) for key, value in model.state_dict().items())
     assert flags == [m.training for m in model.modules()]
-    assert hooks == [(len(m._forward_hooks), len(m._forward_pre_hooks), len(m._backward_hooks)) for m in model.modules()]
+    assert hooks == [
+        (len(m._forward_hooks), len(m._forward_pre_hooks), len(m._backward_hooks)) for m in model.modules()
+    ]
     assert torch.equal(weights[0].grad, torch.ones_like(weights[0]))
     assert all(weight.grad is None for weight in weights[1:])
     assert [weight.requires_grad for weight in weights] == [True] * (len(weights) - 1) + [False]
@@ -137,7 +138,7 @@ def test_model_is_left_as_it_was_found(name: str) -> None:
 
 
 def test_a_failure_leaves_the_model_alone() -> None:
-    model = Noisy(*linear()).double().train()
+    model = nn.Sequential(*linear(), Noise()).double().train()
     with pytest.raises(AnalysisError):
         block_operator(model, *samples(4), "1.weight")
     assert all(module.training for module in model.modules())
@@ -146,10 +147,10 @@ def test_a_failure_leaves_the_model_alone() -> None:
 @pytest.mark.parametrize("engine", ["auto", "r_operator", "double_backward", "gauss_newton_factor"])
 def test_inference_mode_and_its_tensors(engine: str) -> None:
     model, (inputs, targets) = build("odd"), samples(4)
-    reference = block_operator(model, inputs, targets, "conv2.weight", engine)  # type: ignore[arg-type]
+    reference = block_operator(model, inputs, targets, "conv2.weight", engine)
     V = torch.ones(1, reference.dim, dtype=torch.float64)
     with torch.inference_mode():
-        block = block_operator(model, inputs.clone(), targets.clone(), "conv2.weight", engine)  # type: ignore[arg-type]
+        block = block_operator(model, inputs.clone(), targets.clone(), "conv2.weight", engine)
         assert torch.allclose(block.matmat(V.clone()), reference.matmat(V), rtol=1e-12)
 
 

@@ -1,14 +1,17 @@
 """Chunks, memory budgets, shared passes and self-checks change how products are made, never what they are."""
 
 import warnings
+from collections.abc import Iterator
 
 import pytest
 import torch
 from torch import Tensor, nn
 
 from analysis.errors import AnalysisError
-from analysis.sharpness.hessian import block_operator, choice, layer_operators, workshop
+from analysis.sharpness.hessian import HessianBlock, block_operator, choice, layer_operators, workshop
 from analysis.sharpness.hessian.bilinear import Convolution
+from analysis.sharpness.hessian.factors import Rows, TapeFactors
+from analysis.sharpness.hessian.problem import Problem
 from analysis.sharpness.layers import select_parameters, weight_layers
 from tests.analysis.sharpness.hessian.networks import build, hessian_rows, samples
 
@@ -17,7 +20,9 @@ def dense_vector(dim: int) -> Tensor:
     return torch.randn(1, dim, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
 
 
-@pytest.mark.parametrize("engine", ["auto", "head", "gauss_newton_factor", "gauss_newton_gram", "r_operator", "double_backward"])
+@pytest.mark.parametrize(
+    "engine", ["auto", "head", "gauss_newton_factor", "gauss_newton_gram", "r_operator", "double_backward"]
+)
 @pytest.mark.parametrize("curvature", ["hessian", "gauss_newton"])
 @pytest.mark.parametrize("name", ["odd", "attentive"])
 def test_chunks_of_unequal_size_give_the_same(
@@ -28,15 +33,14 @@ def test_chunks_of_unequal_size_give_the_same(
     layers = [*weight_layers(model), None]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)
-        options = {"engine": engine, "curvature": curvature}
         whole = {}
-        for block in layer_operators(model, inputs, targets, layers, **options):  # type: ignore[arg-type]
+        for block in layer_operators(model, inputs, targets, layers, engine, curvature=curvature):
             whole[block.layer] = block.matmat(dense_vector(block.dim))
         monkeypatch.setattr(workshop, "R_OPERATOR_BYTES", 4000)
         monkeypatch.setattr(workshop.Workshop, "_chunk", lambda self, per_sample: 3)
         monkeypatch.setattr(workshop.Workshop, "_sweep_bytes", lambda self, names: 2**40)
         count = 0
-        for block in layer_operators(model, inputs, targets, layers, **options):  # type: ignore[arg-type]
+        for block in layer_operators(model, inputs, targets, layers, engine, curvature=curvature):
             reference = whole[block.layer]
             assert (block.matmat(dense_vector(block.dim)) - reference).norm() < 1e-12 * reference.norm()
             count += 1
@@ -71,13 +75,13 @@ def test_auto_counts_the_products_that_are_expected() -> None:
 def test_one_pass_serves_all_layers(monkeypatch: pytest.MonkeyPatch) -> None:
     model, (inputs, targets) = build("resnet"), samples(4)
     passes: list[int] = []
-    original = workshop.TapeFactors.sweep
+    original = TapeFactors.sweep
 
-    def counted(self: workshop.TapeFactors, chunk: object, names: list[str]) -> object:
+    def counted(self: TapeFactors, chunk: Problem, names: list[str]) -> Iterator[tuple[str, Rows]]:
         passes.append(len(names))
-        return original(self, chunk, names)  # type: ignore[arg-type]
+        return original(self, chunk, names)
 
-    monkeypatch.setattr(workshop.TapeFactors, "sweep", counted)
+    monkeypatch.setattr(TapeFactors, "sweep", counted)
     blocks = sum(1 for _ in layer_operators(model, inputs, targets, engine="gauss_newton_factor"))
     assert blocks == len(weight_layers(model))
     assert passes == [blocks, blocks]  # one for the self-check on one sample, one on all
@@ -147,8 +151,8 @@ def test_all_layer_gauss_newton_spectrum_is_the_sum_of_gram_matrices(name: str) 
     assert torch.allclose(exact.sum(), _trace(plain), rtol=1e-10)
 
 
-def _trace(block: object) -> Tensor:
-    return torch.trace(block.matmat(torch.eye(block.dim, dtype=torch.float64)))  # type: ignore[attr-defined,no-any-return]
+def _trace(block: HessianBlock) -> Tensor:
+    return torch.trace(block.matmat(torch.eye(block.dim, dtype=torch.float64)))
 
 
 def test_engines_without_a_factor_have_exact_eigenvalues_too() -> None:
@@ -165,7 +169,7 @@ def test_float32_products_are_close_to_float64() -> None:
     wide = {b.layer: b.matmat(dense_vector(b.dim)) for b in layer_operators(model, inputs, targets)}
     model = model.float()
     for engine in ("gauss_newton_factor", "gauss_newton_gram", "r_operator", "double_backward"):
-        for block in layer_operators(model, inputs.float(), targets, engine=engine):  # type: ignore[arg-type]
+        for block in layer_operators(model, inputs.float(), targets, engine=engine):
             assert block.dtype == torch.float32
             product = block.matmat(dense_vector(block.dim).float())
             reference = wide[block.layer]
