@@ -62,7 +62,7 @@ def paired(products: int, steps: int = 15) -> Estimator:
     return lambda operator, seed: paired_quadrature(operator, effort, seed)
 
 
-def ritz(products: int, steps: int = 25) -> Estimator:
+def ritz(products: int, steps: int = 15) -> Estimator:
     """Half the products to find eigenvalues, the other half to probe the rest."""
     probes = max(2, round(products / 2 / steps))
     effort = Effort(num_probes=probes, num_matvecs=steps)

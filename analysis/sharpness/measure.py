@@ -10,7 +10,6 @@ from torch import Tensor, nn
 from analysis.errors import UndefinedMeasureError
 from analysis.schema import ALL_LAYERS, Measurement
 from analysis.settings import SharpnessSettings
-from analysis.sharpness.hessian.choice import Curvature
 from analysis.sharpness.layers import weight_layers
 from analysis.sharpness.norms import l2_norms
 from analysis.sharpness.renyi import Spectrum, renyi_sharpness, spectra_or_reasons
@@ -46,7 +45,7 @@ class Subject:
         differing = [layer for layer in self.layers if _is_indefinite(self.spectra[layer])]
         return self._spectra([*differing, None], "gauss_newton")
 
-    def _spectra(self, layers: list[str | None], curvature: Curvature) -> dict[str, Spectrum]:
+    def _spectra(self, layers: list[str | None], curvature: str) -> dict[str, Spectrum]:
         settings = self.settings
         effort = Effort(
             settings.tolerance_orders,

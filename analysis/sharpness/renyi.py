@@ -12,7 +12,6 @@ from analysis.schema import ALL_LAYERS, HEADLINE_ORDERS, Measurement
 from analysis.seeding import derive_seed
 from analysis.sharpness.deflation import ritz_quadrature
 from analysis.sharpness.hessian import BlockOperator, HessianBlock, layer_operators
-from analysis.sharpness.hessian.choice import Curvature
 from analysis.sharpness.layers import weight_layers
 from analysis.sharpness.slq import (
     MEMORY_LIMIT,
@@ -47,7 +46,7 @@ def layer_spectra(
     orders: Sequence[float] = HEADLINE_ORDERS,
     max_products: int = 1000,
     memory_limit: int = MEMORY_LIMIT,
-    curvature: Curvature = "hessian",
+    curvature: str = "hessian",
 ) -> dict[str | None, SpectralQuadrature]:
     """Spectral quadrature of each layer's Hessian block, and of the Hessian of all layers under the key None.
 
@@ -85,7 +84,7 @@ def spectra_or_reasons(
     estimator: str,
     effort: Effort,
     seed: int,
-    curvature: Curvature = "hessian",
+    curvature: str = "hessian",
 ) -> dict[str | None, Spectrum]:
     """As `layer_spectra`, with the reason in the place of each spectrum that is undefined: none stops the others.
 
