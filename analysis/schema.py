@@ -65,12 +65,12 @@ class Measurement:
     parameter: float | None  # the order, rho or sigma the measure depends on; None where it has none
     value: float | None  # None: missing, and `reason` says why
     stderr: float | None  # standard error of the estimate; 0 for an exact value
-    reason: str | None = None
+    reason: str | None = None  # why the value is missing, or what to beware of in it
 
     @property
     def is_headline(self) -> bool:
         """Whether the value is logged as an MLflow metric of its own (the Parquet artifact holds them all)."""
-        return self.measure != "renyi" or self.parameter in HEADLINE_ORDERS
+        return not self.measure.startswith("renyi") or self.parameter in HEADLINE_ORDERS
 
 
 def metric_name(measurement: Measurement) -> str:
