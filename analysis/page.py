@@ -56,7 +56,10 @@ def render_page(
                 "name": exhibit.name,
                 "title": exhibit.title,
                 "note": exhibit.note,
-                "columns": [(header(str(name)), explanation(str(name))) for name in exhibit.table.columns],
+                "columns": [
+                    (header(str(name)), explanation(str(name)), pd.api.types.is_numeric_dtype(exhibit.table[name]))
+                    for name in exhibit.table.columns
+                ],
                 "rows": rows(exhibit.table),
             }
             for exhibit in exhibits

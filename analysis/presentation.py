@@ -50,11 +50,16 @@ WORDS: dict[str, tuple[str, str]] = {
     "low_loss": ("lowest third", "τ among the trials of lowest training loss"),
     "middle_loss": ("middle third", "τ among those in the middle"),
     "high_loss": ("highest third", "τ among those of highest training loss"),
-    "one_cluster": ("one cluster", "networks whose spectrum has a single cluster of eigenvalues"),
-    "several_clusters": ("several", "networks whose spectrum has several clusters"),
+    "multi-cluster": (
+        "multi-cluster",
+        "networks whose spectrum on this layer has several clusters: predicts an order below 1",
+    ),
+    "single-cluster": ("single-cluster", "networks whose spectrum has one: predicts an order above 1"),
+    "not zero-dominant": ("neither", "networks whose spectrum is not gathered at 0: predicts nothing"),
     "best_order": ("best order", "the order of highest τ on this layer"),
-    "matches": ("matches", "networks whose class foretells the side of 1 on which the best order lies"),
-    "mismatches": ("mismatches", "networks whose class does not"),
+    "matches": ("matches", "networks whose spectrum predicts the side of 1 on which the best order lies"),
+    "mismatches": ("mismatches", "networks whose spectrum predicts the other side"),
+    "left_out": ("left out", "networks without a prediction, or no best order"),
     "dataset": ("dataset", ""),
     "model": ("network", ""),
     "optimizer": ("optimizer", ""),
@@ -64,9 +69,11 @@ WORDS: dict[str, tuple[str, str]] = {
     "gap_loss": ("gap", "mean of test − training loss"),
     "printed": ("printed, %", "the paper's table 1; ? marks digits that can't be read for sure"),
 }
-SIGNED = {"tau_b", "ci_low", "ci_high", "tau_a", "nested_tau", "paper_tau", "tau", "other_tau", "difference", "granulated",
-          "with_training_loss", "partial_tau", "normal_partial_tau", "within_strata", "low_loss", "middle_loss",
-          "high_loss"}  # fmt: skip
+SIGNED = {
+    *("tau_b", "ci_low", "ci_high", "tau_a", "nested_tau", "paper_tau", "tau", "other_tau", "difference", "granulated"),
+    *("with_training_loss", "partial_tau", "normal_partial_tau", "within_strata"),
+    *("low_loss", "middle_loss", "high_loss"),
+}
 PROBABILITIES = {"p_value", "p_adjusted", "p_holm"}
 
 
@@ -108,12 +115,12 @@ def _number(column: str, value: float) -> str:
         return "< 0.001" if value < 0.001 else f"{value:.3f}"
     if value == int(value) and abs(value) < 1e6:
         return f"{value:.0f}"
-    return f"{value:.4g}".replace("-", "−")
+    return f"{value:.3g}".replace("-", "−")
 
 
 def rows(table: pd.DataFrame) -> list[list[Cell]]:
     """All cells of a table."""
-    return [[cell(column, value) for column, value in row.items()] for row in table.to_dict("records")]
+    return [[cell(str(column), value) for column, value in row.items()] for row in table.to_dict("records")]
 
 
 def markdown(table: pd.DataFrame) -> str:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from analysis.errors import AnalysisError
+from analysis.evidence import Evidence, weigh
 from analysis.figures.gap_against_sharpness import gap_figure
 from analysis.figures.spectra import cluster_table, spectra_figure
 from analysis.figures.style import Drawn
@@ -16,7 +17,7 @@ from analysis.presentation import latex, markdown
 from analysis.published import printed_accuracy
 from analysis.results import SweepResults
 from analysis.tables import values_table
-from analysis.verdict import Evidence, Line, verdict, weigh
+from analysis.verdict import Line, verdict
 
 PAGE_FILE = "report.html"
 TAU_FILE = "tau.csv"
@@ -40,6 +41,11 @@ class Report:
     lines: Mapping[str, list[Line]]  # the verdict of each sweep
     table: pd.DataFrame  # the whole τ table, strongest first
     files: dict[str, bytes]  # by name, ready to be written or logged
+
+    @property
+    def note(self) -> str:
+        """The verdict in Markdown, as the description of a run."""
+        return "\n\n".join(_verdict_markdown(name, lines) for name, lines in self.lines.items())
 
 
 def build_report(sweeps: Sequence[SweepResults], reproduce: Sequence[str] = ()) -> Report:
@@ -81,7 +87,9 @@ def _exhibits(evidence: Sequence[Evidence], sweeps: Sequence[SweepResults]) -> l
     headline = ["measure", "parameter", "layer", "tau_b", "ci_low", "ci_high", "p_value", "p_adjusted"]
     headline += ["n", "missing", "ties", "noise", "attenuation"]
     clusters = [
-        (found, cluster_table(found, sweep.spectra)) for found, sweep in zip(evidence, sweeps, strict=True) if sweep.spectra
+        (found, cluster_table(found, sweep.spectra))
+        for found, sweep in zip(evidence, sweeps, strict=True)
+        if sweep.spectra
     ]
     exhibits = [
         Exhibit(
@@ -123,8 +131,11 @@ def _exhibits(evidence: Sequence[Evidence], sweeps: Sequence[SweepResults]) -> l
         Exhibit(
             "clusters",
             "Clusters in the spectra, and the order they call for",
-            "Classes by this software's own rule, which sees spectra only; the paper sorted by eye.",
-            pd.concat([_named(table, found, len(evidence)) for found, table in clusters]) if clusters else pd.DataFrame(),
+            "Kinds by a rule of this software, which sees spectra alone; the paper sorts by eye. It argues that "
+            "several clusters call for an order below 1, a single one for an order above.",
+            pd.concat([_named(table, found, len(evidence)) for found, table in clusters])
+            if clusters
+            else pd.DataFrame(),
         ),
         Exhibit(
             "optimizers",
@@ -170,10 +181,13 @@ def _markdown(
     title: str, lines: Mapping[str, list[Line]], exhibits: Sequence[Exhibit], reproduce: Sequence[str]
 ) -> str:
     parts = [f"# {title}: which measures predict the generalization gap"]
-    for name, found in lines.items():
-        parts.append("\n".join([f"## {name}", "", *(f"- **{line.topic}**: {line.text}" for line in found)]))
+    parts += [_verdict_markdown(name, found) for name, found in lines.items()]
     for exhibit in exhibits:
         parts.append(f"## {exhibit.title}\n\n{exhibit.note}\n\n{markdown(exhibit.table)}")
     if reproduce:
         parts.append("\n".join(["## How to reproduce it", "", "```sh", *reproduce, "```"]))
     return "\n\n".join(parts) + "\n"
+
+
+def _verdict_markdown(name: str, lines: Sequence[Line]) -> str:
+    return "\n".join([f"## {name}", "", *(f"- **{line.topic}**: {line.text}" for line in lines)])

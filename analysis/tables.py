@@ -138,7 +138,7 @@ def axes_table(matrix: SweepMatrix) -> pd.DataFrame:
     if not axes.labels:
         return pd.DataFrame(columns=[MEASURE, PARAMETER, LAYER, "granulated", "information"])
     stderr = _gap_stderr(matrix)
-    rows = []
+    rows: list[dict[str, object]] = []
     for column in np.flatnonzero(matrix.headline):
         values = matrix.values[:, column]
         granulated = granulated_kendall(values, matrix.gap, axes.labels, over=axes.averaged)

@@ -1,30 +1,16 @@
 """The verdict of a sweep: which measures predict the gap, how surely, and what is not resolved. In ten lines."""
 
 from collections import Counter
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
 
-from analysis.matrix import SweepMatrix
+from analysis.evidence import Evidence
 from analysis.names import ANY_LAYER, column_name, layer_name, measure_name, p_text, signed, with_interval
-from analysis.results import SweepResults
-from analysis.schema import GAP_LOSS, LAYER, MEASURE, PARAMETER, TRAIN_LOSS
-from analysis.statistics import KendallTau, kendall_tau
+from analysis.schema import LAYER, MEASURE, PARAMETER
 from analysis.statistics.kendall import MIN_FOR_INTERVAL
-from analysis.tables import (
-    RENYI,
-    Association,
-    associate,
-    axes_table,
-    difference_table,
-    optimizer_table,
-    selection_table,
-    tau_table,
-    training_table,
-)
+from analysis.tables import RENYI
 
 LEVEL = 0.05
 FITTED = 0.99  # training accuracy; below, a network has not been trained to fit
@@ -33,52 +19,11 @@ NAMED = 3  # columns named in a line; the tables have them all
 
 
 @dataclass(frozen=True)
-class Evidence:
-    """Every table that the verdict rests on."""
-
-    matrix: SweepMatrix
-    association: Association
-    tau: pd.DataFrame
-    selection: pd.DataFrame
-    differences: pd.DataFrame
-    axes: pd.DataFrame
-    training: pd.DataFrame
-    optimizers: pd.DataFrame
-    gap_with_training: KendallTau  # τ of the training loss with the gap
-    states: Mapping[str, int] = field(default_factory=dict)  # of all trials of the sweep, measured or not
-    failures: Mapping[str, str] = field(default_factory=dict)  # trial_id → reason
-
-    @cached_property
-    def headline(self) -> pd.DataFrame:
-        """The τ table's columns that were declared beforehand, strongest first."""
-        return self.tau[self.tau["headline"]].reset_index(drop=True)
-
-
-@dataclass(frozen=True)
 class Line:
     """One line of the verdict."""
 
     topic: str
     text: str
-
-
-def weigh(results: SweepResults, gap: str = GAP_LOSS, seed: int = 0) -> Evidence:
-    """Compute every table of a sweep, the bootstrap and the permutations once."""
-    matrix = SweepMatrix.of(results.table, results.name, gap)
-    association = associate(matrix, seed)
-    return Evidence(
-        matrix,
-        association,
-        tau_table(matrix, association),
-        selection_table(matrix, association, seed),
-        difference_table(matrix, seed),
-        axes_table(matrix),
-        training_table(matrix, association, seed),
-        optimizer_table(matrix.trials),
-        kendall_tau(matrix.trials[TRAIN_LOSS], matrix.gap, seed, matrix.axes.cells),
-        results.states,
-        results.failures,
-    )
 
 
 def verdict(evidence: Evidence) -> list[Line]:
@@ -140,17 +85,18 @@ def _conclusion(evidence: Evidence) -> str:
         return f"no measure's τ with the gap is told from 0 over {len(headline)} columns (adjusted p ≥ {LEVEL:g})"
     best = told.iloc[0]
     direction = "predicts" if best["tau_b"] > 0 else "runs against"
-    text = f"{_name(best)} {direction} the gap best: τ = {_tau(best)}, adjusted {p_text(best['p_adjusted'])}"
+    text = f"{_name(best)} {direction} the gap most surely: τ = {_tau(best)}, adjusted {p_text(best['p_adjusted'])}"
     renyi, others = (told[told[MEASURE].isin(RENYI) == flag] for flag in (True, False))
     if renyi.empty:
         text += "; Rényi sharpness is not told from 0 on any layer"
     elif (renyi["tau_b"] < 0).all():
         text += "; Rényi sharpness runs against it, the opposite of the paper"
+    fate = _fate(evidence, best)
+    text += f"; {fate}" if fate else ""
     if best[MEASURE] in RENYI and not others.empty:
         rival = others.iloc[0]
-        text += f"; the strongest other is {_name(rival)}, τ = {signed(rival['tau_b'])}"
-    fate = _fate(evidence, best)
-    return f"{text}; {fate}" if fate else text
+        text += f". The strongest other measure is {_name(rival)}, τ = {signed(rival['tau_b'])}"
+    return text
 
 
 def _fate(evidence: Evidence, row: pd.Series) -> str:
@@ -162,9 +108,9 @@ def _fate(evidence: Evidence, row: pd.Series) -> str:
     kind = _standing(entry)
     partial = with_interval(entry["normal_partial_tau"], entry["ci_low"], entry["ci_high"])
     return {
-        "holds": f"it stands given the training loss ({partial})",
-        "vanishes": f"given the training loss it is not told from 0 ({partial})",
-        "reverses": f"given the training loss its sign turns ({partial})",
+        "holds": f"given the training loss, τ = {partial} still",
+        "vanishes": f"given the training loss nothing is sure to be left: τ = {partial}",
+        "reverses": f"given the training loss the sign turns: τ = {partial}",
     }.get(kind, "")
 
 
@@ -222,9 +168,9 @@ def _selection(evidence: Evidence) -> str:
         return ""
     where = column_name(row[MEASURE], row["paper_parameter"], row["paper_layer"])
     return (
-        f"the best of {row['choices']} orders and layers is {where}, τ = {signed(row['paper_tau'])} (optimistic); chosen "
-        f"on other trials, {with_interval(row['nested_tau'], row['ci_low'], row['ci_high'])}; {p_text(row['p_value'])} "
-        "against choices as free"
+        f"the best of {row['choices']} orders and layers is {where}, τ = {signed(row['paper_tau'])} (optimistic); "
+        f"chosen on other trials, {with_interval(row['nested_tau'], row['ci_low'], row['ci_high'])}; "
+        f"{p_text(row['p_value'])} against choices as free"
     )
 
 
@@ -258,9 +204,10 @@ def _axes(evidence: Evidence) -> str:
     table = evidence.axes.dropna(subset=["granulated"]) if "granulated" in evidence.axes else pd.DataFrame()
     if table.empty:
         return "no hyperparameter varies while the others are held"
-    best = table.loc[table["granulated"].abs().idxmax()]
-    parts = [f"{name.removeprefix('along ')} {signed(best[name])}" for name in table if name.startswith("along ")]
-    most = table.loc[table["information"].idxmax()] if table["information"].notna().any() else None
+    best = table.iloc[int(table["granulated"].abs().argmax())]
+    along = [str(name) for name in table.columns if str(name).startswith("along ")]
+    parts = [f"{name.removeprefix('along ')} {signed(best[name])}" for name in along]
+    most = table.iloc[int(table["information"].argmax())] if table["information"].notna().any() else None
     text = f"largest Ψ is {signed(best['granulated'])}, {_name(best)} ({', '.join(parts)})"
     return text if most is None else f"{text}; largest K is {most['information']:.2f}, {_name(most)}"
 
@@ -272,7 +219,7 @@ def _noise(evidence: Evidence) -> str:
     if not known.any():
         return "no measure has a standard error"
     if noisy.empty:
-        worst = headline.loc[headline["noise"].idxmax()]
+        worst = headline.iloc[int(headline["noise"].argmax())]
         return f"standard errors shrink no τ by more than {1 - worst['attenuation']:.0%} ({_name(worst)})"
     return (
         f"standard errors above {NOTABLE_NOISE:g} of the spread shrink the τ of {_listed(noisy)} by up to "

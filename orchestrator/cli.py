@@ -41,6 +41,13 @@ class ExecutorName(StrEnum):
     inline = "inline"
 
 
+class ResultSource(StrEnum):
+    """Where a report's results are read."""
+
+    tracking = "tracking"
+    store = "store"
+
+
 Sweep = Annotated[str, typer.Argument(help="A sweep file (YAML), or the name of a shipped sweep.", show_default=False)]
 Storage = Annotated[
     str | None,
@@ -130,16 +137,29 @@ def retry(
 
 
 @app.command()
-def report(sweep: Sweep, storage: Storage = None, tracking: Tracking = None) -> None:
-    """Rank the measures from what MLflow holds; write the τ table and the figures.
+def report(
+    sweeps: Annotated[
+        list[str],
+        typer.Argument(metavar="SWEEP...", help="Sweep files, or names of shipped sweeps.", show_default=False),
+    ],
+    storage: Storage = None,
+    tracking: Tracking = None,
+    source: Annotated[
+        ResultSource, typer.Option(help="Read what MLflow holds (`tracking`), or the files in the storage (`store`).")
+    ] = ResultSource.tracking,
+) -> None:
+    """Say which measures predict the gap, how surely, and what is not resolved.
 
-    Example: `renyi report digits`
+    Prints the verdict in ten lines, and writes tables, figures and a page (`report.html`) beside the results and to
+    the first sweep's parent run. Several sweeps are compared on one page.
+
+    Example: `renyi report digits`, `renyi report cifar10.yaml cifar100.yaml`
     """
     with usage_errors():
-        config = load(sweep, storage, tracking)
-        from orchestrator.sweep import report_sweep
+        configs = [load(sweep, storage, tracking) for sweep in sweeps]
+        from orchestrator.reporting import report_sweeps
 
-        report_sweep(config)
+        report_sweeps(configs, sweeps, source.value)
 
 
 @app.command()

@@ -1,21 +1,19 @@
 """What the terminal shows: the plan, progress while a sweep runs, failures, and the τ table."""
 
-import math
 import time
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from analysis.schema import ALL_LAYERS, HEADLINE_ORDERS
 from orchestrator.events import EpochsDone, Event, TrialFailed, TrialMeasured, TrialTrained
 from orchestrator.trial_store import TrialState, TrialStore
 from trainables.specs import TrialSpec
 
 if TYPE_CHECKING:
-    import pandas as pd
-
+    from analysis.verdict import Line
     from orchestrator.cost import Cost
     from orchestrator.grid import SubGrid
     from orchestrator.plan import Plan
@@ -60,21 +58,16 @@ def show_failures(plan: "Plan") -> None:
     console.print(f"  try them again with: renyi retry {plan.config.name}")
 
 
-def show_tau(table: "pd.DataFrame", num_trials: int) -> None:
-    """Kendall's τ of every measure with the gap, the headline orders only, strongest first."""
-    view = Table(title=f"Kendall's τ_b with the generalization gap (test loss − training loss), {num_trials} trials")
-    for name, justify in (("measure", "left"), ("layer", "left"), ("τ_b", "right"), ("95 % interval", "right")):
-        view.add_column(name, justify=justify)  # type: ignore[arg-type]
-    view.add_column("N", justify="right")
-    shown = table[table["parameter"].isna() | table["parameter"].isin(HEADLINE_ORDERS)]
-    for row in shown.to_dict("records"):
-        name = row["measure"] if math.isnan(row["parameter"]) else f"{row['measure']} α={row['parameter']:g}"
-        layer = "all layers" if row["layer"] == ALL_LAYERS else row["layer"]
-        tau = "undefined" if math.isnan(row["tau_b"]) else f"{row['tau_b']:+.2f}"
-        interval = "" if math.isnan(row["ci_low"]) else f"[{row['ci_low']:+.2f}, {row['ci_high']:+.2f}]"
-        view.add_row(name, layer, tau, interval.replace("[", r"\["), str(row["n"]))
-    console.print(view)
-    console.print("  positive τ supports a measure (larger means sharper); intervals: bootstrap over trials")
+def show_verdict(name: str, lines: "Sequence[Line]") -> None:
+    """The verdict of a sweep, a topic a line."""
+    console.print(f"[bold]{name}[/]: Kendall's τ_b with the generalization gap; positive supports a measure")
+    width = max(len(line.topic) for line in lines)
+    table = Table.grid(padding=(0, 2, 0, 0))
+    table.add_column(justify="right", style="dim", min_width=width, no_wrap=True)
+    table.add_column()
+    for line in lines:
+        table.add_row(line.topic, line.text.replace("[", r"\["))
+    console.print(table)
 
 
 class SweepProgress:

@@ -2,19 +2,17 @@
 
 from typing import TYPE_CHECKING, Literal
 
-from analysis.report import Report, build_report
-from analysis.results import load_results
 from orchestrator.config import SweepConfig
-from orchestrator.display import SweepProgress, console, show_failures, show_plan, show_tau
+from orchestrator.display import SweepProgress, console, show_failures, show_plan
 from orchestrator.events import Executor
 from orchestrator.plan import Plan, make_plan
+from orchestrator.reporting import report_sweeps
 from orchestrator.trial_store import TrialState, TrialStore
 
 if TYPE_CHECKING:
     from orchestrator.tracking import SweepTracker
 
 ExecutorName = Literal["ray", "inline"]
-REPORT_FOLDER = "report"
 
 ALL_MEASURED, SOME_FAILED, INTERRUPTED = 0, 1, 130
 
@@ -49,26 +47,10 @@ def run_sweep(config: SweepConfig, executor: ExecutorName = "ray") -> int:
         return INTERRUPTED
     done = make_plan(config)
     show_work(plan, done)
-    if done.counts[TrialState.MEASURED]:
-        report_sweep(config, tracker)
+    report_sweeps([config], tracker=tracker)
     show_failures(done)
     tracker.finish(done.states)
     return SOME_FAILED if done.failed else ALL_MEASURED
-
-
-def report_sweep(config: SweepConfig, tracker: "SweepTracker | None" = None) -> Report:
-    """Rank every measure by τ from what MLflow holds; keep table and figures in the store and on the parent run."""
-    report = build_report(load_results(config.tracking_uri, config.name), config.name)
-    show_tau(report.table, report.num_trials)
-    store = TrialStore(config.folder, config.sharpness.measurement_id)
-    for name, data in report.files.items():
-        (store.folder / REPORT_FOLDER).write(name, data)
-    if tracker is None:
-        tracker = _open_tracker(make_plan(config))
-    tracker.log_report(report.files, f"{report.num_trials} trials measured. Figures and τ table are in the artifacts.")
-    console.print(f"  table and figures: {config.folder}/{REPORT_FOLDER}: {', '.join(report.files)}")
-    console.print(f"  review every run in MLflow: renyi ui {config.name}")
-    return report
 
 
 def show_work(before: Plan, after: Plan) -> None:

@@ -79,10 +79,11 @@ class SweepTracker:
             self._flushed[event.trial_id] = now
             pending.clear()
 
-    def log_report(self, files: Mapping[str, bytes], note: str) -> None:
-        """Put the report's files and a description on the sweep's parent run."""
-        self._log_files(self.parent_run_id, files)
-        self._client.set_tag(self.parent_run_id, MLFLOW_RUN_NOTE, note)
+    def log_report(self, files: Mapping[str, bytes], note: str, folder: str | None = None) -> None:
+        """Put the report's files on the sweep's parent run; without a folder, its verdict as the description too."""
+        self._log_files(self.parent_run_id, files, folder)
+        if folder is None:
+            self._client.set_tag(self.parent_run_id, MLFLOW_RUN_NOTE, note)
 
     def finish(self, states: Mapping[str, TrialState], interrupted: bool = False) -> None:
         """Close the parent run, and with an interrupted sweep the runs of trials that were cut."""
@@ -222,12 +223,11 @@ class SweepTracker:
         for start in range(0, len(metrics), BATCH):
             self._client.log_batch(run_id, metrics=metrics[start : start + BATCH])
 
-    def _log_files(self, run_id: str, files: Mapping[str, bytes]) -> None:
+    def _log_files(self, run_id: str, files: Mapping[str, bytes], folder: str | None = None) -> None:
         with tempfile.TemporaryDirectory(prefix="renyi-log-") as scratch:
             for name, data in files.items():
-                path = Path(scratch) / name
-                path.write_bytes(data)
-                self._client.log_artifact(run_id, str(path))
+                (Path(scratch) / name).write_bytes(data)
+            self._client.log_artifacts(run_id, scratch, folder)
 
 
 def _kind(run: Run) -> str | None:

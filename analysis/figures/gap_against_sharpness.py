@@ -44,9 +44,12 @@ def gap_against_sharpness(matrix: SweepMatrix, association: Association) -> list
     The other measures are shown for all layers together; those that only exist for single layers, for the first.
     """
     panels = []
-    optimizers = matrix.trials["optimizer"] if "optimizer" in matrix.trials else pd.Series("", index=matrix.trials.index)
+    optimizers = (
+        matrix.trials["optimizer"] if "optimizer" in matrix.trials else pd.Series("", index=matrix.trials.index)
+    )
     for column in np.flatnonzero(matrix.headline):
-        measure, parameter, layer = matrix.keys.loc[column, [MEASURE, PARAMETER, LAYER]]
+        measure, layer = str(matrix.keys[MEASURE][column]), str(matrix.keys[LAYER][column])
+        parameter = float(matrix.keys[PARAMETER][column])
         shown_layer = ALL_LAYERS if matrix.column(measure, _none(parameter), ALL_LAYERS) is not None else layer
         if measure not in RENYI and layer != shown_layer:
             continue
@@ -55,7 +58,7 @@ def gap_against_sharpness(matrix: SweepMatrix, association: Association) -> list
         panels.append(
             Panel(
                 measure,
-                float(parameter),
+                parameter,
                 layer,
                 matrix.values[kept, column],
                 matrix.gap[kept],
@@ -83,7 +86,9 @@ def draw_gap_against_sharpness(panels: list[Panel]) -> "Figure":
             ax.set_visible(False)
         line[0].set_ylabel("gap", fontsize=SMALL)
     handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(handles, labels, loc="outside lower center", ncols=max(len(groups), 1), fontsize=MEDIUM, frameon=False)
+    figure.legend(
+        handles, labels, loc="outside lower center", ncols=max(len(groups), 1), fontsize=MEDIUM, frameon=False
+    )
     return figure
 
 
@@ -130,9 +135,16 @@ def _rows(panels: list[Panel]) -> list[list[Panel]]:
 def _draw_panel(ax: "Axes", panel: Panel, groups: list[str], pixels: bool) -> None:
     for index, name in enumerate(groups):
         chosen = np.array(panel.group) == name
-        style = {"c": COLOURS[index % len(COLOURS)], "marker": MARKERS[index % len(MARKERS)]}
         ax.scatter(
-            panel.values[chosen], panel.gap[chosen], s=12, alpha=0.8, linewidths=0, label=name, rasterized=pixels, **style
+            panel.values[chosen],
+            panel.gap[chosen],
+            s=12,
+            alpha=0.8,
+            linewidths=0,
+            color=COLOURS[index % len(COLOURS)],
+            marker=MARKERS[index % len(MARKERS)],
+            label=name,
+            rasterized=pixels,
         )
     interval = "" if np.isnan(panel.ci_low) else f" [{signed(panel.ci_low)}, {signed(panel.ci_high)}]"
     ax.set_title(f"{layer_name(panel.layer)}\nτ = {signed(panel.tau)}{interval}", fontsize=SMALL)

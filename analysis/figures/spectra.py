@@ -1,9 +1,6 @@
-"""Figures 1 and 5–7 of the paper: the spectrum of each layer, its class, and whether the class foretells the order.
+"""Figures 1 and 5–7 of the paper: the spectrum of each layer, its kind, and whether the kind foretells the order."""
 
-The paper sorts spectra by eye: several clusters of eigenvalues call for an order below 1, a single one for an order
-above 1. The classifier here is an invention of this software. It sees the spectrum alone, never a gap.
-"""
-
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -11,13 +8,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from analysis.clusters import Clusters, SpectrumKind, count_matches, find_clusters
+from analysis.errors import UndefinedMeasureError
+from analysis.evidence import Evidence
 from analysis.figures.style import COLOURS, SMALL, Drawn, new_figure, plain
 from analysis.names import layer_name
 from analysis.results import Spectra
 from analysis.schema import ALL_LAYERS, LAYER, MEASURE, TRAIN_LOSS, TRIAL_ID
 from analysis.spectrum import SpectralQuadrature
 from analysis.statistics.resampling import FloatArray
-from analysis.verdict import Evidence
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -25,8 +24,7 @@ if TYPE_CHECKING:
 NAME = "spectra"
 GRID = 201
 BANDWIDTH = 0.015  # of the largest magnitude
-FLOOR = 1e-6  # of the highest density; less is not drawn, and not a cluster
-PROMINENCE = 1.0  # decades that a density must fall between two clusters
+FLOOR = 1e-6  # of the highest density; less is not drawn
 MOST_ACROSS = 5
 
 
@@ -37,53 +35,44 @@ class LayerSpectrum:
     layer: str
     eigenvalues: FloatArray  # (GRID,) in units of the largest magnitude
     density: FloatArray  # (GRID,) integrates to 1
-    clusters: int
+    kind: SpectrumKind
 
 
 def layer_spectrum(layer: str, spectrum: SpectralQuadrature) -> LayerSpectrum | None:
-    """Density of the eigenvalues in units of the largest, and its number of clusters; None for a zero spectrum.
-
-    A cluster is a peak of the smoothed density that falls by at least a decade towards the next one (bandwidth 1.5 %
-    of the largest magnitude, peaks below a millionth of the highest not counted).
-    """
+    """Density of the eigenvalues in units of the largest, and the kind of the spectrum; None for a zero spectrum."""
     top = float(np.abs(spectrum.nodes[spectrum.weights > 0]).max())
     if top == 0:
         return None
     lowest = min(float(spectrum.nodes.min()) / top, 0.0)
     grid = np.linspace(lowest - 3 * BANDWIDTH, 1 + 3 * BANDWIDTH, GRID)
-    scaled = SpectralQuadrature(spectrum.dim, spectrum.nodes / top, spectrum.weights, spectrum.exact)
-    density = scaled.density(grid, BANDWIDTH)
-    return LayerSpectrum(layer, grid, density, count_clusters(density))
-
-
-def count_clusters(density: FloatArray) -> int:
-    """Peaks of a density that stand a decade above the valleys beside them."""
-    from scipy.signal import find_peaks
-
-    logarithm = np.log10(np.maximum(density, FLOOR * density.max()))
-    padded = np.concatenate([[logarithm.min() - PROMINENCE], logarithm, [logarithm.min() - PROMINENCE]])
-    peaks, _ = find_peaks(padded, prominence=PROMINENCE, height=logarithm.min() + 1e-9)
-    return max(len(peaks), 1)
+    return LayerSpectrum(layer, grid, top * spectrum.density(top * grid, top * BANDWIDTH), find_clusters(spectrum).kind)
 
 
 def cluster_table(evidence: Evidence, spectra: Mapping[str, Spectra]) -> pd.DataFrame:
-    """Figure 1(d): for each layer, how many networks' spectra are of one cluster and of several, and whether that
-    agrees with the order of highest τ on that layer (several: below 1; one: above 1).
+    """Figure 1(d): the kinds of each layer's spectra over all networks, and how often the kind foretells the order.
 
-    Columns: layer, one_cluster, several_clusters, best_order, matches, mismatches.
+    Columns: layer, a count for each kind, best_order (that of highest τ on the layer), matches, mismatches, left_out.
     """
-    chosen = evidence.selection[evidence.selection[MEASURE] == "renyi"].set_index(LAYER)["paper_parameter"]
+    renyi = evidence.selection[evidence.selection[MEASURE] == "renyi"]
+    chosen = dict(zip(renyi[LAYER], renyi["paper_parameter"], strict=True))
     rows = []
     for layer in evidence.matrix.layers:
-        found = [layer_spectrum(layer, by_layer[layer]) for by_layer in spectra.values() if layer in by_layer]
-        several = sum(spectrum.clusters > 1 for spectrum in found if spectrum is not None)
-        one = sum(spectrum.clusters == 1 for spectrum in found if spectrum is not None)
+        found = [_clusters(by_layer[layer]) for by_layer in spectra.values() if layer in by_layer]
+        kinds = Counter(clusters.kind for clusters in found if clusters is not None)
+        predicted = [clusters.predicted_order if clusters else None for clusters in found]
         order = float(chosen.get(layer, np.nan))
-        matches = several if order < 1 else one if order > 1 else 0
-        rows.append((layer, one, several, order, matches, one + several - matches if np.isfinite(order) else 0))
-    return pd.DataFrame(
-        rows, columns=[LAYER, "one_cluster", "several_clusters", "best_order", "matches", "mismatches"]
-    )
+        count = count_matches(predicted, [order] * len(found))
+        counts = [kinds[kind] for kind in SpectrumKind]
+        rows.append([layer, *counts, order, count.matches, count.mismatches, count.left_out])
+    kinds_of = [kind.value for kind in SpectrumKind]
+    return pd.DataFrame(rows, columns=[LAYER, *kinds_of, "best_order", "matches", "mismatches", "left_out"])
+
+
+def _clusters(spectrum: SpectralQuadrature) -> Clusters | None:
+    try:
+        return find_clusters(spectrum)
+    except UndefinedMeasureError:  # a dead network: it has no kind, and is counted as left out
+        return None
 
 
 def typical_trial(evidence: Evidence, spectra: Mapping[str, Spectra]) -> str | None:
@@ -102,8 +91,7 @@ def draw_spectra(shown: list[LayerSpectrum]) -> "Figure":
     for ax, spectrum in zip(axes, shown, strict=False):
         drawn = np.where(spectrum.density >= FLOOR * spectrum.density.max(), spectrum.density, np.nan)
         ax.semilogy(spectrum.eigenvalues, drawn, color=COLOURS[0], linewidth=1)
-        words = "one cluster" if spectrum.clusters == 1 else f"{spectrum.clusters} clusters"
-        ax.set_title(f"{layer_name(spectrum.layer)}\n{words}", fontsize=SMALL)
+        ax.set_title(f"{layer_name(spectrum.layer)}\n{spectrum.kind.value}", fontsize=SMALL)
         ax.set_xlabel("eigenvalue / largest", fontsize=SMALL)
         plain(ax)
     for ax in axes[len(shown) :]:
@@ -123,15 +111,15 @@ def spectra_figure(evidence: Evidence, spectra: Mapping[str, Spectra]) -> Drawn 
     if not shown:
         return None
     numbers = pd.concat(
-        [
-            pd.DataFrame({LAYER: item.layer, "eigenvalue": item.eigenvalues, "density": item.density})
-            for item in shown
-        ],
+        [pd.DataFrame({LAYER: item.layer, "eigenvalue": item.eigenvalues, "density": item.density}) for item in shown],
         ignore_index=True,
     )
     caption = (
-        f"Hessian spectra of trial {trial}, the one of median training loss: density of the eigenvalues in units of the "
-        f"largest, logarithmic, smoothed by {BANDWIDTH:.1%} of it. Clusters are counted by this software's own rule (a "
-        "fall of a decade between peaks), not the paper's eye, and without a look at the gap."
+        f"Hessian spectra of trial {trial}, the one of median training loss: density of the eigenvalues in units of "
+        f"the largest, logarithmic, smoothed by {BANDWIDTH:.1%} of it. The kind is told by a rule "
+        "of this software (empty stretches of a tenth of the axis), which sees the spectrum alone; the paper sorts by "
+        "eye."
     )
-    return Drawn(NAME, f"Spectra of each layer{' and of all' * (ALL_LAYERS in layers)}", caption, numbers, draw_spectra(shown))
+    return Drawn(
+        NAME, f"Spectra of each layer{' and of all' * (ALL_LAYERS in layers)}", caption, numbers, draw_spectra(shown)
+    )

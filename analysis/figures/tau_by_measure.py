@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from analysis.evidence import Evidence
 from analysis.figures.style import COLOURS, GREY, MEDIUM, SMALL, Drawn, new_figure, plain, zero_line
 from analysis.names import layer_name, measure_name
 from analysis.schema import ALL_LAYERS, LAYER, MEASURE, PARAMETER
-from analysis.verdict import Evidence
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -31,10 +31,11 @@ def tau_by_measure(sweeps: Sequence[Evidence]) -> pd.DataFrame:
     for evidence in sweeps:
         order = {layer: index for index, layer in enumerate(evidence.matrix.layers)}
         part = evidence.headline[columns].assign(sweep=evidence.matrix.name)
-        parts.append(part.sort_values(LAYER, key=lambda layers, order=order: layers.map(order), kind="stable"))
+        parts.append(part.iloc[part[LAYER].map(order).argsort(kind="stable")])
     table = pd.concat(parts, ignore_index=True)[["sweep", *columns]]
-    strength = table.groupby([MEASURE, PARAMETER], dropna=False)["tau_b"].transform(lambda tau: tau.abs().max())
-    return table.assign(strength=-strength).sort_values("strength", kind="stable").drop(columns="strength")
+    strength = table["tau_b"].abs().groupby([table[MEASURE], table[PARAMETER]], dropna=False).transform("max")
+    ordered: pd.DataFrame = table.iloc[(-strength).argsort(kind="stable")]
+    return ordered
 
 
 def draw_tau_by_measure(table: pd.DataFrame) -> "Figure":
@@ -76,9 +77,7 @@ def _rows_of(table: pd.DataFrame, group: tuple[str, float], single: bool) -> int
     return len(layers) if single and len(layers) <= MOST_NAMED else 2 - (set(layers) == {ALL_LAYERS})
 
 
-def _draw_sweep(
-    ax: "Axes", table: pd.DataFrame, groups: list[tuple[str, float]], heights: list[int]
-) -> None:
+def _draw_sweep(ax: "Axes", table: pd.DataFrame, groups: list[tuple[str, float]], heights: list[int]) -> None:
     top = 0
     for group, height in zip(groups, heights, strict=True):
         rows = _of_group(table, group)
@@ -97,9 +96,7 @@ def _draw_sweep(
     plain(ax)
 
 
-def _label_rows(
-    ax: "Axes", table: pd.DataFrame, groups: list[tuple[str, float]], heights: list[int]
-) -> None:
+def _label_rows(ax: "Axes", table: pd.DataFrame, groups: list[tuple[str, float]], heights: list[int]) -> None:
     ticks: list[float] = []
     labels: list[str] = []
     top = 0

@@ -6,11 +6,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
+from analysis.evidence import Evidence
 from analysis.figures.style import COLOURS, DASHES, GREY, MEDIUM, SMALL, Drawn, new_figure, plain, zero_line
 from analysis.names import layer_name, measure_name
 from analysis.schema import ALL_LAYERS, LAYER, MEASURE, PARAMETER
 from analysis.tables import RENYI
-from analysis.verdict import Evidence
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -67,11 +67,14 @@ def _draw_panel(ax: "Axes", table: pd.DataFrame) -> None:
     named = len(single) <= MOST_NAMED
     for index, layer in enumerate(single):
         rows = table[table[LAYER] == layer]
-        style = {"color": COLOURS[index % len(COLOURS)], "linestyle": DASHES[index % len(DASHES)], "linewidth": 1.2}
-        if not named:
-            style = {"color": COLOURS[5], "linestyle": "-", "linewidth": 0.7}
-        label = layer_name(layer) if named else "single layers" if index == 0 else None
-        ax.plot(rows[PARAMETER], rows["tau_b"], label=label, **style)
+        ax.plot(
+            rows[PARAMETER],
+            rows["tau_b"],
+            color=COLOURS[index % len(COLOURS)] if named else COLOURS[5],
+            linestyle=DASHES[index % len(DASHES)] if named else "-",
+            linewidth=1.2 if named else 0.7,
+            label=layer_name(layer) if named else "single layers" if index == 0 else None,
+        )
     whole = table[table[LAYER] == ALL_LAYERS]
     if len(whole):
         ax.plot(whole[PARAMETER], whole["tau_b"], color=GREY, linewidth=2.2, label=layer_name(ALL_LAYERS))

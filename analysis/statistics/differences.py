@@ -115,10 +115,19 @@ def _differences(sums: PairSums, pairs: IntArray, cells: IntArray, seed: int, dr
     low, high = interval(drawn[:, x] - drawn[:, y])
     p_values = swap_test(sums.columns[:, x], sums.columns[:, y], sums.gap, seed, draws, cells)
     told = np.isfinite(tau[x] - tau[y])
-    uncertainty = np.where(told[:, None], np.stack([stderr, low, high, p_values], axis=1), math.nan)
+    stderr, low, high, p_values = (np.where(told, values, math.nan) for values in (stderr, low, high, p_values))
     return [
-        TauDifference(float(tau[i]), float(tau[j]), float(tau[i] - tau[j]), *map(float, row), sums.n)
-        for (i, j), row in zip(pairs, uncertainty, strict=True)
+        TauDifference(
+            float(tau[i]),
+            float(tau[j]),
+            float(tau[i] - tau[j]),
+            float(stderr[index]),
+            float(low[index]),
+            float(high[index]),
+            float(p_values[index]),
+            sums.n,
+        )
+        for index, (i, j) in enumerate(pairs)
     ]
 
 
