@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 NAME = "gap_against_sharpness"
 PANEL_INCHES = 1.75
 MOST_ACROSS = 6
-DECADES_FOR_LOGARITHM = 1.3
+SPREAD_FOR_LOGARITHM = 20  # largest value over smallest
 
 
 @dataclass(frozen=True)
@@ -149,7 +149,8 @@ def _draw_panel(ax: "Axes", panel: Panel, groups: list[str], pixels: bool) -> No
     interval = "" if np.isnan(panel.ci_low) else f" [{signed(panel.ci_low)}, {signed(panel.ci_high)}]"
     ax.set_title(f"{layer_name(panel.layer)}\nτ = {signed(panel.tau)}{interval}", fontsize=SMALL)
     ax.set_xlabel(measure_name(panel.measure, panel.parameter), fontsize=SMALL)
-    if panel.values.min(initial=1.0) > 0 and np.ptp(np.log10(panel.values)) > DECADES_FOR_LOGARITHM:
+    lowest, highest = panel.values.min(initial=np.inf), panel.values.max(initial=-np.inf)
+    if lowest > 0 and highest > SPREAD_FOR_LOGARITHM * lowest:
         ax.set_xscale("log")
     else:
         ax.locator_params(axis="x", nbins=4)

@@ -1,39 +1,103 @@
+import math
+
 import numpy as np
-import pandas as pd
+import pytest
 
-from analysis.tables import tau_table
-
-
-def results() -> pd.DataFrame:
-    """Six trials: one measure that follows the gap, one that opposes it weakly, one missing in half of them."""
-    gap = np.array([0.1, 0.2, 0.3, 0.4, 0.5, 0.6])
-    columns = {
-        ("renyi", 0.5): gap * 2,
-        ("renyi", 1.5): np.array([6.0, 5.0, 3.0, 4.0, 2.0, 1.0]),
-        ("trace", None): np.array([1.0, np.nan, 2.0, np.nan, np.nan, 0.5]),
-    }
-    return pd.DataFrame(
-        {
-            "trial_id": f"t{index}",
-            "layer": "all",
-            "measure": measure,
-            "parameter": parameter,
-            "value": value,
-            "gap_loss": gap[index],
-        }
-        for (measure, parameter), values in columns.items()
-        for index, value in enumerate(values)
-    )
+from analysis.matrix import SweepMatrix
+from analysis.statistics import kendall_tau, nested_order_tau, tau_difference
+from analysis.tables import (
+    associate,
+    axes_table,
+    difference_table,
+    optimizer_table,
+    selection_table,
+    tau_table,
+    training_table,
+    values_table,
+)
+from tests.analysis.simulated import LAYERS, simulated_sweep
 
 
-def test_measures_are_ranked_by_the_strength_of_their_tau() -> None:
-    table = tau_table(results())
-    assert list(table["measure"]) == ["renyi", "renyi", "trace"]
-    assert list(table["parameter"][:2]) == [0.5, 1.5]
-    assert table["tau_b"][0] == 1.0
-    assert table["tau_b"][1] < 0
+@pytest.fixture(scope="module")
+def matrix() -> SweepMatrix:
+    return SweepMatrix.of(simulated_sweep("planted").table, "simulated")
 
 
-def test_trials_without_a_value_are_counted_as_missing() -> None:
-    row = tau_table(results()).iloc[2]
-    assert (row["n"], row["missing"]) == (3, 3)
+def test_measures_are_ranked_by_the_strength_of_their_tau(matrix: SweepMatrix) -> None:
+    table = tau_table(matrix, associate(matrix))
+    assert list(table["tau_b"].abs()) == sorted(table["tau_b"].abs(), reverse=True)
+    assert (table["layer"][0], table["parameter"][0]) == ("fc.weight", 2.0)
+    for row in table.to_dict("records"):
+        column = matrix.column(row["measure"], None if math.isnan(row["parameter"]) else row["parameter"], row["layer"])
+        tau = kendall_tau(matrix.values[:, column], matrix.gap)
+        for name in ("tau_b", "tau_a", "ci_low", "ci_high", "stderr", "n", "ties", "missing"):
+            assert row[name] == pytest.approx(getattr(tau, name), abs=1e-12), name
+
+
+def test_only_declared_columns_are_adjusted_for(matrix: SweepMatrix) -> None:
+    table = tau_table(matrix, associate(matrix))
+    assert table["p_adjusted"].notna().sum() == table["headline"].sum() == 2 * len(LAYERS) + len(LAYERS) + 1
+    told = table[table["headline"]]
+    assert (told["p_adjusted"] >= told["p_value"] - 1e-12).all()
+    assert told["p_adjusted"].min() < 0.01
+
+
+def test_what_choosing_is_worth_is_told_for_orders_and_for_radii(matrix: SweepMatrix) -> None:
+    table = selection_table(matrix, associate(matrix)).set_index(["measure", "layer"])
+    assert set(table.index) == {("renyi", layer) for layer in (*LAYERS, "any")} | {("sam", "all"), ("trace", "any")}
+    best = table.loc[("renyi", "any")]
+    assert (best["paper_layer"], best["paper_parameter"], best["choices"]) == ("fc.weight", 2.0, 12)
+    assert best["p_value"] < 0.01
+    columns = matrix.families["renyi", "fc.weight"]
+    nested = nested_order_tau(matrix.values[:, columns], matrix.gap)
+    assert table.loc[("renyi", "fc.weight"), "nested_tau"] == pytest.approx(nested.tau)
+    assert (table["paper_tau"] >= table["nested_tau"] - 0.05).all()
+
+
+def test_differences_are_paired_on_the_same_layer(matrix: SweepMatrix) -> None:
+    table = difference_table(matrix)
+    # Both orders on each layer against the trace, and on all layers against SAM, too.
+    assert len(table) == 2 * len(LAYERS) + 2
+    row = table[(table["layer"] == "fc.weight") & (table["parameter"] == 1.5)].iloc[0]
+    x, y = (matrix.column("renyi", 1.5, "fc.weight"), matrix.column("trace", None, "fc.weight"))
+    alone = tau_difference(matrix.values[:, x], matrix.values[:, y], matrix.gap)
+    assert row["difference"] == pytest.approx(alone.difference)
+    assert row["p_value"] == pytest.approx(alone.p_value)
+    assert row["ci_low"] == pytest.approx(alone.ci_low)
+    assert (table["p_holm"] >= table["p_value"]).all()
+
+
+def test_each_axis_is_told_apart(matrix: SweepMatrix) -> None:
+    table = axes_table(matrix)
+    assert {"along optimizer", "along learning_rate & batch_size", "along weight_decay"} <= set(table)
+    best = table.iloc[int(table["granulated"].argmax())]
+    assert best["layer"] == "fc.weight"
+    assert best["granulated"] > 0.3
+    assert best["sign_error_mean"] < 0.3
+    assert table["information"].between(0, 1).all()
+
+
+def test_training_loss_is_taken_into_account() -> None:
+    confounded = SweepMatrix.of(simulated_sweep("confounded", seeds=(0, 1, 2)).table, "simulated")
+    table = training_table(confounded, associate(confounded))
+    row = table[(table["measure"] == "renyi") & (table["layer"] == "all") & (table["parameter"] == 1.5)].iloc[0]
+    assert row["tau_b"] > 0.4
+    assert row["with_training_loss"] < -0.4
+    assert row["ci_low"] < 0 < row["ci_high"]
+    assert abs(row["normal_partial_tau"]) < 0.25
+
+
+def test_accuracies_are_in_percent_and_by_optimizer(matrix: SweepMatrix) -> None:
+    table = optimizer_table(matrix.trials)
+    assert list(table["optimizer"]) == ["sgd", "adam"]
+    assert list(table["trials"]) == [15, 15]
+    sgd = matrix.trials[matrix.trials["optimizer"] == "sgd"]["test_accuracy"]
+    assert table["test_accuracy"][0] == pytest.approx(100 * sgd.mean())
+    assert table["stderr"][0] == pytest.approx(100 * sgd.std() / math.sqrt(15))
+
+
+def test_the_points_of_the_figures_are_kept(matrix: SweepMatrix) -> None:
+    table = values_table(matrix)
+    assert len(table) == 30
+    np.testing.assert_array_equal(table["renyi_1.5/all"], matrix.values[:, matrix.column("renyi", 1.5, "all")])
+    assert {"gap_loss", "learning_rate", "trace/conv.weight", "sam_0.05/all"} <= set(table)
