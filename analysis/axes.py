@@ -10,7 +10,7 @@ from analysis.statistics.resampling import IntArray
 
 OPTIMIZER = "optimizer"
 SEED = "seed"  # repeats of a configuration, not an axis of it
-_NOT_AXES = {*schema.MEASUREMENT_COLUMNS, *schema.GENERALIZATION, SEED}
+_NOT_AXES = {*schema.MEASUREMENT_COLUMNS, SEED, OPTIMIZER}
 
 
 @dataclass(frozen=True)
@@ -33,7 +33,7 @@ def grid_axes(trials: pd.DataFrame) -> GridAxes:
         trials: one row a trial, with its parameters and generalization quantities.
     """
     optimizers = trials[OPTIMIZER] if OPTIMIZER in trials else pd.Series("", index=trials.index)
-    candidates = [name for name in trials.columns if name not in _NOT_AXES and name != OPTIMIZER]
+    candidates = [name for name in trials.columns if name not in _NOT_AXES and not schema.is_generalization(name)]
     levels = {name: _level_within(trials[name], optimizers) for name in candidates}
     varying = {name: codes for name, codes in levels.items() if codes.max(initial=0) > 0}
     labels = _merge_coupled(varying, optimizers)

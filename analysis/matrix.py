@@ -75,11 +75,14 @@ class SweepMatrix:
 
     @cached_property
     def headline(self) -> NDArray[np.bool_]:
-        """(num_columns,) whether a column is at a parameter that was declared beforehand."""
+        """(num_columns,) whether a column is at a parameter that was declared beforehand.
+
+        Of a measure taken at none of its declared parameters, or for which none is declared, that is the smallest.
+        """
         flags = np.zeros(len(self.keys), dtype=bool)
         for measure, group in self.keys.groupby(schema.MEASURE, sort=False):
             parameters = group[schema.PARAMETER]
-            declared = parameters.isin(schema.HEADLINE_PARAMETERS.get(str(measure), ()))
+            declared = parameters.isin(list(schema.HEADLINE.get(str(measure), ())))
             chosen = declared if declared.any() else parameters.isna() | (parameters == parameters.min())
             flags[group.index[chosen]] = True
         return flags

@@ -2,7 +2,7 @@
 
 import math
 
-from analysis.schema import ALL_LAYERS
+from analysis.schema import ALL_LAYERS, PARAMETER_SYMBOLS
 
 ANY_LAYER = "any"  # stands for the best of all layers
 MEASURE_NAMES = {
@@ -23,8 +23,13 @@ MEASURE_NAMES = {
     "pacbayes_flat": "PAC-Bayes flatness",
     "pacbayes_orig": "PAC-Bayes bound",
     "pacbayes_mag_flat": "PAC-Bayes flatness (magnitude)",
+    "pacbayes_mag_init": "PAC-Bayes bound (magnitude, initial)",
+    "pacbayes_mag_orig": "PAC-Bayes bound (magnitude)",
+    "sam_linf_n": "SAM sharpness ℓ∞ (maximized)",
+    "asam_linf_n": "ASAM sharpness ℓ∞ (maximized)",
+    "trace_imbalance": "imbalance of trace",
+    "haar_loss": "loss under random rotations",
 }
-_PARAMETER_SIGNS = {"renyi": "α", "renyi_gauss_newton": "α", "avg": "σ", "avg_adaptive": "σ"}
 
 
 def measure_name(measure: str, parameter: float | None = None) -> str:
@@ -32,7 +37,11 @@ def measure_name(measure: str, parameter: float | None = None) -> str:
     name = MEASURE_NAMES.get(measure, measure.replace("_", " "))
     if parameter is None or math.isnan(parameter):
         return name
-    return f"{name} {_PARAMETER_SIGNS.get(measure, 'ρ')} = {parameter:g}"
+    return (
+        f"{name} {PARAMETER_SYMBOLS[measure]} = {parameter:g}"
+        if measure in PARAMETER_SYMBOLS
+        else f"{name} at {parameter:g}"
+    )
 
 
 def layer_name(layer: str) -> str:
@@ -49,7 +58,7 @@ def signed(value: float, digits: int = 2) -> str:
     """`+0.53`, `−0.20`; an en dash where there is no value."""
     if not math.isfinite(value):
         return "–"
-    return f"{value:+.{digits}f}".replace("-", "−")
+    return f"{round(value, digits) + 0.0:+.{digits}f}".replace("-", "−")
 
 
 def with_interval(value: float, low: float, high: float) -> str:

@@ -102,7 +102,7 @@ def tidy_table(records: Iterable[TrialRecord]) -> pd.DataFrame:
     """One row a (trial, layer, measure, parameter), trials in the order of their ids."""
     ordered = sorted(records, key=lambda record: record.trial_id)
     if not ordered:
-        return pd.DataFrame(columns=[*schema.MEASUREMENT_COLUMNS, *schema.GENERALIZATION])
+        return pd.DataFrame(columns=[*schema.MEASUREMENT_COLUMNS, schema.TRAIN_LOSS, schema.GAP_LOSS, schema.GAP_ERROR])
     rows: pd.DataFrame = pa.concat_tables([record.measurements for record in ordered]).to_pandas()
     trials = pd.DataFrame(
         [{schema.TRIAL_ID: record.trial_id, **record.parameters, **record.generalization} for record in ordered]

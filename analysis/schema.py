@@ -1,5 +1,6 @@
 """Names of columns and metrics: written by the tracking side and read by the analysis, spelt out once, here."""
 
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
 # Columns of the tidy table: one row a (trial, layer, measure, parameter).
@@ -18,16 +19,7 @@ ALL_LAYERS = "all"  # the layer of a measure taken on all trainable parameters a
 GAP_LOSS = "gap_loss"
 GAP_ERROR = "gap_error"
 TRAIN_LOSS = "train_loss"
-GENERALIZATION = (
-    TRAIN_LOSS,
-    "train_loss_stderr",
-    "train_accuracy",
-    "test_loss",
-    "test_loss_stderr",
-    "test_accuracy",
-    GAP_LOSS,
-    GAP_ERROR,
-)
+_GENERALIZATION = ("train_", "test_", "gap_")  # what the names of all of them begin with
 
 # Prefixes of MLflow metrics; the UI groups charts by what stands before the slash.
 TRAINING_PREFIX = "training"
@@ -45,14 +37,25 @@ KIND_TRIAL = "trial"
 MEASUREMENTS_FILE = "measurements.parquet"
 SPECTRA_FILE = "spectra.parquet"
 
-# Declared before any τ is looked at: the order, ρ or σ at which a measure is judged. Of measures that are not named
-# here, or were not taken at these values, the smallest value taken.
 HEADLINE_ORDERS = (0.5, 1.5)
-HEADLINE_PARAMETERS: dict[str, tuple[float, ...]] = {
+# The parameters that a measure is shown and logged at, where it is taken at several.
+HEADLINE: Mapping[str, Collection[float]] = {
     "renyi": HEADLINE_ORDERS,
     "renyi_gauss_newton": HEADLINE_ORDERS,
-    "sam": (0.05,),
-    "asam": (0.5,),
+    **dict.fromkeys(("sam", "sam_n"), (0.05,)),
+    **dict.fromkeys(("asam", "asam_n"), (0.5,)),
+    **dict.fromkeys(("sam_linf", "sam_linf_n"), (0.001,)),
+    **dict.fromkeys(("asam_linf", "asam_linf_n"), (0.002,)),
+    **dict.fromkeys(("avg", "avg_adaptive"), (0.1,)),
+}
+
+
+# What the parameter of a measure is called; that of a measure not named here is just a number.
+PARAMETER_SYMBOLS: Mapping[str, str] = {
+    **dict.fromkeys(("renyi", "renyi_gauss_newton"), "α"),
+    **dict.fromkeys(("avg", "avg_adaptive"), "σ"),
+    **dict.fromkeys(("sam", "asam", "sam_linf", "asam_linf", "haar_loss"), "ρ"),
+    **dict.fromkeys(("sam_n", "asam_n", "sam_linf_n", "asam_linf_n"), "ρ"),
 }
 
 
@@ -77,3 +80,8 @@ def metric_name(measurement: Measurement) -> str:
     """The MLflow metric of a measurement: `renyi_0.5/conv1.weight`, `trace/all`."""
     parameter = "" if measurement.parameter is None else f"_{measurement.parameter:g}"
     return f"{measurement.measure}{parameter}/{measurement.layer}"
+
+
+def is_generalization(name: str) -> bool:
+    """Whether a column is a generalization quantity, rather than a parameter of the trial."""
+    return name.startswith(_GENERALIZATION)

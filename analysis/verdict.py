@@ -188,7 +188,7 @@ def _training(evidence: Evidence) -> str:
     standing = table[told].apply(_standing, axis=1) if told.any() else pd.Series(dtype=object)
     if len(standing):
         counts = standing.value_counts()
-        text += f"; given it, of {len(standing)} columns told from 0 {counts.get('holds', 0)} stand, "
+        text += f"; given it, of {len(standing)} columns told from 0, {counts.get('holds', 0)} stand, "
         text += f"{counts.get('vanishes', 0)} are no longer told from 0, {counts.get('reverses', 0)} turn their sign"
     return text
 

@@ -103,7 +103,7 @@ def run(
     """
     with usage_errors():
         config = load(sweep, storage, tracking)
-        raise typer.Exit(_run(config, executor))
+        raise typer.Exit(_run(config, executor, sweep))
 
 
 @app.command()
@@ -133,7 +133,7 @@ def retry(
         show_failures(before)
         for spec in before.failed:
             before.store.forget_failure(spec.trial_id)
-        raise typer.Exit(_run(config, executor))
+        raise typer.Exit(_run(config, executor, sweep))
 
 
 @app.command()
@@ -211,11 +211,11 @@ def usage_errors() -> Iterator[None]:
         raise typer.Exit(BAD_INPUT) from error
 
 
-def _run(config: Any, executor: ExecutorName) -> int:
+def _run(config: Any, executor: ExecutorName, sweep: str) -> int:
     from orchestrator.sweep import run_sweep
 
     signal.signal(signal.SIGTERM, _interrupt)  # a preempted machine says so before it goes
-    return run_sweep(config, executor.value)
+    return run_sweep(config, executor.value, sweep)
 
 
 def _interrupt(*_: object) -> None:

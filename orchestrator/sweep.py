@@ -17,10 +17,15 @@ ExecutorName = Literal["ray", "inline"]
 ALL_MEASURED, SOME_FAILED, INTERRUPTED = 0, 1, 130
 
 
-def run_sweep(config: SweepConfig, executor: ExecutorName = "ray") -> int:
+def run_sweep(config: SweepConfig, executor: ExecutorName = "ray", command: str | None = None) -> int:
     """Do what the store says is missing, bring MLflow up to date, and report.
 
     Running it again does only what is still missing; nothing that is done is done twice.
+
+    Args:
+        config: the sweep.
+        executor: where trials run.
+        command: what the user typed for the sweep, for the report; left out, its name.
 
     Returns:
         The exit code: 0 all trials measured, 1 some failed, 130 interrupted.
@@ -47,7 +52,7 @@ def run_sweep(config: SweepConfig, executor: ExecutorName = "ray") -> int:
         return INTERRUPTED
     done = make_plan(config)
     show_work(plan, done)
-    report_sweeps([config], tracker=tracker)
+    report_sweeps([config], [command or config.name], tracker=tracker)
     show_failures(done)
     tracker.finish(done.states)
     return SOME_FAILED if done.failed else ALL_MEASURED

@@ -22,10 +22,11 @@ from analysis import schema
 from analysis.parquet import measurements_from_parquet
 from orchestrator.config import SweepConfig
 from orchestrator.events import EpochsDone, Event
+from orchestrator.run_description import TAG_CHECKPOINT, code_tags, dataset_input, trial_note, trial_tags
 from orchestrator.trial_store import MEASURED_FILE, TrialState, TrialStore
 from trainables.specs import TrialSpec
 from trainables.storage import is_remote
-from trainables.trial_folder import EpochMetrics, Generalization
+from trainables.trial_folder import LAST_CHECKPOINT, EpochMetrics, Generalization
 
 BATCH = 1000  # metrics in one request, MLflow's limit
 SECONDS_BETWEEN_FLUSHES = 20.0  # of a running trial's epochs
@@ -49,6 +50,7 @@ class SweepTracker:
             MLFLOW_SOURCE_NAME: f"renyi run {config.name}",
             MLFLOW_SOURCE_TYPE: "JOB",
             MLFLOW_USER: getpass.getuser(),
+            **code_tags(),
         }
         self._pending: dict[str, list[EpochMetrics]] = {}
         self._flushed: dict[str, float] = {}
@@ -145,11 +147,13 @@ class SweepTracker:
                 schema.TAG_KIND: schema.KIND_TRIAL,
                 schema.TAG_TRIAL_ID: trial_id,
                 schema.TAG_STATE: TrialState.TRAINING.value,
+                **trial_tags(spec, self._config),
             }
             run = self._client.create_run(self.experiment_id, tags=tags)
             self._runs[trial_id] = run
             parameters = [Param(name, str(value)) for name, value in spec.parameters().items()]
             self._client.log_batch(run.info.run_id, params=parameters)
+            self._client.log_inputs(run.info.run_id, datasets=[dataset_input(self._config)])
         return str(run.info.run_id)
 
     def _is_recorded(self, trial_id: str, state: TrialState) -> bool:
@@ -168,6 +172,8 @@ class SweepTracker:
             trained = trial.read_trained()
             self._log_epochs(run_id, trained.history)
             self._log_generalization(run_id, trained.generalization, trained.history[-1].timestamp)
+            tags[MLFLOW_RUN_NOTE] = trial_note(self._specs[trial_id], trained, trial.folder)
+            tags[TAG_CHECKPOINT] = f"{trial.folder.uri}/{LAST_CHECKPOINT}"
         if state is TrialState.MEASURED:
             self._log_measurements(run_id, trial_id)
             tags[schema.TAG_MEASUREMENT_ID] = self._store.measurement_id

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 NAME = "gap_against_sharpness"
 PANEL_INCHES = 1.75
 MOST_ACROSS = 6
-SPREAD_FOR_LOGARITHM = 20  # largest value over smallest
+SPREAD_FOR_LOGARITHM = 100  # largest value over smallest
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,7 @@ class Panel:
 def gap_against_sharpness(matrix: SweepMatrix, association: Association) -> list[Panel]:
     """The numbers of the figure: Rényi sharpness of every layer at the declared orders, then what it competes with.
 
-    The other measures are shown for all layers together; those that only exist for single layers, for the first.
+    The other measures are shown for all layers together; those that only exist for single layers, for each.
     """
     panels = []
     optimizers = (
@@ -122,10 +122,11 @@ def gap_figure(matrix: SweepMatrix, association: Association) -> Drawn | None:
 
 
 def _rows(panels: list[Panel]) -> list[list[Panel]]:
-    """A row for each Rényi order, the others together; long rows are broken."""
-    groups: dict[object, list[Panel]] = {}
+    """A row for each Rényi order that has several layers, all else together; long rows are broken."""
+    groups: dict[tuple[str, float] | None, list[Panel]] = {}
     for panel in panels:
-        key = (panel.measure, panel.parameter) if panel.measure in RENYI else None
+        alone = sum((other.measure, other.parameter) == (panel.measure, panel.parameter) for other in panels) == 1
+        key = None if alone or panel.measure not in RENYI else (panel.measure, panel.parameter)
         groups.setdefault(key, []).append(panel)
     return [
         group[start : start + MOST_ACROSS] for group in groups.values() for start in range(0, len(group), MOST_ACROSS)
@@ -133,6 +134,8 @@ def _rows(panels: list[Panel]) -> list[list[Panel]]:
 
 
 def _draw_panel(ax: "Axes", panel: Panel, groups: list[str], pixels: bool) -> None:
+    from matplotlib.ticker import LogLocator, NullFormatter
+
     for index, name in enumerate(groups):
         chosen = np.array(panel.group) == name
         ax.scatter(
@@ -152,8 +155,11 @@ def _draw_panel(ax: "Axes", panel: Panel, groups: list[str], pixels: bool) -> No
     lowest, highest = panel.values.min(initial=np.inf), panel.values.max(initial=-np.inf)
     if lowest > 0 and highest > SPREAD_FOR_LOGARITHM * lowest:
         ax.set_xscale("log")
+        ax.xaxis.set_major_locator(LogLocator(numticks=4))
+        ax.xaxis.set_major_formatter("{x:g}")
+        ax.xaxis.set_minor_formatter(NullFormatter())
     else:
-        ax.locator_params(axis="x", nbins=4)
+        ax.locator_params(axis="x", nbins=3)
     plain(ax)
 
 

@@ -23,6 +23,8 @@ from analysis.statistics.resampling import (
 )
 
 MOST_ENUMERATED = 12  # models, or cells; up to here all 2ⁿ swaps are taken instead of random ones
+SWAPS_AT_ONCE = 4000
+SWAPS_PER_COMPARISON = 200  # so that Holm's correction over many comparisons can still find one
 
 
 @dataclass(frozen=True)
@@ -81,7 +83,8 @@ def tau_differences(
     Args:
         columns: (N, num_columns) measures.
         gap, seed, cells, draws: as for `tau_difference`.
-        pairs: (x, y) column numbers of each comparison. Pairs that miss the same models are computed together.
+        pairs: (x, y) column numbers of each comparison. Pairs that miss the same models are computed together. At
+            least 200 swaps are drawn a comparison, so that a correction for their number leaves room for a finding.
 
     Raises:
         AnalysisError: the lengths differ.
@@ -97,12 +100,15 @@ def tau_differences(
         chosen = np.array([pairs[index] for index in members])  # (num_pairs, 2)
         used, place = np.unique(chosen, return_inverse=True)
         group = PairSums(sums.columns[kept][:, used], sums.gap[kept])
-        differences = _differences(group, place.reshape(-1, 2), labels[kept], seed, draws)
+        swaps = max(draws, SWAPS_PER_COMPARISON * len(pairs))
+        differences = _differences(group, place.reshape(-1, 2), labels[kept], seed, draws, swaps)
         found |= dict(zip(members, differences, strict=True))
     return [found[index] for index in range(len(pairs))]
 
 
-def _differences(sums: PairSums, pairs: IntArray, cells: IntArray, seed: int, draws: int) -> list[TauDifference]:
+def _differences(
+    sums: PairSums, pairs: IntArray, cells: IntArray, seed: int, draws: int, swaps: int
+) -> list[TauDifference]:
     """Comparisons of complete columns."""
     x, y = pairs.T
     tau = sums.weighted_tau(np.ones((1, sums.n)))[0]
@@ -113,7 +119,7 @@ def _differences(sums: PairSums, pairs: IntArray, cells: IntArray, seed: int, dr
     drawn = sums.weighted_tau(bootstrap_multiplicities(sums.n, seed, draws, cells))
     stderr = jackknife_stderr(left_out[:, x] - left_out[:, y])
     low, high = interval(drawn[:, x] - drawn[:, y])
-    p_values = swap_test(sums.columns[:, x], sums.columns[:, y], sums.gap, seed, draws, cells)
+    p_values = swap_test(sums.columns[:, x], sums.columns[:, y], sums.gap, seed, swaps, cells)
     told = np.isfinite(tau[x] - tau[y])
     stderr, low, high, p_values = (np.where(told, values, math.nan) for values in (stderr, low, high, p_values))
     return [
@@ -163,17 +169,18 @@ def swap_test(
         contributions[i] = sign_of_difference(g[i], g) @ (straight + crossed) / 2
     labels = cell_index(n, cells)
     size = int(labels.max(initial=-1)) + 1
-    contributions = (np.arange(size)[:, None] == labels).astype(np.float64) @ contributions
-    enumerated = size <= MOST_ENUMERATED
-    swaps = (
-        np.array(list(itertools.product((1.0, -1.0), repeat=size)))
-        if enumerated
-        else np.random.default_rng(seed).choice((1.0, -1.0), size=(draws, size))
-    )
-    observed = np.abs(contributions.sum(axis=0))
-    # Sums of half-integers: exact, up to a hair for safety.
-    as_extreme = (np.abs(swaps @ contributions) >= observed - 1e-9).sum(axis=0)
-    p_values: FloatArray = as_extreme / len(swaps) if enumerated else (1 + as_extreme) / (1 + len(swaps))
+    by_cell = (np.arange(size)[:, None] == labels).astype(np.float64) @ contributions
+    observed = np.abs(by_cell.sum(axis=0)) - 1e-9  # sums of half-integers: exact, up to a hair for safety
+    if size <= MOST_ENUMERATED:
+        everything = np.array(list(itertools.product((1.0, -1.0), repeat=size)))
+        all_p: FloatArray = (np.abs(everything @ by_cell) >= observed).mean(axis=0)
+        return all_p
+    rng = np.random.default_rng(seed)
+    as_extreme = np.ones(by_cell.shape[1])
+    for start in range(0, draws, SWAPS_AT_ONCE):
+        swaps = rng.choice((1.0, -1.0), size=(min(SWAPS_AT_ONCE, draws - start), size))
+        as_extreme += (np.abs(swaps @ by_cell) >= observed).sum(axis=0)
+    p_values: FloatArray = as_extreme / (1 + draws)
     return p_values
 
 

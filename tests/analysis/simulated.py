@@ -46,7 +46,7 @@ def simulated_sweep(
             noise = 0.3 + abs(order - 2)
             value = float(signal[truth] + noise * rng.normal()) if tied else float(rng.normal())
             rows.append(row(layer, "renyi", order, value, 0.05))
-        rows += [row(layer, "trace", None, float(np.exp(rng.normal())), 0.01) for layer in LAYERS]
+        rows += [row(layer, "trace", None, float(np.exp(2 * rng.normal())), 0.01) for layer in LAYERS]
         rows += [row("all", "sam", rho, float(rng.normal()), None) for rho in (0.05, 0.1)]
         records.append(
             TrialRecord(

@@ -2,6 +2,7 @@
 
 import dataclasses
 import re
+from typing import Any
 
 import numpy as np
 import pandas as pd
@@ -20,7 +21,7 @@ def said(results: SweepResults) -> dict[str, str]:
     return {line.topic: line.text for line in lines}
 
 
-def changed(results: SweepResults, **columns: object) -> SweepResults:
+def changed(results: SweepResults, **columns: Any) -> SweepResults:
     return dataclasses.replace(results, table=results.table.assign(**columns))
 
 

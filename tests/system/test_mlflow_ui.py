@@ -1,7 +1,6 @@
 """What a person sees in the MLflow UI, in a real browser."""
 
 import os
-import shutil
 import socket
 import subprocess
 import sys
@@ -12,18 +11,15 @@ from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
-from selenium import webdriver
-from selenium.webdriver.chrome.service import Service
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webdriver import WebDriver
 from selenium.webdriver.support.ui import WebDriverWait
 
 from tests.conftest import SMALL_SWEEP
+from tests.system.browser import open_browser
 
 pytestmark = pytest.mark.system
 
-QUIET = ("background-networking", "component-update", "sync", "gpu", "quic")
-FLAGS = ("--headless=new", "--no-sandbox", "--no-first-run", "--window-size=1600,1200")
 PATIENCE = 60
 
 
@@ -65,16 +61,8 @@ def page(sweep: Path) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[WebDriver]:
-    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
-    if chromium is None or driver is None:
-        pytest.skip("NO BROWSER: install Debian's chromium and chromium-driver to test the MLflow UI")
-    options = webdriver.ChromeOptions()
-    options.binary_location = chromium
-    for flag in (*FLAGS, *(f"--disable-{name}" for name in QUIET)):
-        options.add_argument(flag)
-    browser = webdriver.Chrome(options=options, service=Service(driver))
-    yield browser
-    browser.quit()
+    with open_browser() as browser:
+        yield browser
 
 
 def wait_for_text(browser: WebDriver, *texts: str) -> None:

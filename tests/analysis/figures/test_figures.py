@@ -2,6 +2,7 @@
 
 import dataclasses
 import xml.etree.ElementTree as ET
+from typing import Any
 
 import numpy as np
 import pytest
@@ -143,7 +144,7 @@ def test_no_text_of_a_panel_lies_over_another(drawings: list[Drawn]) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
     for drawn in drawings:
-        canvas = FigureCanvasAgg(drawn.figure)
+        canvas: Any = FigureCanvasAgg(drawn.figure)
         canvas.draw()
         renderer = canvas.get_renderer()
         shown = [ax for ax in drawn.figure.axes if ax.get_visible()]

@@ -53,9 +53,9 @@ def test_comparisons_that_miss_different_models_are_kept_apart() -> None:
     columns[2, 1] = math.nan
     columns[:, 3] = 1.0
     pairs = [(0, 1), (0, 2), (2, 1), (0, 3)]
-    together = tau_differences(columns, g, pairs, draws=300)
+    together = tau_differences(columns, g, pairs, draws=1000)
     for (x, y), result in zip(pairs, together, strict=True):
-        alone = tau_difference(columns[:, x], columns[:, y], g, draws=300)
+        alone = tau_difference(columns[:, x], columns[:, y], g, draws=1000)
         assert vars(result) == pytest.approx(vars(alone), nan_ok=True)
     assert [result.n for result in together] == [19, 20, 19, 20]
     assert math.isnan(together[3].p_value)

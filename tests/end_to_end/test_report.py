@@ -1,0 +1,108 @@
+"""`renyi report` after real sweeps: from tracking or store, of one sweep or several, whole or broken."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from mlflow import MlflowClient
+from typer.testing import CliRunner, Result
+
+from analysis.errors import AnalysisError
+from analysis.results import experiment_id, load_results, load_sweep
+from orchestrator.cli import app
+from orchestrator.config import load
+from orchestrator.plan import make_plan
+from orchestrator.stored_results import stored_sweep
+
+SweepFile = Callable[..., Path]
+runner = CliRunner()
+
+
+@pytest.fixture(autouse=True)
+def coarse(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Few pixels: what the pictures show is tested with the figures."""
+    monkeypatch.setattr("analysis.figures.style.DPI", 30)
+
+
+def renyi(*arguments: str | Path) -> Result:
+    return runner.invoke(app, [*map(str, arguments)], catch_exceptions=False)
+
+
+def test_tracking_and_store_hold_the_same_results(storage: Path, sweep_file: SweepFile) -> None:
+    path = sweep_file()
+    assert renyi("run", path, "--executor", "inline").exit_code == 0
+    config = load(str(path))
+    tracked, stored = load_sweep(config.tracking_uri, config.name), stored_sweep(make_plan(config))
+    columns = sorted(tracked.table.columns)
+    assert columns == sorted(stored.table.columns)
+    pd.testing.assert_frame_equal(tracked.table[columns], stored.table[columns])
+    assert tracked.states == stored.states == {"measured": 4}
+    assert tracked.spectra.keys() == stored.spectra.keys()
+    for trial_id, by_layer in tracked.spectra.items():
+        assert by_layer.keys() == stored.spectra[trial_id].keys()
+        for layer, spectrum in by_layer.items():
+            assert spectrum.renyi_entropy(1.5) == stored.spectra[trial_id][layer].renyi_entropy(1.5)
+
+    # The same page without any tracking database, and another sweep beside it.
+    page = (storage / "small" / "report" / "report.html").read_bytes()
+    (storage / "mlflow.db").unlink()
+    result = renyi("report", path, "--source", "store")
+    assert result.exit_code == 0, result.output
+    assert (storage / "small" / "report" / "report.html").read_bytes() == page
+    assert not (storage / "mlflow.db").exists()
+
+
+def test_several_sweeps_are_compared_on_one_page(storage: Path, sweep_file: SweepFile) -> None:
+    first = sweep_file(("[0.05, 0.1]", "[0.05]"))
+    second = sweep_file(("name: small", "name: other"), ("[0.05, 0.1]", "[0.1]"), name="other.yaml")
+    for path in (first, second):
+        assert renyi("run", path, "--executor", "inline").exit_code == 0
+    result = renyi("report", first, second)
+    assert result.exit_code == 0, result.output
+    folder = storage / "small" / "report-small-other"
+    assert f"the whole report: {folder}/report.html" in result.output
+    assert set(pd.read_csv(folder / "tau.csv")["sweep"]) == {"small", "other"}
+    page = (folder / "report.html").read_text()
+    assert f"renyi report {first} {second}" in page
+    config = load(str(first))
+    client = MlflowClient(config.tracking_uri)
+    (parent,) = client.search_runs([experiment_id(config.tracking_uri, "small")], "tags.`renyi.kind` = 'sweep'")
+    assert "report-small-other" in {artifact.path for artifact in client.list_artifacts(parent.info.run_id)}
+    assert "## other" not in parent.data.tags["mlflow.note.content"]
+
+
+def test_a_sweep_whose_trials_all_failed_has_a_report_that_says_so(storage: Path, sweep_file: SweepFile) -> None:
+    path = sweep_file(("[0.05, 0.1]", "[1e6]"))
+    result = renyi("run", path, "--executor", "inline")
+    assert result.exit_code == 1
+    assert "none: 0 measured trials; it takes at least 5" in result.output
+    assert "0 trials measured, 2 failed" in result.output
+    assert "DivergedError" in (storage / "small" / "report" / "report.html").read_text()
+    config = load(str(path))
+    with pytest.raises(AnalysisError, match="no trial of sweep 'small' has been measured"):
+        load_results(config.tracking_uri, config.name)
+
+
+def test_a_sweep_of_one_trial_has_a_report_that_says_so(storage: Path, sweep_file: SweepFile) -> None:
+    path = sweep_file(("[0.05, 0.1]", "0.1"), ("[1e-4, 1e-3]", "1e-4"))
+    result = renyi("run", path, "--executor", "inline")
+    assert result.exit_code == 0
+    assert "none: 1 measured trial; it takes at least 5" in result.output
+
+
+def test_runs_can_be_filtered_and_read(storage: Path, sweep_file: SweepFile) -> None:
+    path = sweep_file()
+    renyi("run", path, "--executor", "inline")
+    config = load(str(path))
+    client = MlflowClient(config.tracking_uri)
+    experiment = experiment_id(config.tracking_uri, config.name)
+    found = client.search_runs([experiment], "tags.optimizer = 'sgd' and tags.`axis.learning_rate` = '0.05'")
+    assert len(found) == 2
+    tags = found[0].data.tags
+    assert {"renyi.version", "model", "dataset", "axis.weight_decay"} <= set(tags)
+    assert Path(tags["renyi.checkpoint"]).is_file()
+    assert f"renyi measure {tags['renyi.checkpoint']}" in tags["mlflow.note.content"]
+    assert found[0].inputs is not None
+    (data,) = found[0].inputs.dataset_inputs
+    assert data.dataset.name == "digits"
