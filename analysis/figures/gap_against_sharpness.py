@@ -6,7 +6,17 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from analysis.figures.style import COLOURS, MANY_POINTS, MARKERS, MEDIUM, SMALL, Drawn, new_figure, plain
+from analysis.figures.style import (
+    COLOURS,
+    MANY_POINTS,
+    MARKERS,
+    MEDIUM,
+    SMALL,
+    Drawn,
+    new_figure,
+    plain,
+    sparse_decades,
+)
 from analysis.matrix import SweepMatrix
 from analysis.names import layer_name, measure_name, signed
 from analysis.schema import ALL_LAYERS, LAYER, MEASURE, PARAMETER
@@ -134,8 +144,6 @@ def _rows(panels: list[Panel]) -> list[list[Panel]]:
 
 
 def _draw_panel(ax: "Axes", panel: Panel, groups: list[str], pixels: bool) -> None:
-    from matplotlib.ticker import LogLocator, NullFormatter
-
     for index, name in enumerate(groups):
         chosen = np.array(panel.group) == name
         ax.scatter(
@@ -155,9 +163,7 @@ def _draw_panel(ax: "Axes", panel: Panel, groups: list[str], pixels: bool) -> No
     lowest, highest = panel.values.min(initial=np.inf), panel.values.max(initial=-np.inf)
     if lowest > 0 and highest > SPREAD_FOR_LOGARITHM * lowest:
         ax.set_xscale("log")
-        ax.xaxis.set_major_locator(LogLocator(numticks=4))
-        ax.xaxis.set_major_formatter("{x:g}")
-        ax.xaxis.set_minor_formatter(NullFormatter())
+        sparse_decades(ax.xaxis)
     else:
         ax.locator_params(axis="x", nbins=3)
     plain(ax)

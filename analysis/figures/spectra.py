@@ -11,7 +11,7 @@ import pandas as pd
 from analysis.clusters import Clusters, SpectrumKind, count_matches, find_clusters
 from analysis.errors import UndefinedMeasureError
 from analysis.evidence import Evidence
-from analysis.figures.style import COLOURS, SMALL, Drawn, new_figure, plain
+from analysis.figures.style import COLOURS, SMALL, Drawn, new_figure, plain, sparse_decades
 from analysis.names import layer_name
 from analysis.results import Spectra
 from analysis.schema import ALL_LAYERS, LAYER, MEASURE, TRAIN_LOSS, TRIAL_ID
@@ -93,6 +93,7 @@ def draw_spectra(shown: list[LayerSpectrum]) -> "Figure":
         ax.semilogy(spectrum.eigenvalues, drawn, color=COLOURS[0], linewidth=1)
         ax.set_title(f"{layer_name(spectrum.layer)}\n{spectrum.kind.value}", fontsize=SMALL)
         ax.set_xlabel("eigenvalue / largest", fontsize=SMALL)
+        sparse_decades(ax.yaxis)
         plain(ax)
     for ax in axes[len(shown) :]:
         ax.set_visible(False)

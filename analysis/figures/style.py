@@ -8,6 +8,7 @@ import pandas as pd
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
 # Okabe and Ito's palette, with a marker and a dash for each: told apart in grey, too. All are seen on white and on
@@ -67,6 +68,15 @@ def plain(ax: "Axes") -> None:
     """Small ticks, and no frame where there is no axis."""
     ax.tick_params(labelsize=SMALL)
     ax.spines[["top", "right"]].set_visible(False)
+
+
+def sparse_decades(axis: "Axis") -> None:
+    """A few plain numbers on a logarithmic axis, none between decades."""
+    from matplotlib.ticker import LogLocator, NullFormatter
+
+    axis.set_major_locator(LogLocator(numticks=4))
+    axis.set_major_formatter("{x:g}")
+    axis.set_minor_formatter(NullFormatter())
 
 
 def zero_line(ax: "Axes", vertical: bool = False) -> None:
