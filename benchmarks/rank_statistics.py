@@ -1,9 +1,9 @@
 """τ and 2 000 bootstrap draws of every column of a ResNet-18 sweep, against a loop over scipy's kendalltau.
 
-    OMP_NUM_THREADS=1 python benchmarks/statistics.py
+    OMP_NUM_THREADS=1 python benchmarks/rank_statistics.py
 
-The loop is timed on a sample of (draw, column) pairs and scaled up. It is fed what a draw means: every model as often as
-it was drawn, copies of one model not paired, which scipy can't be told; so draws are compared on subsets instead.
+The loop is timed on a sample of (draw, column) pairs and scaled up. A draw holds models more than once, whose copies
+scipy would count as ties; so values are compared on subsets, where both mean the same.
 """
 
 import statistics
