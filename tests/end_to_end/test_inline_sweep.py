@@ -73,8 +73,9 @@ def test_results_are_tidy_and_complete(storage: Path, sweep_file: SweepFile) -> 
     run(path)
     config = load(str(path))
     results = load_results(config.tracking_uri, config.name)
-    # renyi at two orders, trace, lambda_max and l2 for four layers and all of them; four trials.
-    assert len(results) == 4 * 5 * 5
+    # renyi at two orders, trace, lambda_max and l2 for four layers and all of them, and renyi_gauss_newton at two orders
+    # where it is another matrix, for all of them; four trials.
+    assert len(results) == 4 * (5 * 5 + 2)
     assert results["value"].notna().all()
     assert set(results["learning_rate"]) == {0.05, 0.1}
     assert set(results["weight_decay"]) == {1e-4, 1e-3}
