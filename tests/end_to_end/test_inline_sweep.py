@@ -73,8 +73,8 @@ def test_results_are_tidy_and_complete(storage: Path, sweep_file: SweepFile) -> 
     run(path)
     config = load(str(path))
     results = load_results(config.tracking_uri, config.name)
-    # renyi at two orders, trace, lambda_max and l2 for four layers and all of them; renyi_gauss_newton at two orders for
-    # all of them, where it is another matrix; four trials.
+    # renyi at two orders, trace, lambda_max and l2 for four layers and all of them; renyi_gauss_newton at two orders
+    # for all of them, where it is another matrix; four trials.
     assert len(results) == 4 * (5 * 5 + 2)
     assert results["value"].notna().all()
     assert set(results["learning_rate"]) == {0.05, 0.1}
