@@ -1,7 +1,6 @@
 """The command `renyi`: parse, call, print. Heavy imports stay inside the commands that need them."""
 
 import os
-import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
@@ -194,12 +193,7 @@ def usage_errors() -> Iterator[None]:
 def _run(config: Any, executor: ExecutorName) -> int:
     from orchestrator.sweep import run_sweep
 
-    signal.signal(signal.SIGTERM, _interrupt)  # a preempted machine says so before it goes
     return run_sweep(config, executor.value)
-
-
-def _interrupt(*_: object) -> None:
-    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

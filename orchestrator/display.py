@@ -47,6 +47,21 @@ def show_status(plan: "Plan") -> None:
     show_failures(plan)
 
 
+def show_work(before: "Plan", after: "Plan") -> None:
+    """One line on what was done between two plans."""
+    finished = (TrialState.TRAINED, TrialState.MEASURED)
+    trained = sum(after.counts[state] - before.counts[state] for state in finished)
+    measured = after.counts[TrialState.MEASURED] - before.counts[TrialState.MEASURED]
+    console.print(f"{trained} trained, {measured} measured; {len(after.specs)} trials in all")
+
+
+def show_interruption(plan: "Plan") -> None:
+    """What an interrupted sweep leaves, and how it goes on."""
+    measured = plan.counts[TrialState.MEASURED]
+    console.print(f"\ninterrupted: {measured}/{len(plan.specs)} trials are measured and kept, the others go on from")
+    console.print("their last epoch. The same command takes it up again.")
+
+
 def show_failures(plan: "Plan") -> None:
     """Each failed trial once, with its reason and the command that reruns it."""
     if not plan.failed:
