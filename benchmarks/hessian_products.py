@@ -309,10 +309,10 @@ def memory() -> None:
         print(f"{name}: {other:.0f} MiB; ours is {mine / other:.2f} of it")
     tight, roomy = spawn(["budget"]), spawn(["roomy"])
     print(f"N = 500: {float(tight[-1]):.0f} MiB with a budget of 1024 MiB, {float(roomy[-1]):.0f} MiB with 8192 MiB")
-    for one, other in zip(tight[:-1], roomy[:-1], strict=True):
-        print(f"  {one}   |   {other}")
-    few, many = peak(["repeated", "5"]), peak(["repeated", "50"])
-    print(f"5 jobs in one process: {few:.0f} MiB; 50 jobs: {many:.0f} MiB ({100 * (many / few - 1):+.1f} %)")
+    for line, same in zip(tight[:-1], roomy[:-1], strict=True):
+        print(f"  {line}   |   {same}")
+    few, often = peak(["repeated", "5"]), peak(["repeated", "50"])
+    print(f"5 jobs in one process: {few:.0f} MiB; 50 jobs: {often:.0f} MiB ({100 * (often / few - 1):+.1f} %)")
 
 
 def main() -> None:

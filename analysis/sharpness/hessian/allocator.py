@@ -1,6 +1,22 @@
-"""One setting of the C library's allocator, without which much of the time goes into page faults."""
+"""What the process holds already, and one setting of the C library's allocator."""
+
+import resource
+from pathlib import Path
 
 import torch
+
+
+def taken_memory(device: torch.device) -> int:
+    """Bytes resident in the process, for a CPU; bytes of tensors on a GPU.
+
+    Python with a CUDA build of torch and torchvision measured 0.69 GiB before any work.
+    """
+    if device.type == "cuda":
+        return torch.cuda.memory_allocated(device)
+    pages = Path("/proc/self/statm")
+    if pages.exists():
+        return int(pages.read_text().split()[1]) * resource.getpagesize()
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss  # bytes on macOS, where there is no /proc
 
 
 def settle_allocator() -> None:

@@ -149,8 +149,9 @@ class FactorStore:
         return self._done == self._num_samples
 
     def factor(self) -> GaussNewtonFactor:
-        """The finished factor."""
-        return GaussNewtonFactor(self._G)
+        """The finished factor, which this store no longer holds."""
+        G, self._G = self._G, self._G.new_empty(0)
+        return GaussNewtonFactor(G)
 
 
 class DenseStore:

@@ -25,6 +25,8 @@ FACTORED = ("gauss_newton_factor", "gauss_newton_gram")
 R_OPERATOR_BYTES = 2**20
 FACTOR_BYTES = 2**23
 
+PATCHES = 9  # what a 3×3 kernel sees, in copies of an activation
+
 
 class Workshop:
     """One problem, and the engines that can be built for it."""
@@ -148,14 +150,16 @@ class Workshop:
 
         per_sample = self._sweep_bytes(names)
         streaming = problem.num_samples * per_sample + max(map(held, names)) <= setting.memory
-        size = self._cached_chunk(FACTOR_BYTES // max(1, rank)) if streaming else self._chunk(2 * per_sample)
+        size = self._cached_chunk(FACTOR_BYTES // max(1, rank))
+        if not streaming:
+            size = min(size, self._chunk(2 * per_sample))
         workspace = None
         if streaming:
             # One block of memory for every layer's factor in turn: fresh pages would cost as much as filling them.
             entries = max([setting.profile.sizes[name] for name in names if not dense(name)], default=0)
             workspace = problem.inputs.new_empty(problem.num_samples * rank * entries)
         pieces = list(problem.chunks(size))
-        for group in [names] if streaming else _pack(names, held, setting.memory // 2):
+        for group in [names] if streaming else _pack(names, held, setting.factor_memory):
             sweeps = (factors.sweep(piece, group) for piece in pieces)
             # All chunks of samples at one layer, then the next; or all layers of one chunk, then the next.
             steps = zip(*sweeps, strict=True) if streaming else ((step,) for sweep in sweeps for step in sweep)
@@ -185,7 +189,7 @@ class Workshop:
         """Bytes a sample that a factor pass holds at its peak."""
         profile, rank = self.setting.profile, self.setting.rank
         if self.setting.tape is not None:
-            return profile.activations + 3 * rank * profile.widest
+            return profile.activations + (4 * rank + PATCHES) * profile.widest
         return self._graph_bytes(names) + (rank + 2) * profile.activations
 
     def _graph_bytes(self, names: list[str]) -> int:
