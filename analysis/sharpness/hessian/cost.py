@@ -89,7 +89,8 @@ class Profile:
         widths, itemsize = [size for _, _, size in calls] or [0], problem.inputs.element_size()
         total, everything = max(1.0, sum(macs for _, macs, _ in calls)), sum(widths) * itemsize
         macs = dict.fromkeys(problem.parameters, 0.0)
-        after, live = {}, {}
+        after: dict[str, float] = {}
+        live: dict[str, int] = {}
         seen, passed = 0.0, 0
         for own, count, width in calls:
             seen += count
