@@ -57,11 +57,12 @@ class Profile:
     macs: Mapping[str, float]  # multiply-adds of the module that a parameter belongs to
     after: Mapping[str, float]  # multiply-adds of all modules that run later
     live: Mapping[str, int]  # bytes of the results of this module and all later ones
+    crest: Mapping[str, int]  # bytes of the largest of these results
     total: float
     sizes: Mapping[str, int]  # entries of each parameter
     num_outputs: int  # C
-    activations: int  # bytes of the results of the modules with parameters
-    widest: int  # bytes of the largest of them
+    activations: int  # bytes of the results of all modules with parameters
+    widest: int  # bytes of the largest result
     itemsize: int
     num_samples: int
 
@@ -91,18 +92,20 @@ class Profile:
         macs = dict.fromkeys(problem.parameters, 0.0)
         after: dict[str, float] = {}
         live: dict[str, int] = {}
-        seen, passed = 0.0, 0
-        for own, count, width in calls:
+        crest: dict[str, int] = {}
+        seen = 0.0
+        for index, (own, count, _) in enumerate(calls):
             seen += count
             for name in own:
                 macs[name] += count
                 after.setdefault(name, total - seen)
-                live.setdefault(name, everything - passed)
-            passed += width * itemsize
+                live.setdefault(name, sum(widths[index:]) * itemsize)
+                crest.setdefault(name, max(widths[index:]) * itemsize)
         return cls(
             macs=macs,
             after=dict.fromkeys(problem.parameters, total) | after,
             live=dict.fromkeys(problem.parameters, everything) | live,
+            crest=dict.fromkeys(problem.parameters, max(widths) * itemsize) | crest,
             total=total,
             sizes={name: parameter.numel() for name, parameter in problem.parameters.items()},
             num_outputs=outputs.shape[1],

@@ -25,6 +25,8 @@ FACTORED = ("gauss_newton_factor", "gauss_newton_gram")
 R_OPERATOR_BYTES = 2**20
 FACTOR_BYTES = 2**23
 
+WEIGHTS_SHARE = 4  # a chunk's activations are at least so many times the weights
+
 PATCHES = 9  # what a 3×3 kernel sees, in copies of an activation
 
 
@@ -94,7 +96,7 @@ class Workshop:
         assert setting.tape is not None
         kept = setting.profile.r_operator(names, setting.curvature == "hessian").memory
         keep = memory is None or kept <= memory
-        chunk = self._cached_chunk(R_OPERATOR_BYTES)
+        chunk = self._cached_chunk(names, R_OPERATOR_BYTES)
         return ROperator(problem, setting.tape, names, setting.curvature, chunk, keep=keep)
 
     def from_factors(self, members: Members, choices: Choices) -> Iterator[tuple[str | None, BlockOperator]]:
@@ -150,7 +152,7 @@ class Workshop:
 
         per_sample = self._sweep_bytes(names)
         streaming = problem.num_samples * per_sample + max(map(held, names)) <= setting.memory
-        size = self._cached_chunk(FACTOR_BYTES // max(1, rank))
+        size = self._cached_chunk(names, FACTOR_BYTES // max(1, rank))
         if not streaming:
             size = min(size, self._chunk(2 * per_sample))
         workspace = None
@@ -174,11 +176,17 @@ class Workshop:
                     if stores[name].add(rows):
                         yield name, stores.pop(name)
 
-    def _cached_chunk(self, room: int) -> int:
-        """Samples of which the largest activation fits into so many bytes, on a CPU."""
+    def _cached_chunk(self, names: list[str], room: int) -> int:
+        """Samples of which the largest activation fits into so many bytes, on a CPU.
+
+        But not so few that the weights, which every chunk goes through, outweigh its activations.
+        """
+        profile = self.setting.profile
         if self.setting.problem.device.type != "cpu":
-            return self._chunk((4 + self.setting.rank) * self.setting.profile.activations)
-        return max(1, room // max(1, self.setting.profile.widest))
+            return self._chunk((4 + self.setting.rank) * profile.activations)
+        cached = room // max(1, max(profile.crest[name] for name in names))
+        balanced = WEIGHTS_SHARE * sum(profile.sizes.values()) * profile.itemsize // max(1, profile.activations)
+        return max(1, min(max(cached, balanced), self._chunk((4 + self.setting.rank) * profile.activations)))
 
     def _factors(self) -> FactorPass:
         return CapturedFactors() if self.setting.tape is None else TapeFactors(self.setting.tape)
