@@ -45,7 +45,7 @@ class Measurement:
     parameter: float | None  # the order, rho or sigma the measure depends on; None where it has none
     value: float | None  # None: missing, and `reason` says why
     stderr: float | None  # standard error of the estimate; 0 for an exact value
-    reason: str | None = None
+    reason: str | None = None  # why the value is missing, or what to beware of in it
 
     @property
     def is_headline(self) -> bool:

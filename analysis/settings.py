@@ -6,6 +6,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
+from analysis.schema import HEADLINE_ORDERS
+
 # SPEC §4.4: the 37 orders of the paper, Shannon's (1) left out as there.
 PAPER_ORDERS: tuple[float, ...] = (
     *(0.0001, 0.01, 0.03, 0.06),
@@ -14,7 +16,9 @@ PAPER_ORDERS: tuple[float, ...] = (
     *(round(0.1 * k, 1) for k in range(11, 31)),
 )
 
-MeasureName = Literal["renyi", "trace", "lambda_max", "l2"]
+LEAST_RESOLVABLE = 0.5  # below, an entropy counts eigenvalues that round-off hides: no number of products resolves it
+
+MeasureName = Literal["renyi", "renyi_gauss_newton", "trace", "lambda_max", "l2"]
 Order = Annotated[float, Field(gt=0)]
 
 
@@ -29,14 +33,24 @@ class SharpnessSettings(BaseModel):
         tuple[Order, ...], Field(min_length=1, description="orders of the Rényi entropy: a list, or `paper`")
     ] = PAPER_ORDERS
     estimator: Annotated[
-        Literal["auto", "paired", "exact"],
-        Field(description="stochastic Lanczos quadrature (paired), dense eigenvalues (exact), or what is cheaper"),
-    ] = "auto"
+        Literal["ritz", "paired", "paper", "exact"],
+        Field(
+            description="deflated Lanczos quadrature, or the exact spectrum where that is cheaper (ritz); plain "
+            "quadrature (paired); Algorithm 1 as printed (paper); the whole spectrum (exact)"
+        ),
+    ] = "ritz"
     tolerance: Annotated[
-        float, Field(gt=0, description="standard error of the headline entropies at which probing stops, in nats")
+        float,
+        Field(gt=0, description="nats; standard error and truncation of the entropies at which a block is done"),
     ] = 0.02
-    num_probes: Annotated[int, Field(ge=2, description="most probes a block gets")] = 30
-    num_matvecs: Annotated[int, Field(ge=2, description="Lanczos steps a probe")] = 50
+    num_probes: Annotated[
+        int | None, Field(ge=2, description="probes a block, fixed; left out: as many as the tolerance needs")
+    ] = None
+    num_matvecs: Annotated[
+        int | None, Field(ge=2, description="Lanczos steps a probe, fixed; left out: as many as the tolerance needs")
+    ] = None
+    max_products: Annotated[int, Field(gt=0, description="most matrix-vector products a block may take")] = 1000
+    memory_gib: Annotated[float, Field(gt=0, description="most memory that a block's Lanczos vectors may take")] = 4.0
     layers: Annotated[
         Literal["all"] | tuple[str, ...], Field(description="weight tensors to measure one by one: `all`, or names")
     ] = "all"
@@ -52,6 +66,13 @@ class SharpnessSettings(BaseModel):
     @classmethod
     def _name_of_orders(cls, value: Any) -> Any:
         return PAPER_ORDERS if value == "paper" else value
+
+    @property
+    def tolerance_orders(self) -> tuple[float, ...]:
+        """The orders whose entropies must meet the tolerance: the headline's where they are asked for, else all from
+        LEAST_RESOLVABLE on, else all."""
+        headline = tuple(order for order in self.orders if order in HEADLINE_ORDERS)
+        return headline or tuple(order for order in self.orders if order >= LEAST_RESOLVABLE) or self.orders
 
     @property
     def measurement_id(self) -> str:

@@ -1,19 +1,30 @@
-"""Spectra and their entropies, in numpy alone: what is done with eigenvalues once they are known or estimated."""
+"""Spectra and what is read off them, in numpy alone: quadratures, their entropies with error bars, their tables."""
 
 import math
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
+from analysis.entropy import (
+    FloatArray,
+    NegativePolicy,
+    check_order,
+    entropy_influence,
+    entropy_of,
+    magnitudes,
+    renyi_entropy,
+)
 from analysis.errors import UndefinedMeasureError
+from analysis.rules import Companion, Ending, Role, Rule, checked_rule
 
 if TYPE_CHECKING:
     import pyarrow as pa
 
-FloatArray = NDArray[np.float64]
-NegativePolicy = Literal["abs", "clip", "mixed"]
+__all__ = ["Estimate", "SpectralQuadrature", "renyi_entropy"]
+
+RESOLUTION = 0.1  # nats; an entropy that truncation and round-off leave less certain than this is not resolved
 
 
 @dataclass(frozen=True)
@@ -22,43 +33,9 @@ class Estimate:
 
     value: float
     stderr: float  # 0 for an exact value, NaN where a single probe tells nothing about the spread
-    ci_low: float  # 95 % interval, Student's t over the probes
+    ci_low: float  # 95 % interval: Student's t over the probes, widened by what the quadrature leaves open
     ci_high: float
-
-
-def renyi_entropy(eigenvalues: ArrayLike, order: float, negative: NegativePolicy = "abs") -> float:
-    """Rényi entropy of a spectrum, in nats.
-
-    H_α = 1/(1−α) · log Σ_i p_i^α with p_i = |λ_i| / Σ_j |λ_j|; order 1 is Shannon's −Σ p_i log p_i, order ∞ the
-    min-entropy −log max p_i (Rényi Sharpness, eq. 4). Rényi *sharpness* is the negative of it.
-
-    Args:
-        eigenvalues: (n,) the whole spectrum, zeros included or not (they do not matter for orders above 0).
-        order: α in (0, ∞].
-        negative: what is done with negative eigenvalues. `abs` takes magnitudes throughout; `clip` sets them to 0;
-            `mixed` divides Tr|H|^α by the signed (Tr H)^α as the authors' code does, for replication only: it
-            diverges at order 1 as soon as one eigenvalue is negative.
-
-    Raises:
-        ValueError: the order is not positive, or the policy unknown.
-        UndefinedMeasureError: the spectrum is zero, not finite, or its signed trace is not positive (`mixed`).
-    """
-    values = np.asarray(eigenvalues, dtype=np.float64).ravel()
-    magnitudes = _magnitudes(values, negative)
-    _check_order(order)
-    total = values.sum() if negative == "mixed" else magnitudes.sum()
-    if not np.isfinite(magnitudes).all():
-        raise UndefinedMeasureError("the spectrum has NaN or infinite eigenvalues")
-    if total <= 0:
-        raise UndefinedMeasureError("the trace of the spectrum is not positive, so it has no entropy")
-    p = magnitudes[magnitudes > 0] / total
-    if order == 1:
-        return float(-(p * np.log(p)).sum())
-    if math.isinf(order):
-        return float(-np.log(p.max()))
-    # Scaled by the largest p, so that no power under- or overflows for large orders.
-    top = p.max()
-    return float((order * np.log(top) + np.log(((p / top) ** order).sum())) / (1 - order))
+    resolved: bool = True  # False: round-off or truncation, which no probe mends, may move it by over RESOLUTION
 
 
 @dataclass(frozen=True)
@@ -66,29 +43,34 @@ class SpectralQuadrature:
     """The spectral measure of a symmetric matrix as stochastic Lanczos quadrature leaves it: raw nodes and weights.
 
     Row k is one probe's Gauss rule for the mean over eigenvalues, (1/n) Σ_i f(λ_i) ≈ Σ_j weights[k, j]·f(nodes[k, j]).
-    So the weights of a row sum to 1 and every spectral sum is `dim` times the mean over rows. Kept as they are, they
-    give any Rényi order later, without the network.
+    So the weights of a row sum to 1 and every spectral sum is `dim` times the mean over rows. Eigenvalues known exactly
+    stand in every row with weight 1/n, where they add nothing to the spread. A second rule from the same products tells
+    how far truncation may have moved a value. Kept as they are, the rules give any Rényi order later, without the
+    network.
+
+    Raises:
+        ValueError: shapes that do not fit, or weights that do not sum to 1.
+        UndefinedMeasureError: NaN or infinite nodes or weights.
     """
 
     dim: int  # n, the size of the matrix
     nodes: FloatArray  # (num_probes, num_nodes) Ritz values
     weights: FloatArray  # (num_probes, num_nodes) non-negative, each row sums to 1
-    exact: bool = False  # the rows hold the whole spectrum: estimates have no standard error
+    companion: Companion | None = None
+    noise: float = 0.0  # magnitude below which round-off hides a node: counted as 0
+    num_products: int = 0  # matrix-vector products spent
+    estimator: str = ""
+    ending: Ending = Ending.FIXED
 
     def __post_init__(self) -> None:
-        nodes = np.atleast_2d(np.asarray(self.nodes, dtype=np.float64))
-        weights = np.atleast_2d(np.asarray(self.weights, dtype=np.float64))
-        if nodes.shape != weights.shape or nodes.size == 0:
-            raise ValueError(f"nodes {nodes.shape} and weights {weights.shape} must have the same, non-empty shape")
-        if not np.isfinite(nodes).all() or not np.isfinite(weights).all():
-            raise UndefinedMeasureError("the quadrature has NaN or infinite nodes or weights")
-        if not np.allclose(weights.sum(axis=1), 1.0, atol=1e-6):
-            raise ValueError(f"the weights of each probe must sum to 1; got sums {weights.sum(axis=1)}")
+        nodes, weights = checked_rule(self.nodes, self.weights)
         object.__setattr__(self, "nodes", nodes)
         object.__setattr__(self, "weights", weights)
 
     @classmethod
-    def from_eigenvalues(cls, eigenvalues: ArrayLike, dim: int | None = None) -> "SpectralQuadrature":
+    def from_eigenvalues(
+        cls, eigenvalues: ArrayLike, dim: int | None = None, noise: float = 0.0, num_products: int = 0
+    ) -> "SpectralQuadrature":
         """The exact quadrature of known eigenvalues; `dim` counts the zeros that are left out, if any are."""
         values = np.asarray(eigenvalues, dtype=np.float64).ravel()
         size = values.size if dim is None else dim
@@ -97,51 +79,93 @@ class SpectralQuadrature:
         nodes, weights = values, np.full(values.size, 1.0 / size)
         if size > values.size:
             nodes, weights = np.append(nodes, 0.0), np.append(weights, 1.0 - values.size / size)
-        return cls(size, nodes[None], weights[None], exact=True)
+        return cls(
+            size,
+            nodes[None],
+            weights[None],
+            noise=noise,
+            num_products=num_products,
+            estimator="exact",
+            ending=Ending.EXACT,
+        )
 
     @property
     def num_probes(self) -> int:
         """Number of independent probes."""
         return int(self.nodes.shape[0])
 
-    def renyi_entropy(self, order: float, negative: Literal["abs", "clip"] = "abs") -> Estimate:
-        """Rényi entropy of the matrix, with its standard error over the probes.
+    @property
+    def exact(self) -> bool:
+        """Whether the whole spectrum is known, so that estimates have no standard error."""
+        return self.ending is Ending.EXACT
+
+    @property
+    def indefinite(self) -> bool:
+        """Whether some node is negative beyond round-off."""
+        seen = self.nodes[self.weights > 0]
+        return bool(seen.min() < -max(self.noise, 1e-12 * float(np.abs(seen).max())))
+
+    def renyi_entropy(self, order: float, negative: NegativePolicy = "abs") -> Estimate:
+        """Rényi entropy of the matrix, in nats, with its standard error over the probes and a 95 % interval.
 
         H_α = 1/(1−α) · log( n·Ā / (n·B̄)^α ), where Ā and B̄ are the means over probes of Σ_j w_j|θ_j|^α and of
         Σ_j w_j|θ_j|. Numerator and trace come from the *same* probes, so their errors cancel and the value runs
-        smoothly through order 1. The standard error is the delta method's.
+        smoothly through order 1; only a TRACE companion, kept to replicate Algorithm 1, separates them. The standard
+        error is the delta method's.
+
+        With a RADAU companion the value is that of the averaged rule, and the interval runs from the lower of the two
+        rules' entropies minus, to the upper plus, the quantile times the standard error. For a positive semidefinite
+        matrix the rules err to opposite sides at every order that is not whole (and agree at whole ones from 2 on), so
+        they bracket the entropy that infinitely many steps would give. For an indefinite one they would if the spectrum
+        were symmetric; on trained networks they did, with room to spare, but nothing guarantees it.
+
+        Args:
+            order: α in (0, ∞]; 1 is Shannon's, ∞ the min-entropy.
+            negative: policy for negative nodes, as for `renyi_entropy` of eigenvalues.
 
         Raises:
             ValueError: the order is not positive.
-            UndefinedMeasureError: every node is zero.
+            UndefinedMeasureError: every node is zero, the signed trace is not positive (`mixed`, TRACE), or the order
+                is 1 and numerator and trace are inconsistent (likewise).
+
+        Source: Ubaru, Chen, Saad 2017 (quadrature); Golub and Meurant 2010, §6.2 (brackets).
         """
-        _check_order(order)
-        magnitudes = _magnitudes(self.nodes, negative)
-        top = float(magnitudes.max())
-        if top == 0:
-            raise UndefinedMeasureError("the Hessian is zero, so its spectrum has no entropy")
-        x = magnitudes / top
-        trace = self.dim * (self.weights * x).sum(axis=1)  # (num_probes,) in units of the top node
-        trace_mean = trace.mean()
-        if order == 1:
-            log_x = np.log(x, where=x > 0, out=np.zeros_like(x))
-            log_sum = self.dim * (self.weights * x * log_x).sum(axis=1)
-            value = np.log(trace_mean) - log_sum.mean() / trace_mean
-            influence = (trace - log_sum) / trace_mean + log_sum.mean() * trace / trace_mean**2
-        elif math.isinf(order):
-            value = np.log(trace_mean)
-            influence = trace / trace_mean
-        else:
-            powers = np.power(x, order, where=x > 0, out=np.zeros_like(x))
-            moment = self.dim * (self.weights * powers).sum(axis=1)
-            value = (np.log(moment.mean()) - order * np.log(trace_mean)) / (1 - order)
-            influence = (moment / moment.mean() - order * trace / trace_mean) / (1 - order)
-        return self._estimate(float(value), influence)
+        check_order(order)
+        p, counts = self._distribution(self._averaged_rule(), negative)
+        value = entropy_of(p, counts, order)
+        rules = self._bracket(order, negative)
+        resolved = self._is_resolved(rules, order, negative)
+        if self.exact:
+            return Estimate(value, 0.0, value, value, resolved)
+        stderr = self._stderr(p, counts, order)
+        half = self._quantile() * stderr
+        return Estimate(value, stderr, min(value, *rules) - half, max(value, *rules) + half, resolved)
+
+    def truncation(self, order: float, negative: NegativePolicy = "abs") -> float:
+        """How far, in nats, too few Lanczos steps may have moved the entropy, whatever the number of probes.
+
+        Half the distance of the Gauss and the Radau rule's entropies; 0 for an exact spectrum, NaN without such a rule.
+        """
+        if self.exact:
+            return 0.0
+        if self._role is not Role.RADAU:
+            return math.nan
+        first, second = self._bracket(order, negative)
+        return abs(first - second) / 2
 
     def trace(self) -> Estimate:
-        """Trace n · mean_k Σ_j w_j θ_j, signed: for Rademacher probes Hutchinson's estimate from the same products."""
-        per_probe = self.dim * (self.weights * self.nodes).sum(axis=1)
-        return self._estimate(float(per_probe.mean()), per_probe)
+        """Trace n · mean_k Σ_j w_j θ_j, signed: Hutchinson's estimate from the same products.
+
+        The standard error is that of the mean over probes.
+        """
+        nodes, weights = self._trace_rule()
+        per_probe = self.dim * (weights * nodes).sum(axis=1)
+        value = float(per_probe.mean())
+        if self.exact:
+            return Estimate(value, 0.0, value, value)
+        stderr = _stderr_of_mean(per_probe)
+        half = self._quantile() * stderr
+        return Estimate(value, stderr, value - half, value + half)
 
     def lambda_max(self) -> float:
         """The largest node: a lower bound of the largest eigenvalue that Lanczos closes first of all."""
@@ -164,43 +188,88 @@ class SpectralQuadrature:
         return density
 
     def to_table(self) -> "pa.Table":
-        """A pyarrow table with columns probe, node, weight; size and exactness in its schema's metadata."""
-        import pyarrow as pa
+        """A pyarrow table, one row a node; what belongs to the whole stands in every row, so tables can be stacked."""
+        from analysis.spectrum_table import to_table
 
-        probe = np.repeat(np.arange(self.num_probes), self.nodes.shape[1])
-        table = pa.table({"probe": probe, "node": self.nodes.ravel(), "weight": self.weights.ravel()})
-        return table.replace_schema_metadata({"dim": str(self.dim), "exact": str(int(self.exact))})
+        return to_table(self)
 
     @classmethod
     def from_table(cls, table: "pa.Table") -> "SpectralQuadrature":
-        """The quadrature that `to_table` wrote, bit for bit."""
-        metadata: dict[bytes, Any] = table.schema.metadata
-        num_probes = int(np.max(table["probe"].to_numpy())) + 1
-        nodes = table["node"].to_numpy().reshape(num_probes, -1)
-        weights = table["weight"].to_numpy().reshape(num_probes, -1)
-        return cls(int(metadata[b"dim"]), nodes, weights, exact=metadata[b"exact"] == b"1")
+        """The quadrature that `to_table` wrote, bit for bit; columns that others added do not matter."""
+        from analysis.spectrum_table import from_table
 
-    def _estimate(self, value: float, influence: FloatArray) -> Estimate:
-        """An estimate whose standard error is that of the mean of the probes' influence values."""
-        if self.exact:
-            return Estimate(value, 0.0, value, value)
-        if self.num_probes < 2:
-            return Estimate(value, math.nan, math.nan, math.nan)
+        return from_table(table)
+
+    @property
+    def _role(self) -> Role | None:
+        return self.companion.role if self.companion else None
+
+    def _averaged_rule(self) -> Rule:
+        """The rule that values are read off: with a Radau companion the mean of both, which errs less than either."""
+        if self.companion is None or self.companion.role is not Role.RADAU:
+            return self.nodes, self.weights
+        nodes = np.hstack([self.nodes, self.companion.nodes])
+        return nodes, 0.5 * np.hstack([self.weights, self.companion.weights])
+
+    def _distribution(self, rule: Rule, negative: NegativePolicy, lifted: bool = False) -> Rule:
+        """A rule's nodes as shares of the trace, and how many eigenvalues each stands for, (num_probes, num_nodes).
+
+        What round-off hides counts as 0, or, `lifted`, as the size of the noise.
+        """
+        nodes, weights = rule
+        values = magnitudes(nodes, negative)
+        if not (values > self.noise).any():
+            raise UndefinedMeasureError("the Hessian is zero, so its spectrum has no entropy")
+        values = np.where(values > self.noise, values, np.where(values > 0, self.noise, 0.0) if lifted else 0.0)
+        if self._role is Role.TRACE:
+            total = self.trace().value
+        else:
+            total = float(self.dim * (weights * (nodes if negative == "mixed" else values)).sum(axis=1).mean())
+        if total <= 0:
+            raise UndefinedMeasureError(f"the trace estimate is {total:g}, not positive, so there is no entropy")
+        return values / total, self.dim / self.num_probes * weights
+
+    def _bracket(self, order: float, negative: NegativePolicy) -> tuple[float, float]:
+        """The entropy by the Gauss rule alone and by the companion alone (twice the former where none brackets)."""
+        first = entropy_of(*self._distribution((self.nodes, self.weights), negative), order)
+        if self.companion is None or self.companion.role is Role.TRACE:
+            return first, first
+        rule = self.companion.nodes, self.companion.weights
+        return first, entropy_of(*self._distribution(rule, negative), order)
+
+    def _is_resolved(self, rules: tuple[float, float], order: float, negative: NegativePolicy) -> bool:
+        """Whether neither truncation nor round-off leaves the entropy more than RESOLUTION to either side."""
+        values = [*rules]
+        if self.noise > 0 and negative != "mixed" and self._role is not Role.TRACE:
+            lifted = self._distribution((self.nodes, self.weights), negative, lifted=True)
+            values.append(entropy_of(*lifted, order))
+        return max(values) - min(values) <= 2 * RESOLUTION
+
+    def _trace_rule(self) -> Rule:
+        if self.companion is not None and self.companion.role is Role.TRACE:
+            return self.companion.nodes, self.companion.weights
+        return self.nodes, self.weights
+
+    def _stderr(self, p: FloatArray, counts: FloatArray, order: float) -> float:
+        """The delta method's standard error: of the mean over probes of Σ_j n w_j ∂H/∂c_j."""
+        if self._role is not Role.TRACE:
+            return _stderr_of_mean(self.num_probes * (counts * entropy_influence(p, counts, order)).sum(axis=1))
+        nodes, _ = self._trace_rule()
+        trace = nodes[:, 0] / nodes.mean()
+        if math.isinf(order):
+            return _stderr_of_mean(trace)
+        moment = (counts * p**order).sum(axis=1)
+        return math.hypot(_stderr_of_mean(moment / moment.mean()), order * _stderr_of_mean(trace)) / abs(1 - order)
+
+    def _quantile(self) -> float:
+        """The 97.5 % quantile of Student's t with one degree of freedom less than there are probes."""
         from scipy.special import stdtrit
 
-        stderr = float(influence.std(ddof=1) / math.sqrt(self.num_probes))
-        half = float(stdtrit(self.num_probes - 1, 0.975)) * stderr
-        return Estimate(value, stderr, value - half, value + half)
+        return float(stdtrit(self.num_probes - 1, 0.975)) if self.num_probes > 1 else math.nan
 
 
-def _check_order(order: float) -> None:
-    if not order > 0:
-        raise ValueError(f"the order must be in (0, inf]; got {order}")
-
-
-def _magnitudes(values: FloatArray, negative: str) -> FloatArray:
-    if negative in ("abs", "mixed"):
-        return np.abs(values)
-    if negative == "clip":
-        return np.maximum(values, 0.0)
-    raise ValueError(f"negative must be 'abs', 'clip' or 'mixed'; got {negative!r}")
+def _stderr_of_mean(per_probe: FloatArray) -> float:
+    """Standard error of the mean of independent values; NaN for a single one."""
+    if per_probe.size < 2:
+        return math.nan
+    return float(per_probe.std(ddof=1) / math.sqrt(per_probe.size))

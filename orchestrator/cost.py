@@ -89,7 +89,6 @@ def _train_seconds(spec: TrialSpec) -> float:
 
 
 def _measure_seconds(spec: TrialSpec, settings: SharpnessSettings) -> float:
-    # Upper bound: every block takes all its probes; a product of the whole Hessian costs about 5 forward passes, those
-    # of the layers together about as much again.
-    products = settings.num_probes * settings.num_matvecs
-    return 2 * 5 * products * MODEL_SIZES[spec.model].flops * settings.samples / CPU_FLOPS
+    # Upper bound: every block takes all the products it may; a product of the whole Hessian costs about 5 forward
+    # passes, those of the layers together about as much again.
+    return 2 * 5 * settings.max_products * MODEL_SIZES[spec.model].flops * settings.samples / CPU_FLOPS

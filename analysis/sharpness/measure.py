@@ -48,6 +48,9 @@ class Subject:
                 num_probes=settings.num_probes,
                 num_matvecs=settings.num_matvecs,
                 seed=settings.seed,
+                orders=settings.tolerance_orders,
+                max_products=settings.max_products,
+                memory_limit=int(settings.memory_gib * 2**30),
             )[layer]
         except UndefinedMeasureError as error:
             return error

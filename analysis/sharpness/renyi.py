@@ -1,19 +1,24 @@
-"""Spectra of every layer's Hessian block, and the Rényi sharpness read off them."""
+"""Spectra of every layer's Hessian block by the estimator asked for, and the Rényi sharpness read off them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 from torch import Tensor, nn
 
-from analysis.errors import UndefinedMeasureError
+from analysis.errors import AnalysisError, UndefinedMeasureError
+from analysis.rules import Ending
 from analysis.schema import ALL_LAYERS, HEADLINE_ORDERS, Measurement
 from analysis.seeding import derive_seed
+from analysis.sharpness.deflation import ritz_quadrature
 from analysis.sharpness.hessian import BlockOperator, block_operator
 from analysis.sharpness.layers import weight_layers
-from analysis.sharpness.slq import exact_quadrature, paired_quadrature
+from analysis.sharpness.slq import Effort, exact_quadrature, paired_quadrature, paper_quadrature
 from analysis.spectrum import SpectralQuadrature
 
-DEFAULT_NUM_PROBES = 30
-DEFAULT_NUM_MATVECS = 50
+DENSE_AT_ONCE = 400  # rows up to which the whole spectrum costs less than a first estimate and its growth
+LEAST_ROOM = 200  # vectors that deflation keeps at its smallest
+NOT_RESOLVED = "not resolved: round-off or truncation may move the value by more than 0.1 nats"
+ESTIMATORS = ("ritz", "paired", "paper", "exact")
 
 
 def layer_spectra(
@@ -21,57 +26,88 @@ def layer_spectra(
     inputs: Tensor,
     targets: Tensor,
     layers: Iterable[str | None] | None = None,
-    estimator: str = "auto",
+    estimator: str = "ritz",
     tolerance: float = 0.02,
     num_probes: int | None = None,
     num_matvecs: int | None = None,
     seed: int = 0,
+    orders: Sequence[float] = HEADLINE_ORDERS,
+    max_products: int = 1000,
+    memory_limit: int = 4 * 2**30,
 ) -> dict[str | None, SpectralQuadrature]:
     """Spectral quadrature of each layer's Hessian block, and of the Hessian of all layers under the key None.
 
     Args:
         model, inputs, targets: as for `block_operator`.
         layers: names, None among them for all trainable parameters; left out: every weight layer, then all.
-        estimator: `paired` (stochastic Lanczos quadrature), `exact` (dense eigenvalues: n products), or `auto`,
-            the cheaper of the two in products.
-        tolerance: standard error, in nats, at which no further probe is added.
-        num_probes, num_matvecs: the most probes a block gets, and the Lanczos steps of each.
-        seed: seed of the probes; the same seed gives every model the same probes.
+        estimator: see `estimate_spectrum`.
+        tolerance: nats; an estimate grows until the standard error and the truncation of the entropies meet it.
+        num_probes, num_matvecs: probes, and Lanczos steps of each, held fixed; left out, they grow with need.
+        seed: seed of the probes; the same seed gives every model the same probes, layer by layer.
+        orders: whose entropies must meet the tolerance; every other order can be read off the result too.
+        max_products: most matrix-vector products a layer's estimate may take.
+        memory_limit: most bytes that its vectors may take.
+
+    Cost: for `ritz` about 200 to 500 products a layer, n where n is of that size.
 
     Raises:
-        AnalysisError: unknown layer; `UndefinedMeasureError` where a block is not finite.
+        AnalysisError: unknown layer or estimator; `UndefinedMeasureError` where a block is not finite.
     """
+    effort = Effort(tuple(orders), tolerance, num_probes, num_matvecs, max_products, memory_limit)
     wanted = [*weight_layers(model), None] if layers is None else list(layers)
     return {
         layer: estimate_spectrum(
             block_operator(model, inputs, targets, layer),
-            estimator=estimator,
-            tolerance=tolerance,
-            num_probes=num_probes or DEFAULT_NUM_PROBES,
-            num_matvecs=num_matvecs or DEFAULT_NUM_MATVECS,
+            estimator,
+            effort,
             seed=derive_seed(seed, "probes", layer or ALL_LAYERS),
         )
         for layer in wanted
     }
 
 
-def estimate_spectrum(
-    operator: BlockOperator, estimator: str, tolerance: float, num_probes: int, num_matvecs: int, seed: int
-) -> SpectralQuadrature:
-    """The quadrature of one operator by the estimator asked for."""
-    if estimator not in ("auto", "paired", "exact"):
-        raise ValueError(f"estimator must be 'auto', 'paired' or 'exact'; got {estimator!r}")
-    # Fewer rows than the products that two rounds of probes would take: the exact spectrum is the cheaper one.
-    cheap = operator.dim <= min(num_probes, 10) * num_matvecs
-    if estimator == "exact" or (estimator == "auto" and cheap):
+def estimate_spectrum(operator: BlockOperator, estimator: str, effort: Effort, seed: int) -> SpectralQuadrature:
+    """The quadrature of one operator by the estimator asked for.
+
+    Args:
+        operator: the matrix.
+        estimator: `ritz` (deflated quadrature, the default; the exact spectrum where that is cheaper, plain quadrature
+            where its vectors exceed the memory limit), `paired` (plain quadrature), `paper` (Algorithm 1), or `exact`.
+        effort: tolerance, orders and limits.
+        seed: of the probes.
+
+    Raises:
+        AnalysisError: unknown estimator; `UndefinedMeasureError` where the matrix is not finite.
+    """
+    if estimator == "exact":
         return exact_quadrature(operator)
-    return paired_quadrature(operator, HEADLINE_ORDERS, tolerance, num_probes, num_matvecs, seed)
+    if estimator == "paired":
+        return paired_quadrature(operator, effort, seed)
+    if estimator == "paper":
+        return paper_quadrature(operator, effort, seed)
+    if estimator != "ritz":
+        raise AnalysisError(f"estimator must be one of {', '.join(ESTIMATORS)}; got {estimator!r}")
+    if operator.dim <= DENSE_AT_ONCE:
+        return exact_quadrature(operator)
+    if effort.room(operator) < LEAST_ROOM:
+        return paired_quadrature(operator, effort, seed)
+    if operator.dim > effort.max_products:
+        return ritz_quadrature(operator, effort, seed)
+    # An estimate that would cost as many products as there are rows gives way to the whole spectrum.
+    quadrature = ritz_quadrature(operator, replace(effort, max_products=operator.dim), seed)
+    if quadrature.ending is not Ending.PRODUCTS:
+        return quadrature
+    exact = exact_quadrature(operator)
+    return replace(exact, num_products=exact.num_products + quadrature.num_products)
 
 
 def renyi_sharpness(
-    spectra: Mapping[str, SpectralQuadrature | UndefinedMeasureError], orders: Iterable[float]
+    spectra: Mapping[str, SpectralQuadrature | UndefinedMeasureError], orders: Iterable[float], measure: str = "renyi"
 ) -> list[Measurement]:
-    """Rényi sharpness −H_α of every layer at every order (Rényi Sharpness, eq. 4), with its standard error."""
+    """Rényi sharpness −H_α of every layer at every order (Rényi Sharpness, eq. 4), with its standard error.
+
+    A value that round-off or truncation leaves open by more than 0.1 nats is kept, and its reason says so.
+    """
     rows = []
     for layer, spectrum in spectra.items():
         for order in orders:
@@ -79,7 +115,8 @@ def renyi_sharpness(
                 if isinstance(spectrum, UndefinedMeasureError):
                     raise spectrum
                 entropy = spectrum.renyi_entropy(order)
-                rows.append(Measurement(layer, "renyi", order, -entropy.value, entropy.stderr))
+                reason = None if entropy.resolved else NOT_RESOLVED
+                rows.append(Measurement(layer, measure, order, -entropy.value, entropy.stderr, reason))
             except UndefinedMeasureError as error:
-                rows.append(Measurement(layer, "renyi", order, None, None, str(error)))
+                rows.append(Measurement(layer, measure, order, None, None, str(error)))
     return rows

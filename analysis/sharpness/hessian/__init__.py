@@ -1,5 +1,6 @@
 """Products of the loss Hessian's blocks with vectors."""
 
-from analysis.sharpness.hessian.operator import BlockOperator, block_operator
+from analysis.sharpness.hessian.cost import BlockOperator, EngineCost
+from analysis.sharpness.hessian.operator import HessianBlock, block_operator, layer_operators
 
-__all__ = ["BlockOperator", "block_operator"]
+__all__ = ["BlockOperator", "EngineCost", "HessianBlock", "block_operator", "layer_operators"]

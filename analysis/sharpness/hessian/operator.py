@@ -1,59 +1,191 @@
-"""The one thing every estimator needs of a Hessian block, and the choice of the engine that provides it."""
+"""The blocks of a network's loss Hessian as operators: one block, or all layers from one pass."""
 
-from typing import Literal, Protocol
+import warnings
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor, nn
 
 from analysis.errors import AnalysisError
-from analysis.sharpness.hessian.double_backward import DoubleBackward
-from analysis.sharpness.layers import select_parameters
+from analysis.sharpness.hessian.allocator import settle_allocator
+from analysis.sharpness.hessian.choice import (
+    DEFAULT_MEMORY_BUDGET,
+    ENGINES,
+    Choice,
+    Curvature,
+    Engine,
+    Setting,
+)
+from analysis.sharpness.hessian.cost import BlockOperator, EngineCost
+from analysis.sharpness.hessian.problem import pose
+from analysis.sharpness.hessian.workshop import Workshop
+from analysis.sharpness.layers import select_parameters, weight_layers
 
-Engine = Literal["auto", "double_backward"]
 
+@dataclass(frozen=True)
+class HessianBlock:
+    """One block of a network's loss curvature, with the engine behind it and the reason for that engine."""
 
-class BlockOperator(Protocol):
-    """A symmetric matrix known through its products."""
+    operator: BlockOperator
+    layer: str | None  # None: all trainable parameters
+    curvature: Curvature
+    reason: str
+    cost: EngineCost  # estimated, in forward passes
 
     @property
     def dim(self) -> int:
         """Number of rows, n."""
+        return self.operator.dim
 
     @property
     def engine(self) -> str:
         """The way the products are computed."""
+        return self.operator.engine
 
     @property
     def device(self) -> torch.device:
         """Where vectors must live."""
+        return self.operator.device
 
     @property
     def dtype(self) -> torch.dtype:
         """Type of the vectors."""
+        return self.operator.dtype
 
     def matmat(self, V: Tensor) -> Tensor:
-        """(p, n) vectors, one a row, to their (p, n) products."""
+        """(p, n) vectors, one a row, to their (p, n) products.
+
+        Raises:
+            AnalysisError: another shape.
+        """
+        if V.ndim != 2 or V.shape[1] != self.dim:
+            raise AnalysisError(f"vectors must be (p, {self.dim}); got {tuple(V.shape)}")
+        with torch.inference_mode(False):
+            return self.operator.matmat(V.detach().to(self.dtype).clone() if V.is_inference() else V.detach())
+
+    def exact_eigenvalues(self, dtype: torch.dtype | None = None) -> Tensor:
+        """All eigenvalues that can differ from zero, largest first, in float64: at most n, the others are zero.
+
+        Args:
+            dtype: type in which a factor's Gram matrix is formed; float64 costs about twice as much as float32 and
+                resolves eigenvalues below 1e-7 of the largest.
+
+        Cost: `cost.exact`; engines without a factor take n products and a dense eigenproblem.
+        """
+        with torch.inference_mode(False), torch.no_grad():
+            own = getattr(self.operator, "exact_eigenvalues", None)
+            if own is not None:
+                eigenvalues: Tensor = own(dtype)
+                return eigenvalues
+            identity = torch.eye(self.dim, dtype=self.dtype, device=self.device)
+            H = self.matmat(identity).double()
+            return torch.linalg.eigvalsh(0.5 * (H + H.T)).flip(0)
 
 
 def block_operator(
-    model: nn.Module, inputs: Tensor, targets: Tensor, layer: str | None, engine: Engine = "auto"
-) -> BlockOperator:
+    model: nn.Module,
+    inputs: Tensor,
+    targets: Tensor,
+    layer: str | None,
+    engine: Engine = "auto",
+    *,
+    curvature: Curvature = "hessian",
+    loss: str = "cross_entropy",
+    memory_budget: int = DEFAULT_MEMORY_BUDGET,
+    num_products: int = 150,
+) -> HessianBlock:
     """The block of the loss Hessian that belongs to one layer, as an operator.
 
-    H_ll = ∂²L/∂w_l∂w_l, L the mean cross-entropy over the samples, the model in eval mode; it is left as it was found.
+    H_ll = ∂²L/∂w_l∂w_l, or its Gauss–Newton part J_lᵀ(∂²L/∂f²)J_l, with L the mean loss over the samples and the model
+    in eval mode; it is left as it was found. For several layers `layer_operators` costs far less.
 
     Args:
-        model: any differentiable classifier.
-        inputs: (N, …) float tensor.
-        targets: (N,) int64 classes.
+        model: any differentiable network with (N, C) outputs.
+        inputs: (N, …) float tensor, of the parameters' type and on their device.
+        targets: (N,) integer classes; (N, C) floats for the squared error.
         layer: a name from `weight_layers`, any other parameter's name, or None for all trainable parameters.
-        engine: `double_backward`, exact for anything differentiable; `auto` chooses it.
+        engine: `auto`, the cheapest for `num_products` products that fits into memory; or one of `head`,
+            `gauss_newton_factor`, `gauss_newton_gram`, `r_operator`, `double_backward`. One that can't serve the
+            block, or whose product differs from double backward's, steps aside for it with a warning.
+        curvature: `hessian` or `gauss_newton`.
+        loss: `cross_entropy` or `mse`, each a mean over samples.
+        memory_budget: bytes that the process may take on a CPU, or the tensors on a GPU; samples and directions are
+            cut into chunks to stay within it.
+        num_products: how many products the caller expects to ask for; only `auto` looks at it.
 
     Raises:
-        AnalysisError: unknown layer, inputs that do not fit the targets, or a loss that is not finite.
+        AnalysisError: unknown layer (the nearest names are given), engine or loss; samples and targets that do not
+            fit; a network that is not deterministic in eval mode or whose samples depend on one another.
+        UndefinedMeasureError: NaN or infinite weights, inputs or outputs.
+
+    Source: Pearlmutter 1994 (products); Schraudolph 2002 (Gauss–Newton).
     """
-    if engine not in ("auto", "double_backward"):
-        raise AnalysisError(f"engine must be 'auto' or 'double_backward'; got {engine!r}")
-    if len(inputs) != len(targets) or len(inputs) == 0:
-        raise AnalysisError(f"inputs and targets must hold the same samples; got {len(inputs)} and {len(targets)}")
-    return DoubleBackward(model, inputs, targets, list(select_parameters(model, layer)))
+    options = {"engine": engine, "curvature": curvature, "loss": loss}
+    blocks = layer_operators(
+        model, inputs, targets, [layer], memory_budget=memory_budget, num_products=num_products, **options
+    )
+    return next(blocks)
+
+
+def layer_operators(
+    model: nn.Module,
+    inputs: Tensor,
+    targets: Tensor,
+    layers: Iterable[str | None] | None = None,
+    engine: Engine = "auto",
+    *,
+    curvature: Curvature = "hessian",
+    loss: str = "cross_entropy",
+    memory_budget: int = DEFAULT_MEMORY_BUDGET,
+    num_products: int = 150,
+) -> Iterator[HessianBlock]:
+    """Operators of many blocks, from one factor pass where that serves them: last layer first, all layers at the end.
+
+    One forward and R backward passes (R = C − 1 for the cross-entropy) give the factors of every layer. A block's
+    memory is taken again when the next one is asked for, so use each before going on.
+
+    Args:
+        layers: names, None among them for all trainable parameters at once; left out: every weight layer.
+        The others are as for `block_operator`. With `gauss_newton`, None comes from the sum of the layers' Gram
+        matrices, for the cost of its eigenvalues alone.
+
+    Raises:
+        As `block_operator`, before the first operator is made.
+    """
+    if engine not in ENGINES:
+        raise AnalysisError(f"engine must be one of {', '.join(ENGINES)}; got {engine!r}")
+    wanted = list(dict.fromkeys(weight_layers(model) if layers is None else layers))
+    members = {layer: list(select_parameters(model, layer)) for layer in wanted}
+    settle_allocator()
+    problem = pose(model, inputs, targets, loss)
+    setting = Setting.of(problem, curvature, memory_budget, num_products)
+    choices = {layer: setting.choose(names, layer, engine) for layer, names in members.items()}
+    for layer, choice in choices.items():
+        if engine not in ("auto", choice.engine):
+            _warn(layer, engine, choice)
+    return _blocks(Workshop(setting), members, choices)
+
+
+def _blocks(
+    workshop: Workshop, members: dict[str | None, list[str]], choices: dict[str | None, Choice]
+) -> Iterator[HessianBlock]:
+    for layer, reason in workshop.failures(members, choices).items():
+        names, failed = members[layer], choices[layer]
+        choices[layer] = Choice("double_backward", reason, workshop.setting.profile.double_backward(names))
+        _warn(layer, failed.engine, choices[layer])
+
+    def wrap(layer: str | None, operator: BlockOperator) -> HessianBlock:
+        choice = choices[layer]
+        return HessianBlock(operator, layer, workshop.setting.curvature, choice.reason, choice.cost)
+
+    for layer, operator in workshop.from_factors(members, choices):
+        yield wrap(layer, operator)
+    for layer, names in members.items():
+        if choices[layer].engine not in ("gauss_newton_factor", "gauss_newton_gram"):
+            yield wrap(layer, workshop.build(choices[layer].engine, names))
+
+
+def _warn(layer: str | None, engine: str, choice: Choice) -> None:
+    where = layer or "all layers"
+    warnings.warn(f"{where}: {engine} steps aside for {choice.engine}: {choice.reason}", RuntimeWarning, stacklevel=3)

@@ -1,0 +1,156 @@
+"""What an operator is, and what one costs: counted from the shapes of the network, before anything is built."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import Tensor, nn
+
+from analysis.sharpness.hessian.problem import Problem, held_still
+
+GRAM_SHARE = 0.6  # of the products of a Gram matrix, what its lower half costs
+EIGENVALUES = 4 / 3  # multiplications of a symmetric eigenproblem, over the cube of its size
+
+
+class BlockOperator(Protocol):
+    """A symmetric matrix known through its products."""
+
+    @property
+    def dim(self) -> int:
+        """Number of rows, n."""
+
+    @property
+    def engine(self) -> str:
+        """The way the products are computed."""
+
+    @property
+    def device(self) -> torch.device:
+        """Where vectors must live."""
+
+    @property
+    def dtype(self) -> torch.dtype:
+        """Type of the vectors."""
+
+    def matmat(self, V: Tensor) -> Tensor:
+        """(p, n) vectors, one a row, to their (p, n) products."""
+
+
+@dataclass(frozen=True)
+class EngineCost:
+    """Estimated cost of one operator; passes are evaluation forward passes of the whole network on the N samples."""
+
+    setup: float  # passes, once
+    product: float  # passes a vector
+    exact: float  # passes for the exact spectrum, set-up not counted
+    memory: int  # bytes held or needed at the peak
+
+    def of(self, num_products: int) -> float:
+        """Passes for the set-up and so many products."""
+        return self.setup + num_products * self.product
+
+
+@dataclass(frozen=True)
+class Profile:
+    """How the work and memory of a network are spread over its layers, for one sample."""
+
+    macs: Mapping[str, float]  # multiply-adds of the module that a parameter belongs to
+    after: Mapping[str, float]  # multiply-adds of all modules that run later
+    total: float
+    sizes: Mapping[str, int]  # entries of each parameter
+    num_outputs: int  # C
+    activations: int  # bytes of the results of the modules with parameters
+    widest: int  # bytes of the largest of them
+    itemsize: int
+    num_samples: int
+
+    @classmethod
+    def of(cls, problem: Problem) -> "Profile":
+        """From a forward pass of one sample."""
+        names = {id(parameter): name for name, parameter in problem.model.named_parameters()}
+        calls: list[tuple[list[str], float, int]] = []
+
+        # Looked up beforehand: during a functional call the modules hold twins of their parameters.
+        owned = {m: [names[id(p)] for p in m._parameters.values() if id(p) in names] for m in problem.model.modules()}
+
+        def note(module: nn.Module, args: object, result: object) -> None:
+            result = result[0] if isinstance(result, tuple) else result
+            if isinstance(result, Tensor):
+                calls.append((owned[module], _macs(module, result), result.numel()))
+
+        handles = [module.register_forward_hook(note) for module, own in owned.items() if own]
+        try:
+            with held_still(problem.model), torch.no_grad():
+                outputs = problem.take(slice(0, 1)).outputs()
+        finally:
+            for handle in handles:
+                handle.remove()
+        total = max(1.0, sum(macs for _, macs, _ in calls))
+        macs, after, seen = dict.fromkeys(problem.parameters, 0.0), dict.fromkeys(problem.parameters, total), 0.0
+        for own, count, _ in calls:
+            seen += count
+            macs |= {name: macs[name] + count for name in own}
+            after |= dict.fromkeys(own, total - seen)
+        width, itemsize = [size for _, _, size in calls] or [0], problem.inputs.element_size()
+        sizes = {name: parameter.numel() for name, parameter in problem.parameters.items()}
+        activations, widest = sum(width) * itemsize, max(width) * itemsize
+        return cls(macs, after, total, sizes, outputs.shape[1], activations, widest, itemsize, problem.num_samples)
+
+    def passes(self, multiply_adds: float) -> float:
+        """Multiply-adds in forward passes of all N samples."""
+        return multiply_adds / (self.total * self.num_samples)
+
+    def _reach(self, names: list[str]) -> tuple[float, float]:
+        """Shares of a pass: in the modules of the names, and from the first of them on."""
+        own = sum(self.macs[name] for name in names if self.macs[name] > 1) / self.total
+        return own, max(self.after[name] + self.macs[name] for name in names) / self.total
+
+    def head(self, name: str) -> EngineCost:
+        """A forward pass, then two products with the (N, K) features."""
+        n, work = self.sizes[name], 2.0 * self.num_samples * self.sizes[name]
+        exact = self.passes(n * work + EIGENVALUES * n**3)
+        return EngineCost(1.0, self.passes(work), exact, 2 * self.num_samples * n * self.itemsize)
+
+    def factor(self, name: str, rank: int) -> EngineCost:
+        """A forward pass, R backward passes, the factor; then 2·r·n multiply-adds a product."""
+        n, r, (own, reach) = self.sizes[name], self.num_samples * rank, self._reach([name])
+        small = min(n, r)
+        exact = self.passes(GRAM_SHARE * r * n * small + EIGENVALUES * small**3)
+        return EngineCost(1 + rank * (reach + own), self.passes(2.0 * r * n), exact, r * n * self.itemsize)
+
+    def dense(self, name: str, rank: int) -> EngineCost:
+        """As `factor`, then GᵀG, (n, n)."""
+        n, r, (own, reach) = self.sizes[name], self.num_samples * rank, self._reach([name])
+        setup = 1 + rank * (reach + own) + self.passes(GRAM_SHARE * r * n * n)
+        return EngineCost(setup, self.passes(n * n), self.passes(EIGENVALUES * n**3), 2 * n * n * self.itemsize)
+
+    def gram(self, names: list[str], rank: int) -> EngineCost:
+        """As `factor`, then GGᵀ, (r, r); for several parameters the sum of theirs."""
+        n, r, (own, reach) = sum(self.sizes[name] for name in names), self.num_samples * rank, self._reach(names)
+        largest = max(self.sizes[name] for name in names)
+        setup = 1 + rank * (reach + own) + self.passes(GRAM_SHARE * r * r * n)
+        product = 2.0 * r * n if len(names) == 1 else 4 * self.total * self.num_samples
+        memory = (r * largest + 2 * r * r) * self.itemsize
+        return EngineCost(setup, self.passes(product), self.passes(EIGENVALUES * r**3), memory)
+
+    def r_operator(self, names: list[str], hessian: bool) -> EngineCost:
+        """Two convolutions a layer from the block on, and two (four with the Hessian's own terms) in the block."""
+        n, (own, reach) = sum(self.sizes[name] for name in names), self._reach(names)
+        product = 2 * reach if len(names) == 1 else 2 * reach + (4 if hessian else 2) * own
+        memory = self.num_samples * self.activations * (2 if len(names) > 1 and hessian else 1)
+        return EngineCost(1 + reach, product, n * product, memory)
+
+    def double_backward(self, names: list[str]) -> EngineCost:
+        """About twice the R-operator: autograd also computes what nobody asked for."""
+        n, (own, reach) = sum(self.sizes[name] for name in names), self._reach(names)
+        product = 4 * reach if len(names) == 1 else 4 * reach + 4 * own
+        return EngineCost(1 + 2 * reach, product, n * product, self.num_samples * 7 * self.activations)
+
+
+def _macs(module: nn.Module, result: Tensor) -> float:
+    """Multiply-adds of one call on one sample: every entry of a weight is used once an output position."""
+    weight = module._parameters.get("weight")
+    if weight is not None and weight.ndim >= 2:
+        return float(result.numel() * weight[0].numel())
+    parameters = sum(p.numel() for p in module._parameters.values() if p is not None and p.ndim >= 2)
+    return float(max(result.numel(), result.numel() // max(1, result.shape[-1]) * parameters))

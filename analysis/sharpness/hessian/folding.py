@@ -1,0 +1,147 @@
+"""A convolution or linear map with the batch-norm that follows it folded in, seen from the parameters of both.
+
+With fixed statistics the pair is one bilinear map z = A(W̃) x + b̃ with W̃ = s W, b̃ = β + s (b − μ), s = γ/σ and
+σ² = running variance + ε. A batch-norm on its own is the same with W = 1. Since W̃ is bilinear in (γ, W), a Hessian
+product in the network's own parameters is the one in (W̃, b̃), carried over by the chain rule, plus the curvature of
+the folding. All weights are matrices (C, K), their directions and gradients (P, C, K); biases (C,) and (P, C).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from analysis.sharpness.hessian.bilinear import Bilinear, ChannelScale, spread
+
+Directions = Mapping[str, Tensor]  # (P, *shape) by parameter name
+
+
+@dataclass(frozen=True)
+class Norm:
+    """Names of a batch-norm's tensors; γ and β may be absent."""
+
+    mean: str
+    variance: str
+    eps: float
+    gamma: str | None
+    beta: str | None
+
+
+@dataclass(frozen=True)
+class Folding:
+    """Which parameters make up W̃ and b̃, and the maps between them and their directions and gradients."""
+
+    map: Bilinear
+    weight: str | None  # None: a batch-norm on its own
+    bias: str | None
+    norm: Norm | None
+
+    @property
+    def names(self) -> list[str]:
+        """The parameters involved."""
+        norm = () if self.norm is None else (self.norm.gamma, self.norm.beta)
+        return [name for name in (self.weight, self.bias, *norm) if name is not None]
+
+    def fold(self, state: Mapping[str, Tensor]) -> tuple[Tensor, Tensor | None]:
+        """W̃ and b̃."""
+        if self.norm is None:
+            return self._weight(state), self._bias(state)
+        s, shift = self._scale(state), self._shift(state)
+        b = s * shift
+        return s[:, None] * self._weight(state), b if self.norm.beta is None else b + state[self.norm.beta]
+
+    def push(self, state: Mapping[str, Tensor], V: Directions) -> tuple[Tensor | None, Tensor | None]:
+        """Directions of the parameters to those of W̃ and b̃; None for zero."""
+        dW = None if self.weight not in V else V[self.weight].flatten(2)
+        db = None if self.bias not in V else V[self.bias]
+        if self.norm is None:
+            return dW, db
+        s = self._scale(state)
+        dW, db = None if dW is None else s[:, None] * dW, None if db is None else s * db
+        if self.norm.gamma in V:
+            ds = V[self.norm.gamma] * self._inverse(state)
+            dW = _sum(dW, ds[:, :, None] * self._weight(state))
+            db = _sum(db, ds * self._shift(state))
+        return dW, db if self.norm.beta not in V else _sum(db, V[self.norm.beta])
+
+    def pull(self, state: Mapping[str, Tensor], gW: Tensor, gb: Tensor, names: set[str]) -> dict[str, Tensor]:
+        """Gradients in W̃ and b̃ to those in the named parameters, each (P, numel): the transpose of `push`."""
+        s = None if self.norm is None else self._scale(state)
+        gradients = {}
+        if self.weight in names:
+            gradients[self.weight] = (gW if s is None else s[:, None] * gW).flatten(1)
+        if self.bias in names:
+            gradients[self.bias] = gb if s is None else s * gb
+        if self.norm is not None and self.norm.gamma in names:
+            along = (gW * self._weight(state)).sum(2) + gb * self._shift(state)
+            gradients[self.norm.gamma] = self._inverse(state) * along
+        if self.norm is not None and self.norm.beta in names:
+            gradients[self.norm.beta] = gb
+        return gradients
+
+    def curvature(
+        self, state: Mapping[str, Tensor], V: Directions, gW: Tensor, gb: Tensor, names: set[str]
+    ) -> dict[str, Tensor]:
+        """⟨(gW, gb), ∂²(W̃, b̃)[V, ·]⟩ for one gradient gW (C, K), gb (C,); each (P, numel)."""
+        if self.norm is None or self.norm.gamma is None:
+            return {}
+        inverse, gamma = self._inverse(state), self.norm.gamma
+        out: dict[str, Tensor] = {}
+        if gamma in V and self.weight in names:
+            out[self.weight] = ((V[gamma] * inverse)[:, :, None] * gW).flatten(1)
+        if gamma in V and self.bias in names:
+            out[self.bias] = V[gamma] * inverse * gb
+        if gamma in names and self.weight in V:
+            out[gamma] = inverse * (V[self.weight].flatten(2) * gW).sum(2)
+        if gamma in names and self.bias in V:
+            along = inverse * V[self.bias] * gb
+            out[gamma] = along if gamma not in out else out[gamma] + along
+        return out
+
+    def sample_gradients(self, state: Mapping[str, Tensor], name: str, x: Tensor, dz: Tensor, out: Tensor) -> None:
+        """Per sample the gradient of ⟨dz_p, z⟩ in one parameter, for x (B, …) and dz (B, P, …), to out (B, P, numel)."""
+        norm = self.norm
+        if norm is not None and name == norm.gamma:
+            raw = self.map.apply(x, self._weight(state), self._bias(state))
+            centred = (raw - spread(state[norm.mean], raw.ndim - 1)) * spread(self._inverse(state), raw.ndim - 1)
+            ChannelScale().sample_gradients(centred, dz, out[..., None])
+        elif norm is not None and name == norm.beta:
+            out.copy_(self.map.bias_gradient(dz))
+        elif name == self.bias:
+            gradient = self.map.bias_gradient(dz)
+            out.copy_(gradient if norm is None else gradient * self._scale(state))
+        else:
+            scaled = dz if norm is None else dz * spread(self._scale(state), dz.ndim - 2)
+            weight = state[name]
+            self.map.sample_gradients(x, scaled, out.unflatten(2, (len(weight), -1)))
+
+    def _weight(self, state: Mapping[str, Tensor]) -> Tensor:
+        if self.weight is not None:
+            return state[self.weight].flatten(1)
+        assert self.norm is not None
+        return torch.ones_like(state[self.norm.mean])[:, None]
+
+    def _bias(self, state: Mapping[str, Tensor]) -> Tensor | None:
+        return None if self.bias is None else state[self.bias]
+
+    def _inverse(self, state: Mapping[str, Tensor]) -> Tensor:
+        """1/σ."""
+        assert self.norm is not None
+        return (state[self.norm.variance] + self.norm.eps).rsqrt()
+
+    def _scale(self, state: Mapping[str, Tensor]) -> Tensor:
+        """s = γ/σ."""
+        assert self.norm is not None
+        inverse = self._inverse(state)
+        return inverse if self.norm.gamma is None else inverse * state[self.norm.gamma]
+
+    def _shift(self, state: Mapping[str, Tensor]) -> Tensor:
+        """b − μ."""
+        assert self.norm is not None
+        mean, bias = state[self.norm.mean], self._bias(state)
+        return -mean if bias is None else bias - mean
+
+
+def _sum(a: Tensor | None, b: Tensor) -> Tensor:
+    return b if a is None else a + b

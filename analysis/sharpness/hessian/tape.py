@@ -1,0 +1,246 @@
+"""A piecewise-linear network written out as a list of steps, so that its derivatives can be taken step by step.
+
+Autograd gives a derivative only whole. A tape stops at every layer: the factor pass can use up a layer's factor
+before the next one is made, and the R-operator reuses one primal pass for all products.
+"""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Literal, NamedTuple
+
+from torch import Tensor, fx, nn
+
+from analysis.sharpness.hessian.bilinear import ChannelScale, Convolution, MatrixProduct, UnsupportedError
+from analysis.sharpness.hessian.folding import Folding, Norm
+from analysis.sharpness.hessian.tape_ops import Operation, step_of_call, step_of_module
+
+CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
+NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
+ADD: Literal["add"] = "add"
+
+Weights = Mapping[int, tuple[Tensor, Tensor | None]]  # W̃ and b̃ by step
+
+
+class Step(NamedTuple):
+    """One step: what it does to the results of which earlier ones. Step −1 is the input."""
+
+    operation: Operation | Folding | Literal["add"]
+    sources: tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Record:
+    """What a primal pass leaves for the derivatives, for (B, …) inputs."""
+
+    saved: list[Any]  # by step: what its Jacobian depends on; the input of a Folding
+    outputs: Tensor  # (B, C)
+
+
+@dataclass(frozen=True)
+class Tape:
+    """The steps of a network, in an order in which they can be carried out; the last one gives the outputs."""
+
+    steps: tuple[Step, ...]
+
+    def step_of(self, name: str) -> int | None:
+        """The step that a parameter belongs to."""
+        for index, step in enumerate(self.steps):
+            if isinstance(step.operation, Folding) and name in step.operation.names:
+                return index
+        return None
+
+    def downstream(self, sources: set[int]) -> list[bool]:
+        """By step: whether it is one of `sources` or depends on one."""
+        reached: list[bool] = []
+        for index, step in enumerate(self.steps):
+            reached.append(index in sources or any(s >= 0 and reached[s] for s in step.sources))
+        return reached
+
+    @cached_property
+    def last_use(self) -> dict[int, int]:
+        """By step: the last one that takes its result."""
+        return {source: index for index, step in enumerate(self.steps) for source in step.sources}
+
+    def fold(self, state: Mapping[str, Tensor]) -> Weights:
+        """W̃ and b̃ of every Folding."""
+        steps = enumerate(self.steps)
+        return {index: step.operation.fold(state) for index, step in steps if isinstance(step.operation, Folding)}
+
+    def primal(self, weights: Weights, inputs: Tensor, keep: list[bool]) -> Record:
+        """Run the network; what the steps in `keep` need later is saved."""
+        results: list[Tensor | None] = []
+        saved: list[Any] = []
+        for index, (operation, sources) in enumerate(self.steps):
+            xs = [inputs if s < 0 else results[s] for s in sources]
+            if isinstance(operation, Folding):
+                y, rest = operation.map.apply(xs[0], *weights[index]), xs[0]
+            elif operation == ADD:
+                y, rest = _add(*xs), None
+            else:
+                y, rest = operation.primal(xs[0])
+            results.append(y)
+            saved.append(rest if keep[index] else None)
+            for source in sources:
+                if source >= 0 and self.last_use[source] == index:
+                    results[source] = None
+        return Record(saved, y)
+
+    def pull(
+        self,
+        weights: Weights,
+        record: Record,
+        seed: Tensor,
+        needed: list[bool],
+        extra: Callable[[int], Tensor | None] = lambda index: None,
+        consume: bool = False,
+    ) -> Iterator[tuple[int, Tensor]]:
+        """Carry cotangents (B, P, C) of the outputs backward through the steps in `needed`.
+
+        Yields every Folding, last first, with the cotangents (B, P, …) of its result, and goes on below it when the
+        next one is asked for. What `extra` gives for a Folding is added to the cotangents of its input. With `consume`,
+        what was saved for a step is dropped as soon as it has been used.
+        """
+        cotangents: dict[int, Tensor] = {len(self.steps) - 1: seed}
+        del seed
+        for index in range(len(self.steps) - 1, -1, -1):
+            if index not in cotangents:
+                continue
+            dy = cotangents.pop(index)
+            operation, sources = self.steps[index]
+            if isinstance(operation, Folding):
+                yield index, dy
+            for source in sources:
+                if source < 0 or not needed[source]:
+                    continue
+                if isinstance(operation, Folding):
+                    dx = operation.map.transpose(dy, weights[index][0], record.saved[index])
+                    more = extra(index)
+                    dx = dx if more is None else dx.add_(more)
+                elif operation == ADD:
+                    dx = dy
+                else:
+                    dx = operation.pull(record.saved[index], dy)
+                cotangents[source] = cotangents[source] + dx if source in cotangents else dx
+            if consume:
+                record.saved[index] = None
+
+
+def _add(a: Tensor, b: Tensor) -> Tensor:
+    if a.shape != b.shape:
+        raise UnsupportedError("an addition that broadcasts")
+    return a + b
+
+
+def trace(model: nn.Module) -> Tape:
+    """Write a network out as a tape; batch-norms are folded into the convolution or linear map before them.
+
+    Convolutions, linear maps, batch-norm in eval mode, (leaky) ReLU, additions, pooling, means and flattening are
+    known; to be called in eval mode.
+
+    Raises:
+        UnsupportedError: anything else, forward hooks, or a weight that is used twice.
+    """
+    hooked = [name for name, module in model.named_modules() if module._forward_hooks or module._forward_pre_hooks]
+    if hooked:
+        raise UnsupportedError(f"forward hooks on {hooked[0]!r}")
+    try:
+        graph = fx.Tracer().trace(model)
+    except Exception as error:  # whatever user code does with a proxy
+        raise UnsupportedError(f"a forward pass that can't be traced ({type(error).__name__})") from error
+    steps: list[Step] = []
+    makers: list[fx.Node] = []  # the node whose result a step is
+    place: dict[fx.Node, int] = {}
+    modules, names = dict(model.named_modules()), {id(p): name for name, p in model.named_parameters()}
+    for node in graph.nodes:
+        if node.op == "placeholder":
+            place[node] = -1
+        elif node.op == "output":
+            if not isinstance(node.args[0], fx.Node) or place.get(node.args[0], -1) != len(steps) - 1:
+                raise UnsupportedError("outputs that are not one tensor")
+        elif not _is_size(node):
+            sources, operation = _read(node, modules, names)
+            if not all(source in place for source in sources):
+                raise UnsupportedError(f"{node.name} works on something that is not a tensor")
+            where = tuple(place[source] for source in sources)
+            if operation is None:
+                place[node] = where[0]
+            elif where[0] >= 0 and makers[where[0]] is sources[0] and _joins(operation, steps[where[0]], sources[0]):
+                place[node] = where[0]
+                makers[where[0]] = node
+                steps[where[0]] = steps[where[0]]._replace(operation=_join(steps[where[0]].operation, operation))
+            else:
+                place[node] = len(steps)
+                makers.append(node)
+                steps.append(Step(operation, where))
+    _refuse_ties(steps)
+    return Tape(tuple(steps))
+
+
+def _is_size(node: fx.Node) -> bool:
+    """Whether a node asks for a shape; only a view that flattens may use it."""
+    return (node.op == "call_method" and node.target == "size") or (
+        node.op == "call_function" and getattr(node.target, "__name__", "") in ("getattr", "getitem")
+    )
+
+
+def _read(
+    node: fx.Node, modules: Mapping[str, nn.Module], names: Mapping[int, str]
+) -> tuple[list[fx.Node], Operation | Folding | str | None]:
+    """The nodes a node takes tensors from, and its operation; None for the identity."""
+    if node.op != "call_module":
+        return step_of_call(node)
+    module = modules[str(node.target)]
+    source = node.args[0]
+    if len(node.args) != 1 or node.kwargs or not isinstance(source, fx.Node):
+        raise UnsupportedError(f"{type(module).__name__} with several inputs")
+    return [source], folding_of(module, str(node.target), names) or step_of_module(module)
+
+
+def folding_of(module: nn.Module, path: str, names: Mapping[int, str]) -> Folding | None:
+    """A convolution, linear map or batch-norm as a `Folding`; None for any other module.
+
+    Args:
+        path: where the module is in the network, to name its buffers.
+        names: the name of every parameter, by identity.
+
+    Raises:
+        UnsupportedError: a weight that is not a parameter (it is computed from others), or odd padding.
+    """
+
+    def named(tensor: Tensor | None) -> str | None:
+        if tensor is not None and id(tensor) not in names:
+            raise UnsupportedError(f"weights of {path} that are computed from others")
+        return None if tensor is None else names[id(tensor)]
+
+    if isinstance(module, nn.Linear):
+        return Folding(MatrixProduct(), named(module.weight), named(module.bias), None)
+    if isinstance(module, CONVOLUTIONS):
+        return Folding(Convolution.of(module), named(module.weight), named(module.bias), None)
+    if isinstance(module, NORMS):
+        mean, variance = f"{path}.running_mean", f"{path}.running_var"
+        norm = Norm(mean, variance, module.eps, named(module.weight), named(module.bias))
+        return Folding(ChannelScale(), None, None, norm)
+    return None
+
+
+def _joins(operation: Operation | Folding | str, before: Step, source: fx.Node) -> bool:
+    """Whether a batch-norm can be folded into the step before it: weights without one, whose result has no other user."""
+    if not isinstance(operation, Folding) or operation.norm is None or not isinstance(before.operation, Folding):
+        return False
+    return before.operation.norm is None and len(source.users) == 1
+
+
+def _join(weights: Operation | Folding | str, norm: Operation | Folding | str) -> Folding:
+    assert isinstance(weights, Folding)
+    assert isinstance(norm, Folding)
+    return Folding(weights.map, weights.weight, weights.bias, norm.norm)
+
+
+def _refuse_ties(steps: list[Step]) -> None:
+    seen: set[str] = set()
+    for step in steps:
+        for name in step.operation.names if isinstance(step.operation, Folding) else []:
+            if name in seen:
+                raise UnsupportedError(f"{name} is used twice")
+            seen.add(name)
