@@ -12,6 +12,9 @@ from analysis.errors import UndefinedMeasureError
 Rule = tuple[FloatArray, FloatArray]  # nodes and weights, both (num_probes, num_nodes)
 
 
+INDEFINITE = 50.0  # times the noise; a semidefinite block's null directions were seen at up to 6 times below zero
+
+
 class Ending(StrEnum):
     """How an estimate came to its end."""
 
@@ -42,6 +45,12 @@ class Companion:
         nodes, weights = checked_rule(self.nodes, self.weights)
         object.__setattr__(self, "nodes", nodes)
         object.__setattr__(self, "weights", weights)
+
+
+def is_indefinite(nodes: FloatArray, weights: FloatArray, noise: float) -> bool:
+    """Whether some node is negative far beyond round-off, which leaves errors of a few times `noise`."""
+    seen = nodes[weights > 0]
+    return bool(seen.min() < -max(INDEFINITE * noise, 1e-12 * float(np.abs(seen).max())))
 
 
 def checked_rule(nodes: ArrayLike, weights: ArrayLike) -> Rule:

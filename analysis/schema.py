@@ -50,7 +50,7 @@ class Measurement:
     @property
     def is_headline(self) -> bool:
         """Whether the value is logged as an MLflow metric of its own (the Parquet artifact holds them all)."""
-        return self.measure != "renyi" or self.parameter in HEADLINE_ORDERS
+        return not self.measure.startswith("renyi") or self.parameter in HEADLINE_ORDERS
 
 
 def metric_name(measurement: Measurement) -> str:

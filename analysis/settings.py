@@ -56,6 +56,7 @@ class SharpnessSettings(BaseModel):
     ] = "all"
     measures: Annotated[tuple[MeasureName, ...], Field(min_length=1, description="measures to take")] = (
         "renyi",
+        "renyi_gauss_newton",
         "trace",
         "lambda_max",
         "l2",

@@ -17,7 +17,7 @@ from analysis.entropy import (
     renyi_entropy,
 )
 from analysis.errors import UndefinedMeasureError
-from analysis.rules import Companion, Ending, Role, Rule, checked_rule
+from analysis.rules import Companion, Ending, Role, Rule, checked_rule, is_indefinite
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -102,8 +102,7 @@ class SpectralQuadrature:
     @property
     def indefinite(self) -> bool:
         """Whether some node is negative beyond round-off."""
-        seen = self.nodes[self.weights > 0]
-        return bool(seen.min() < -max(self.noise, 1e-12 * float(np.abs(seen).max())))
+        return is_indefinite(self.nodes, self.weights, self.noise)
 
     def renyi_entropy(self, order: float, negative: NegativePolicy = "abs") -> Estimate:
         """Rényi entropy of the matrix, in nats, with its standard error over the probes and a 95 % interval.

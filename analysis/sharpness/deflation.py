@@ -59,49 +59,67 @@ def ritz_quadrature(
     Source: Ritz deflation after Saad 2011, §6; quadrature as in `paired_quadrature`.
     """
     deflation = _deflate(operator, effort, seed, deflation_matvecs)
-    rest = operator.dim - len(deflation.eigenvalues)
-    if rest == 0:
+    if len(deflation.eigenvalues) == operator.dim:
         noise = noise_of(operator, deflation.eigenvalues)
         return SpectralQuadrature.from_eigenvalues(
             deflation.eigenvalues, noise=noise, num_products=deflation.num_products
         )
-    num_probes = effort.num_probes or NUM_PROBES
-    steps = min(effort.num_matvecs or NUM_MATVECS, rest)
-    room = effort.room(operator) - len(deflation.eigenvalues)
-    probes = draw_probes(operator, range(num_probes), seed, "gaussian")
-    first = Lanczos(operator, probes, deflated=deflation.vectors)
-
-    def quadrature_of(runs: list[Tridiagonal]) -> SpectralQuadrature:
-        spent = deflation.num_products + steps * sum(len(run.alphas) for run in runs)
-        return assemble(operator, runs, "ritz", spent, deflation.eigenvalues)
-
-    blocked = Ending.STEPS
-    while True:
-        runs = [first.advance(steps)]
-        quadrature = quadrature_of(runs)
-        stderr, truncation = effort.error(quadrature)
-        longer = min(steps + steps // 2, rest)
-        if truncation <= effort.tolerance or effort.num_matvecs is not None or longer == steps:
-            break
-        if quadrature.num_products + num_probes * (longer - steps) > effort.max_products:
-            blocked = Ending.PRODUCTS
-            break
-        if num_probes * longer > room:
-            blocked = Ending.MEMORY
-            break
-        steps = longer
-    at_once = max(1, room // steps)
-    while (more := effort.more_probes(num_probes, stderr)) > 0:
-        more = min(more, at_once, (effort.max_products - quadrature.num_products) // steps)
-        if more <= 0:
-            break
-        probes = draw_probes(operator, range(num_probes, num_probes + more), seed, "gaussian")
-        runs.append(Lanczos(operator, probes, deflated=deflation.vectors).advance(steps))
-        num_probes += more
-        quadrature = quadrature_of(runs)
-        stderr, truncation = effort.error(quadrature)
-    ending = effort.ending(stderr, truncation)
+    rest = _Rest(operator, effort, seed, deflation)
+    blocked = rest.lengthen()
+    rest.add_probes()
+    quadrature = rest.quadrature()
+    ending = effort.ending(*effort.error(quadrature))
     return replace(quadrature, ending=blocked if ending is Ending.STEPS else ending)
+
+
+class _Rest:
+    """The probes of what a deflation leaves, and how they grow."""
+
+    def __init__(self, operator: BlockOperator, effort: Effort, seed: int, deflation: Deflation) -> None:
+        self._operator, self._effort, self._seed, self._deflation = operator, effort, seed, deflation
+        self._dim = operator.dim - len(deflation.eigenvalues)
+        self._room = effort.room(operator) - len(deflation.eigenvalues)
+        self._steps = min(effort.num_matvecs or NUM_MATVECS, self._dim)
+        self._num_probes = effort.num_probes or NUM_PROBES
+        self._runs: list[Tridiagonal] = []
+
+    def quadrature(self) -> SpectralQuadrature:
+        """What the probes and the deflated eigenvalues tell together."""
+        spent = self._deflation.num_products + self._num_probes * self._steps
+        return assemble(self._operator, self._runs, "ritz", spent, self._deflation.eigenvalues)
+
+    def lengthen(self) -> Ending:
+        """Take the first probes as far as the truncation asks for; what stopped them if that is not far enough."""
+        effort, probes = self._effort, self._lanczos(range(self._num_probes))
+        while True:
+            self._runs = [probes.advance(self._steps)]
+            quadrature = self.quadrature()
+            longer = min(self._steps + self._steps // 2, self._dim)
+            if effort.error(quadrature)[1] <= effort.tolerance or effort.num_matvecs or longer == self._steps:
+                return Ending.STEPS
+            if quadrature.num_products + self._num_probes * (longer - self._steps) > effort.max_products:
+                return Ending.PRODUCTS
+            if self._num_probes * longer > self._room:
+                return Ending.MEMORY
+            self._steps = longer
+
+    def add_probes(self) -> None:
+        """Add probes of the settled length until the standard error meets the tolerance, or the products are spent."""
+        at_once = max(1, self._room // self._steps)
+        while True:
+            quadrature = self.quadrature()
+            wanted = self._effort.more_probes(self._num_probes, self._effort.error(quadrature)[0])
+            affordable = (self._effort.max_products - quadrature.num_products) // self._steps
+            more = min(wanted, affordable, at_once)
+            if more <= 0:
+                return
+            numbers = range(self._num_probes, self._num_probes + more)
+            self._runs.append(self._lanczos(numbers).advance(self._steps))
+            self._num_probes += more
+
+    def _lanczos(self, numbers: range) -> Lanczos:
+        probes = draw_probes(self._operator, numbers, self._seed, "gaussian")
+        return Lanczos(self._operator, probes, deflated=self._deflation.vectors)
 
 
 def _deflate(operator: BlockOperator, effort: Effort, seed: int, deflation_matvecs: int | None) -> Deflation:

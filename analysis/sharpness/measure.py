@@ -10,9 +10,11 @@ from torch import Tensor, nn
 from analysis.errors import UndefinedMeasureError
 from analysis.schema import ALL_LAYERS, Measurement
 from analysis.settings import SharpnessSettings
+from analysis.sharpness.hessian.choice import Curvature
 from analysis.sharpness.layers import weight_layers
 from analysis.sharpness.norms import l2_norms
-from analysis.sharpness.renyi import layer_spectra, renyi_sharpness
+from analysis.sharpness.renyi import Spectrum, renyi_sharpness, spectra_or_reasons
+from analysis.sharpness.slq import Effort
 from analysis.spectrum import SpectralQuadrature
 
 
@@ -31,33 +33,45 @@ class Subject:
         return weight_layers(self.model) if self.settings.layers == "all" else list(self.settings.layers)
 
     @cached_property
-    def spectra(self) -> dict[str, SpectralQuadrature | UndefinedMeasureError]:
-        """The spectrum of each layer and of all layers, or the reason why there is none."""
-        return {layer or ALL_LAYERS: self._spectrum(layer) for layer in (*self.layers, None)}
+    def spectra(self) -> dict[str, Spectrum]:
+        """The spectrum of each layer's Hessian and of all layers', or the reason why there is none."""
+        return self._spectra([*self.layers, None], "hessian")
 
-    def _spectrum(self, layer: str | None) -> SpectralQuadrature | UndefinedMeasureError:
+    @cached_property
+    def gauss_newton_spectra(self) -> dict[str, Spectrum]:
+        """Spectra of the Gauss–Newton part, where it is a matrix of its own: of all layers, and of indefinite ones.
+
+        A layer whose Hessian is positive semidefinite, as in every ReLU network, has the same Gauss–Newton block.
+        """
+        differing = [layer for layer in self.layers if _is_indefinite(self.spectra[layer])]
+        return self._spectra([*differing, None], "gauss_newton")
+
+    def _spectra(self, layers: list[str | None], curvature: Curvature) -> dict[str, Spectrum]:
         settings = self.settings
-        try:
-            return layer_spectra(
-                self.model,
-                self.inputs,
-                self.targets,
-                layers=[layer],
-                estimator=settings.estimator,
-                tolerance=settings.tolerance,
-                num_probes=settings.num_probes,
-                num_matvecs=settings.num_matvecs,
-                seed=settings.seed,
-                orders=settings.tolerance_orders,
-                max_products=settings.max_products,
-                memory_limit=int(settings.memory_gib * 2**30),
-            )[layer]
-        except UndefinedMeasureError as error:
-            return error
+        effort = Effort(
+            settings.tolerance_orders,
+            settings.tolerance,
+            settings.num_probes,
+            settings.num_matvecs,
+            settings.max_products,
+            int(settings.memory_gib * 2**30),
+        )
+        spectra = spectra_or_reasons(
+            self.model, self.inputs, self.targets, layers, settings.estimator, effort, settings.seed, curvature
+        )
+        return {layer or ALL_LAYERS: spectrum for layer, spectrum in spectra.items()}
+
+
+def _is_indefinite(spectrum: Spectrum) -> bool:
+    return isinstance(spectrum, SpectralQuadrature) and spectrum.indefinite
 
 
 def _renyi(subject: Subject) -> list[Measurement]:
     return renyi_sharpness(subject.spectra, subject.settings.orders)
+
+
+def _renyi_gauss_newton(subject: Subject) -> list[Measurement]:
+    return renyi_sharpness(subject.gauss_newton_spectra, subject.settings.orders, "renyi_gauss_newton")
 
 
 def _trace(subject: Subject) -> list[Measurement]:
@@ -91,9 +105,10 @@ def _of_spectra(
     ]
 
 
-# Every measure there is, by its key of SPEC §1.1.
+# Every measure there is, by its key.
 MEASURES: dict[str, Callable[[Subject], list[Measurement]]] = {
     "renyi": _renyi,
+    "renyi_gauss_newton": _renyi_gauss_newton,
     "trace": _trace,
     "lambda_max": _lambda_max,
     "l2": _l2,

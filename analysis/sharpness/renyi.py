@@ -10,15 +10,18 @@ from analysis.rules import Ending
 from analysis.schema import ALL_LAYERS, HEADLINE_ORDERS, Measurement
 from analysis.seeding import derive_seed
 from analysis.sharpness.deflation import ritz_quadrature
-from analysis.sharpness.hessian import BlockOperator, block_operator
+from analysis.sharpness.hessian import BlockOperator, HessianBlock, layer_operators
+from analysis.sharpness.hessian.choice import Curvature
 from analysis.sharpness.layers import weight_layers
 from analysis.sharpness.slq import Effort, exact_quadrature, paired_quadrature, paper_quadrature
 from analysis.spectrum import SpectralQuadrature
 
-DENSE_AT_ONCE = 400  # rows up to which the whole spectrum costs less than a first estimate and its growth
+EXPECTED_PRODUCTS = 250  # what an estimate to 0.02 nats took on trained layers
 LEAST_ROOM = 200  # vectors that deflation keeps at its smallest
 NOT_RESOLVED = "not resolved: round-off or truncation may move the value by more than 0.1 nats"
 ESTIMATORS = ("ritz", "paired", "paper", "exact")
+
+Spectrum = SpectralQuadrature | UndefinedMeasureError  # or the reason why there is none
 
 
 def layer_spectra(
@@ -31,9 +34,11 @@ def layer_spectra(
     num_probes: int | None = None,
     num_matvecs: int | None = None,
     seed: int = 0,
+    *,
     orders: Sequence[float] = HEADLINE_ORDERS,
     max_products: int = 1000,
     memory_limit: int = 4 * 2**30,
+    curvature: Curvature = "hessian",
 ) -> dict[str | None, SpectralQuadrature]:
     """Spectral quadrature of each layer's Hessian block, and of the Hessian of all layers under the key None.
 
@@ -47,23 +52,50 @@ def layer_spectra(
         orders: whose entropies must meet the tolerance; every other order can be read off the result too.
         max_products: most matrix-vector products a layer's estimate may take.
         memory_limit: most bytes that its vectors may take.
+        curvature: `hessian`, or `gauss_newton` for its positive semidefinite part.
 
-    Cost: for `ritz` about 200 to 500 products a layer, n where n is of that size.
+    Cost: for `ritz` about 200 to 500 products a layer, or what the exact spectrum costs where that is less.
 
     Raises:
         AnalysisError: unknown layer or estimator; `UndefinedMeasureError` where a block is not finite.
     """
-    effort = Effort(tuple(orders), tolerance, num_probes, num_matvecs, max_products, memory_limit)
     wanted = [*weight_layers(model), None] if layers is None else list(layers)
-    return {
-        layer: estimate_spectrum(
-            block_operator(model, inputs, targets, layer),
-            estimator,
-            effort,
-            seed=derive_seed(seed, "probes", layer or ALL_LAYERS),
-        )
-        for layer in wanted
-    }
+    effort = Effort(tuple(orders), tolerance, num_probes, num_matvecs, max_products, memory_limit)
+    spectra = spectra_or_reasons(model, inputs, targets, wanted, estimator, effort, seed, curvature)
+    for spectrum in spectra.values():
+        if isinstance(spectrum, UndefinedMeasureError):
+            raise spectrum
+    return {layer: spectrum for layer, spectrum in spectra.items() if isinstance(spectrum, SpectralQuadrature)}
+
+
+def spectra_or_reasons(
+    model: nn.Module,
+    inputs: Tensor,
+    targets: Tensor,
+    layers: Sequence[str | None],
+    estimator: str,
+    effort: Effort,
+    seed: int,
+    curvature: Curvature = "hessian",
+) -> dict[str | None, Spectrum]:
+    """As `layer_spectra`, with the reason in the place of each spectrum that is undefined: none stops the others.
+
+    Raises:
+        AnalysisError: unknown layer or estimator.
+    """
+    found: dict[str | None, Spectrum] = {}
+    try:
+        for block in layer_operators(
+            model, inputs, targets, layers, curvature=curvature, num_products=EXPECTED_PRODUCTS
+        ):
+            layer_seed = derive_seed(seed, "probes", block.layer or ALL_LAYERS)
+            try:
+                found[block.layer] = estimate_spectrum(block, estimator, effort, layer_seed)
+            except UndefinedMeasureError as error:
+                found[block.layer] = error
+    except UndefinedMeasureError as error:
+        return dict.fromkeys(layers, error)
+    return {layer: found[layer] for layer in layers}
 
 
 def estimate_spectrum(operator: BlockOperator, estimator: str, effort: Effort, seed: int) -> SpectralQuadrature:
@@ -87,22 +119,30 @@ def estimate_spectrum(operator: BlockOperator, estimator: str, effort: Effort, s
         return paper_quadrature(operator, effort, seed)
     if estimator != "ritz":
         raise AnalysisError(f"estimator must be one of {', '.join(ESTIMATORS)}; got {estimator!r}")
-    if operator.dim <= DENSE_AT_ONCE:
+    price = exact_price(operator)
+    if price <= EXPECTED_PRODUCTS:
         return exact_quadrature(operator)
     if effort.room(operator) < LEAST_ROOM:
         return paired_quadrature(operator, effort, seed)
-    if operator.dim > effort.max_products:
+    if price > effort.max_products:
         return ritz_quadrature(operator, effort, seed)
-    # An estimate that would cost as many products as there are rows gives way to the whole spectrum.
-    quadrature = ritz_quadrature(operator, replace(effort, max_products=operator.dim), seed)
+    # An estimate that would cost as much as the whole spectrum gives way to it.
+    quadrature = ritz_quadrature(operator, replace(effort, max_products=int(price)), seed)
     if quadrature.ending is not Ending.PRODUCTS:
         return quadrature
     exact = exact_quadrature(operator)
     return replace(exact, num_products=exact.num_products + quadrature.num_products)
 
 
+def exact_price(operator: BlockOperator) -> float:
+    """What the exact spectrum costs, in products: n by products alone, less where a factor gives a Gram matrix."""
+    if isinstance(operator, HessianBlock) and operator.cost.product > 0:
+        return operator.cost.exact / operator.cost.product
+    return operator.dim
+
+
 def renyi_sharpness(
-    spectra: Mapping[str, SpectralQuadrature | UndefinedMeasureError], orders: Iterable[float], measure: str = "renyi"
+    spectra: Mapping[str, Spectrum], orders: Iterable[float], measure: str = "renyi"
 ) -> list[Measurement]:
     """Rényi sharpness −H_α of every layer at every order (Rényi Sharpness, eq. 4), with its standard error.
 

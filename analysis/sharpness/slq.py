@@ -10,16 +10,17 @@ from torch import Tensor
 
 from analysis.entropy import FloatArray
 from analysis.errors import UndefinedMeasureError
-from analysis.rules import Companion, Ending, Role, Rule
+from analysis.rules import Companion, Ending, Role, Rule, is_indefinite
 from analysis.schema import HEADLINE_ORDERS
 from analysis.seeding import derive_seed
-from analysis.sharpness.hessian import BlockOperator
+from analysis.sharpness.hessian import BlockOperator, HessianBlock
 from analysis.sharpness.lanczos import Lanczos, Tridiagonal
 from analysis.spectrum import SpectralQuadrature
 
 # Units of round-off, relative to the largest node, that null directions are seen to move by: of the operator's dtype
 # through its products (2e-7 in float32 on trained networks), of float64 through the dense eigensolver.
 PRODUCT_NOISE, SOLVER_NOISE = 2.0, 20.0
+GRAM_ENGINES = ("gauss_newton_factor", "gauss_newton_gram")  # whose exact spectrum needs no product
 ROWS_AT_ONCE = 256  # rows of the identity that a dense spectrum multiplies at a time
 
 PAPER_NUM_PROBES, PAPER_NUM_MATVECS = 100, 15  # the paper's l and m (appendix G.4)
@@ -88,13 +89,20 @@ def draw_probes(operator: BlockOperator, numbers: Sequence[int], seed: int, kind
 
 
 def exact_quadrature(operator: BlockOperator) -> SpectralQuadrature:
-    """The whole spectrum, from a dense symmetric eigenproblem in float64.
+    """The whole spectrum: from a Gram matrix where the operator has a factor, else from a dense eigenproblem.
 
-    Cost: n products, n² float64 numbers, about 4/3·n³ multiplications.
+    Cost: that of the operator's own `exact_eigenvalues`; else n products, n² float64 numbers, about 4/3·n³
+    multiplications.
 
     Raises:
         UndefinedMeasureError: the matrix has NaN or infinite entries.
     """
+    if isinstance(operator, HessianBlock) and operator.engine in GRAM_ENGINES:
+        eigenvalues = operator.exact_eigenvalues(torch.float64).cpu().numpy()
+        if not np.isfinite(eigenvalues).all():
+            raise UndefinedMeasureError("the Hessian has NaN or infinite entries")
+        noise = noise_of(operator, eigenvalues, squared=operator.engine == "gauss_newton_factor")
+        return SpectralQuadrature.from_eigenvalues(eigenvalues, operator.dim, noise)
     H = np.empty((operator.dim, operator.dim))
     for first in range(0, operator.dim, ROWS_AT_ONCE):
         size = min(ROWS_AT_ONCE, operator.dim - first)
@@ -206,13 +214,18 @@ def assemble(
 
     nodes, weights = stacked([run.gauss() for run in runs])
     noise = noise_of(operator, nodes)
-    if nodes[weights > 0].min() < -noise:
+    if is_indefinite(nodes, weights, noise):
         nodes, weights = stacked([run.open_gauss() for run in runs])
     companion = Companion(Role.RADAU, *stacked([run.radau() for run in runs]))
     return SpectralQuadrature(operator.dim, nodes, weights, companion, noise, num_products, estimator)
 
 
-def noise_of(operator: BlockOperator, nodes: FloatArray) -> float:
-    """The magnitude below which a node of the operator can't be told from zero: round-off relative to the largest."""
-    relative = PRODUCT_NOISE * torch.finfo(operator.dtype).eps + SOLVER_NOISE * torch.finfo(torch.float64).eps
+def noise_of(operator: BlockOperator, nodes: FloatArray, squared: bool = False) -> float:
+    """The magnitude below which a node of the operator can't be told from zero: round-off relative to the largest.
+
+    `squared`: the nodes are squares of the singular values of a factor that has the operator's precision, from a Gram
+    matrix in float64.
+    """
+    product = PRODUCT_NOISE * torch.finfo(operator.dtype).eps
+    relative = (product**2 if squared else product) + SOLVER_NOISE * torch.finfo(torch.float64).eps
     return relative * float(np.abs(nodes).max())

@@ -13,7 +13,7 @@ SPECTRA: dict[str, tuple[NDArray[np.float64], tuple[float, ...]]] = {
     "equal and zero": (np.repeat([2.5, 0.0], [12, 88]), (math.log(12),) * 6),
     "rank one": (np.repeat([2.5, 0.0], [1, 40]), (0.0,) * 6),
     "geometric": (
-        2.0 ** -np.arange(64),
+        np.asarray(2.0 ** -np.arange(64), dtype=np.float64),
         (1.7627471740, 1.3862943611, 1.2069122052, 1.0986122887, 0.9729550745, 0.6931471806),
     ),
     "arithmetic": (
@@ -39,4 +39,4 @@ def second_difference(n: int) -> NDArray[np.float64]:
 def rotated(eigenvalues: NDArray[np.float64], seed: int = 0) -> NDArray[np.float64]:
     """A dense symmetric matrix with these eigenvalues."""
     q, _ = np.linalg.qr(np.random.default_rng(seed).normal(size=(eigenvalues.size, eigenvalues.size)))
-    return (q * eigenvalues) @ q.T
+    return np.asarray((q * eigenvalues) @ q.T, dtype=np.float64)

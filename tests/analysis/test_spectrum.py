@@ -97,7 +97,7 @@ def test_the_radau_rule_widens_the_interval_and_halves_the_bias() -> None:
     assert math.isnan(quadrature.truncation(0.5))
 
 
-def _with_zeros(rule: Companion) -> tuple[np.ndarray, np.ndarray]:  # type: ignore[type-arg]
+def _with_zeros(rule: Companion) -> tuple[np.ndarray, np.ndarray]:
     """The rule with half of each weight moved to a node at 0, and the other nodes doubled: the same mean."""
     nodes = np.hstack([2 * rule.nodes, np.zeros_like(rule.nodes)])
     return nodes, 0.5 * np.hstack([rule.weights, rule.weights])
@@ -131,8 +131,9 @@ def test_trace_and_density() -> None:
 
 
 def test_indefinite_means_beyond_round_off() -> None:
-    assert not SpectralQuadrature.from_eigenvalues([1.0, -1e-9], noise=1e-8).indefinite
-    assert SpectralQuadrature.from_eigenvalues([1.0, -1e-7], noise=1e-8).indefinite
+    assert not SpectralQuadrature.from_eigenvalues([1.0, -1e-7], noise=1e-8).indefinite
+    assert SpectralQuadrature.from_eigenvalues([1.0, -1e-6], noise=1e-8).indefinite
+    assert SpectralQuadrature.from_eigenvalues([1.0, -1e-7]).indefinite
 
 
 def test_policies_on_quadratures_are_those_on_eigenvalues() -> None:

@@ -37,6 +37,15 @@ def test_one_row_a_layer_measure_and_order() -> None:
         assert rows[layer, "renyi", 0.5].value < rows[layer, "renyi", 1.5].value  # type: ignore[operator]
 
 
+def test_the_gauss_newton_entropies_stand_beside_those_of_indefinite_hessians_only() -> None:
+    def layers(activation: type[nn.Module]) -> set[str]:
+        rows = measure(network(activation), *samples(), SETTINGS)
+        return {row.layer for row in rows if row.measure == "renyi_gauss_newton" and row.value is not None}
+
+    assert layers(nn.ReLU) == {"all"}
+    assert layers(nn.GELU) == {"0.weight", "all"}
+
+
 def test_trace_and_largest_eigenvalue_are_those_of_the_hessian() -> None:
     model, (inputs, targets) = network(), samples()
     weight = model[2].weight.detach()  # type: ignore[index]

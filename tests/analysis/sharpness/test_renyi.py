@@ -8,8 +8,8 @@ from torch import nn
 
 from analysis.errors import AnalysisError, UndefinedMeasureError
 from analysis.rules import Ending
-from analysis.sharpness import layer_spectra
-from analysis.sharpness.renyi import NOT_RESOLVED, estimate_spectrum, renyi_sharpness
+from analysis.sharpness import block_operator, layer_spectra
+from analysis.sharpness.renyi import NOT_RESOLVED, estimate_spectrum, exact_price, renyi_sharpness
 from analysis.sharpness.slq import Effort
 from analysis.spectrum import SpectralQuadrature, renyi_entropy
 from tests.analysis.sharpness.dense_operator import DenseOperator, zero_dominant
@@ -115,7 +115,7 @@ def test_common_probes_make_differences_of_like_matrices_precise() -> None:
     exact = renyi_entropy(eigenvalues, 1.5) - renyi_entropy(bent, 1.5)
     effort = Effort(num_probes=10, num_matvecs=15)
 
-    def value(spectrum: np.ndarray, seed: int) -> float:  # type: ignore[type-arg]
+    def value(spectrum: np.ndarray, seed: int) -> float:
         return (
             estimate_spectrum(DenseOperator.of_eigenvalues(spectrum), "paired", effort, seed).renyi_entropy(1.5).value
         )
@@ -138,6 +138,45 @@ def test_what_is_small_or_would_cost_as_much_is_computed_exactly() -> None:
     assert cheap.num_products < 450
 
 
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_the_exact_spectrum_of_a_factor_comes_without_products(dtype: torch.dtype) -> None:
+    model, (inputs, targets) = small_network().to(dtype), samples(12, 4, size=30)
+    arguments = (model, inputs.to(dtype), targets)
+    factor = block_operator(*arguments, "2.weight", engine="gauss_newton_factor")
+    spectrum = estimate_spectrum(factor, "exact", Effort(), 0)
+    block = block_operator(*arguments, "2.weight", engine="double_backward")
+    H = block.matmat(torch.eye(block.dim, dtype=dtype)).double().numpy()
+    dense = np.linalg.eigvalsh(0.5 * (H + H.T))
+    assert spectrum.num_products == 0
+    assert spectrum.dim == 600
+    for order in (0.5, 1.0, 2.0):
+        exact = renyi_entropy(np.where(dense > 1e-7 * dense.max(), dense, 0), order)
+        assert spectrum.renyi_entropy(order).value == pytest.approx(exact, abs=5e-3)
+        assert spectrum.renyi_entropy(order).resolved
+
+
+def test_what_costs_less_than_an_estimate_is_computed_exactly_without_asking() -> None:
+    model, (inputs, targets) = small_network(), samples(12, 4, size=30)
+    # 90 rows of the factor, 600 of the block: the Gram matrix's spectrum costs less than 250 products.
+    block = block_operator(model, inputs, targets, "2.weight", engine="gauss_newton_factor")
+    assert exact_price(block) < 250 < block.dim
+    spectrum = estimate_spectrum(block, "ritz", Effort(), 0)
+    assert spectrum.exact
+    assert spectrum.num_products == 0
+
+
+def test_the_gauss_newton_part_is_semidefinite_and_another_matrix_where_the_hessian_is_not() -> None:
+    model, (inputs, targets) = small_network(activation=nn.GELU), samples(12, 4)
+    layers = ["0.weight", None]
+    hessian = layer_spectra(model, inputs, targets, layers, "exact")
+    gauss_newton = layer_spectra(model, inputs, targets, layers, "exact", curvature="gauss_newton")
+    for layer in layers:
+        assert hessian[layer].indefinite
+        assert not gauss_newton[layer].indefinite
+        difference = gauss_newton[layer].renyi_entropy(1.5).value - hessian[layer].renyi_entropy(1.5).value
+        assert abs(difference) > 0.05
+
+
 def test_beyond_the_memory_limit_it_falls_back_on_plain_quadrature() -> None:
     operator = DenseOperator.of_eigenvalues(zero_dominant(450))
     quadrature = estimate_spectrum(operator, "ritz", Effort(memory_limit=100 * 450 * 8), 0)
@@ -148,7 +187,7 @@ def test_refusals_name_the_value_and_the_choices() -> None:
     with pytest.raises(AnalysisError, match="ritz, paired, paper, exact; got 'magic'"):
         estimate_spectrum(DenseOperator(np.eye(3)), "magic", Effort(), 0)
     model, (inputs, targets) = small_network(), samples(12, 4)
-    with pytest.raises(UndefinedMeasureError, match="nan"):
+    with pytest.raises(UndefinedMeasureError, match="NaN"):
         layer_spectra(model, inputs * math.nan, targets)
 
 

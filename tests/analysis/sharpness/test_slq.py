@@ -101,9 +101,9 @@ def test_memory_sets_how_many_probes_run_at_a_time_and_nothing_else() -> None:
 
 
 def algorithm_1(
-    matrix: np.ndarray,  # type: ignore[type-arg]
-    v: np.ndarray,  # type: ignore[type-arg]
-    g: np.ndarray,  # type: ignore[type-arg]
+    matrix: np.ndarray,
+    v: np.ndarray,
+    g: np.ndarray,
     order: float,
     num_matvecs: int,
 ) -> float:
@@ -153,7 +153,7 @@ def test_paper_keeps_its_bias_below_order_one_and_its_blow_up_near_it() -> None:
     operator = DenseOperator.of_eigenvalues(eigenvalues)
     quadratures = [paper_quadrature(operator, Effort(num_matvecs=8), seed) for seed in range(5)]
 
-    def errors(order: float) -> np.ndarray:  # type: ignore[type-arg]
+    def errors(order: float) -> np.ndarray:
         exact = renyi_entropy(eigenvalues, order)
         return np.array([quadrature.renyi_entropy(order).value for quadrature in quadratures]) - exact
 
