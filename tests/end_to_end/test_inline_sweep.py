@@ -73,8 +73,9 @@ def test_results_are_tidy_and_complete(storage: Path, sweep_file: SweepFile) -> 
     run(path)
     config = load(str(path))
     results = load_results(config.tracking_uri, config.name)
-    # renyi at two orders, trace, lambda_max and l2 for four layers and all of them; four trials.
-    assert len(results) == 4 * 5 * 5
+    # For four layers and all of them: renyi at two orders, trace, lambda_max, l2, fisher_rao, sam at five radii, asam
+    # at four; for all of them only: renyi_gauss_newton at two orders, and two of PAC-Bayes. Four trials.
+    assert len(results) == 4 * (5 * (2 + 4 + 5 + 4) + 2 + 2)
     assert results["value"].notna().all()
     assert set(results["learning_rate"]) == {0.05, 0.1}
     assert set(results["weight_decay"]) == {1e-4, 1e-3}
@@ -84,7 +85,7 @@ def test_results_are_tidy_and_complete(storage: Path, sweep_file: SweepFile) -> 
         "gap_against_sharpness.png",
         "gap_against_sharpness.svg",
     }
-    assert len(pd.read_csv(report / "tau.csv")) == 25
+    assert len(pd.read_csv(report / "tau.csv")) == 79
     parent = runs(path).set_index("renyi.kind").loc["sweep", "id"]
     artifacts = {artifact.path for artifact in MlflowClient(config.tracking_uri).list_artifacts(str(parent))}
     assert "gap_against_sharpness.png" in artifacts
