@@ -73,6 +73,11 @@ class Landscape:
         with self.held_still(), torch.no_grad():
             return torch.cat([chunk.losses_at(weights) for chunk in self.chunks()])
 
+    def outputs(self) -> Tensor:
+        """(N, C) outputs at the block's own weights. Cost: one forward pass."""
+        with self.held_still(), torch.no_grad():
+            return torch.cat([chunk._outputs(self.weights) for chunk in self.chunks()])
+
     def accuracy(self, weights: Tensor) -> float:
         """Share of samples classified right at (n,) weights. Cost: one forward pass."""
         with self.held_still(), torch.no_grad():

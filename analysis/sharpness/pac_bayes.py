@@ -45,7 +45,7 @@ def find_noise_level(
     Magnitude-aware noise has standard deviation sqrt(σ² w_i² + ε²), ε = 1e-3. Every σ and every network is given the
     same draws. For sign(w·x) with w = x = 1 and a target of 0.1: σ = 0.780304.
 
-    Cost: a forward pass for each draw and tried σ, and one more; at most 16 σ, 161 passes by default.
+    Cost: a forward pass for each draw and tried σ, and two more; at most 16 σ, 162 passes by default.
 
     Raises:
         UndefinedMeasureError: the clean accuracy is less than chance and target, so it can't drop that much; or the
@@ -56,7 +56,7 @@ def find_noise_level(
     w = landscape.weights
     with landscape.held_still():
         clean = landscape.accuracy(w)
-        chance = 1 / _num_classes(landscape)
+        chance = 1 / landscape.outputs().shape[1]
         if not clean >= chance + search.target:
             raise UndefinedMeasureError(
                 f"the accuracy is {clean:.3f}, less than chance ({chance:.3f}) and a drop of {search.target:g} together"
@@ -159,6 +159,3 @@ def _bound(divergence: float, sigma: float, num_samples: int) -> float:
     return math.sqrt((divergence + math.log(num_samples / sigma) + CONFIDENCE) / num_samples)
 
 
-def _num_classes(landscape: Landscape) -> int:
-    with torch.no_grad():
-        return int(landscape.problem.take(slice(0, 1)).outputs().shape[1])

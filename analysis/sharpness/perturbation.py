@@ -82,8 +82,8 @@ def one_step_sharpnesses(
     undefined: dict[tuple[str, str], UndefinedMeasureError] = {}
     with union.held_still():
         for number, batch in enumerate(union.batches(batch_size)):
-            gradients = batch.split(batch.loss_and_gradient(batch.weights)[1])
-            clean = batch.own_losses.sum().item()
+            loss, gradient = batch.loss_and_gradient(batch.weights)
+            gradients, clean = batch.split(gradient), loss * batch.num_samples
             for block, landscape in landscapes.items():
                 on_batch = replace(landscape, problem=batch.problem)
                 w, g = on_batch.weights, torch.cat([gradients[name] for name in on_batch.names])
