@@ -1,11 +1,11 @@
 """Measurements and spectra as Parquet, in memory: what a trial leaves for good."""
 
 import io
-import json
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from analysis.schema import LAYER, MEASURE, PARAMETER, REASON, STDERR, VALUE, Measurement
@@ -21,7 +21,6 @@ _SCHEMA = pa.schema(
         (REASON, pa.string()),
     ]
 )
-_SPECTRA = b"spectra"  # key of the file's metadata: each layer's own metadata, as JSON
 
 
 def measurements_to_parquet(measurements: Iterable[Measurement]) -> bytes:
@@ -36,26 +35,19 @@ def measurements_from_parquet(data: bytes) -> list[Measurement]:
 
 def spectra_to_parquet(spectra: Mapping[str, SpectralQuadrature]) -> bytes:
     """The raw quadratures of all layers in one table: that of `SpectralQuadrature.to_table`, with a column `layer`."""
-    tables, metadata = [], {}
+    tables = [pa.table({LAYER: pa.array([], pa.string())})]
     for layer, spectrum in spectra.items():
         table = spectrum.to_table()
-        metadata[layer] = {key.decode(): value.decode() for key, value in (table.schema.metadata or {}).items()}
-        table = table.replace_schema_metadata(None)
         tables.append(table.add_column(0, LAYER, pa.array([layer] * table.num_rows, pa.string())))
-    whole = pa.concat_tables(tables) if tables else pa.table({LAYER: pa.array([], pa.string())})
-    return _to_bytes(whole.replace_schema_metadata({_SPECTRA: json.dumps(metadata)}))
+    return _to_bytes(pa.concat_tables(tables, promote_options="default"))
 
 
 def spectra_from_parquet(data: bytes) -> dict[str, SpectralQuadrature]:
     """What `spectra_to_parquet` wrote, by layer."""
     whole = pq.read_table(io.BytesIO(data))
-    metadata = json.loads(whole.schema.metadata[_SPECTRA])
-    layers = whole[LAYER].to_pandas()
     return {
-        layer: SpectralQuadrature.from_table(
-            whole.filter(pa.array(layers == layer)).drop_columns([LAYER]).replace_schema_metadata(own)
-        )
-        for layer, own in metadata.items()
+        layer: SpectralQuadrature.from_table(whole.filter(pc.equal(whole[LAYER], layer)))
+        for layer in whole[LAYER].unique().to_pylist()
     }
 
 

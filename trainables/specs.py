@@ -6,7 +6,11 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
-MODEL_NAMES = ("digits_cnn", "digits_cnn_bn")
+MODEL_NAMES = (
+    *("digits_cnn", "digits_cnn_bn"),
+    *("resnet18", "resnet34", "resnet18_tiny", "resnet20", "resnet56", "resnet50_tiny"),
+    *("wide_resnet28_10", "simple_vit"),
+)
 
 PositiveInt = Annotated[int, Field(gt=0)]
 NonNegativeInt = Annotated[int, Field(ge=0)]

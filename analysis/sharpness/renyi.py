@@ -1,5 +1,6 @@
 """Spectra of every layer's Hessian block by the estimator asked for, and the Rényi sharpness read off them."""
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 
@@ -11,9 +12,16 @@ from analysis.schema import ALL_LAYERS, HEADLINE_ORDERS, Measurement
 from analysis.seeding import derive_seed
 from analysis.sharpness.deflation import ritz_quadrature
 from analysis.sharpness.hessian import BlockOperator, HessianBlock, layer_operators
-from analysis.sharpness.hessian.choice import Curvature
 from analysis.sharpness.layers import weight_layers
-from analysis.sharpness.slq import Effort, exact_quadrature, paired_quadrature, paper_quadrature
+from analysis.sharpness.slq import (
+    MEMORY_LIMIT,
+    Effort,
+    dense_bytes,
+    exact_quadrature,
+    has_gram,
+    paired_quadrature,
+    paper_quadrature,
+)
 from analysis.spectrum import SpectralQuadrature
 
 EXPECTED_PRODUCTS = 250  # what an estimate to 0.02 nats took on trained layers
@@ -37,8 +45,8 @@ def layer_spectra(
     *,
     orders: Sequence[float] = HEADLINE_ORDERS,
     max_products: int = 1000,
-    memory_limit: int = 4 * 2**30,
-    curvature: Curvature = "hessian",
+    memory_limit: int = MEMORY_LIMIT,
+    curvature: str = "hessian",
 ) -> dict[str | None, SpectralQuadrature]:
     """Spectral quadrature of each layer's Hessian block, and of the Hessian of all layers under the key None.
 
@@ -76,7 +84,7 @@ def spectra_or_reasons(
     estimator: str,
     effort: Effort,
     seed: int,
-    curvature: Curvature = "hessian",
+    curvature: str = "hessian",
 ) -> dict[str | None, Spectrum]:
     """As `layer_spectra`, with the reason in the place of each spectrum that is undefined: none stops the others.
 
@@ -112,16 +120,16 @@ def estimate_spectrum(operator: BlockOperator, estimator: str, effort: Effort, s
         AnalysisError: unknown estimator; `UndefinedMeasureError` where the matrix is not finite.
     """
     if estimator == "exact":
-        return exact_quadrature(operator)
+        return exact_quadrature(operator, effort.memory_limit)
     if estimator == "paired":
         return paired_quadrature(operator, effort, seed)
     if estimator == "paper":
         return paper_quadrature(operator, effort, seed)
     if estimator != "ritz":
         raise AnalysisError(f"estimator must be one of {', '.join(ESTIMATORS)}; got {estimator!r}")
-    price = exact_price(operator)
+    price = exact_price(operator, effort.memory_limit)
     if price <= EXPECTED_PRODUCTS:
-        return exact_quadrature(operator)
+        return exact_quadrature(operator, effort.memory_limit)
     if effort.room(operator) < LEAST_ROOM:
         return paired_quadrature(operator, effort, seed)
     if price > effort.max_products:
@@ -130,12 +138,17 @@ def estimate_spectrum(operator: BlockOperator, estimator: str, effort: Effort, s
     quadrature = ritz_quadrature(operator, replace(effort, max_products=int(price)), seed)
     if quadrature.ending is not Ending.PRODUCTS:
         return quadrature
-    exact = exact_quadrature(operator)
+    exact = exact_quadrature(operator, effort.memory_limit)
     return replace(exact, num_products=exact.num_products + quadrature.num_products)
 
 
-def exact_price(operator: BlockOperator) -> float:
-    """What the exact spectrum costs, in products: n by products alone, less where a factor gives a Gram matrix."""
+def exact_price(operator: BlockOperator, memory_limit: int = MEMORY_LIMIT) -> float:
+    """What the exact spectrum costs, in products: n by products alone, less where a factor gives a Gram matrix.
+
+    Infinite where a dense matrix would exceed the memory limit.
+    """
+    if not has_gram(operator) and dense_bytes(operator) > memory_limit:
+        return math.inf
     if isinstance(operator, HessianBlock) and operator.cost.product > 0:
         return operator.cost.exact / operator.cost.product
     return operator.dim

@@ -3,13 +3,14 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import TypeGuard
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from analysis.entropy import FloatArray
-from analysis.errors import UndefinedMeasureError
+from analysis.errors import AnalysisError, UndefinedMeasureError
 from analysis.rules import Companion, Ending, Role, Rule, is_indefinite
 from analysis.schema import HEADLINE_ORDERS
 from analysis.seeding import derive_seed
@@ -21,6 +22,7 @@ from analysis.spectrum import SpectralQuadrature
 # through its products (2e-7 in float32 on trained networks), of float64 through the dense eigensolver.
 PRODUCT_NOISE, SOLVER_NOISE = 2.0, 20.0
 GRAM_ENGINES = ("gauss_newton_factor", "gauss_newton_gram")  # whose exact spectrum needs no product
+MEMORY_LIMIT = 4 * 2**30  # bytes
 ROWS_AT_ONCE = 256  # rows of the identity that a dense spectrum multiplies at a time
 
 PAPER_NUM_PROBES, PAPER_NUM_MATVECS = 100, 15  # the paper's l and m (appendix G.4)
@@ -38,7 +40,7 @@ class Effort:
     num_probes: int | None = None  # fixed, instead of as many as the tolerance needs
     num_matvecs: int | None = None  # Lanczos steps a probe, fixed, instead of as many as the tolerance needs
     max_products: int = 1000  # most matrix-vector products
-    memory_limit: int = 4 * 2**30  # bytes that the vectors kept may take
+    memory_limit: int = MEMORY_LIMIT  # bytes that the vectors kept may take
 
     def room(self, operator: BlockOperator) -> int:
         """How many vectors of the operator's size the memory limit holds."""
@@ -88,21 +90,37 @@ def draw_probes(operator: BlockOperator, numbers: Sequence[int], seed: int, kind
     return probes.to(device=operator.device, dtype=operator.dtype)
 
 
-def exact_quadrature(operator: BlockOperator) -> SpectralQuadrature:
+def has_gram(operator: BlockOperator) -> TypeGuard[HessianBlock]:
+    """Whether the operator's spectrum is that of a Gram matrix it can form without products."""
+    return isinstance(operator, HessianBlock) and operator.engine in GRAM_ENGINES
+
+
+def dense_bytes(operator: BlockOperator) -> int:
+    """Memory of a dense eigenproblem: the matrix and its symmetric part, in float64."""
+    return 2 * 8 * operator.dim**2
+
+
+def exact_quadrature(operator: BlockOperator, memory_limit: int = MEMORY_LIMIT) -> SpectralQuadrature:
     """The whole spectrum: from a Gram matrix where the operator has a factor, else from a dense eigenproblem.
 
-    Cost: that of the operator's own `exact_eigenvalues`; else n products, n² float64 numbers, about 4/3·n³
+    Cost: that of the operator's own `exact_eigenvalues`; else n products, 2·n² float64 numbers, about 4/3·n³
     multiplications.
 
     Raises:
+        AnalysisError: a dense matrix would take more than `memory_limit` bytes.
         UndefinedMeasureError: the matrix has NaN or infinite entries.
     """
-    if isinstance(operator, HessianBlock) and operator.engine in GRAM_ENGINES:
+    if has_gram(operator):
         eigenvalues = operator.exact_eigenvalues(torch.float64).cpu().numpy()
         if not np.isfinite(eigenvalues).all():
             raise UndefinedMeasureError("the Hessian has NaN or infinite entries")
         noise = noise_of(operator, eigenvalues, squared=operator.engine == "gauss_newton_factor")
         return SpectralQuadrature.from_eigenvalues(eigenvalues, operator.dim, noise)
+    if dense_bytes(operator) > memory_limit:
+        raise AnalysisError(
+            f"the exact spectrum of {operator.dim} rows takes {dense_bytes(operator) / 2**30:.1f} GiB, more than the "
+            f"memory limit of {memory_limit / 2**30:.1f} GiB; raise it, or take the estimator 'ritz'"
+        )
     H = np.empty((operator.dim, operator.dim))
     for first in range(0, operator.dim, ROWS_AT_ONCE):
         size = min(ROWS_AT_ONCE, operator.dim - first)

@@ -11,7 +11,6 @@ from torch import Tensor, nn
 from analysis.errors import UndefinedMeasureError
 from analysis.schema import ALL_LAYERS, Measurement
 from analysis.settings import SharpnessSettings
-from analysis.sharpness.hessian.choice import Curvature
 from analysis.sharpness.hessian.problem import Problem, pose
 from analysis.sharpness.landscape import Landscape
 from analysis.sharpness.layers import weight_layers
@@ -77,7 +76,7 @@ class Subject:
         differing = [layer for layer in self.layers if _is_indefinite(self.spectra[layer])]
         return self._spectra([*differing, None], "gauss_newton")
 
-    def _spectra(self, layers: list[str | None], curvature: Curvature) -> dict[str, Spectrum]:
+    def _spectra(self, layers: list[str | None], curvature: str) -> dict[str, Spectrum]:
         settings = self.settings
         effort = Effort(
             settings.tolerance_orders,

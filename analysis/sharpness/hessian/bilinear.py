@@ -84,16 +84,16 @@ class Convolution:
     def transpose(self, dz: Tensor, W: Tensor, x: Tensor) -> Tensor:
         # Only shape and memory format of the input matter here.
         like = x if dz.shape[1] == 1 else x.new_empty(1).expand(dz.shape[0] * dz.shape[1], *x.shape[1:])
-        dx = self._backward(dz.flatten(0, 1), like, W.unflatten(1, self.kernel), 0)
-        return dx.unflatten(0, dz.shape[:2])
+        dx = self._backward(dz.flatten(0, 1), like, torch.unflatten(W, 1, self.kernel), 0)
+        return torch.unflatten(dx, 0, dz.shape[:2])
 
     def transpose_directions(self, dz: Tensor, V: Tensor, x: Tensor) -> Tensor:
         # The directions are extra input channels.
         num_directions, num_inputs = len(V), self.kernel[0]
-        weights = V.unflatten(2, self.kernel).movedim(0, 1).flatten(1, 2)  # (C, P·C_in/G, k, …)
+        weights = torch.unflatten(V, 2, self.kernel).movedim(0, 1).flatten(1, 2)  # (C, P·C_in/G, k, …)
         wide = x if num_directions == 1 else x.new_empty(1).expand(len(x), num_directions * x.shape[1], *x.shape[2:])
         dx = self._backward(dz, wide, weights, 0)
-        dx = dx.unflatten(1, (self.groups, num_directions, num_inputs)).movedim(2, 1)
+        dx = torch.unflatten(dx, 1, (self.groups, num_directions, num_inputs)).movedim(2, 1)
         return dx.flatten(2, 3)
 
     def weight_gradient(self, x: Tensor, dz: Tensor) -> Tensor:
@@ -104,10 +104,10 @@ class Convolution:
 
     def weight_gradient_directions(self, dx: Tensor, dz: Tensor) -> Tensor:
         num_directions = dx.shape[1]
-        grouped = dx.unflatten(2, (self.groups, self.kernel[0])).movedim(1, 2).flatten(1, 3)
+        grouped = torch.unflatten(dx, 2, (self.groups, self.kernel[0])).movedim(1, 2).flatten(1, 3)
         kernel = (num_directions * self.kernel[0], *self.kernel[1:])
         gradient = self._backward(dz, grouped, dz.new_empty(1).expand(dz.shape[1], *kernel), 1)
-        return gradient.unflatten(1, (num_directions, self.kernel[0])).movedim(1, 0).flatten(2)
+        return torch.unflatten(gradient, 1, (num_directions, self.kernel[0])).movedim(1, 0).flatten(2)
 
     def bias_gradient(self, dz: Tensor) -> Tensor:
         return dz.flatten(3).sum(3)
@@ -135,22 +135,22 @@ class Convolution:
 
     def _interleave(self, V: Tensor) -> Tensor:
         """(P, G·c, K) to (G·P·c, K)."""
-        return V.unflatten(1, (self.groups, -1)).movedim(1, 0).flatten(0, 2)
+        return torch.unflatten(V, 1, (self.groups, -1)).movedim(1, 0).flatten(0, 2)
 
     def _interleave_channels(self, dz: Tensor) -> Tensor:
         """(B, P, G·c, …) to (B, G·P·c, …)."""
         if self.groups == 1:
             return dz.flatten(1, 2)
-        return dz.unflatten(2, (self.groups, -1)).movedim(2, 1).flatten(1, 3)
+        return torch.unflatten(dz, 2, (self.groups, -1)).movedim(2, 1).flatten(1, 3)
 
     def _separate(self, z: Tensor, num_directions: int, dim: int) -> Tensor:
         """(G·P·c) in one dimension to (P, G·c), the directions in front: at `dim`."""
-        z = z.unflatten(dim, (self.groups, num_directions, -1)).movedim(dim + 1, dim)
+        z = torch.unflatten(z, dim, (self.groups, num_directions, -1)).movedim(dim + 1, dim)
         return z.flatten(dim + 1, dim + 2)
 
     def _convolve(self, x: Tensor, W: Tensor, b: Tensor | None, groups: int) -> Tensor:
         zero = [0] * len(self.stride)
-        weight = W.unflatten(1, self.kernel)
+        weight = torch.unflatten(W, 1, self.kernel)
         z: Tensor = aten.convolution(x, weight, b, self.stride, self.padding, self.dilation, False, zero, groups)
         return z
 
@@ -171,7 +171,7 @@ class MatrixProduct:
         return functional.linear(x, W, b)
 
     def apply_directions(self, x: Tensor, V: Tensor, v: Tensor | None) -> Tensor:
-        z = (x.flatten(0, -2) @ V.flatten(0, 1).T).unflatten(0, x.shape[:-1]).unflatten(-1, V.shape[:2])
+        z = (x.flatten(0, -2) @ V.flatten(0, 1).T).view(*x.shape[:-1], *V.shape[:2])
         z = z if v is None else z + v
         return z.movedim(-2, 1)
 

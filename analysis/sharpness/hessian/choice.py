@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Literal
 
 from analysis.errors import AnalysisError
 from analysis.sharpness.hessian.bilinear import UnsupportedError
@@ -10,13 +9,10 @@ from analysis.sharpness.hessian.cost import EngineCost, Profile
 from analysis.sharpness.hessian.problem import Problem, held_still
 from analysis.sharpness.hessian.tape import Tape, trace
 
-Engine = Literal["auto", "head", "gauss_newton_factor", "gauss_newton_gram", "r_operator", "double_backward"]
-Curvature = Literal["hessian", "gauss_newton"]
-
 ENGINES = ("auto", "head", "gauss_newton_factor", "gauss_newton_gram", "r_operator", "double_backward")
 CURVATURES = ("hessian", "gauss_newton")
 DEFAULT_MEMORY_BUDGET = 4 * 2**30
-PROCESS_BASE = 340 * 2**20  # bytes of an interpreter with torch on a CPU, measured 0.29 to 0.33 GiB
+PROCESS_BASE = 400 * 2**20  # bytes of an interpreter with torch and torchvision on a CPU, measured 376 MiB
 SHARE = 0.7  # of what the budget leaves; the caller's vectors and the allocator take the rest
 
 
@@ -34,7 +30,7 @@ class Setting:
     """Everything that the choice depends on."""
 
     problem: Problem
-    curvature: Curvature
+    curvature: str
     profile: Profile
     tape: Tape | None
     tape_reason: str  # why there is no tape
@@ -42,7 +38,7 @@ class Setting:
     num_products: int
 
     @classmethod
-    def of(cls, problem: Problem, curvature: Curvature, memory_budget: int, num_products: int) -> "Setting":
+    def of(cls, problem: Problem, curvature: str, memory_budget: int, num_products: int) -> "Setting":
         """Trace and profile the network."""
         if curvature not in CURVATURES:
             raise AnalysisError(f"curvature must be one of {', '.join(CURVATURES)}; got {curvature!r}")
@@ -85,7 +81,7 @@ class Setting:
     def _may_be_head(self, layer: str) -> bool:
         return self.profile.after[layer] == 0 and self.problem.parameters[layer].ndim == 2
 
-    def choose(self, names: list[str], layer: str | None, engine: Engine) -> Choice:
+    def choose(self, names: list[str], layer: str | None, engine: str) -> Choice:
         """The engine asked for, or the cheapest whose state fits into memory.
 
         R-operator and double backward always fit: they can work chunk by chunk.
@@ -126,4 +122,4 @@ class Setting:
             )
         if layer is None:
             return f"{engine} holds no Hessian of all layers; ask for curvature='gauss_newton' or one layer"
-        return f"the block has curvature of its own beside the loss's: {self.tape_reason}; ask for curvature='gauss_newton'"
+        return f"the network may bend between layer and loss: {self.tape_reason}; ask for curvature='gauss_newton'"

@@ -106,4 +106,4 @@ class DoubleBackward:
     def _split(self, v: Tensor) -> list[Tensor]:
         """(n,) cut into the shapes of the parameters."""
         parameters = self._parameters.values()
-        return [piece.view_as(p) for piece, p in zip(v.split(self._sizes), parameters, strict=True)]
+        return [piece.view_as(p) for piece, p in zip(torch.split(v, self._sizes), parameters, strict=True)]

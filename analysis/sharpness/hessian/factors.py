@@ -31,7 +31,7 @@ class FactorPass(Protocol):
     """A way to get the factors of parameters."""
 
     def sweep(self, chunk: Problem, names: Sequence[str]) -> Iterator[tuple[str, Rows]]:
-        """The named parameters, last layer first, each with its rows, to be written before the next name is asked for."""
+        """The named parameters, last layer first, each with its rows; these are to be written before going on."""
 
 
 class TapeFactors:
@@ -46,14 +46,14 @@ class TapeFactors:
         state = {**chunk.parameters, **chunk.buffers}
         owners = {index for index in map(self._tape.step_of, names) if index is not None}
         live = self._tape.downstream(owners)
-        with torch.inference_mode(False), torch.no_grad():
+        with torch.no_grad():
             weights = self._weights = self._weights or self._tape.fold(state)
             record = self._tape.primal(weights, chunk.inputs, live)
             outputs = record.outputs if chunk.offset is None else record.outputs + chunk.offset
             roots = chunk.loss.root(outputs)
         passes = self._tape.pull(weights, record, roots, live, consume=True)
         while True:
-            with torch.inference_mode(False), torch.no_grad():  # not held across a yield
+            with torch.no_grad():  # not held across a yield
                 step = next(passes, None)
             if step is None:
                 return
@@ -66,7 +66,7 @@ class TapeFactors:
 
 def _rows(folding: Folding, state: dict[str, Tensor], name: str, x: Tensor, dz: Tensor) -> Rows:
     def write(out: Tensor) -> None:
-        with torch.inference_mode(False), torch.no_grad():
+        with torch.no_grad():
             folding.sample_gradients(state, name, x, dz, out)
 
     return Rows(len(x), write)
@@ -80,7 +80,7 @@ class CapturedFactors:
     """
 
     def sweep(self, chunk: Problem, names: Sequence[str]) -> Iterator[tuple[str, Rows]]:
-        """One forward and R backward passes, down to the first of the named layers; their cotangents are held at once."""
+        """One forward and R backward passes, down to the first of the named layers; all cotangents are held at once."""
         state = {**chunk.parameters, **chunk.buffers}
         with held_still(chunk.model):
             calls, roots = self._capture(chunk, names)

@@ -53,25 +53,26 @@ class Folding:
 
     def push(self, state: Mapping[str, Tensor], V: Directions) -> tuple[Tensor | None, Tensor | None]:
         """Directions of the parameters to those of W̃ and b̃; None for zero."""
-        dW = None if self.weight not in V else V[self.weight].flatten(2)
-        db = None if self.bias not in V else V[self.bias]
+        dW, db = V.get(self.weight or ""), V.get(self.bias or "")
+        dW = None if dW is None else dW.flatten(2)
         if self.norm is None:
             return dW, db
         s = self._scale(state)
         dW, db = None if dW is None else s[:, None] * dW, None if db is None else s * db
-        if self.norm.gamma in V:
+        if self.norm.gamma is not None and self.norm.gamma in V:
             ds = V[self.norm.gamma] * self._inverse(state)
             dW = _sum(dW, ds[:, :, None] * self._weight(state))
             db = _sum(db, ds * self._shift(state))
-        return dW, db if self.norm.beta not in V else _sum(db, V[self.norm.beta])
+        shift = V.get(self.norm.beta or "")
+        return dW, db if shift is None else _sum(db, shift)
 
     def pull(self, state: Mapping[str, Tensor], gW: Tensor, gb: Tensor, names: set[str]) -> dict[str, Tensor]:
         """Gradients in W̃ and b̃ to those in the named parameters, each (P, numel): the transpose of `push`."""
         s = None if self.norm is None else self._scale(state)
         gradients = {}
-        if self.weight in names:
+        if self.weight is not None and self.weight in names:
             gradients[self.weight] = (gW if s is None else s[:, None] * gW).flatten(1)
-        if self.bias in names:
+        if self.bias is not None and self.bias in names:
             gradients[self.bias] = gb if s is None else s * gb
         if self.norm is not None and self.norm.gamma in names:
             along = (gW * self._weight(state)).sum(2) + gb * self._shift(state)
@@ -87,20 +88,20 @@ class Folding:
         if self.norm is None or self.norm.gamma is None:
             return {}
         inverse, gamma = self._inverse(state), self.norm.gamma
+        d_gamma, d_weight, d_bias = V.get(gamma), V.get(self.weight or ""), V.get(self.bias or "")
         out: dict[str, Tensor] = {}
-        if gamma in V and self.weight in names:
-            out[self.weight] = ((V[gamma] * inverse)[:, :, None] * gW).flatten(1)
-        if gamma in V and self.bias in names:
-            out[self.bias] = V[gamma] * inverse * gb
-        if gamma in names and self.weight in V:
-            out[gamma] = inverse * (V[self.weight].flatten(2) * gW).sum(2)
-        if gamma in names and self.bias in V:
-            along = inverse * V[self.bias] * gb
-            out[gamma] = along if gamma not in out else out[gamma] + along
+        if d_gamma is not None and self.weight is not None and self.weight in names:
+            out[self.weight] = ((d_gamma * inverse)[:, :, None] * gW).flatten(1)
+        if d_gamma is not None and self.bias is not None and self.bias in names:
+            out[self.bias] = d_gamma * inverse * gb
+        if gamma in names and d_weight is not None:
+            out[gamma] = inverse * (d_weight.flatten(2) * gW).sum(2)
+        if gamma in names and d_bias is not None:
+            out[gamma] = _sum(out.get(gamma), inverse * d_bias * gb)
         return out
 
     def sample_gradients(self, state: Mapping[str, Tensor], name: str, x: Tensor, dz: Tensor, out: Tensor) -> None:
-        """Per sample the gradient of ⟨dz_p, z⟩ in one parameter, for x (B, …) and dz (B, P, …), to out (B, P, numel)."""
+        """Per sample the gradient of ⟨dz_p, z⟩ in one parameter, for x (B, …), dz (B, P, …), to out (B, P, numel)."""
         norm = self.norm
         if norm is not None and name == norm.gamma:
             raw = self.map.apply(x, self._weight(state), self._bias(state))
@@ -114,7 +115,7 @@ class Folding:
         else:
             scaled = dz if norm is None else dz * spread(self._scale(state), dz.ndim - 2)
             weight = state[name]
-            self.map.sample_gradients(x, scaled, out.unflatten(2, (len(weight), -1)))
+            self.map.sample_gradients(x, scaled, torch.unflatten(out, 2, (len(weight), -1)))
 
     def _weight(self, state: Mapping[str, Tensor]) -> Tensor:
         if self.weight is not None:

@@ -37,14 +37,15 @@ def _product(A: Tensor, B: Tensor, dtype: torch.dtype, columns: int = 4096) -> T
     if A.dtype == dtype:
         return times_transpose(A, B)
     out = torch.zeros(len(A), len(B), dtype=dtype, device=A.device)
-    for a, b in zip(A.split(columns, dim=1), B.split(columns, dim=1), strict=True):
+    for a, b in zip(torch.split(A, columns, dim=1), torch.split(B, columns, dim=1), strict=True):
         out.addmm_(a.to(dtype), b.to(dtype).T)
     return out
 
 
 def spectrum(gram_matrix: Tensor) -> Tensor:
     """Eigenvalues of a positive semidefinite matrix in float64, largest first; round-off below zero is set to zero."""
-    return torch.linalg.eigvalsh(gram_matrix.double()).flip(0).clamp_min(0)
+    eigenvalues: Tensor = torch.linalg.eigvalsh(gram_matrix.double())
+    return eigenvalues.flip(0).clamp_min(0)
 
 
 class GaussNewtonFactor:
@@ -109,7 +110,8 @@ class GaussNewtonGram:
         self.gram = matrix
         self.dim = len(matrix) if dim is None else dim
         self.device, self.dtype = matrix.device, matrix.dtype
-        self._make, self._products = products, None
+        self._make = products
+        self._products: BlockOperator | None = None
 
     def matmat(self, V: Tensor) -> Tensor:
         """(p, n) vectors, one a row, to their (p, n) products."""

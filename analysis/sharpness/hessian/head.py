@@ -11,7 +11,7 @@ from analysis.sharpness.hessian.problem import Problem, held_still
 
 
 class Head:
-    """(1/N) Σ_i ∂²ℓ_i/∂f² ⊗ a_i a_iᵀ, with a_i the features that reach the layer: Hessian and Gauss–Newton block at once.
+    """(1/N) Σ_i ∂²ℓ_i/∂f² ⊗ a_i a_iᵀ, a_i the features that reach the layer: Hessian and Gauss–Newton block at once.
 
     Set-up: one forward pass. A product: 4·N·C·K operations.
 
@@ -46,7 +46,7 @@ class Head:
     def matmat(self, V: Tensor) -> Tensor:
         """(p, n) vectors, one a row, to their (p, n) products."""
         num_outputs, num_features = self._outputs.shape[1], self._features.shape[1]
-        pushed = (self._features @ V.reshape(-1, num_features).T).unflatten(1, (len(V), num_outputs))
+        pushed = (self._features @ V.reshape(-1, num_features).T).view(-1, len(V), num_outputs)
         curved = self._loss.curvature(self._outputs, pushed) / self._num_samples  # (N, p, C)
         return (curved.flatten(1).T @ self._features).view(len(V), -1)
 

@@ -1,5 +1,6 @@
 """The two losses: their mean, their curvature in the outputs, and a square root of that curvature."""
 
+import math
 from typing import Protocol
 
 import torch
@@ -106,7 +107,7 @@ class MeanSquaredError:
         """√(2/C) I for every sample."""
         num_samples, num_outputs = outputs.shape
         identity = torch.eye(num_outputs, dtype=outputs.dtype, device=outputs.device)
-        return (identity * (2 / num_outputs) ** 0.5).expand(num_samples, -1, -1)
+        return (identity * math.sqrt(2 / num_outputs)).expand(num_samples, -1, -1)
 
     def rank(self, num_outputs: int) -> int:
         """C."""

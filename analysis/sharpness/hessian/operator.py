@@ -13,8 +13,6 @@ from analysis.sharpness.hessian.choice import (
     DEFAULT_MEMORY_BUDGET,
     ENGINES,
     Choice,
-    Curvature,
-    Engine,
     Setting,
 )
 from analysis.sharpness.hessian.cost import BlockOperator, EngineCost
@@ -29,7 +27,7 @@ class HessianBlock:
 
     operator: BlockOperator
     layer: str | None  # None: all trainable parameters
-    curvature: Curvature
+    curvature: str
     reason: str
     cost: EngineCost  # estimated, in forward passes
 
@@ -62,7 +60,7 @@ class HessianBlock:
         if V.ndim != 2 or V.shape[1] != self.dim:
             raise AnalysisError(f"vectors must be (p, {self.dim}); got {tuple(V.shape)}")
         with torch.inference_mode(False):
-            return self.operator.matmat(V.detach().to(self.dtype).clone() if V.is_inference() else V.detach())
+            return self.operator.matmat(V.clone() if V.is_inference() else V.detach())
 
     def exact_eigenvalues(self, dtype: torch.dtype | None = None) -> Tensor:
         """All eigenvalues that can differ from zero, largest first, in float64: at most n, the others are zero.
@@ -74,13 +72,15 @@ class HessianBlock:
         Cost: `cost.exact`; engines without a factor take n products and a dense eigenproblem.
         """
         with torch.inference_mode(False), torch.no_grad():
+            eigenvalues: Tensor
             own = getattr(self.operator, "exact_eigenvalues", None)
             if own is not None:
-                eigenvalues: Tensor = own(dtype)
+                eigenvalues = own(dtype)
                 return eigenvalues
             identity = torch.eye(self.dim, dtype=self.dtype, device=self.device)
             H = self.matmat(identity).double()
-            return torch.linalg.eigvalsh(0.5 * (H + H.T)).flip(0)
+            eigenvalues = torch.linalg.eigvalsh(0.5 * (H + H.T))
+            return eigenvalues.flip(0)
 
 
 def block_operator(
@@ -88,9 +88,9 @@ def block_operator(
     inputs: Tensor,
     targets: Tensor,
     layer: str | None,
-    engine: Engine = "auto",
+    engine: str = "auto",
     *,
-    curvature: Curvature = "hessian",
+    curvature: str = "hessian",
     loss: str = "cross_entropy",
     memory_budget: int = DEFAULT_MEMORY_BUDGET,
     num_products: int = 150,
@@ -121,9 +121,16 @@ def block_operator(
 
     Source: Pearlmutter 1994 (products); Schraudolph 2002 (Gauss–Newton).
     """
-    options = {"engine": engine, "curvature": curvature, "loss": loss}
     blocks = layer_operators(
-        model, inputs, targets, [layer], memory_budget=memory_budget, num_products=num_products, **options
+        model,
+        inputs,
+        targets,
+        [layer],
+        engine,
+        curvature=curvature,
+        loss=loss,
+        memory_budget=memory_budget,
+        num_products=num_products,
     )
     return next(blocks)
 
@@ -133,9 +140,9 @@ def layer_operators(
     inputs: Tensor,
     targets: Tensor,
     layers: Iterable[str | None] | None = None,
-    engine: Engine = "auto",
+    engine: str = "auto",
     *,
-    curvature: Curvature = "hessian",
+    curvature: str = "hessian",
     loss: str = "cross_entropy",
     memory_budget: int = DEFAULT_MEMORY_BUDGET,
     num_products: int = 150,
@@ -158,13 +165,24 @@ def layer_operators(
     wanted = list(dict.fromkeys(weight_layers(model) if layers is None else layers))
     members = {layer: list(select_parameters(model, layer)) for layer in wanted}
     settle_allocator()
-    problem = pose(model, inputs, targets, loss)
-    setting = Setting.of(problem, curvature, memory_budget, num_products)
+    with torch.inference_mode(False):
+        problem = pose(model, inputs, targets, loss)
+        setting = Setting.of(problem, curvature, memory_budget, num_products)
     choices = {layer: setting.choose(names, layer, engine) for layer, names in members.items()}
     for layer, choice in choices.items():
         if engine not in ("auto", choice.engine):
             _warn(layer, engine, choice)
-    return _blocks(Workshop(setting), members, choices)
+    return _outside_inference_mode(_blocks(Workshop(setting), members, choices))
+
+
+def _outside_inference_mode(blocks: Iterator[HessianBlock]) -> Iterator[HessianBlock]:
+    """Each made outside of it, since autograd can't save its tensors; the caller's mode is not touched in between."""
+    while True:
+        with torch.inference_mode(False):
+            block = next(blocks, None)
+        if block is None:
+            return
+        yield block
 
 
 def _blocks(

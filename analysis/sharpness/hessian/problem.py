@@ -86,7 +86,6 @@ def held_still(model: nn.Module) -> Iterator[None]:
     with ExitStack() as stack:
         stack.callback(torch.backends.mha.set_fastpath_enabled, fast_path)
         torch.backends.mha.set_fastpath_enabled(False)
-        stack.enter_context(torch.inference_mode(False))
         stack.enter_context(torch.enable_grad())
         stack.enter_context(sdpa_kernel(SDPBackend.MATH))
         for device in ("cpu", "cuda"):
@@ -112,15 +111,14 @@ def pose(model: nn.Module, inputs: Tensor, targets: Tensor, loss: str = "cross_e
         raise AnalysisError(f"inputs and targets must hold the same samples; got {len(inputs)} and {len(targets)}")
     if not inputs.is_floating_point():
         raise AnalysisError(f"inputs must be floating-point; got {inputs.dtype}: convert them with .float() and scale")
-    with torch.inference_mode(False):
-        problem = Problem(
-            model,
-            parameters={name: _plain(tensor) for name, tensor in model.named_parameters()},
-            buffers={name: _plain(tensor).clone() for name, tensor in model.named_buffers()},
-            inputs=_plain(inputs),
-            targets=_plain(targets) if targets.is_floating_point() else _plain(targets).long(),
-            loss=LOSSES[loss],
-        )
+    problem = Problem(
+        model,
+        parameters={name: _plain(tensor) for name, tensor in model.named_parameters()},
+        buffers={name: _plain(tensor).clone() for name, tensor in model.named_buffers()},
+        inputs=_plain(inputs),
+        targets=_plain(targets) if targets.is_floating_point() else _plain(targets).long(),
+        loss=LOSSES[loss],
+    )
     _check_tensors(problem)
     with held_still(model), torch.no_grad():
         _check_modules(model)

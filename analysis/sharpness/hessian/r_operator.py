@@ -7,19 +7,27 @@ layer for the Hessian of all of them, four for Gauss–Newton (the terms with δ
 layer above it.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 
 from analysis.sharpness.hessian.folding import Folding
-from analysis.sharpness.hessian.problem import Problem, held_still
+from analysis.sharpness.hessian.problem import Problem
 from analysis.sharpness.hessian.tape import Record, Tape
+from analysis.sharpness.hessian.tape_ops import Add
+
+Moves = Mapping[int, tuple[Tensor | None, Tensor | None]]  # directions of W̃ and b̃ by step
+Sums = dict[int, tuple[Tensor, Tensor]]  # gradients or products in W̃ and b̃ by step
 
 
 class ROperator:
-    """Products with the Hessian or the Gauss–Newton matrix of the named parameters."""
+    """Products with the Hessian or the Gauss–Newton matrix of the named parameters.
+
+    With `keep` the primal pass of every chunk of samples stays in memory; without, each `matmat` repeats it, which
+    its directions share.
+    """
 
     engine = "r_operator"
 
@@ -31,8 +39,10 @@ class ROperator:
         curvature: str = "hessian",
         samples_a_chunk: int | None = None,
         directions: int = 1,
+        keep: bool = True,
     ) -> None:
         self._problem, self._tape, self._directions = problem, tape, directions
+        self._chunk = samples_a_chunk or problem.num_samples
         self._shapes = {name: problem.parameters[name].shape for name in names}
         self.dim = sum(shape.numel() for shape in self._shapes.values())
         self.device, self.dtype = problem.device, problem.dtype
@@ -46,12 +56,45 @@ class ROperator:
         }
         self._live = tape.downstream(set(self._chosen))
         self._bilinear = curvature == "hessian" and len(names) > 1  # one tensor alone: no two weights meet
-        with held_still(problem.model), torch.no_grad():
-            self._records = [self._primal(chunk) for chunk in problem.chunks(samples_a_chunk or problem.num_samples)]
-            self._gradients = (
-                [self._primal_gradients(*pair) for pair in self._with_problems()] if self._bilinear else []
-            )
-        self._folded_gradients = self._sum_gradients() if self._bilinear else {}
+        with torch.no_grad():
+            self._kept = list(self._primal_passes()) if keep else None
+            self._folded_gradients = self._sum_gradients() if self._bilinear else {}
+
+    def matmat(self, V: Tensor) -> Tensor:
+        """(p, n) vectors, one a row, to their (p, n) products."""
+        with torch.no_grad():
+            groups = [self._named(group) for group in torch.split(V, self._directions)]
+            moves = [
+                {index: folding.push(self._state, named) for index, folding in self._chosen.items()} for named in groups
+            ]
+            sums: list[Sums] = [{} for _ in groups]
+            for record, primal in self._kept if self._kept is not None else self._primal_passes():
+                for move, total in zip(moves, sums, strict=True):
+                    self._accumulate(record, primal, move, total)
+            return torch.cat([self._products(*pair) for pair in zip(groups, sums, strict=True)])
+
+    def _named(self, V: Tensor) -> dict[str, Tensor]:
+        """Directions (P, *shape) by parameter."""
+        sizes = [shape.numel() for shape in self._shapes.values()]
+        pieces = zip(self._shapes.items(), torch.split(V, sizes, dim=1), strict=True)
+        return {name: piece.reshape(len(V), *shape) for (name, shape), piece in pieces}
+
+    def _products(self, named: dict[str, Tensor], sums: Sums) -> Tensor:
+        """From products in (W̃, b̃) to those in the parameters, (P, n)."""
+        wanted = set(self._shapes)
+        products: dict[str, Tensor] = {}
+        for index, folding in self._chosen.items():
+            products |= folding.pull(self._state, *sums[index], wanted)
+            if self._bilinear:
+                curved = folding.curvature(self._state, named, *self._folded_gradients[index], wanted)
+                products |= {name: products[name] + extra for name, extra in curved.items()}
+        return torch.cat([products[name].flatten(1) for name in self._shapes], dim=1)
+
+    def _primal_passes(self) -> Iterator[tuple[Record, dict[int, Tensor]]]:
+        """By chunk of samples: what the primal forward pass leaves, and δ."""
+        for chunk in self._problem.chunks(self._chunk):
+            record = self._primal(chunk)
+            yield record, self._primal_gradients(chunk, record) if self._bilinear else {}
 
     def _primal(self, chunk: Problem) -> Record:
         record = self._tape.primal(self._weights, self._arranged(chunk.inputs), self._live)
@@ -63,39 +106,10 @@ class ROperator:
             return inputs.contiguous(memory_format=torch.channels_last)
         return inputs
 
-    def matmat(self, V: Tensor) -> Tensor:
-        """(p, n) vectors, one a row, to their (p, n) products."""
-        with torch.inference_mode(False), torch.no_grad():
-            return torch.cat([self._products(group) for group in V.split(self._directions)])
-
-    def _products(self, V: Tensor) -> Tensor:
-        sizes = [shape.numel() for shape in self._shapes.values()]
-        pieces = zip(self._shapes.items(), V.split(sizes, dim=1), strict=True)
-        named = {name: piece.reshape(len(V), *shape) for (name, shape), piece in pieces}
-        moves = {index: folding.push(self._state, named) for index, folding in self._chosen.items()}
-        sums: dict[int, tuple[Tensor, Tensor]] = {}
-        for chunk, record in enumerate(self._records):
-            self._accumulate(chunk, record, moves, sums)
-        wanted = set(self._shapes)
-        products: dict[str, Tensor] = {}
-        for index, folding in self._chosen.items():
-            products |= folding.pull(self._state, *sums[index], wanted)
-            if self._bilinear:
-                curved = folding.curvature(self._state, named, *self._folded_gradients[index], wanted)
-                products |= {name: products[name] + extra for name, extra in curved.items()}
-        return torch.cat([products[name].flatten(1) for name in self._shapes], dim=1)
-
-    def _accumulate(
-        self,
-        chunk: int,
-        record: Record,
-        moves: dict[int, tuple[Tensor | None, Tensor | None]],
-        sums: dict[int, tuple[Tensor, Tensor]],
-    ) -> None:
+    def _accumulate(self, record: Record, primal: dict[int, Tensor], moves: Moves, sums: Sums) -> None:
         """Add one chunk's part of the products in (W̃, b̃) to `sums`."""
         tangents, d_outputs = self._push(record, moves)
         seed = self._problem.loss.curvature(record.outputs, d_outputs) / self._problem.num_samples
-        primal = self._gradients[chunk] if self._bilinear else {}
 
         def extra(index: int) -> Tensor | None:
             move = moves.get(index, (None, None))[0]
@@ -116,9 +130,7 @@ class ROperator:
             else:
                 sums[index] = (weight, bias)
 
-    def _push(
-        self, record: Record, moves: dict[int, tuple[Tensor | None, Tensor | None]]
-    ) -> tuple[dict[int, Tensor], Tensor]:
+    def _push(self, record: Record, moves: Moves) -> tuple[dict[int, Tensor], Tensor]:
         """Tangents of the inputs of the chosen steps (where δ meets them), and those of the outputs."""
         results: dict[int, Tensor] = {}
         kept: dict[int, Tensor] = {}
@@ -130,7 +142,7 @@ class ROperator:
                 results[index] = self._push_folding(index, record.saved[index], dxs, moves)
                 if self._bilinear and index in self._chosen and dxs:
                     kept[index] = dxs[0]
-            elif operation == "add":
+            elif isinstance(operation, Add):
                 results[index] = dxs[0] if len(dxs) == 1 else dxs[0] + dxs[1]
             else:
                 results[index] = operation.push(record.saved[index], dxs[0])
@@ -139,14 +151,12 @@ class ROperator:
                     results.pop(source, None)
         return kept, results[len(self._tape.steps) - 1]
 
-    def _push_folding(
-        self, index: int, x: Tensor, dxs: list[Tensor], moves: dict[int, tuple[Tensor | None, Tensor | None]]
-    ) -> Tensor:
+    def _push_folding(self, index: int, x: Tensor, dxs: list[Tensor], moves: Moves) -> Tensor:
         bilinear, (V, v) = self._folding(index).map, moves.get(index, (None, None))
         dz = None
         if dxs:
             dx = dxs[0]
-            dz = bilinear.apply(dx.flatten(0, 1), self._weights[index][0], None).unflatten(0, dx.shape[:2])
+            dz = torch.unflatten(bilinear.apply(dx.flatten(0, 1), self._weights[index][0], None), 0, dx.shape[:2])
         if v is not None and V is None:
             V = v.new_zeros(*v.shape, self._weights[index][0].shape[1])
         if V is not None:
@@ -160,10 +170,6 @@ class ROperator:
         assert isinstance(operation, Folding)
         return operation
 
-    def _with_problems(self) -> list[tuple[Problem, Record]]:
-        size = len(self._records[0].outputs)
-        return list(zip(self._problem.chunks(size), self._records, strict=True))
-
     def _primal_gradients(self, chunk: Problem, record: Record) -> dict[int, Tensor]:
         """δ: the gradient of L in the result of every live Folding, (B, …)."""
         with torch.enable_grad():
@@ -172,15 +178,14 @@ class ROperator:
         seed = seed[:, None] * (chunk.num_samples / self._problem.num_samples)
         return {index: dz[:, 0] for index, dz in self._tape.pull(self._weights, record, seed, self._live)}
 
-    def _sum_gradients(self) -> dict[int, tuple[Tensor, Tensor]]:
+    def _sum_gradients(self) -> Sums:
         """∂L/∂W̃ (C, K) and ∂L/∂b̃ (C,) over all samples, by chosen step."""
-        sums = {}
-        with torch.no_grad():
+        sums: Sums = {}
+        for record, gradients in self._kept if self._kept is not None else self._primal_passes():
             for index, folding in self._chosen.items():
-                pairs = [
-                    (r.saved[index], g[index][:, None]) for r, g in zip(self._records, self._gradients, strict=True)
-                ]
-                weights = [folding.map.weight_gradient(x, dz)[0] for x, dz in pairs]
-                biases = [folding.map.bias_gradient(dz).sum(0)[0] for _, dz in pairs]
-                sums[index] = (torch.stack(weights).sum(0), torch.stack(biases).sum(0))
+                dz = gradients[index][:, None]
+                weight = folding.map.weight_gradient(record.saved[index], dz)[0]
+                bias = folding.map.bias_gradient(dz).sum(0)[0]
+                before = sums.get(index)
+                sums[index] = (weight, bias) if before is None else (before[0] + weight, before[1] + bias)
         return sums

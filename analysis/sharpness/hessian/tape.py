@@ -7,25 +7,23 @@ before the next one is made, and the R-operator reuses one primal pass for all p
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 from torch import Tensor, fx, nn
 
 from analysis.sharpness.hessian.bilinear import ChannelScale, Convolution, MatrixProduct, UnsupportedError
 from analysis.sharpness.hessian.folding import Folding, Norm
-from analysis.sharpness.hessian.tape_ops import Operation, step_of_call, step_of_module
+from analysis.sharpness.hessian.tape_ops import Add, Operation, step_of_call, step_of_module
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
-ADD: Literal["add"] = "add"
-
 Weights = Mapping[int, tuple[Tensor, Tensor | None]]  # W̃ and b̃ by step
 
 
 class Step(NamedTuple):
     """One step: what it does to the results of which earlier ones. Step −1 is the input."""
 
-    operation: Operation | Folding | Literal["add"]
+    operation: Operation | Folding | Add
     sources: tuple[int, ...]
 
 
@@ -69,13 +67,13 @@ class Tape:
 
     def primal(self, weights: Weights, inputs: Tensor, keep: list[bool]) -> Record:
         """Run the network; what the steps in `keep` need later is saved."""
-        results: list[Tensor | None] = []
+        results: list[Any] = []  # tensors; None once nobody needs them
         saved: list[Any] = []
         for index, (operation, sources) in enumerate(self.steps):
             xs = [inputs if s < 0 else results[s] for s in sources]
             if isinstance(operation, Folding):
                 y, rest = operation.map.apply(xs[0], *weights[index]), xs[0]
-            elif operation == ADD:
+            elif isinstance(operation, Add):
                 y, rest = _add(*xs), None
             else:
                 y, rest = operation.primal(xs[0])
@@ -117,7 +115,7 @@ class Tape:
                     dx = operation.map.transpose(dy, weights[index][0], record.saved[index])
                     more = extra(index)
                     dx = dx if more is None else dx.add_(more)
-                elif operation == ADD:
+                elif isinstance(operation, Add):
                     dx = dy
                 else:
                     dx = operation.pull(record.saved[index], dy)
@@ -145,13 +143,17 @@ def trace(model: nn.Module) -> Tape:
     if hooked:
         raise UnsupportedError(f"forward hooks on {hooked[0]!r}")
     try:
-        graph = fx.Tracer().trace(model)
+        # Wrapped, so that a model that is a single torch module is a step as well.
+        graph = fx.Tracer().trace(nn.Sequential(model))
     except Exception as error:  # whatever user code does with a proxy
         raise UnsupportedError(f"a forward pass that can't be traced ({type(error).__name__})") from error
     steps: list[Step] = []
     makers: list[fx.Node] = []  # the node whose result a step is
     place: dict[fx.Node, int] = {}
-    modules, names = dict(model.named_modules()), {id(p): name for name, p in model.named_parameters()}
+    modules, names = (
+        {f"0.{path}".rstrip("."): module for path, module in model.named_modules()},
+        {id(p): name for name, p in model.named_parameters()},
+    )
     for node in graph.nodes:
         if node.op == "placeholder":
             place[node] = -1
@@ -186,7 +188,7 @@ def _is_size(node: fx.Node) -> bool:
 
 def _read(
     node: fx.Node, modules: Mapping[str, nn.Module], names: Mapping[int, str]
-) -> tuple[list[fx.Node], Operation | Folding | str | None]:
+) -> tuple[list[fx.Node], Operation | Folding | Add | None]:
     """The nodes a node takes tensors from, and its operation; None for the identity."""
     if node.op != "call_module":
         return step_of_call(node)
@@ -194,7 +196,9 @@ def _read(
     source = node.args[0]
     if len(node.args) != 1 or node.kwargs or not isinstance(source, fx.Node):
         raise UnsupportedError(f"{type(module).__name__} with several inputs")
-    return [source], folding_of(module, str(node.target), names) or step_of_module(module)
+    return [source], folding_of(module, str(node.target).removeprefix("0").removeprefix("."), names) or step_of_module(
+        module
+    )
 
 
 def folding_of(module: nn.Module, path: str, names: Mapping[int, str]) -> Folding | None:
@@ -218,20 +222,20 @@ def folding_of(module: nn.Module, path: str, names: Mapping[int, str]) -> Foldin
     if isinstance(module, CONVOLUTIONS):
         return Folding(Convolution.of(module), named(module.weight), named(module.bias), None)
     if isinstance(module, NORMS):
-        mean, variance = f"{path}.running_mean", f"{path}.running_var"
+        mean, variance = (f"{path}.{name}".removeprefix(".") for name in ("running_mean", "running_var"))
         norm = Norm(mean, variance, module.eps, named(module.weight), named(module.bias))
         return Folding(ChannelScale(), None, None, norm)
     return None
 
 
-def _joins(operation: Operation | Folding | str, before: Step, source: fx.Node) -> bool:
-    """Whether a batch-norm can be folded into the step before it: weights without one, whose result has no other user."""
+def _joins(operation: Operation | Folding | Add, before: Step, source: fx.Node) -> bool:
+    """Whether a batch-norm can be folded into the step before it, whose result must have no other user."""
     if not isinstance(operation, Folding) or operation.norm is None or not isinstance(before.operation, Folding):
         return False
     return before.operation.norm is None and len(source.users) == 1
 
 
-def _join(weights: Operation | Folding | str, norm: Operation | Folding | str) -> Folding:
+def _join(weights: Operation | Folding | Add, norm: Operation | Folding | Add) -> Folding:
     assert isinstance(weights, Folding)
     assert isinstance(norm, Folding)
     return Folding(weights.map, weights.weight, weights.bias, norm.norm)

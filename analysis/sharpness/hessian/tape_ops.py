@@ -1,13 +1,14 @@
-"""The operations without parameters that a tape knows. Each is linear in its inputs, given what the primal pass saved (a mask, an index).
+"""The operations without parameters that a tape knows.
 
-Primal tensors are (B, …), tangents and cotangents (B, P, …): P directions a sample, side by side, so that
-a tensor of directions is at once a batch of B·P samples and a batch of B samples with P times the channels.
+Each is linear in its input, given what the primal pass saved (a mask, an index). Primal tensors are (B, …), tangents
+and cotangents (B, P, …): P directions a sample, side by side, so that a tensor of directions is at once a batch of
+B·P samples and a batch of B samples with P times the channels.
 """
 
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import Tensor, fx, nn
@@ -21,14 +22,19 @@ aten = torch.ops.aten
 class Operation(Protocol):
     """A step of the network with no parameter."""
 
-    def primal(self, *xs: Tensor) -> tuple[Tensor, object]:
+    def primal(self, x: Tensor, /) -> tuple[Tensor, Any]:
         """The output, and what the Jacobian depends on."""
 
-    def push(self, saved: object, dx: Tensor) -> Tensor:
+    def push(self, saved: Any, dx: Tensor) -> Tensor:
         """Tangent of the input to tangent of the output."""
 
-    def pull(self, saved: object, dy: Tensor) -> Tensor:
+    def pull(self, saved: Any, dy: Tensor) -> Tensor:
         """Cotangent of the output to cotangent of the input: the transpose of `push`."""
+
+
+@dataclass(frozen=True)
+class Add:
+    """The sum of two results: the one step with two inputs."""
 
 
 @dataclass(frozen=True)
@@ -48,7 +54,9 @@ class Rectify:
             return aten.threshold_backward(dx, saved[:, None], 0)  # type: ignore[no-any-return]
         return aten.leaky_relu_backward(dx, saved[:, None], self.slope, True)  # type: ignore[no-any-return]
 
-    pull = push
+    def pull(self, saved: Tensor, dy: Tensor) -> Tensor:
+        """Its own transpose."""
+        return self.push(saved, dy)
 
 
 @dataclass(frozen=True)
@@ -63,14 +71,14 @@ class Linear:
 
     def push(self, saved: torch.Size, dx: Tensor) -> Tensor:
         """The map itself."""
-        return self.function(dx.flatten(0, 1)).unflatten(0, dx.shape[:2])
+        return torch.unflatten(self.function(dx.flatten(0, 1)), 0, dx.shape[:2])
 
     def pull(self, saved: torch.Size, dy: Tensor) -> Tensor:
         """Its transpose, by differentiating it."""
         with torch.enable_grad():
             x = dy.new_zeros(dy.shape[0] * dy.shape[1], *saved, requires_grad=True)
             (dx,) = torch.autograd.grad(self.function(x), x, dy.flatten(0, 1))
-        return dx.unflatten(0, dy.shape[:2])
+        return torch.unflatten(dx, 0, dy.shape[:2])
 
 
 @dataclass(frozen=True)
@@ -96,7 +104,7 @@ class MaxPool:
         """Scatters to the winners; windows that overlap add up."""
         winners = saved[0][:, None].expand(-1, dy.shape[1], -1, -1, -1)
         dx = dy.new_zeros(*dy.shape[:3], saved[1].numel())
-        return dx.scatter_add_(3, winners.flatten(3), dy.flatten(3)).unflatten(3, saved[1])
+        return torch.unflatten(dx.scatter_add_(3, winners.flatten(3), dy.flatten(3)), 3, saved[1])
 
 
 def step_of_module(module: nn.Module) -> Operation | None:
@@ -119,7 +127,7 @@ def step_of_module(module: nn.Module) -> Operation | None:
     raise UnsupportedError(f"{type(module).__name__} is not one of the piecewise-linear modules known")
 
 
-def step_of_call(node: fx.Node) -> tuple[list[fx.Node], Operation | str | None]:
+def step_of_call(node: fx.Node) -> tuple[list[fx.Node], Operation | Add | None]:
     """The nodes that a function or method call takes tensors from, and its operation; None for the identity.
 
     Raises:
@@ -133,7 +141,7 @@ def step_of_call(node: fx.Node) -> tuple[list[fx.Node], Operation | str | None]:
         other = node.args[1]
         if not isinstance(other, fx.Node) or node.kwargs:
             raise UnsupportedError("an addition of a constant")
-        return [source, other], "add"
+        return [source, other], Add()
     if name in ("relu", "relu_"):
         return [source], Rectify()
     if name in ("view", "reshape"):

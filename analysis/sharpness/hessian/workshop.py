@@ -1,6 +1,7 @@
 """Builds the operators that were chosen: tries the specialised ones, then runs the passes that several share."""
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 
 import torch
 from torch import Tensor
@@ -48,9 +49,8 @@ class Workshop:
             if engine in FACTORED:
                 continue
             try:
-                error = check.operator_error(
-                    members[layer], lambda few, e=engine, layer=layer: self._specialised(e, few, members[layer], None)
-                )
+                build = partial(self._specialised, engine, names=members[layer], memory=None)
+                error = check.operator_error(members[layer], build)
                 if not error <= TOLERANCE:
                     reasons[layer] = _differs(error)
             except (UnsupportedError, RuntimeError) as problem:
@@ -90,10 +90,13 @@ class Workshop:
         if engine == "head":
             return Head(problem, names[0], None if memory is None else self._chunk(setting.profile.activations))
         assert setting.tape is not None
-        return ROperator(problem, setting.tape, names, setting.curvature, self._cached_chunk(R_OPERATOR_BYTES))
+        kept = setting.profile.r_operator(names, setting.curvature == "hessian").memory
+        keep = memory is None or kept <= memory
+        chunk = self._cached_chunk(R_OPERATOR_BYTES)
+        return ROperator(problem, setting.tape, names, setting.curvature, chunk, keep=keep)
 
     def from_factors(self, members: Members, choices: Choices) -> Iterator[tuple[str | None, BlockOperator]]:
-        """The blocks that live on factors, last layer first; the block of all layers, a sum of Gram matrices, at the end."""
+        """The blocks that live on factors, last layer first; that of all layers, a sum of Gram matrices, at the end."""
         layers = {layer: choice.engine for layer, choice in choices.items() if choice.engine in FACTORED}
         summed = members[None] if None in layers else []
         names = list(dict.fromkeys([*(name for layer in layers for name in members[layer])]))

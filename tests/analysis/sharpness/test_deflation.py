@@ -119,13 +119,13 @@ def test_an_indefinite_matrix_does_not_swing_with_the_parity_of_the_steps() -> N
         assert low <= exact <= high
 
 
-def test_float32_agrees_with_float64() -> None:
+def test_float32_agrees_with_float64_within_the_standard_error() -> None:
     eigenvalues = zero_dominant(400)
     values = [
         ritz_quadrature(DenseOperator.of_eigenvalues(eigenvalues, dtype), SMALL, 0, 60).renyi_entropy(0.5).value
         for dtype in (torch.float32, torch.float64)
     ]
-    assert values[0] == pytest.approx(values[1], abs=0.005)
+    assert values[0] == pytest.approx(values[1], abs=0.02)
 
 
 def test_a_zero_matrix_is_a_quadrature_without_entropy() -> None:

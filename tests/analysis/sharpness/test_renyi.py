@@ -183,6 +183,15 @@ def test_beyond_the_memory_limit_it_falls_back_on_plain_quadrature() -> None:
     assert quadrature.estimator == "paired"
 
 
+def test_a_dense_matrix_that_does_not_fit_is_refused_or_avoided() -> None:
+    operator = DenseOperator.of_eigenvalues(zero_dominant(150))
+    small = Effort(memory_limit=2 * 8 * 150**2 - 1)
+    with pytest.raises(AnalysisError, match=r"150 rows takes .* take the estimator 'ritz'"):
+        estimate_spectrum(operator, "exact", small, 0)
+    assert exact_price(operator, small.memory_limit) == math.inf
+    assert not estimate_spectrum(operator, "ritz", small, 0).exact
+
+
 def test_refusals_name_the_value_and_the_choices() -> None:
     with pytest.raises(AnalysisError, match="ritz, paired, paper, exact; got 'magic'"):
         estimate_spectrum(DenseOperator(np.eye(3)), "magic", Effort(), 0)

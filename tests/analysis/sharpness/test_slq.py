@@ -70,6 +70,13 @@ def test_the_trace_s_spread_is_hutchinson_s() -> None:
     assert np.var(traces) == pytest.approx(variance, rel=0.15)
 
 
+def test_the_spread_on_the_sphere_is_that_of_theory() -> None:
+    matrix = second_difference(50)
+    quadrature = paper_quadrature(DenseOperator(matrix), Effort(num_probes=4000, num_matvecs=1), 0)
+    variance = 2 * 50 / 52 * ((matrix**2).sum() - np.trace(matrix) ** 2 / 50)
+    assert quadrature.trace().stderr * math.sqrt(4000) == pytest.approx(math.sqrt(variance), rel=0.05)
+
+
 def test_paired_adds_probes_until_the_tolerance_is_met_and_says_how_it_ended() -> None:
     operator = DenseOperator.of_eigenvalues(zero_dominant(300))
     effort = Effort(orders=(1.5,), tolerance=0.1)

@@ -1,0 +1,146 @@
+"""Every engine against rows of the dense Hessian and Gauss–Newton matrices, in float64, on every architecture."""
+
+import warnings
+
+import pytest
+import torch
+from torch import Tensor
+from torch.nn.functional import mse_loss
+
+from analysis.sharpness.hessian import block_operator, layer_operators
+from analysis.sharpness.layers import select_parameters, weight_layers
+from tests.analysis.sharpness.hessian.networks import (
+    NETWORKS,
+    PIECEWISE_LINEAR,
+    SMOOTH,
+    build,
+    gauss_newton,
+    hessian_rows,
+    samples,
+)
+
+ENGINES = ["auto", "head", "gauss_newton_factor", "gauss_newton_gram", "r_operator", "double_backward"]
+
+
+def probes(dim: int, num_rows: int = 4) -> Tensor:
+    """Unit vectors, for rows of the matrix, and one dense vector."""
+    generator = torch.Generator().manual_seed(2)
+    rows = torch.randperm(dim, generator=generator)[:num_rows]
+    units = torch.nn.functional.one_hot(rows, dim).double()
+    return torch.cat([units, torch.randn(1, dim, generator=generator, dtype=torch.float64)])
+
+
+def relative(value: Tensor, reference: Tensor) -> float:
+    return float((value - reference).norm() / reference.norm().clamp_min(1e-300))
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("network", NETWORKS)
+def test_hessian_rows(network: str, engine: str) -> None:
+    model, (inputs, targets) = build(network), samples(5)
+    served = set()
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        for block in layer_operators(model, inputs, targets, [*weight_layers(model), None], engine=engine):
+            names = list(select_parameters(model, block.layer))
+            V = probes(block.dim)
+            assert relative(block.matmat(V), hessian_rows(model, inputs, targets, names, V)) < 1e-9, block.layer
+            served.add(block.engine)
+    assert engine in ("auto", *served) or network in SMOOTH
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("network", NETWORKS)
+def test_gauss_newton_rows_and_spectra(network: str, engine: str) -> None:
+    model, (inputs, targets) = build(network), samples(5)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        for block in layer_operators(
+            model,
+            inputs,
+            targets,
+            [*weight_layers(model), None],
+            engine=engine,
+            curvature="gauss_newton",
+        ):
+            dense = gauss_newton(model, inputs, targets, list(select_parameters(model, block.layer)))
+            V = probes(block.dim)
+            assert relative(block.matmat(V), V @ dense) < 1e-9, block.layer
+            if engine in ("gauss_newton_factor", "gauss_newton_gram", "head") and engine == block.engine:
+                exact = block.exact_eigenvalues()
+                reference = torch.linalg.eigvalsh(dense).flip(0)
+                assert len(exact) <= block.dim
+                full = torch.cat([exact, exact.new_zeros(block.dim - len(exact))])
+                assert (full - reference).abs().max() < 1e-10 * reference[0], block.layer
+
+
+@pytest.mark.parametrize("network", PIECEWISE_LINEAR)
+def test_specialised_engines_serve_every_layer_of_piecewise_linear_networks(network: str) -> None:
+    model, (inputs, targets) = build(network), samples(5)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for engine in ("gauss_newton_factor", "gauss_newton_gram", "r_operator"):
+            for block in layer_operators(model, inputs, targets, engine=engine):
+                assert block.engine == engine
+        assert block_operator(model, inputs, targets, None, "r_operator").engine == "r_operator"
+        assert block_operator(model, inputs, targets, weight_layers(model)[-1], "head").engine == "head"
+
+
+@pytest.mark.parametrize("network", SMOOTH)
+def test_smooth_networks_are_served_by_double_backward_and_have_gauss_newton_factors(network: str) -> None:
+    model, (inputs, targets) = build(network), samples(5)
+    layer = weight_layers(model)[0]
+    block = block_operator(model, inputs, targets, layer)
+    assert block.engine == "double_backward"
+    assert "no tape" in block.reason
+    assert block_operator(model, inputs, targets, layer, "gauss_newton_factor", curvature="gauss_newton").engine == (
+        "gauss_newton_factor"
+    )
+    with pytest.warns(RuntimeWarning, match="steps aside for double_backward"):
+        block_operator(model, inputs, targets, layer, "gauss_newton_factor")
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("name", ["odd", "simple_vit"])
+def test_one_dimensional_parameters_are_blocks_too(name: str, engine: str) -> None:
+    model, (inputs, targets) = build(name), samples(3)
+    names = [parameter for parameter, tensor in model.named_parameters() if tensor.ndim == 1]
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        for block in layer_operators(model, inputs, targets, names, engine=engine):
+            assert block.layer is not None
+            V = probes(block.dim)
+            assert relative(block.matmat(V), hessian_rows(model, inputs, targets, [block.layer], V)) < 1e-9, block.layer
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize(("num_samples", "num_classes"), [(1, 1), (1, 2), (1, 3), (2, 2), (3, 11)])
+def test_few_samples_and_classes(num_samples: int, num_classes: int, engine: str) -> None:
+    """One class: the cross-entropy is constant, and every product zero."""
+    model, (inputs, targets) = build("digits_cnn_bn", num_classes), samples(num_samples, num_classes)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        for block in layer_operators(model, inputs, targets, [*weight_layers(model), None], engine=engine):
+            V = probes(block.dim)
+            reference = hessian_rows(model, inputs, targets, list(select_parameters(model, block.layer)), V)
+            assert (block.matmat(V) - reference).norm() <= 1e-9 * reference.norm() + 1e-15
+
+
+@pytest.mark.parametrize("engine", ENGINES)
+@pytest.mark.parametrize("name", ["odd", "resnet", "attentive"])
+def test_squared_error(name: str, engine: str) -> None:
+    model, (inputs, _) = build(name), samples(4)
+    targets = torch.randn(4, 3, generator=torch.Generator().manual_seed(3), dtype=torch.float64)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)
+        for block in layer_operators(
+            model,
+            inputs,
+            targets,
+            [*weight_layers(model), None],
+            engine=engine,
+            loss="mse",
+        ):
+            names, V = list(select_parameters(model, block.layer)), probes(block.dim)
+            reference = hessian_rows(model, inputs, targets, names, V, mse_loss)
+            assert relative(block.matmat(V), reference) < 1e-9, block.layer
