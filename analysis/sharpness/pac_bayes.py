@@ -157,5 +157,3 @@ def reference_weights(
 
 def _bound(divergence: float, sigma: float, num_samples: int) -> float:
     return math.sqrt((divergence + math.log(num_samples / sigma) + CONFIDENCE) / num_samples)
-
-

@@ -12,7 +12,9 @@ from tests.analysis.sharpness.test_perturbation import BALLS
 
 
 @pytest.mark.parametrize(
-    ("ball", "maximum"), list(zip(BALLS, [0.2409039, 0.1464214, 0.325, 0.21], strict=True)), ids=[str(ball) for ball in BALLS]
+    ("ball", "maximum"),
+    list(zip(BALLS, [0.2409039, 0.1464214, 0.325, 0.21], strict=True)),
+    ids=[str(ball) for ball in BALLS],
 )
 def test_the_exact_maxima_of_the_quadratic_are_reached_in_20_steps(ball: Ball, maximum: float) -> None:
     assert worst_case_sharpness(quadratic(), ball, 0.1, num_steps=20) == pytest.approx(maximum, abs=1e-7)
@@ -65,6 +67,4 @@ def test_zero_gradients_and_losses_that_are_nan_are_undefined() -> None:
     with pytest.raises(UndefinedMeasureError, match="gradient is zero"):
         ascend(lambda u: (1.0, torch.zeros_like(u)), zero, Ball("l2"), 0.1, 5)
     with pytest.raises(UndefinedMeasureError, match="within ρ = 0.1"):
-        ascend(
-            lambda u: (float("nan") if u.any() else 0.0, torch.ones_like(u)), zero, Ball("linf"), 0.1, 5
-        )
+        ascend(lambda u: (float("nan") if u.any() else 0.0, torch.ones_like(u)), zero, Ball("linf"), 0.1, 5)
