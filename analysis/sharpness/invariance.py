@@ -85,8 +85,8 @@ def rescale_layers(model: nn.Module, factors: Mapping[str, float], pairs: Iterab
     """A copy with layer weights multiplied by positive factors, and biases and running statistics to match.
 
     A layer that a batch-norm follows: weight, bias and running mean ×c, running variance ×c²; what comes out of the
-    batch-norm is the same up to its ε. The other layers are taken for a chain in the order of registration: each bias is
-    multiplied by the product of the factors so far, which must be 1 in the end.
+    batch-norm is the same up to its ε. The other layers are taken for a chain in the order of registration: each bias
+    is multiplied by the product of the factors so far, which must be 1 in the end.
 
     Args:
         factors: by name of the layer's weight; 1 for layers left out.

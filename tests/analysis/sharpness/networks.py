@@ -1,5 +1,6 @@
 """Small networks and samples that the tests of measures share."""
 
+import itertools
 from collections.abc import Sequence
 
 import torch
@@ -30,7 +31,7 @@ def perceptron(
 ) -> nn.Sequential:
     torch.manual_seed(seed)
     modules: list[nn.Module] = []
-    for width_in, width in zip(widths[:-1], widths[1:], strict=True):
+    for width_in, width in itertools.pairwise(widths):
         modules += [nn.Linear(width_in, width, bias=bias), activation()]
     return nn.Sequential(*modules[:-1]).double()
 

@@ -66,5 +66,5 @@ def test_zero_gradients_and_losses_that_are_nan_are_undefined() -> None:
     zero = torch.zeros(2, dtype=torch.float64)
     with pytest.raises(UndefinedMeasureError, match="gradient is zero"):
         ascend(lambda u: (1.0, torch.zeros_like(u)), zero, Ball("l2"), 0.1, 5)
-    with pytest.raises(UndefinedMeasureError, match="within ρ = 0.1"):
+    with pytest.raises(UndefinedMeasureError, match=r"within ρ = 0\.1"):
         ascend(lambda u: (float("nan") if u.any() else 0.0, torch.ones_like(u)), zero, Ball("linf"), 0.1, 5)

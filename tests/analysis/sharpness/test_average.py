@@ -34,7 +34,7 @@ def test_same_seed_same_numbers_whatever_the_chunks() -> None:
 
 def test_adaptive_noise_leaves_weights_at_zero_alone() -> None:
     model = perceptron()
-    nn.init.zeros_(model[4].weight)  # type: ignore[arg-type]
+    nn.init.zeros_(model.get_parameter("4.weight"))
     assert average_sharpness(loss_landscape(model, *samples(), layer="4.weight"), [1.0], adaptive=True, num_draws=3)[
         1.0
     ] == (0.0, 0.0)

@@ -61,9 +61,10 @@ def test_signs_are_fixed_so_that_the_matrix_is_haar() -> None:
 
 def test_moving_samples_is_moving_the_first_layer() -> None:
     # eq. 2: f(x + ρ A x; W) = f(x; W + ρ W A) for a dense first layer.
-    model, (inputs, targets) = perceptron(), samples()
+    model, (inputs, _) = perceptron(), samples()
     A, _ = torch.linalg.qr(torch.randn(6, 6, dtype=torch.float64))
     moved = model(inputs + 0.3 * inputs @ A.T)
     with torch.no_grad():
-        model[0].weight += 0.3 * model[0].weight @ A  # type: ignore[operator]
+        weight = model.get_parameter("0.weight")
+        weight.add_(0.3 * weight @ A)
     assert torch.allclose(model(inputs), moved)

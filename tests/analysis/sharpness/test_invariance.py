@@ -88,7 +88,7 @@ def test_batch_norm_networks_with_their_running_statistics() -> None:
 
 
 def test_statistics_left_behind_change_the_network() -> None:
-    model, inputs, targets = residual_network()
+    model, inputs, _ = residual_network()
     rescaled = rescale_layers(model, {"conv1.weight": 3.0, "head.weight": 1 / 3})  # no pairs given
     assert not torch.allclose(rescaled(inputs), model(inputs), rtol=0.1)
 

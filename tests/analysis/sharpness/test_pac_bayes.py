@@ -75,7 +75,7 @@ def test_what_is_not_bracketed_or_no_better_than_chance_is_undefined() -> None:
     inputs, targets = samples()
     model = perceptron()
     with torch.no_grad():
-        model[4].weight.zero_()  # type: ignore[union-attr,operator]
+        model.get_parameter("4.weight").zero_()
     with pytest.raises(UndefinedMeasureError, match="less than chance"):
         find_noise_level(loss_landscape(model, inputs, targets))
 
@@ -104,7 +104,7 @@ def test_batch_norm_is_folded_into_both_weights() -> None:
     assert not any("norm" in name for name in reference.names)
     assert torch.allclose(reference.own_losses, landscape.own_losses)
     moved = reference.split(reference.weights - start)
-    scale = model.norm1.weight / (model.norm1.running_var + model.norm1.eps).sqrt()  # type: ignore[operator]
+    scale = model.norm1.weight / (model.norm1.get_buffer("running_var") + model.norm1.eps).sqrt()
     assert torch.allclose(moved["conv1.weight"].view(4, -1), scale[:, None].expand(4, 18))
     assert not moved["head.weight"].any()
     plain, _ = reference_weights(landscape, None, fold=False)

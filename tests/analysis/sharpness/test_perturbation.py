@@ -50,7 +50,7 @@ def test_sharing_the_gradient_changes_nothing(ball: Ball) -> None:
 def test_a_layer_without_gradient_has_a_reason_and_leaves_the_others_alone() -> None:
     model, (inputs, targets) = perceptron(), samples()
     with torch.no_grad():
-        model[0].bias.fill_(-1e6)  # type: ignore[union-attr,operator]  # no hidden unit fires
+        model.get_parameter("0.bias").fill_(-1e6)  # no hidden unit fires
     blocks = {name: loss_landscape(model, inputs, targets, name) for name in ("0.weight", "4.weight")}
     blocks["all"] = loss_landscape(model, inputs, targets)
     rises = one_step_sharpnesses(blocks, {"sam": (Ball("l2"), [0.1])}, 128)

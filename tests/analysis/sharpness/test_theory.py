@@ -1,5 +1,6 @@
 """Statements of the paper's appendix that can be executed, on spectra and on small networks (SPEC §7)."""
 
+import itertools
 import math
 from typing import cast
 
@@ -36,7 +37,7 @@ def test_the_sum_of_logarithms_is_below_the_sharpness(eigenvalues: NDArray[np.fl
 @given(spectra)
 def test_entropies_fall_with_the_order(eigenvalues: NDArray[np.float64]) -> None:
     entropies = [renyi_entropy(eigenvalues, order) for order in PAPER_ORDERS]
-    assert all(later <= earlier + 1e-9 for earlier, later in zip(entropies[:-1], entropies[1:], strict=True))
+    assert all(later <= earlier + 1e-9 for earlier, later in itertools.pairwise(entropies))
 
 
 def test_sharpness_rises_with_the_order_in_every_layer_of_a_network() -> None:
@@ -55,7 +56,8 @@ def dense_hessian(seed: int) -> tuple[NDArray[np.float64], list[int]]:
 
     def outputs(flat: torch.Tensor) -> torch.Tensor:
         first, second = flat.split(sizes)
-        return (inputs @ first.view(4, 4).T).relu() @ second.view(3, 4).T
+        logits: torch.Tensor = (inputs @ first.view(4, 4).T).relu() @ second.view(3, 4).T
+        return logits
 
     J = torch.func.jacrev(outputs)(w)  # (N, C, n)
     p = outputs(w).softmax(1)
