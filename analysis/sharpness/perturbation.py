@@ -1,6 +1,6 @@
 """The balls that worst-case perturbations live in, and sharpness after one step of ascent (SAM, ASAM)."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
@@ -47,7 +47,7 @@ class Ball:
 
 
 def one_step_sharpness(
-    landscape: Landscape, ball: Ball, rhos: Iterable[float], batch_size: int = 128
+    landscape: Landscape, ball: Ball, rhos: Sequence[float], batch_size: int = 128
 ) -> dict[float, float]:
     """Mean over batches B of L_B(w + T u) − L_B(w), u = ρ T g/‖T g‖₂ (ℓ2) or ρ sign(T g) (ℓ∞), g = ∇L_B(w), by ρ.
 
@@ -68,34 +68,36 @@ def one_step_sharpness(
 
 
 def one_step_sharpnesses(
-    landscapes: Mapping[str, Landscape], steps: Mapping[str, tuple[Ball, Iterable[float]]], batch_size: int
+    landscapes: Mapping[str, Landscape], steps: Mapping[str, tuple[Ball, Sequence[float]]], batch_size: int
 ) -> dict[tuple[str, str], dict[float, float] | UndefinedMeasureError]:
     """As `one_step_sharpness`, of several blocks of one network in several balls, by (block, ball), from one gradient.
 
     Cost: a forward and a backward pass, and a forward pass for each block, ball and ρ. A block without a gradient is
     an error in its place; the others are not affected.
     """
-    union = replace(next(iter(landscapes.values())), names=tuple({n: n for b in landscapes.values() for n in b.names}))
-    totals: dict[tuple[str, str], dict[float, float]] = {
-        (block, ball): dict.fromkeys(steps[ball][1], 0.0) for block in landscapes for ball in steps
-    }
+    names = dict.fromkeys(name for landscape in landscapes.values() for name in landscape.names)
+    union = replace(next(iter(landscapes.values())), names=tuple(names))
+    rises = {(block, step): dict.fromkeys(steps[step][1], 0.0) for block in landscapes for step in steps}
     undefined: dict[tuple[str, str], UndefinedMeasureError] = {}
     with union.held_still():
         for number, batch in enumerate(union.batches(batch_size)):
             loss, gradient = batch.loss_and_gradient(batch.weights)
-            gradients, clean = batch.split(gradient), loss * batch.num_samples
-            for block, landscape in landscapes.items():
-                on_batch = replace(landscape, problem=batch.problem)
-                w, g = on_batch.weights, torch.cat([gradients[name] for name in on_batch.names])
-                for ball_name, (ball, _) in steps.items():
-                    key = block, ball_name
-                    try:
-                        T = ball.scale(w)
-                        direction = T * ball.steepest(T * g)
-                    except UndefinedMeasureError as error:
-                        undefined[key] = UndefinedMeasureError(f"batch {number}: {error}")
-                        continue
-                    for rho in totals[key]:
-                        perturbed = on_batch.losses(w + rho * direction).sum().item()
-                        totals[key][rho] += (perturbed - clean) / union.num_samples
-    return totals | undefined
+            gradients = batch.split(gradient)
+            for (block, step), rise in rises.items():
+                landscape = replace(landscapes[block], problem=batch.problem)
+                g = torch.cat([gradients[name] for name in landscape.names])
+                try:
+                    direction = _direction(steps[step][0], landscape.weights, g)
+                except UndefinedMeasureError as error:
+                    undefined[block, step] = UndefinedMeasureError(f"batch {number}: {error}")
+                    continue
+                for rho in rise:
+                    perturbed = landscape.losses(landscape.weights + rho * direction).mean().item()
+                    rise[rho] += (perturbed - loss) * batch.num_samples / union.num_samples
+    return rises | undefined
+
+
+def _direction(ball: Ball, weights: Tensor, gradient: Tensor) -> Tensor:
+    """(n,) T u for the steepest u of norm 1."""
+    T = ball.scale(weights)
+    return T * ball.steepest(T * gradient)
