@@ -1,8 +1,9 @@
 """What each measure costs, and how the measures compare with published implementations, as tables.
 
-    python benchmarks/measures.py costs                      # ResNet-20, 100 samples, every default; about 5 minutes
-    python benchmarks/measures.py costs --samples 500 --small  # one radius, 20 draws
-    python benchmarks/measures.py peers                      # values and times beside other packages; about 1 minute
+    python benchmarks/measures.py peers            # values and times beside other packages; some seconds
+    python benchmarks/measures.py costs            # all but the spectral measures of a ResNet-20; about 5 minutes
+    python benchmarks/measures.py costs --small    # the same with one radius a measure, and 20 draws; about 1 minute
+    python benchmarks/measures.py costs --spectral # those read off spectra too
 
 One core. The arithmetic minimum is the forward passes and the gradients that a definition asks for, each at the time
 that plain torch takes for it in batches of 128, measured before and after; a forward-mode derivative counts as three
@@ -110,7 +111,7 @@ def minimum(measure: str, subject: Subject, counted: float) -> tuple[float, floa
     return counted, 0
 
 
-def costs(name: str, num_samples: int, small: bool) -> None:
+def costs(name: str, num_samples: int, small: bool, spectral: bool) -> None:
     """Time and passes of every measure of one network."""
     model, initial, inputs, targets = trained(name, num_samples)
     options = {
@@ -118,7 +119,8 @@ def costs(name: str, num_samples: int, small: bool) -> None:
         "average": {"sigmas": [0.1], "num_draws": 20},
         "haar": {"num_draws": 20},
     }
-    settings = SharpnessSettings(measures="all", samples=num_samples, **(options if small else {}))  # type: ignore[arg-type]
+    measures = tuple(measure for measure in MEASURES if spectral or measure not in SPECTRAL)
+    settings = SharpnessSettings(measures=measures, samples=num_samples, **(options if small else {}))  # type: ignore[arg-type]
     passes = Passes(num_samples)
     model.register_forward_hook(passes.count)
     subject = Subject(model, inputs, targets, settings, initial)
@@ -207,10 +209,11 @@ if __name__ == "__main__":
     parser.add_argument("table", choices=("costs", "peers"), nargs="?", default="peers")
     parser.add_argument("--model", default="resnet20")
     parser.add_argument("--samples", type=int, default=100)
+    parser.add_argument("--spectral", action="store_true", help="the measures read off spectra too")
     parser.add_argument("--small", action="store_true", help="one radius a measure, and 20 draws")
     arguments = parser.parse_args()
     torch.set_num_threads(1)
     if arguments.table == "peers":
         peers()
     else:
-        costs(arguments.model, arguments.samples, arguments.small)
+        costs(arguments.model, arguments.samples, arguments.small, arguments.spectral)

@@ -1,5 +1,6 @@
 """All measures in one call: which rows there are, what is shared, and what is missing with a reason."""
 
+import dataclasses
 import math
 
 import pytest
@@ -9,6 +10,7 @@ from torch import nn
 from analysis.schema import Measurement
 from analysis.settings import MEASURE_NAMES, SharpnessSettings
 from analysis.sharpness import MEASURES, measure
+from analysis.sharpness.landscape import Landscape
 from analysis.sharpness.measure import measure_subject
 from analysis.sharpness.subject import Subject
 from tests.analysis.sharpness.networks import perceptron, residual_network, samples
@@ -195,3 +197,17 @@ def test_what_is_shared_is_computed_once_even_where_it_is_undefined() -> None:
     assert (
         len(measure_subject(Subject(perceptron(), *samples(), SETTINGS.model_copy(update={"measures": ("l2",)})))) == 4
     )
+
+
+def test_chunks_make_no_difference_in_single_precision(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, initial, inputs, targets = trained()
+    settings = SETTINGS.model_copy(update={"measures": BASELINES, "all_layers_only": ()})
+    single = {name: value.float() for name, value in initial.items()}
+    whole = measure(model.float(), inputs.float(), targets, settings, single)
+    of = Landscape.of.__func__  # type: ignore[attr-defined]
+    monkeypatch.setattr(
+        Landscape, "of", classmethod(lambda cls, *given: dataclasses.replace(of(cls, *given), samples_at_once=7))
+    )
+    chunked = measure(model, inputs.float(), targets, settings, single)
+    for one, other in zip(whole, chunked, strict=True):
+        assert other.value == pytest.approx(one.value, rel=1e-5, abs=1e-6), one
