@@ -12,8 +12,8 @@ from analysis.settings import SharpnessSettings
 from orchestrator.measuring import SharpnessActor
 from orchestrator.trial_store import MEASURED_FILE, TrialState, TrialStore
 from trainables.specs import TrialSpec
-from trainables.trial_folder import FAILED_FILE, INITIAL_CHECKPOINT
 from trainables.training import train
+from trainables.trial_folder import FAILED_FILE, INITIAL_CHECKPOINT
 
 SETTINGS = SharpnessSettings(
     samples=50,
