@@ -1,5 +1,6 @@
 """Names of columns and metrics: written by the tracking side and read by the analysis, spelt out once, here."""
 
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 # Columns of the tidy table: one row a (trial, layer, measure, parameter).
@@ -13,9 +14,13 @@ REASON = "reason"
 
 ALL_LAYERS = "all"  # the layer of a measure taken on all trainable parameters at once
 
-# Generalization quantities of a trained network (SPEC §2).
+# Generalization quantities of a trained network (SPEC §2), the last two on the samples that were measured on; each
+# has its standard error beside it, under its name and this suffix.
 GAP_LOSS = "gap_loss"
 GAP_ERROR = "gap_error"
+TRAIN_LOSS_SUBSET = "train_loss_subset"
+GAP_LOSS_SUBSET = "gap_loss_subset"
+STDERR_SUFFIX = "_stderr"
 
 # Prefixes of MLflow metrics; the UI groups charts by what stands before the slash.
 TRAINING_PREFIX = "training"
@@ -34,6 +39,25 @@ MEASUREMENTS_FILE = "measurements.parquet"
 SPECTRA_FILE = "spectra.parquet"
 
 HEADLINE_ORDERS = (0.5, 1.5)
+# The parameters that a measure is shown and logged at, where it is taken at several.
+HEADLINE: Mapping[str, Collection[float]] = {
+    "renyi": HEADLINE_ORDERS,
+    "renyi_gauss_newton": HEADLINE_ORDERS,
+    **dict.fromkeys(("sam", "sam_n"), (0.05,)),
+    **dict.fromkeys(("asam", "asam_n"), (0.5,)),
+    **dict.fromkeys(("sam_linf", "sam_linf_n"), (0.001,)),
+    **dict.fromkeys(("asam_linf", "asam_linf_n"), (0.002,)),
+    **dict.fromkeys(("avg", "avg_adaptive"), (0.1,)),
+}
+
+
+# What the parameter of a measure is called; that of a measure not named here is just a number.
+PARAMETER_SYMBOLS: Mapping[str, str] = {
+    **dict.fromkeys(("renyi", "renyi_gauss_newton"), "α"),
+    **dict.fromkeys(("avg", "avg_adaptive"), "σ"),
+    **dict.fromkeys(("sam", "asam", "sam_linf", "asam_linf", "haar_loss"), "ρ"),
+    **dict.fromkeys(("sam_n", "asam_n", "sam_linf_n", "asam_linf_n"), "ρ"),
+}
 
 
 @dataclass(frozen=True)
@@ -47,13 +71,28 @@ class Measurement:
     stderr: float | None  # standard error of the estimate; 0 for an exact value
     reason: str | None = None  # why the value is missing, or what to beware of in it
 
-    @property
-    def is_headline(self) -> bool:
-        """Whether the value is logged as an MLflow metric of its own (the Parquet artifact holds them all)."""
-        return not self.measure.startswith("renyi") or self.parameter in HEADLINE_ORDERS
-
 
 def metric_name(measurement: Measurement) -> str:
     """The MLflow metric of a measurement: `renyi_0.5/conv1.weight`, `trace/all`."""
     parameter = "" if measurement.parameter is None else f"_{measurement.parameter:g}"
     return f"{measurement.measure}{parameter}/{measurement.layer}"
+
+
+def headline_parameters(measure: str, taken_at: Iterable[float | None]) -> set[float | None]:
+    """The parameters, of those a measure was taken at, that are shown and logged as MLflow metrics.
+
+    These are its headline parameters; all, where it was taken at none of them or has none. The Parquet artifact holds
+    every value.
+    """
+    taken = set(taken_at)
+    return taken & set(HEADLINE.get(measure, ())) or taken
+
+
+def headline(measurements: Iterable[Measurement]) -> list[Measurement]:
+    """The measurements at headline parameters."""
+    rows = list(measurements)
+    taken: dict[str, set[float | None]] = {}
+    for row in rows:
+        taken.setdefault(row.measure, set()).add(row.parameter)
+    shown = {measure: headline_parameters(measure, parameters) for measure, parameters in taken.items()}
+    return [row for row in rows if row.parameter in shown[row.measure]]

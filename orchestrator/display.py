@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from analysis.schema import ALL_LAYERS, HEADLINE_ORDERS
+from analysis.schema import ALL_LAYERS, PARAMETER_SYMBOLS, headline_parameters
 from orchestrator.events import EpochsDone, Event, TrialFailed, TrialMeasured, TrialTrained
 from orchestrator.trial_store import TrialState, TrialStore
 from trainables.specs import TrialSpec
@@ -76,14 +76,21 @@ def show_failures(plan: "Plan") -> None:
 
 
 def show_tau(table: "pd.DataFrame", num_trials: int) -> None:
-    """Kendall's τ of every measure with the gap, the headline orders only, strongest first."""
+    """Kendall's τ of every measure with the gap, at headline parameters only, strongest first."""
     view = Table(title=f"Kendall's τ_b with the generalization gap (test loss − training loss), {num_trials} trials")
     for name, justify in (("measure", "left"), ("layer", "left"), ("τ_b", "right"), ("95 % interval", "right")):
         view.add_column(name, justify=justify)  # type: ignore[arg-type]
     view.add_column("N", justify="right")
-    shown = table[table["parameter"].isna() | table["parameter"].isin(HEADLINE_ORDERS)]
-    for row in shown.to_dict("records"):
-        name = row["measure"] if math.isnan(row["parameter"]) else f"{row['measure']} α={row['parameter']:g}"
+    shown = {
+        name: headline_parameters(name, table.loc[table["measure"] == name, "parameter"].dropna())
+        for name in table["measure"].unique()
+    }
+    for row in table.to_dict("records"):
+        measure, parameter = row["measure"], row["parameter"]
+        if not math.isnan(parameter) and parameter not in shown[measure]:
+            continue
+        symbol = PARAMETER_SYMBOLS.get(measure, "parameter")
+        name = measure if math.isnan(parameter) else f"{measure} {symbol}={parameter:g}"
         layer = "all layers" if row["layer"] == ALL_LAYERS else row["layer"]
         tau = "undefined" if math.isnan(row["tau_b"]) else f"{row['tau_b']:+.2f}"
         interval = "" if math.isnan(row["ci_low"]) else f"[{row['ci_low']:+.2f}, {row['ci_high']:+.2f}]"

@@ -14,16 +14,18 @@ import torch
 
 from analysis.errors import UndefinedMeasureError
 from analysis.parquet import measurements_to_parquet, spectra_to_parquet
-from analysis.schema import MEASUREMENTS_FILE, SPECTRA_FILE
+from analysis.schema import MEASUREMENTS_FILE, SPECTRA_FILE, STDERR_SUFFIX, TRAIN_LOSS_SUBSET
 from analysis.settings import SharpnessSettings
-from analysis.sharpness.measure import Subject, measure_subject
+from analysis.sharpness.measure import measure_subject
+from analysis.sharpness.subject import Subject
 from orchestrator.config import PoolResources
 from orchestrator.events import Event, TrialFailed, TrialMeasured
 from orchestrator.trial_store import MEASURED_FILE, TrialStore
 from trainables.checkpoints import load_checkpoint
 from trainables.data import load_dataset, stratified_indices
 from trainables.models import build_model
-from trainables.trial_folder import FAILED_FILE, LAST_CHECKPOINT, Failure, TrialFolder, write_json
+from trainables.training import evaluate, stderr_of_mean
+from trainables.trial_folder import FAILED_FILE, INITIAL_CHECKPOINT, LAST_CHECKPOINT, Failure, TrialFolder, write_json
 
 SAMPLES_FILE = "samples.json"
 MAX_RESTARTS = 3  # of an actor that was killed, and of the task that it was at
@@ -50,7 +52,7 @@ class SharpnessActor:
         """
         folder = self._store.measurement(trial_id)
         try:
-            subject, indices, seconds, files = self._measure(self._store.trial(trial_id))
+            subject, indices, record, files = self._measure(self._store.trial(trial_id))
         except Exception as error:  # noqa: BLE001 - a failed measurement is a result with a reason
             write_json(folder, FAILED_FILE, asdict(Failure.of("measuring", error)))
             return False
@@ -58,10 +60,10 @@ class SharpnessActor:
             folder.write(name, data)
         folder.write(SAMPLES_FILE, json.dumps(indices).encode())
         settings = subject.settings.model_dump(mode="json")
-        write_json(folder, MEASURED_FILE, {"seconds": seconds, "timestamp": time.time(), "settings": settings})
+        write_json(folder, MEASURED_FILE, {**record, "timestamp": time.time(), "settings": settings})
         return True
 
-    def _measure(self, trial: TrialFolder) -> tuple[Subject, list[int], float, dict[str, bytes]]:
+    def _measure(self, trial: TrialFolder) -> tuple[Subject, list[int], dict[str, float], dict[str, bytes]]:
         started = time.perf_counter()
         subject, indices = load_subject(trial, LAST_CHECKPOINT, self._settings, self._device)
         measurements = measure_subject(subject)
@@ -74,7 +76,13 @@ class SharpnessActor:
             MEASUREMENTS_FILE: measurements_to_parquet(measurements),
             SPECTRA_FILE: spectra_to_parquet(spectra),
         }
-        return subject, indices, time.perf_counter() - started, files
+        losses, _ = evaluate(subject.model, subject.inputs, subject.targets)
+        record = {
+            "seconds": time.perf_counter() - started,
+            TRAIN_LOSS_SUBSET: losses.mean().item(),
+            TRAIN_LOSS_SUBSET + STDERR_SUFFIX: stderr_of_mean(losses),
+        }
+        return subject, indices, record, files
 
 
 def load_subject(
@@ -87,7 +95,10 @@ def load_subject(
     model.load_state_dict(checkpoint.model)
     indices = stratified_indices(data.train_targets, settings.samples, settings.sample_seed)
     inputs, targets = data.train_inputs[indices].to(device), data.train_targets[indices].to(device)
-    return Subject(model, inputs, targets, settings), indices.tolist()
+    initial = None
+    if settings.needs_initial_weights:
+        initial = load_checkpoint(trial.folder, INITIAL_CHECKPOINT, device).model
+    return Subject(model, inputs, targets, settings, initial), indices.tolist()
 
 
 class MeasuringPool:

@@ -38,6 +38,7 @@ def run_sweep(config: SweepConfig, executor: ExecutorName = "ray") -> int:
     """
     plan = make_plan(config)
     show_plan(plan)
+    check_own_measures(config)
     with Interrupts() as interrupts:
         tracker = _open_tracker(plan)
         try:
@@ -84,6 +85,19 @@ def report_sweep(config: SweepConfig, tracker: "SweepTracker | None" = None) -> 
     console.print(f"  table and figures: {config.folder}/{REPORT_FOLDER}: {', '.join(report.files)}")
     console.print(f"  review every run in MLflow: renyi ui {config.name}")
     return report
+
+
+def check_own_measures(config: SweepConfig) -> None:
+    """Import the measures that the sweep names by dotted path, so that a bad path is told before anything is trained.
+
+    Raises:
+        AnalysisError: a path does not import.
+    """
+    if config.sharpness.own_measures:
+        from analysis.sharpness.user_measures import load_measure
+
+        for path in config.sharpness.own_measures:
+            load_measure(path)
 
 
 def _open_executor(name: ExecutorName, config: SweepConfig, store: TrialStore) -> Executor:

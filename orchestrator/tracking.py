@@ -2,6 +2,7 @@
 
 import getpass
 import json
+import math
 import tempfile
 import time
 from collections.abc import Callable, Mapping
@@ -195,7 +196,22 @@ class SweepTracker:
         )
 
     def _log_generalization(self, run_id: str, result: Generalization, timestamp: float) -> None:
-        values = vars(result) | {schema.GAP_LOSS: result.gap_loss, schema.GAP_ERROR: result.gap_error}
+        gaps = (schema.GAP_LOSS, schema.GAP_ERROR)
+        names = [*vars(result), *gaps, *(gap + schema.STDERR_SUFFIX for gap in gaps)]
+        self._log_quantities(run_id, {name: getattr(result, name) for name in names}, timestamp)
+
+    def _log_subset(self, run_id: str, result: Generalization, record: Mapping[str, float]) -> None:
+        """The training loss of the samples that were measured on, and the gap against it."""
+        loss, error = (record[schema.TRAIN_LOSS_SUBSET + suffix] for suffix in ("", schema.STDERR_SUFFIX))
+        values = {
+            schema.TRAIN_LOSS_SUBSET: loss,
+            schema.TRAIN_LOSS_SUBSET + schema.STDERR_SUFFIX: error,
+            schema.GAP_LOSS_SUBSET: result.test_loss - loss,
+            schema.GAP_LOSS_SUBSET + schema.STDERR_SUFFIX: math.hypot(result.test_loss_stderr, error),
+        }
+        self._log_quantities(run_id, values, record["timestamp"])
+
+    def _log_quantities(self, run_id: str, values: Mapping[str, float], timestamp: float) -> None:
         self._log_metrics(
             run_id,
             [
@@ -206,15 +222,16 @@ class SweepTracker:
 
     def _log_measurements(self, run_id: str, trial_id: str) -> None:
         folder = self._store.measurement(trial_id)
-        timestamp = json.loads(folder.read(MEASURED_FILE))["timestamp"]
+        record = json.loads(folder.read(MEASURED_FILE))
+        self._log_subset(run_id, self._store.trial(trial_id).read_trained().generalization, record)
         files = {name: folder.read(name) for name in (schema.MEASUREMENTS_FILE, schema.SPECTRA_FILE)}
         self._log_files(run_id, files)
         self._log_metrics(
             run_id,
             [
-                Metric(schema.metric_name(row), row.value, _milliseconds(timestamp), 0)
-                for row in measurements_from_parquet(files[schema.MEASUREMENTS_FILE])
-                if row.is_headline and row.value is not None
+                Metric(schema.metric_name(row), row.value, _milliseconds(record["timestamp"]), 0)
+                for row in schema.headline(measurements_from_parquet(files[schema.MEASUREMENTS_FILE]))
+                if row.value is not None
             ],
         )
 

@@ -116,6 +116,11 @@ def evaluate(model: nn.Module, inputs: Tensor, targets: Tensor) -> tuple[Tensor,
     return cross_entropy(logits, targets, reduction="none"), (logits.argmax(dim=1) == targets).double()
 
 
+def stderr_of_mean(values: Tensor) -> float:
+    """Standard error of the mean of independent values (N,)."""
+    return values.std().item() / math.sqrt(len(values))
+
+
 def generalization(model: nn.Module, data: Dataset) -> Generalization:
     """The quantities of SPEC §2, over the whole training set (not augmented) and the whole test set.
 
@@ -126,11 +131,13 @@ def generalization(model: nn.Module, data: Dataset) -> Generalization:
     test_losses, test_correct = evaluate(model, data.test_inputs, data.test_targets)
     result = Generalization(
         train_loss=train_losses.mean().item(),
-        train_loss_stderr=train_losses.std().item() / math.sqrt(len(train_losses)),
+        train_loss_stderr=stderr_of_mean(train_losses),
         train_accuracy=train_correct.mean().item(),
+        train_accuracy_stderr=stderr_of_mean(train_correct),
         test_loss=test_losses.mean().item(),
-        test_loss_stderr=test_losses.std().item() / math.sqrt(len(test_losses)),
+        test_loss_stderr=stderr_of_mean(test_losses),
         test_accuracy=test_correct.mean().item(),
+        test_accuracy_stderr=stderr_of_mean(test_correct),
     )
     if not math.isfinite(result.gap_loss):
         raise DivergedError("the final weights give no finite loss; try a smaller learning rate")

@@ -1,6 +1,7 @@
 """The files of one trial, by name: each is written once its step is done, so which ones exist is the trial's state."""
 
 import json
+import math
 import traceback
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -35,9 +36,11 @@ class Generalization:
     train_loss: float  # mean cross-entropy over the whole training set
     train_loss_stderr: float
     train_accuracy: float
+    train_accuracy_stderr: float
     test_loss: float
     test_loss_stderr: float
     test_accuracy: float
+    test_accuracy_stderr: float
 
     @property
     def gap_loss(self) -> float:
@@ -45,9 +48,19 @@ class Generalization:
         return self.test_loss - self.train_loss
 
     @property
+    def gap_loss_stderr(self) -> float:
+        """Standard error of `gap_loss`, the two sets of samples being independent."""
+        return math.hypot(self.test_loss_stderr, self.train_loss_stderr)
+
+    @property
     def gap_error(self) -> float:
         """Test error − training error."""
         return self.train_accuracy - self.test_accuracy
+
+    @property
+    def gap_error_stderr(self) -> float:
+        """Standard error of `gap_error`."""
+        return math.hypot(self.test_accuracy_stderr, self.train_accuracy_stderr)
 
 
 @dataclass(frozen=True)

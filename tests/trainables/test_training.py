@@ -59,6 +59,11 @@ def test_training_learns_and_leaves_what_measuring_needs(tmp_path: Path) -> None
     assert outcome.generalization.gap_loss == pytest.approx(
         outcome.generalization.test_loss - outcome.generalization.train_loss
     )
+    result = outcome.generalization
+    assert result.gap_loss_stderr == pytest.approx((result.test_loss_stderr**2 + result.train_loss_stderr**2) ** 0.5)
+    binomial = (result.test_accuracy * (1 - result.test_accuracy) / (1797 - 1000)) ** 0.5
+    assert result.test_accuracy_stderr == pytest.approx(binomial, rel=0.01)
+    assert result.gap_error_stderr >= result.test_accuracy_stderr
     assert trial.read_spec() == wanted
     initial = load_checkpoint(trial.folder, INITIAL_CHECKPOINT)
     assert initial.epoch == 0
