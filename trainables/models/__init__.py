@@ -8,11 +8,22 @@ from torch import nn
 
 from trainables.errors import TrainingError
 from trainables.models.digits_cnn import DigitsCNN
+from trainables.models.resnet import resnet18, resnet18_tiny, resnet20, resnet34, resnet50_tiny, resnet56
+from trainables.models.simple_vit import simple_vit
+from trainables.models.wide_resnet import wide_resnet28_10
 
 # Each takes (num_classes, in_channels).
 MODELS: dict[str, Callable[[int, int], nn.Module]] = {
     "digits_cnn": DigitsCNN,
     "digits_cnn_bn": partial(DigitsCNN, batch_norm=True),
+    "resnet18": resnet18,
+    "resnet34": resnet34,
+    "resnet18_tiny": resnet18_tiny,
+    "resnet20": resnet20,
+    "resnet56": resnet56,
+    "resnet50_tiny": resnet50_tiny,
+    "wide_resnet28_10": wide_resnet28_10,
+    "simple_vit": simple_vit,
 }
 
 

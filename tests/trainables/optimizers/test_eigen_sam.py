@@ -1,0 +1,133 @@
+"""Eigen-SAM's eigenvector: against the Hessian that `block_operator` gives, and when it is renewed."""
+
+from typing import Any
+
+import pytest
+import torch
+from torch import nn
+from torch.nn.functional import cross_entropy, scaled_dot_product_attention
+
+from analysis.sharpness import block_operator
+from tests.trainables.optimizers.networks import assert_same_state, batches, closure_for, network, train
+from trainables.errors import TrainingError
+from trainables.optimizers import EigenSAM
+
+
+def flat(tensors: Any) -> torch.Tensor:
+    return torch.cat([tensor.flatten() for tensor in tensors])
+
+
+def test_iterations_are_those_of_the_power_method_on_our_operator() -> None:
+    """One by one from the same start; in eval mode, with running statistics; nothing else is touched."""
+    model = network()
+    train(model, torch.optim.SGD(model.parameters(), lr=0.1), batches(3))
+    inputs, targets = batches(1)[0]
+    operator = block_operator(model.eval(), inputs, targets, None)
+    model.train()
+    model[1].eval()
+    state = network()
+    state.load_state_dict(model.state_dict())
+    one = EigenSAM(model.parameters(), model=model, iterations=1, lr=0.1)
+    one.update_eigenvector(closure_for(model, inputs, targets))
+    expected = flat(one.progress["eigenvector"])
+    for _ in range(4):
+        product = operator.matmat(expected[None])[0]
+        expected = product / product.norm()
+    five = EigenSAM(model.parameters(), model=model, iterations=5, lr=0.1)
+    five.update_eigenvector(closure_for(model, inputs, targets))
+    torch.testing.assert_close(flat(five.progress["eigenvector"]), expected, rtol=1e-8, atol=1e-8)
+    assert_same_state(model, state)
+    assert (model.training, model[1].training) == (True, False)
+    assert all(parameter.grad is None for parameter in model.parameters())
+
+
+def test_closure_that_accumulates_gives_the_vector_of_the_whole_batch() -> None:
+    model = network().eval()
+    inputs, targets = batches(1)[0]
+    vectors = []
+    for parts in (1, 2):
+        optimizer = EigenSAM(model.parameters(), model=model, lr=0.1)
+
+        def closure(parts: int = parts) -> None:
+            for images, classes in zip(inputs.chunk(parts), targets.chunk(parts), strict=True):
+                (cross_entropy(model(images), classes) / parts).backward()
+
+        optimizer.update_eigenvector(closure)
+        vectors.append(flat(optimizer.progress["eigenvector"]))
+    torch.testing.assert_close(vectors[0], vectors[1])
+
+
+def test_warm_starts_converge_to_the_leading_eigenvector() -> None:
+    model = network().eval()
+    inputs, targets = batches(1)[0]
+    operator = block_operator(model, inputs, targets, None)
+    values, vectors = torch.linalg.eigh(operator.matmat(torch.eye(operator.dim, dtype=torch.float64)))
+    leading = values.abs().argmax()
+    optimizer = EigenSAM(model.parameters(), model=model, lr=0.1)
+    errors = []
+    for _ in range(30):
+        optimizer.update_eigenvector(closure_for(model, inputs, targets))
+        errors.append(1 - (flat(optimizer.progress["eigenvector"]) @ vectors[:, leading]).abs().item())
+    assert errors[-1] < min(1e-6, errors[0])
+    assert optimizer.log_values()["eigenvalue"].item() == pytest.approx(values[leading].item(), rel=1e-4)
+
+
+def test_eigenvector_is_renewed_each_period_of_an_epoch_but_not_at_its_start(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = network()
+    optimizer = EigenSAM(model.parameters(), model=model, period=3, lr=0.1)
+    renewed: list[int] = []
+    update = EigenSAM.update_eigenvector
+
+    def note(self: EigenSAM, *arguments: Any) -> None:
+        renewed.append(step)
+        update(self, *arguments)
+
+    monkeypatch.setattr(EigenSAM, "update_eigenvector", note)
+    for step in range(16):
+        train(model, optimizer, batches(1, seed=step))
+        if step == 7:
+            optimizer.end_epoch()
+    assert renewed == [3, 6, 11, 14]
+
+
+def test_attention_and_dropout_are_no_obstacle() -> None:
+    class Attention(nn.Module):
+        def __init__(self) -> None:
+            super().__init__()
+            self.project = nn.Linear(4, 12)
+            self.dropout = nn.Dropout(0.5)
+
+        def forward(self, tokens: torch.Tensor) -> torch.Tensor:
+            queries, keys, values = self.project(tokens).chunk(3, dim=-1)
+            out: torch.Tensor = self.dropout(scaled_dot_product_attention(queries, keys, values))
+            return out
+
+    torch.manual_seed(0)
+    model = Attention()
+    tokens = torch.randn(2, 1, 5, 4)
+    optimizer = EigenSAM(model.parameters(), model=model, period=1, lr=0.1)
+
+    def closure() -> torch.Tensor:
+        optimizer.zero_grad()
+        loss: torch.Tensor = model(tokens).square().mean()
+        loss.backward()
+        return loss
+
+    for _ in range(3):
+        optimizer.step(closure)
+    assert optimizer.eigenvalue > 0
+
+
+def test_linear_loss_keeps_the_vector_it_has() -> None:
+    weight = nn.Parameter(torch.ones(3))
+    optimizer = EigenSAM([weight], model=nn.Identity(), lr=0.1)
+    optimizer.update_eigenvector(lambda: (weight.sum() + 0 * weight.square().sum()).backward())
+    assert flat(optimizer.progress["eigenvector"]).norm().item() == pytest.approx(1.0)
+
+
+def test_closure_without_backward_is_named() -> None:
+    model = network()
+    inputs, _ = batches(1)[0]
+    optimizer = EigenSAM(model.parameters(), model=model, lr=0.1)
+    with pytest.raises(TrainingError, match="closure must call backward"):
+        optimizer.update_eigenvector(lambda: model(inputs).sum())

@@ -1,0 +1,55 @@
+"""What `torch.amp.GradScaler` must be asked by an optimizer that looks at its gradient twice a step."""
+
+import weakref
+
+from torch.amp.grad_scaler import GradScaler, OptState
+from torch.optim import Optimizer
+
+from trainables.errors import TrainingError
+from trainables.optimizers.live_objects import live_instances
+
+
+def is_unscaled(scaler: GradScaler, optimizer: Optimizer) -> bool:
+    """Whether `scaler` has unscaled this optimizer's gradients since its last update."""
+    state = scaler._per_optimizer_states.get(id(optimizer))
+    return state is not None and state["stage"] is OptState.UNSCALED
+
+
+def unscale(scaler: GradScaler, optimizer: Optimizer) -> bool:
+    """Unscale the optimizer's gradients unless that is done, and say whether they are all finite.
+
+    Waits for the device, as `GradScaler.step` does for every optimizer.
+    """
+    if not is_unscaled(scaler, optimizer):
+        scaler.unscale_(optimizer)
+    return not any(found.item() for found in scaler._found_inf_per_device(optimizer).values())
+
+
+class ScaleGuard:
+    """Refuses gradients that a scaler in use may have scaled, since their size alone can't tell.
+
+    The process's scalers are looked for once, at the first call.
+    """
+
+    def __init__(self) -> None:
+        self._scalers: weakref.WeakSet[GradScaler] | None = None
+
+    def __reduce__(self) -> tuple[type["ScaleGuard"], tuple[()]]:
+        # A copy, perhaps in another process, looks for its own.
+        return ScaleGuard, ()
+
+    def require_unscaled(self, optimizer: Optimizer) -> None:
+        """Check every enabled scaler that has scaled a loss.
+
+        Raises:
+            TrainingError: one of them has not unscaled this optimizer's gradients.
+        """
+        if self._scalers is None:
+            self._scalers = live_instances(GradScaler)
+        for scaler in self._scalers:
+            if scaler.is_enabled() and scaler._scale is not None and not is_unscaled(scaler, optimizer):
+                raise TrainingError(
+                    f"{type(optimizer).__name__} needs unscaled gradients (its ε goes as 1/‖g‖), but a GradScaler is "
+                    "in use: pass it, as in step(closure, scaler=scaler) or first_step(scaler=scaler); if this loss "
+                    "is not scaled, pass GradScaler(enabled=False)"
+                )

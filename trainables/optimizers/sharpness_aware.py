@@ -1,0 +1,227 @@
+"""The contract of SAM, ASAM, Eigen-SAM and RSAM: two gradients on one batch, one step of a base optimizer.
+
+g = ∇L(w) → ε → ∇L(w + ε) → w restored → base step with that gradient, its weight decay at the restored w (SPEC §5).
+"""
+
+import copy
+import math
+from abc import abstractmethod
+from collections.abc import Callable
+from enum import Enum
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+from torch.amp.grad_scaler import GradScaler
+from torch.optim import Optimizer
+from torch.optim.optimizer import ParamsT
+
+from trainables.errors import TrainingError
+from trainables.optimizers.batch_norm import RunningStatistics
+from trainables.optimizers.loss_scaling import unscale
+from trainables.optimizers.tensor_lists import TensorList, gather
+
+Closure = Callable[[], Any]  # zero_grad, forward, backward; returns the loss
+
+
+class Pass(Enum):
+    """Where an optimizer stands between its two steps."""
+
+    NONE = "no step is under way"
+    PERTURBED = "the weights are moved by ε, and the second gradient is awaited"
+    PLAIN = "no perturbation is due: the gradient at hand is the one to step with"
+    SKIPPED = "the gradient was not finite: no step is taken"
+
+
+class SharpnessAware(Optimizer):
+    """A base optimizer that is handed the gradient at w + ε in place of the one at w.
+
+    Parameter groups and state are the base optimizer's own: schedulers may take either, a group may have its own
+    `rho`, and a state dict of the base optimizer alone can be loaded. Weights come back bit for bit, from a copy that
+    is the only extra memory. Norms are global over all parameters. Costs two forward and backward passes a step.
+
+    Batch-norm modules that exist at the first perturbation keep their running statistics in the second pass, compiled
+    or not, unless `bn_second_pass` is "update"; they normalize by the batch in both. Dropout draws anew.
+
+    Clip the final gradient only: before `second_step`, or with `base_optimizer.register_step_pre_hook`.
+    Accumulate by letting the closure run over all micro-batches, or all backwards before `first_step`, then again.
+
+    Under DistributedDataParallel both gradients are averaged over the workers, so ε is that of the global batch. With
+    the first backward under `model.no_sync()` each worker has its own ε (m-sharpness with m the local batch, as Foret
+    et al. 2021 train); weights agree again after every step. Not so for RSAM, whose ε is not additive over workers.
+    """
+
+    # Makes GradScaler.step hand its scale over, so that the wrong call can be told from the right one.
+    _step_supports_amp_scaling = True
+
+    def __init__(
+        self,
+        params: ParamsT,
+        base_optimizer: Callable[..., Optimizer],
+        rho: float,
+        bn_second_pass: Literal["freeze", "update"],
+        base_kwargs: dict[str, Any],
+    ) -> None:
+        if bn_second_pass not in ("freeze", "update"):
+            raise ValueError(f"bn_second_pass must be 'freeze' or 'update'; got {bn_second_pass!r}")
+        self.base_optimizer = base_optimizer(params, **base_kwargs)
+        super().__init__(self.base_optimizer.param_groups, {**self.base_optimizer.defaults, "rho": rho})
+        for group in self.param_groups:
+            if not (math.isfinite(group["rho"]) and group["rho"] >= 0):
+                raise ValueError(f"rho must be finite and at least 0; got {group['rho']}")
+        self._share_with_base()
+        self.bn_second_pass = bn_second_pass
+        self.progress: dict[str, Any] = {}  # what a checkpoint needs beside the base optimizer's state
+        self.epsilon_norm = torch.zeros(())  # ‖ε‖ of the last step
+        self._pass = Pass.NONE
+        self._scaler: GradScaler | None = None
+        self._moved: list[TensorList] = []
+        self._statistics = RunningStatistics()
+
+    def _share_with_base(self) -> None:
+        self.param_groups = self.base_optimizer.param_groups
+        self.state = self.base_optimizer.state
+
+    @abstractmethod
+    def _perturb(self, lists: list[TensorList]) -> Tensor:
+        """Overwrite the gradients by ε and return ‖ε‖₂; `spare` is free to be used."""
+
+    @property
+    def active(self) -> bool:
+        """Whether steps perturb; False while an optimizer warms up as its base."""
+        return True
+
+    @property
+    def perturbed(self) -> bool:
+        """Whether the weights are w + ε now: True inside the second call of a closure."""
+        return self._pass is Pass.PERTURBED
+
+    def log_values(self) -> dict[str, Tensor]:
+        """0-dimensional tensors of the last step, worth logging now and then; reading one waits for the device."""
+        return {"epsilon_norm": self.epsilon_norm}
+
+    def end_epoch(self, validation_accuracy: float | None = None) -> None:
+        """Tell the optimizer that an epoch is over, and the accuracy in [0, 1] on held-out data if measured."""
+
+    @torch.no_grad()
+    def step(self, closure: Closure | None = None, scaler: GradScaler | None = None) -> Any:
+        """Both passes and the update; returns what the closure returned at w.
+
+        Args:
+            closure: clears the gradients, computes the loss, calls backward, returns the loss; called twice, or once
+                while no perturbation is due. Under loss scaling it calls `scaler.scale(loss).backward()`.
+            scaler: the GradScaler in use; call its `update` afterwards. Gradients are unscaled before ε, and when they
+                are not finite both passes are skipped.
+
+        Raises:
+            TrainingError: no closure, called through `GradScaler.step`, or between `first_step` and `second_step`.
+        """
+        if vars(self).pop("found_inf", None) is not None:
+            vars(self).pop("grad_scale")
+            raise TrainingError(f"call {self._name}.step(closure, scaler=scaler), not scaler.step(optimizer)")
+        if closure is None:
+            raise TrainingError(
+                f"{self._name}.step needs a closure that clears the gradients, computes the loss, calls backward and "
+                "returns the loss; without one, call first_step() and second_step()"
+            )
+        with torch.enable_grad():
+            loss = closure()
+        if self.first_step(scaler):
+            try:
+                with torch.enable_grad():
+                    closure()
+            except BaseException:
+                self.restore()
+                raise
+        self.second_step()
+        return loss
+
+    @torch.no_grad()
+    def first_step(self, scaler: GradScaler | None = None) -> bool:
+        """Move the weights to w + ε, clear the gradients, and say whether a second backward is due.
+
+        When it returns False (warm-up, or a gradient that is not finite under `scaler`) the weights and gradients are
+        as they were: go straight to `second_step`, which takes the plain step or none.
+
+        Raises:
+            TrainingError: the weights are perturbed already, or no parameter has a gradient.
+        """
+        if self._pass is not Pass.NONE:
+            raise TrainingError(f"{self._name}.first_step: {self._pass.value}; call second_step() or restore() first")
+        self._scaler = scaler if scaler is not None and scaler.is_enabled() else None
+        if self._scaler is not None and not unscale(self._scaler, self):
+            self._pass = Pass.SKIPPED
+        elif not self.active:
+            self._pass = Pass.PLAIN
+        else:
+            self._check_gradients(scaler)
+            self._move(gather(self.param_groups))
+            self._pass = Pass.PERTURBED
+        return self.perturbed
+
+    def _check_gradients(self, scaler: GradScaler | None) -> None:
+        """Refuse gradients that this optimizer can't use."""
+
+    def _move(self, lists: list[TensorList]) -> None:
+        if not lists:
+            raise TrainingError(f"{self._name}.first_step: no parameter has a gradient; call backward first")
+        self.epsilon_norm = self._perturb(lists)
+        for part in lists:
+            torch._foreach_copy_(part.spare, part.parameters)
+        self._moved = lists  # from here on, `restore` can undo whatever is cut short
+        for part in lists:
+            torch._foreach_add_(part.parameters, part.gradients)
+            part.gradients.clear()
+            for parameter in part.parameters:
+                parameter.grad = None
+        if self.bn_second_pass == "freeze":
+            self._statistics.freeze()
+
+    @torch.no_grad()
+    def second_step(self) -> None:
+        """Restore the weights and take the base optimizer's step with the gradient at hand.
+
+        Raises:
+            TrainingError: no `first_step` came before.
+        """
+        reached = self._pass
+        if reached is Pass.NONE:
+            raise TrainingError(f"{self._name}.second_step: {reached.value}; call first_step() before")
+        self.restore()
+        if reached is Pass.PERTURBED and self._scaler is not None:
+            unscale(self._scaler, self.base_optimizer)
+            self._scaler.step(self.base_optimizer)
+        elif reached is not Pass.SKIPPED:
+            self.base_optimizer.step()
+        # What LRScheduler sets around `step`, to warn when it is called before the optimizer.
+        self._opt_called = True
+
+    @torch.no_grad()
+    def restore(self) -> None:
+        """Put the weights back as they were before `first_step`, without a step: after an error, for instance."""
+        for part in self._moved:
+            torch._foreach_copy_(part.parameters, part.spare)
+        self._moved = []
+        self._statistics.release()
+        self._pass = Pass.NONE
+
+    def state_dict(self) -> dict[str, Any]:
+        """The base optimizer's state dict, with this optimizer's own `progress` beside it."""
+        return {**super().state_dict(), "progress": copy.copy(self.progress)}
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Go on from `state_dict()`, or from that of the base optimizer alone."""
+        self.base_optimizer.load_state_dict(state_dict)
+        self._share_with_base()
+        for group in self.param_groups:
+            for name, default in self.defaults.items():
+                group.setdefault(name, default)
+        self.progress.update(copy.deepcopy(state_dict.get("progress", {})))
+
+    def __getstate__(self) -> dict[str, Any]:
+        # Without the hooks and the patched `step` that schedulers leave, which can't be pickled.
+        return {name: value for name, value in vars(self).items() if name != "step" and "_hooks" not in name}
+
+    @property
+    def _name(self) -> str:
+        return type(self).__name__
