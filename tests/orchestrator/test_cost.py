@@ -14,5 +14,5 @@ def test_sizes_of_networks_are_counted(name: str) -> None:
     model = build_model(name, data.num_classes, data.in_channels).eval()
     assert sum(parameter.numel() for parameter in model.parameters()) == MODEL_SIZES[name].parameters
     with FlopCounterMode(display=False) as counter, torch.no_grad():
-        model(data.train_inputs[:1])
+        model(data.normalize(data.train.images[:1]))
     assert counter.get_total_flops() == MODEL_SIZES[name].flops
