@@ -24,14 +24,17 @@ class RunningStatistics:
         if self._modules is None:
             self._modules = live_instances(_BatchNorm)
         self._held = [module for module in self._modules if module.track_running_stats]
-        for module in self._held:
-            module.track_running_stats = False
+        self._set_tracking(False)
 
     def release(self) -> None:
         """Track again, in every module that was held."""
-        for module in self._held:
-            module.track_running_stats = True
+        self._set_tracking(True)
         self._held = []
+
+    def _set_tracking(self, value: bool) -> None:
+        for module in self._held:
+            # Where a module's own __setattr__ puts it after 3 µs of looking for parameters of that name.
+            vars(module)["track_running_stats"] = value
 
     def __del__(self) -> None:
         self.release()

@@ -45,7 +45,8 @@ def global_norm(tensors: Iterable[list[Tensor]], order: float = 2.0) -> Tensor:
 
     Powers are accumulated in float64, so entries from 1e-30 to 1e30 neither overflow nor vanish, whatever their type.
     """
-    return length([norm for part in tensors for norm in torch._foreach_norm(part, order, dtype=torch.float64)], order)
+    norms = [torch.stack(torch._foreach_norm(part, order, dtype=torch.float64)) for part in tensors]
+    return length([torch.linalg.vector_norm(part, order) for part in norms], order)
 
 
 def length(norms: list[Tensor], order: float = 2.0) -> Tensor:
