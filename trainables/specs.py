@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import re
 from pathlib import PurePosixPath
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -80,7 +81,8 @@ class DataSpec(Spec):
         train = _list(raw.get("train"))
         if not (isinstance(train, list | tuple) and train and isinstance(train[0], str)):
             return raw
-        return {**raw, "name": PurePosixPath(absolute(train[0])).parent.name or "parquet"}
+        folder = PurePosixPath(absolute(train[0]).partition("*")[0].rpartition("/")[0]).name
+        return {**raw, "name": re.sub(r"[^A-Za-z0-9_.-]|^[_.-]", "-", folder).lstrip("-") or "parquet"}
 
     @model_validator(mode="after")
     def _keys_of_parquet(self) -> "DataSpec":
