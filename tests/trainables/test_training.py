@@ -158,7 +158,7 @@ def test_training_ends_at_its_target_loss_or_fails(tmp_path: Path) -> None:
 
 def test_clipping_bounds_the_step(tmp_path: Path) -> None:
     """With plain SGD and no decay a step of norm at most lr × gradient_clip."""
-    settings = {"momentum": 0.0, "weight_decay": 0.0}
+    settings: dict[str, Any] = {"momentum": 0.0, "weight_decay": 0.0}
     training = {"gradient_clip": 1e-3, "iterations": 1, "schedule": "constant"}
     for name in ("sgd", "sam"):
         trial = run(tmp_path / name, spec("digits_cnn", name, 0.05, training=training, **settings))
@@ -170,7 +170,7 @@ def test_clipping_bounds_the_step(tmp_path: Path) -> None:
 @pytest.mark.parametrize("precision", ["bfloat16", "float16"])
 @pytest.mark.parametrize("optimizer", ["sgd", "rsam"])
 def test_lower_precision_trains_nearly_as_float32(tmp_path: Path, precision: str, optimizer: str) -> None:
-    changes = {"plain_epochs": 0, "rho": 0.1} if optimizer == "rsam" else {}
+    changes: dict[str, Any] = {"plain_epochs": 0, "rho": 0.1} if optimizer == "rsam" else {}
     exact = run(tmp_path / "float32", spec("digits_cnn_bn", optimizer, epochs=4, **changes)).read_trained()
     lower = run(
         tmp_path / precision, spec("digits_cnn_bn", optimizer, epochs=4, training={"precision": precision}, **changes)

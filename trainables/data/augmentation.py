@@ -81,4 +81,4 @@ def _gather(images: Tensor, positions: Tensor) -> Tensor:
     """The pixels of (B, C, h, w) images at flat positions (B, H, W), the same for all channels."""
     count, channels = images.shape[:2]
     index = positions.flatten(1)[:, None].expand(count, channels, -1)
-    return images.flatten(2).gather(2, index).unflatten(2, positions.shape[1:])
+    return images.flatten(2).gather(2, index).view(count, channels, *positions.shape[1:])
