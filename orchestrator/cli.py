@@ -63,9 +63,9 @@ def sweeps() -> None:
     for name in shipped_sweeps():
         path = SHIPPED / f"{name}.yaml"
         console.print(f"[bold]{name}[/]  {path}")
-        header = [line[1:].strip() for line in path.read_text().splitlines() if line.startswith("#")]
-        for line in header:
-            console.print(f"    {line}", markup=False)
+        paragraphs = [paragraph.splitlines() for paragraph in path.read_text().split("\n#\n")]
+        for line in paragraphs[1]:  # after the command; duration and source follow in the file
+            console.print(f"    {line[1:].strip()}", markup=False)
 
 
 @app.command()

@@ -187,10 +187,11 @@ def _cost(cost: "Cost | None") -> str:
     if cost.train_seconds + cost.measure_seconds == 0:
         return "nothing"
     source = "from finished trials" if cost.recorded else "estimated"
-    parts = f"training {_duration(cost.train_seconds)} + measuring {_duration(cost.measure_seconds)} of computing"
-    wall = f"about {_duration(cost.wall_seconds)} on this machine's {cost.cores} cores"
+    device = "one GPU" if cost.gpu else "one core"
+    parts = f"training {_duration(cost.train_seconds)} + measuring {_duration(cost.measure_seconds)} of {device}"
     disk = f", {cost.disk_bytes / 1e6:.1f} MB of checkpoints" if cost.disk_bytes else ""
-    return f"{parts} ({source}), {wall}{disk}"
+    wall = "" if cost.gpu else f", about {_duration(cost.wall_seconds)} on this machine's {cost.cores} cores"
+    return f"{parts} ({source}){wall}{disk}"
 
 
 def _duration(seconds: float) -> str:

@@ -30,7 +30,7 @@ from trainables.trial_folder import EpochMetrics, Generalization
 
 BATCH = 1000  # metrics in one request, MLflow's limit
 SECONDS_BETWEEN_FLUSHES = 20.0  # of a running trial's epochs
-EPOCH_METRICS = ("train_loss", "test_loss", "test_accuracy", "learning_rate")
+EPOCH_METRICS = ("train_loss", "test_loss", "test_accuracy", "validation_accuracy", "learning_rate")
 _FINAL = {TrialState.MEASURED: "FINISHED", TrialState.FAILED: "FAILED"}
 
 
@@ -192,6 +192,7 @@ class SweepTracker:
                 )
                 for epoch in epochs
                 for name in EPOCH_METRICS
+                if getattr(epoch, name) is not None
             ],
         )
 

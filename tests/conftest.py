@@ -29,6 +29,14 @@ resources:
 """
 
 
+@pytest.fixture(autouse=True)
+def image_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache of decoded images of the test's own."""
+    folder = tmp_path / "image-cache"
+    monkeypatch.setenv("RENYI_CACHE", str(folder))
+    return folder
+
+
 @pytest.fixture
 def storage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty storage folder that every command uses by default."""

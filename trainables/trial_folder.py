@@ -12,6 +12,7 @@ from trainables.storage import Folder
 SPEC_FILE = "spec.json"
 INITIAL_CHECKPOINT = "initial.pt"
 LAST_CHECKPOINT = "last.pt"
+BEST_CHECKPOINT = "best.pt"
 TRAINED_FILE = "trained.json"
 FAILED_FILE = "failed.json"
 
@@ -27,6 +28,12 @@ class EpochMetrics:
     test_accuracy: float  # in [0, 1]
     seconds: float  # wall time of the epoch
     timestamp: float  # Unix time at its end, kept so that logging it twice is logging it once
+    validation_accuracy: float | None = None  # in [0, 1], where the data set has validation images
+
+    @property
+    def choice(self) -> float:
+        """What the best epoch is chosen by: validation accuracy, or, optimistically, that on the test images."""
+        return self.test_accuracy if self.validation_accuracy is None else self.validation_accuracy
 
 
 @dataclass(frozen=True)
