@@ -1,6 +1,6 @@
 """Names of columns and metrics: written by the tracking side and read by the analysis, spelt out once, here."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 # Columns of the tidy table: one row a (trial, layer, measure, parameter).
@@ -15,10 +15,14 @@ MEASUREMENT_COLUMNS = (TRIAL_ID, LAYER, MEASURE, PARAMETER, VALUE, STDERR, REASO
 
 ALL_LAYERS = "all"  # the layer of a measure taken on all trainable parameters at once
 
-# Generalization quantities of a trained network (SPEC §2).
+# Generalization quantities of a trained network (SPEC §2), the last two on the samples that were measured on; each
+# has its standard error beside it, under its name and this suffix.
 GAP_LOSS = "gap_loss"
 GAP_ERROR = "gap_error"
 TRAIN_LOSS = "train_loss"
+TRAIN_LOSS_SUBSET = "train_loss_subset"
+GAP_LOSS_SUBSET = "gap_loss_subset"
+STDERR_SUFFIX = "_stderr"
 _GENERALIZATION = ("train_", "test_", "gap_")  # what the names of all of them begin with
 
 # Prefixes of MLflow metrics; the UI groups charts by what stands before the slash.
@@ -70,11 +74,6 @@ class Measurement:
     stderr: float | None  # standard error of the estimate; 0 for an exact value
     reason: str | None = None  # why the value is missing, or what to beware of in it
 
-    @property
-    def is_headline(self) -> bool:
-        """Whether the value is logged as an MLflow metric of its own (the Parquet artifact holds them all)."""
-        return not self.measure.startswith("renyi") or self.parameter in HEADLINE_ORDERS
-
 
 def metric_name(measurement: Measurement) -> str:
     """The MLflow metric of a measurement: `renyi_0.5/conv1.weight`, `trace/all`."""
@@ -85,3 +84,23 @@ def metric_name(measurement: Measurement) -> str:
 def is_generalization(name: str) -> bool:
     """Whether a column is a generalization quantity, rather than a parameter of the trial."""
     return name.startswith(_GENERALIZATION)
+
+
+def headline_parameters(measure: str, taken_at: Iterable[float | None]) -> set[float | None]:
+    """The parameters, of those a measure was taken at, that are shown and logged as MLflow metrics.
+
+    These are its headline parameters; all, where it was taken at none of them or has none. The Parquet artifact holds
+    every value.
+    """
+    taken = set(taken_at)
+    return taken & set(HEADLINE.get(measure, ())) or taken
+
+
+def headline(measurements: Iterable[Measurement]) -> list[Measurement]:
+    """The measurements at headline parameters."""
+    rows = list(measurements)
+    taken: dict[str, set[float | None]] = {}
+    for row in rows:
+        taken.setdefault(row.measure, set()).add(row.parameter)
+    shown = {measure: headline_parameters(measure, parameters) for measure, parameters in taken.items()}
+    return [row for row in rows if row.parameter in shown[row.measure]]

@@ -1,11 +1,13 @@
 """What to measure and how: the part of a sweep that determines the measurements of a given checkpoint."""
 
+import difflib
 import hashlib
 import json
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
+from analysis.baseline_settings import AverageSettings, HaarSettings, PacBayesSettings, WorstCaseSettings
 from analysis.schema import HEADLINE_ORDERS
 
 # SPEC §4.4: the 37 orders of the paper, Shannon's (1) left out as there.
@@ -18,7 +20,26 @@ PAPER_ORDERS: tuple[float, ...] = (
 
 LEAST_RESOLVABLE = 0.5  # below, an entropy counts eigenvalues that round-off hides: no number of products resolves it
 
-MeasureName = Literal["renyi", "renyi_gauss_newton", "trace", "lambda_max", "l2"]
+# Keys of analysis.sharpness.measure.MEASURES, spelt out here since this file needs no torch.
+N_STEP = ("sam_n", "asam_n", "sam_linf_n", "asam_linf_n")
+AVERAGE = ("avg", "avg_adaptive")
+NEEDS_INITIAL_WEIGHTS = ("pacbayes_mag_init", "pacbayes_mag_orig")
+MEASURE_NAMES = (
+    *("renyi", "renyi_gauss_newton", "trace", "lambda_max", "trace_imbalance", "l2", "fisher_rao"),
+    *("sam", "asam", "sam_linf", "asam_linf", *N_STEP, *AVERAGE),
+    *("pacbayes_flat", "pacbayes_orig", "pacbayes_mag_flat", *NEEDS_INITIAL_WEIGHTS, "haar_loss"),
+)
+
+
+def _known_measure(name: str) -> str:
+    if name in MEASURE_NAMES or "." in name:
+        return name
+    near = difflib.get_close_matches(name, MEASURE_NAMES, n=1)
+    remedy = f"did you mean {near[0]}?" if near else f"choose among {', '.join(MEASURE_NAMES)}"
+    raise ValueError(f"unknown measure {name!r}; {remedy} (or the dotted path of your own)")
+
+
+MeasureName = Annotated[str, AfterValidator(_known_measure)]
 Order = Annotated[float, Field(gt=0)]
 
 
@@ -54,19 +75,50 @@ class SharpnessSettings(BaseModel):
     layers: Annotated[
         Literal["all"] | tuple[str, ...], Field(description="weight tensors to measure one by one: `all`, or names")
     ] = "all"
-    measures: Annotated[tuple[MeasureName, ...], Field(min_length=1, description="measures to take")] = (
-        "renyi",
-        "renyi_gauss_newton",
-        "trace",
-        "lambda_max",
-        "l2",
+    measures: Annotated[
+        tuple[MeasureName, ...],
+        Field(min_length=1, description="measures to take: a list of keys and dotted paths, or `all` built-in ones"),
+    ] = (
+        *("renyi", "renyi_gauss_newton", "trace", "lambda_max", "l2", "fisher_rao"),
+        *("sam", "asam", "pacbayes_flat", "pacbayes_orig"),
     )
-    seed: Annotated[int, Field(ge=0, description="seed of the probes, the same for every model")] = 0
+    all_layers_only: Annotated[
+        tuple[MeasureName, ...],
+        Field(description="measures not to take layer by layer, for what they cost: hundreds of passes a layer"),
+    ] = (*N_STEP, *AVERAGE)
+    worst_case: WorstCaseSettings = WorstCaseSettings()
+    average: AverageSettings = AverageSettings()
+    pac_bayes: PacBayesSettings = PacBayesSettings()
+    haar: HaarSettings = HaarSettings()
+    seed: Annotated[int, Field(ge=0, description="seed of probes and noise, the same for every model")] = 0
 
     @field_validator("orders", mode="before")
     @classmethod
     def _name_of_orders(cls, value: Any) -> Any:
         return PAPER_ORDERS if value == "paper" else value
+
+    @field_validator("measures", mode="before")
+    @classmethod
+    def _all_measures(cls, value: Any) -> Any:
+        return MEASURE_NAMES if value == "all" else value
+
+    @field_validator("measures")
+    @classmethod
+    def _each_once(cls, measures: tuple[str, ...]) -> tuple[str, ...]:
+        for measure in measures:
+            if measures.count(measure) > 1:
+                raise ValueError(f"has the measure {measure!r} more than once")
+        return measures
+
+    @property
+    def needs_initial_weights(self) -> bool:
+        """Whether a measure is of the distance from the network before training."""
+        return any(name in NEEDS_INITIAL_WEIGHTS for name in self.measures)
+
+    @property
+    def own_measures(self) -> tuple[str, ...]:
+        """Dotted paths of the user's own measures."""
+        return tuple(name for name in self.measures if name not in MEASURE_NAMES)
 
     @property
     def tolerance_orders(self) -> tuple[float, ...]:

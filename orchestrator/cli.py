@@ -1,7 +1,6 @@
 """The command `renyi`: parse, call, print. Heavy imports stay inside the commands that need them."""
 
 import os
-import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
@@ -71,9 +70,9 @@ def sweeps() -> None:
     for name in shipped_sweeps():
         path = SHIPPED / f"{name}.yaml"
         console.print(f"[bold]{name}[/]  {path}")
-        header = [line[1:].strip() for line in path.read_text().splitlines() if line.startswith("#")]
-        for line in header:
-            console.print(f"    {line}", markup=False)
+        paragraphs = [paragraph.splitlines() for paragraph in path.read_text().split("\n#\n")]
+        for line in paragraphs[1]:  # after the command; duration and source follow in the file
+            console.print(f"    {line[1:].strip()}", markup=False)
 
 
 @app.command()
@@ -214,12 +213,7 @@ def usage_errors() -> Iterator[None]:
 def _run(config: Any, executor: ExecutorName, sweep: str) -> int:
     from orchestrator.sweep import run_sweep
 
-    signal.signal(signal.SIGTERM, _interrupt)  # a preempted machine says so before it goes
     return run_sweep(config, executor.value, sweep)
-
-
-def _interrupt(*_: object) -> None:
-    raise KeyboardInterrupt
 
 
 if __name__ == "__main__":

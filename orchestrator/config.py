@@ -4,7 +4,7 @@ import os
 import re
 from functools import cached_property
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator, model_validator
@@ -12,8 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from analysis.settings import SharpnessSettings
 from orchestrator.errors import UsageError
 from orchestrator.grid import Problem, SubGrid, check_combinations, closest, parse_grid, say
-from trainables.specs import MODEL_NAMES, NonNegativeInt, PositiveInt
-from trainables.storage import is_remote
+from trainables.specs import MODEL_NAMES, DataSpec, NonNegativeInt, PositiveInt, TrainingOptions
+from trainables.storage import absolute, is_remote
 
 SHIPPED = Path(__file__).parent / "sweeps"
 STORAGE_VARIABLE = "RENYI_STORAGE"
@@ -26,19 +26,10 @@ class Section(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
 
-class DataConfig(Section):
-    """Which images."""
-
-    dataset: Literal["digits"]
-
-
-class TrainingConfig(Section):
+class TrainingConfig(TrainingOptions):
     """What all trials of the sweep have in common; any of it may be an axis of the grid instead."""
 
-    epochs: PositiveInt
     batch_size: PositiveInt | None = None
-    warmup_epochs: NonNegativeInt = 0
-    schedule: Literal["constant", "cosine"] = "cosine"
 
 
 class TrialResources(Section):
@@ -67,7 +58,7 @@ class SweepConfig(Section):
     """A sweep: what varies, what is measured, where it runs and where results go."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
-    data: DataConfig
+    data: DataSpec
     model: str
     training: TrainingConfig
     grid: tuple[SubGrid, ...]
@@ -95,7 +86,7 @@ class SweepConfig(Section):
     @classmethod
     def _absolute_storage(cls, storage: str) -> str:
         place = storage or os.environ.get(STORAGE_VARIABLE) or DEFAULT_STORAGE
-        return place if is_remote(place) else str(Path(place).expanduser().absolute())
+        return absolute(place)
 
     @model_validator(mode="after")
     def _tracked_somewhere(self) -> "SweepConfig":

@@ -45,6 +45,21 @@ def show_status(plan: "Plan") -> None:
     show_failures(plan)
 
 
+def show_work(before: "Plan", after: "Plan") -> None:
+    """One line on what was done between two plans."""
+    finished = (TrialState.TRAINED, TrialState.MEASURED)
+    trained = sum(after.counts[state] - before.counts[state] for state in finished)
+    measured = after.counts[TrialState.MEASURED] - before.counts[TrialState.MEASURED]
+    console.print(f"{trained} trained, {measured} measured; {len(after.specs)} trials in all")
+
+
+def show_interruption(plan: "Plan") -> None:
+    """What an interrupted sweep leaves, and how it goes on."""
+    measured = plan.counts[TrialState.MEASURED]
+    console.print(f"\ninterrupted: {measured}/{len(plan.specs)} trials are measured and kept, the others go on from")
+    console.print("their last epoch. The same command takes it up again.")
+
+
 def show_failures(plan: "Plan") -> None:
     """Each failed trial once, with its reason and the command that reruns it."""
     if not plan.failed:
@@ -158,10 +173,11 @@ def _cost(cost: "Cost | None") -> str:
     if cost.train_seconds + cost.measure_seconds == 0:
         return "nothing"
     source = "from finished trials" if cost.recorded else "estimated"
-    parts = f"training {_duration(cost.train_seconds)} + measuring {_duration(cost.measure_seconds)} of computing"
-    wall = f"about {_duration(cost.wall_seconds)} on this machine's {cost.cores} cores"
+    device = "one GPU" if cost.gpu else "one core"
+    parts = f"training {_duration(cost.train_seconds)} + measuring {_duration(cost.measure_seconds)} of {device}"
     disk = f", {cost.disk_bytes / 1e6:.1f} MB of checkpoints" if cost.disk_bytes else ""
-    return f"{parts} ({source}), {wall}{disk}"
+    wall = "" if cost.gpu else f", about {_duration(cost.wall_seconds)} on this machine's {cost.cores} cores"
+    return f"{parts} ({source}){wall}{disk}"
 
 
 def _duration(seconds: float) -> str:

@@ -8,6 +8,7 @@ from orchestrator.config import SweepConfig
 from orchestrator.events import EpochsDone, Event, TrialFailed, TrialMeasured, TrialTrained, Work
 from orchestrator.measuring import SharpnessActor
 from orchestrator.trial_store import TrialState, TrialStore
+from trainables.data import load_dataset
 from trainables.specs import TrialSpec
 from trainables.training import attempt
 
@@ -17,12 +18,14 @@ class InlineExecutor:
 
     def __init__(self, config: SweepConfig, store: TrialStore) -> None:
         self._store = store
+        self._data = config.data
         threads = max(1, int(config.resources.trial.cpus))
-        self._actor = SharpnessActor(store.folder.uri, config.sharpness, threads)
+        self._actor = SharpnessActor(store.folder.uri, config.sharpness, threads, config.data)
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
 
     def run(self, work: Work) -> Iterator[Event]:
         """Each trial to its end before the next one starts."""
+        load_dataset(self._data)  # data that can't be had is one error, not one of every trial
         for spec in work.to_measure:
             yield self._measure(spec)
         for spec in work.to_train:

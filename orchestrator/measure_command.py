@@ -38,8 +38,8 @@ def measure_checkpoint(path: Path, samples: int, orders: str) -> None:
     subject, _ = load_subject(trial, path.name, settings, device)
     table = Table(title=f"{path}: {samples} samples")
     for name in ("measure", "layer"):
-        table.add_column(name)
-    for name in ("parameter", "value", "standard error"):
+        table.add_column(name, no_wrap=True)
+    for name in ("parameter", "value", "stderr"):
         table.add_column(name, justify="right")
     for row in measure_subject(subject):
         layer = "all layers" if row.layer == ALL_LAYERS else row.layer

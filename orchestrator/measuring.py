@@ -14,16 +14,19 @@ import torch
 
 from analysis.errors import UndefinedMeasureError
 from analysis.parquet import measurements_to_parquet, spectra_to_parquet
-from analysis.schema import MEASUREMENTS_FILE, SPECTRA_FILE
+from analysis.schema import MEASUREMENTS_FILE, SPECTRA_FILE, STDERR_SUFFIX, TRAIN_LOSS_SUBSET
 from analysis.settings import SharpnessSettings
-from analysis.sharpness.measure import Subject, measure_subject
+from analysis.sharpness.measure import measure_subject
+from analysis.sharpness.subject import Subject
 from orchestrator.config import PoolResources
 from orchestrator.events import Event, TrialFailed, TrialMeasured
 from orchestrator.trial_store import MEASURED_FILE, TrialStore
 from trainables.checkpoints import load_checkpoint
 from trainables.data import load_dataset, stratified_indices
+from trainables.evaluation import EVALUATION_BATCH, evaluate_inputs, stderr_of_mean
 from trainables.models import build_model
-from trainables.trial_folder import FAILED_FILE, LAST_CHECKPOINT, Failure, TrialFolder, write_json
+from trainables.specs import DataSpec
+from trainables.trial_folder import FAILED_FILE, INITIAL_CHECKPOINT, LAST_CHECKPOINT, Failure, TrialFolder, write_json
 
 SAMPLES_FILE = "samples.json"
 MAX_RESTARTS = 3  # of an actor that was killed, and of the task that it was at
@@ -32,8 +35,11 @@ MAX_RESTARTS = 3  # of an actor that was killed, and of the task that it was at
 class SharpnessActor:
     """Measures one checkpoint after another, keeping data and libraries loaded in between."""
 
-    def __init__(self, store_folder: str, settings: SharpnessSettings, threads: int) -> None:
+    def __init__(
+        self, store_folder: str, settings: SharpnessSettings, threads: int, data: DataSpec | None = None
+    ) -> None:
         torch.set_num_threads(threads)
+        self._data = data
         self._store = TrialStore(store_folder, settings.measurement_id)
         self._settings = settings
         self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
@@ -50,7 +56,7 @@ class SharpnessActor:
         """
         folder = self._store.measurement(trial_id)
         try:
-            subject, indices, seconds, files = self._measure(self._store.trial(trial_id))
+            subject, indices, record, files = self._measure(self._store.trial(trial_id))
         except Exception as error:  # noqa: BLE001 - a failed measurement is a result with a reason
             write_json(folder, FAILED_FILE, asdict(Failure.of("measuring", error)))
             return False
@@ -58,12 +64,12 @@ class SharpnessActor:
             folder.write(name, data)
         folder.write(SAMPLES_FILE, json.dumps(indices).encode())
         settings = subject.settings.model_dump(mode="json")
-        write_json(folder, MEASURED_FILE, {"seconds": seconds, "timestamp": time.time(), "settings": settings})
+        write_json(folder, MEASURED_FILE, {**record, "timestamp": time.time(), "settings": settings})
         return True
 
-    def _measure(self, trial: TrialFolder) -> tuple[Subject, list[int], float, dict[str, bytes]]:
+    def _measure(self, trial: TrialFolder) -> tuple[Subject, list[int], dict[str, float], dict[str, bytes]]:
         started = time.perf_counter()
-        subject, indices = load_subject(trial, LAST_CHECKPOINT, self._settings, self._device)
+        subject, indices = load_subject(trial, LAST_CHECKPOINT, self._settings, self._device, self._data)
         measurements = measure_subject(subject)
         spectra = {
             layer: spectrum
@@ -74,20 +80,41 @@ class SharpnessActor:
             MEASUREMENTS_FILE: measurements_to_parquet(measurements),
             SPECTRA_FILE: spectra_to_parquet(spectra),
         }
-        return subject, indices, time.perf_counter() - started, files
+        losses, _ = evaluate_inputs(subject.model, subject.inputs.split(EVALUATION_BATCH), subject.targets)
+        record = {
+            "seconds": time.perf_counter() - started,
+            TRAIN_LOSS_SUBSET: losses.mean().item(),
+            TRAIN_LOSS_SUBSET + STDERR_SUFFIX: stderr_of_mean(losses),
+        }
+        return subject, indices, record, files
 
 
 def load_subject(
-    trial: TrialFolder, checkpoint_name: str, settings: SharpnessSettings, device: torch.device
+    trial: TrialFolder,
+    checkpoint_name: str,
+    settings: SharpnessSettings,
+    device: torch.device,
+    data_spec: DataSpec | None = None,
 ) -> tuple[Subject, list[int]]:
-    """A checkpoint's network and the sweep's samples, ready to be measured; and the samples' indices."""
+    """A checkpoint's network and the sweep's samples, ready to be measured; and the samples' indices.
+
+    Args:
+        trial: the folder that holds the checkpoint.
+        checkpoint_name: its file.
+        settings: which samples.
+        device: where to measure.
+        data_spec: where the images are by now; None for where they were when the network was trained.
+    """
     checkpoint = load_checkpoint(trial.folder, checkpoint_name, device)
-    data = load_dataset(checkpoint.spec.data)
+    data = load_dataset(data_spec or checkpoint.spec.data)
     model = build_model(checkpoint.spec.model, data.num_classes, data.in_channels).to(device)
     model.load_state_dict(checkpoint.model)
-    indices = stratified_indices(data.train_targets, settings.samples, settings.sample_seed)
-    inputs, targets = data.train_inputs[indices].to(device), data.train_targets[indices].to(device)
-    return Subject(model, inputs, targets, settings), indices.tolist()
+    indices = stratified_indices(data.train.targets, settings.samples, settings.sample_seed)
+    inputs, targets = data.train_samples(indices)
+    initial = None
+    if settings.needs_initial_weights:
+        initial = load_checkpoint(trial.folder, INITIAL_CHECKPOINT, device).model
+    return Subject(model, inputs.to(device), targets.to(device), settings, initial), indices.tolist()
 
 
 class MeasuringPool:
@@ -97,7 +124,9 @@ class MeasuringPool:
     wait for the other for ever.
     """
 
-    def __init__(self, store: TrialStore, settings: SharpnessSettings, resources: PoolResources) -> None:
+    def __init__(
+        self, store: TrialStore, settings: SharpnessSettings, resources: PoolResources, data: DataSpec
+    ) -> None:
         import ray
 
         self._ray = ray
@@ -111,7 +140,7 @@ class MeasuringPool:
         )
         threads = max(1, int(resources.cpus))
         self._idle: list[Any] = [
-            actor_class.remote(store.folder.uri, settings, threads) for _ in range(resources.actors)
+            actor_class.remote(store.folder.uri, settings, threads, data) for _ in range(resources.actors)
         ]
         self._waiting: deque[str] = deque()
         self._running: dict[Any, tuple[Any, str]] = {}  # result reference → (actor, trial_id)

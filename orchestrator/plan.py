@@ -45,4 +45,5 @@ def make_plan(config: SweepConfig) -> Plan:
     specs = expand(config)
     store = TrialStore(config.folder, config.sharpness.measurement_id)
     states = store.states(specs)
-    return Plan(config, store, specs, states, estimate_cost(specs, states, config.sharpness, store))
+    cost = estimate_cost(specs, states, config.sharpness, store, gpu=config.resources.trial.gpus > 0)
+    return Plan(config, store, specs, states, cost)

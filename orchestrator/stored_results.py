@@ -1,5 +1,6 @@
 """A sweep's results straight from its store, where there is no tracking server or none is wanted."""
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 
 import pyarrow as pa
@@ -8,8 +9,9 @@ import pyarrow.parquet as pq
 from analysis import schema
 from analysis.parquet import spectra_from_parquet
 from analysis.results import READERS, SweepResults, TrialRecord, tidy_table
+from orchestrator.generalization import of_subset, of_training
 from orchestrator.plan import Plan
-from orchestrator.trial_store import TrialState
+from orchestrator.trial_store import MEASURED_FILE, TrialState
 from trainables.specs import TrialSpec
 
 
@@ -27,7 +29,7 @@ def stored_sweep(plan: Plan, spectra: bool = True) -> SweepResults:
 
 def _record(plan: Plan, spec: TrialSpec) -> TrialRecord:
     result = plan.store.trial(spec.trial_id).read_trained().generalization
-    generalization = vars(result) | {schema.GAP_LOSS: result.gap_loss, schema.GAP_ERROR: result.gap_error}
+    generalization = of_training(result) | of_subset(result, json.loads(_read(plan, spec, MEASURED_FILE)))
     measurements = pq.read_table(pa.BufferReader(_read(plan, spec, schema.MEASUREMENTS_FILE)))
     return TrialRecord(spec.trial_id, spec.parameters(), generalization, measurements)
 

@@ -3,11 +3,12 @@
 from typing import TYPE_CHECKING, Literal
 
 from orchestrator.config import SweepConfig
-from orchestrator.display import SweepProgress, console, show_failures, show_plan
+from orchestrator.display import SweepProgress, show_failures, show_interruption, show_plan, show_work
 from orchestrator.events import Executor
+from orchestrator.interrupts import Interrupts
 from orchestrator.plan import Plan, make_plan
 from orchestrator.reporting import report_sweeps
-from orchestrator.trial_store import TrialState, TrialStore
+from orchestrator.trial_store import TrialStore
 
 if TYPE_CHECKING:
     from orchestrator.tracking import SweepTracker
@@ -32,42 +33,50 @@ def run_sweep(config: SweepConfig, executor: ExecutorName = "ray", command: str 
     """
     plan = make_plan(config)
     show_plan(plan)
-    tracker = _open_tracker(plan)
-    try:
-        with SweepProgress(plan) as progress:
-            tracker.reconcile(plan.states, lambda trial_id: progress.say(f"logging {trial_id}, left from before"))
-            if plan.work.to_train or plan.work.to_measure:
-                progress.say(f"starting the {executor} executor")
-                for event in _open_executor(executor, config, plan.store).run(plan.work):
-                    tracker.record(event)
-                    progress.update(event)
-    except KeyboardInterrupt:
+    check_own_measures(config)
+    with Interrupts() as interrupts:
+        tracker = _open_tracker(plan)
+        try:
+            _do(plan, executor, tracker, interrupts)
+        except KeyboardInterrupt:
+            done = make_plan(config)
+            with interrupts.held():
+                tracker.finish(done.states, interrupted=True)
+            show_interruption(done)
+            return INTERRUPTED
         done = make_plan(config)
-        tracker.finish(done.states, interrupted=True)
-        measured = done.counts[TrialState.MEASURED]
-        console.print(
-            f"\ninterrupted: {measured}/{len(done.specs)} trials are measured and kept, the others go on from"
-        )
-        console.print("their last epoch. The same command takes it up again.")
-        return INTERRUPTED
-    done = make_plan(config)
-    show_work(plan, done)
-    report_sweeps([config], [command or config.name], tracker=tracker)
-    show_failures(done)
-    tracker.finish(done.states)
+        show_work(plan, done)
+        report_sweeps([config], [command or config.name], tracker=tracker)
+        show_failures(done)
+        tracker.finish(done.states)
     return SOME_FAILED if done.failed else ALL_MEASURED
 
 
-def show_work(before: Plan, after: Plan) -> None:
-    """One line on what this run did."""
-    trained = _finished(after) - _finished(before)
-    measured = after.counts[TrialState.MEASURED] - before.counts[TrialState.MEASURED]
-    console.print(f"{trained} trained, {measured} measured; {len(after.specs)} trials in all")
+def _do(plan: Plan, executor: ExecutorName, tracker: "SweepTracker", interrupts: Interrupts) -> None:
+    """Train and measure what is missing, recording and showing each event."""
+    with SweepProgress(plan) as progress:
+        with interrupts.held():
+            tracker.reconcile(plan.states, lambda trial_id: progress.say(f"logging {trial_id}, left from before"))
+        if not (plan.work.to_train or plan.work.to_measure):
+            return
+        progress.say(f"starting the {executor} executor")
+        for event in _open_executor(executor, plan.config, plan.store).run(plan.work):
+            with interrupts.held():
+                tracker.record(event)
+            progress.update(event)
 
 
-def _finished(plan: Plan) -> int:
-    """Trials that are trained to the end."""
-    return plan.counts[TrialState.TRAINED] + plan.counts[TrialState.MEASURED]
+def check_own_measures(config: SweepConfig) -> None:
+    """Import the measures that the sweep names by dotted path, so that a bad path is told before anything is trained.
+
+    Raises:
+        AnalysisError: a path does not import.
+    """
+    if config.sharpness.own_measures:
+        from analysis.sharpness.user_measures import load_measure
+
+        for path in config.sharpness.own_measures:
+            load_measure(path)
 
 
 def _open_executor(name: ExecutorName, config: SweepConfig, store: TrialStore) -> Executor:

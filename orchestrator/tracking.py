@@ -22,15 +22,16 @@ from analysis import schema
 from analysis.parquet import measurements_from_parquet
 from orchestrator.config import SweepConfig
 from orchestrator.events import EpochsDone, Event
+from orchestrator.generalization import of_subset, of_training
 from orchestrator.run_description import TAG_CHECKPOINT, code_tags, dataset_input, trial_note, trial_tags
 from orchestrator.trial_store import MEASURED_FILE, TrialState, TrialStore
 from trainables.specs import TrialSpec
 from trainables.storage import is_remote
-from trainables.trial_folder import LAST_CHECKPOINT, EpochMetrics, Generalization
+from trainables.trial_folder import LAST_CHECKPOINT, EpochMetrics
 
 BATCH = 1000  # metrics in one request, MLflow's limit
 SECONDS_BETWEEN_FLUSHES = 20.0  # of a running trial's epochs
-EPOCH_METRICS = ("train_loss", "test_loss", "test_accuracy", "learning_rate")
+EPOCH_METRICS = ("train_loss", "test_loss", "test_accuracy", "validation_accuracy", "learning_rate")
 _FINAL = {TrialState.MEASURED: "FINISHED", TrialState.FAILED: "FAILED"}
 
 
@@ -171,7 +172,7 @@ class SweepTracker:
         if state in (TrialState.TRAINED, TrialState.MEASURED):
             trained = trial.read_trained()
             self._log_epochs(run_id, trained.history)
-            self._log_generalization(run_id, trained.generalization, trained.history[-1].timestamp)
+            self._log_quantities(run_id, of_training(trained.generalization), trained.history[-1].timestamp)
             tags[MLFLOW_RUN_NOTE] = trial_note(self._specs[trial_id], trained, trial.folder)
             tags[TAG_CHECKPOINT] = f"{trial.folder.uri}/{LAST_CHECKPOINT}"
         if state is TrialState.MEASURED:
@@ -198,11 +199,11 @@ class SweepTracker:
                 )
                 for epoch in epochs
                 for name in EPOCH_METRICS
+                if getattr(epoch, name) is not None
             ],
         )
 
-    def _log_generalization(self, run_id: str, result: Generalization, timestamp: float) -> None:
-        values = vars(result) | {schema.GAP_LOSS: result.gap_loss, schema.GAP_ERROR: result.gap_error}
+    def _log_quantities(self, run_id: str, values: Mapping[str, float], timestamp: float) -> None:
         self._log_metrics(
             run_id,
             [
@@ -213,15 +214,17 @@ class SweepTracker:
 
     def _log_measurements(self, run_id: str, trial_id: str) -> None:
         folder = self._store.measurement(trial_id)
-        timestamp = json.loads(folder.read(MEASURED_FILE))["timestamp"]
+        record = json.loads(folder.read(MEASURED_FILE))
+        result = self._store.trial(trial_id).read_trained().generalization
+        self._log_quantities(run_id, of_subset(result, record), record["timestamp"])
         files = {name: folder.read(name) for name in (schema.MEASUREMENTS_FILE, schema.SPECTRA_FILE)}
         self._log_files(run_id, files)
         self._log_metrics(
             run_id,
             [
-                Metric(schema.metric_name(row), row.value, _milliseconds(timestamp), 0)
-                for row in measurements_from_parquet(files[schema.MEASUREMENTS_FILE])
-                if row.is_headline and row.value is not None
+                Metric(schema.metric_name(row), row.value, _milliseconds(record["timestamp"]), 0)
+                for row in schema.headline(measurements_from_parquet(files[schema.MEASUREMENTS_FILE]))
+                if row.value is not None
             ],
         )
 

@@ -19,6 +19,7 @@ from orchestrator.errors import UsageError
 from orchestrator.events import EpochsDone, Event, TrialFailed, TrialTrained, Work
 from orchestrator.measuring import MeasuringPool
 from orchestrator.trial_store import TrialState, TrialStore
+from trainables.data import load_dataset
 from trainables.specs import TrialSpec
 from trainables.trainable import trainable
 from trainables.trial_folder import EpochMetrics, Failure
@@ -36,10 +37,12 @@ class RayExecutor:
 
     def run(self, work: Work) -> Iterator[Event]:
         """Trials and measuring side by side; the pool is up before the first trial starts."""
+        if "RAY_ADDRESS" not in os.environ:
+            load_dataset(self._config.data)  # once, where its progress and its errors are seen
         connect()
         try:
             check_resources(self._config, ray.cluster_resources())
-            pool = MeasuringPool(self._store, self._config.sharpness, self._config.resources.pool)
+            pool = MeasuringPool(self._store, self._config.sharpness, self._config.resources.pool, self._config.data)
             pool.wait_until_ready()
             for spec in work.to_measure:
                 pool.submit(spec.trial_id)

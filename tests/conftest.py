@@ -20,11 +20,21 @@ grid:
   - optimizer: sgd
     learning_rate: [0.05, 0.1]
     weight_decay: [1e-4, 1e-3]
-sharpness: {samples: 20, orders: [0.5, 1.5], num_probes: 2, num_matvecs: 5}
+sharpness:
+  {samples: 20, orders: [0.5, 1.5], num_probes: 2, num_matvecs: 5,
+   measures: [renyi, renyi_gauss_newton, trace, lambda_max, l2]}
 resources:
   trial: {cpus: 0.5}
   pool: {actors: 1, cpus: 0.5}
 """
+
+
+@pytest.fixture(autouse=True)
+def image_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache of decoded images of the test's own."""
+    folder = tmp_path / "image-cache"
+    monkeypatch.setenv("RENYI_CACHE", str(folder))
+    return folder
 
 
 @pytest.fixture

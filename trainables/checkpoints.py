@@ -2,7 +2,7 @@
 
 import io
 import pickle
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
@@ -19,8 +19,9 @@ class Checkpoint:
 
     spec: TrialSpec
     model: dict[str, Any]  # state_dict
-    optimizer: dict[str, Any]  # state_dict; empty in an initial checkpoint
+    optimizer: dict[str, Any]  # state_dict; empty in an initial checkpoint, and where nothing is left to train
     history: list[EpochMetrics]  # of the epochs that are done
+    scaler: dict[str, Any] = field(default_factory=dict)  # state_dict of the loss scaler; empty without one
 
     @property
     def epoch(self) -> int:
@@ -36,6 +37,7 @@ def save_checkpoint(folder: Folder, name: str, checkpoint: Checkpoint) -> None:
         "model": checkpoint.model,
         "optimizer": checkpoint.optimizer,
         "history": [asdict(epoch) for epoch in checkpoint.history],
+        "scaler": checkpoint.scaler,
     }
     torch.save(content, buffer)
     folder.write(name, buffer.getvalue())
@@ -56,6 +58,7 @@ def load_checkpoint(folder: Folder, name: str, device: torch.device | None = Non
             content["model"],
             content["optimizer"],
             [EpochMetrics(**epoch) for epoch in content["history"]],
+            content.get("scaler", {}),
         )
     except (RuntimeError, KeyError, TypeError, EOFError, ValueError, pickle.UnpicklingError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__

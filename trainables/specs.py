@@ -2,58 +2,153 @@
 
 import hashlib
 import json
-from typing import Annotated, Any, Literal
+import re
+from pathlib import PurePosixPath
+from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+
+from trainables.storage import absolute
 
 MODEL_NAMES = (
-    *("digits_cnn", "digits_cnn_bn"),
-    *("resnet18", "resnet34", "resnet18_tiny", "resnet20", "resnet56", "resnet50_tiny"),
-    *("wide_resnet28_10", "simple_vit"),
+    "digits_cnn",
+    "digits_cnn_bn",
+    "resnet18",
+    "resnet34",
+    "resnet18_tiny",
+    "resnet20",
+    "resnet56",
+    "resnet50_tiny",
+    "wide_resnet28_10",
+    "simple_vit",
 )
+
+
+def _list(value: Any) -> Any:
+    return [value] if isinstance(value, str) else value
+
+
+def _not_one(order: float) -> float:
+    if order == 1:
+        raise ValueError("must not be 1, where RSAM's perturbation is not defined")
+    return order
+
 
 PositiveInt = Annotated[int, Field(gt=0)]
 NonNegativeInt = Annotated[int, Field(ge=0)]
 PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegativeFloat = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
+Degrees = Annotated[float, Field(ge=0, le=180)]
+RSAMOrder = Annotated[PositiveFloat, AfterValidator(_not_one)]
 ModelName = Annotated[str, Field(min_length=1)]
+Place = Annotated[str, Field(min_length=1), AfterValidator(absolute)]
+Places = Annotated[tuple[Place, ...], BeforeValidator(_list)]
+BatchNormSecondPass = Literal["freeze", "update"]
+PLAIN_EPOCHS = 5  # SPEC §9: the paper's 5, where its code takes 6
 
 
 class Spec(BaseModel):
     """A frozen part of a trial's specification that refuses keys it does not know."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+    NOT_IDENTITY: ClassVar[frozenset[str]] = frozenset()  # fields that travel along without changing the result
 
 
 class DataSpec(Spec):
-    """The images a trial learns from; where they lie on disk is not part of it."""
+    """The images a trial learns from; where they lie travels along, but is no part of the trial's identity.
 
-    dataset: Literal["digits"]
+    A Parquet set is known by its `name`, by default that of the folder its training files lie in.
+    """
 
+    NOT_IDENTITY = frozenset({"root", "train", "test"})
 
-class TrainingSpec(Spec):
-    """How long and in what steps a trial trains."""
+    dataset: Literal["digits", "cifar10", "cifar100", "tiny_imagenet", "parquet"]
+    root: Place | None = None  # folder of the archives; left out, each machine's RENYI_DATA, or ~/data
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")] | None = None
+    train: Places = ()  # Parquet files: paths, globs, addresses
+    test: Places = ()
+    image: str = "image"  # column names
+    label: str = "label"
+    mean: tuple[float, ...] | None = None  # of the pixels in [0, 1], a value a channel; None: the data set's own
+    std: tuple[PositiveFloat, ...] | None = None
 
-    epochs: PositiveInt
-    batch_size: PositiveInt
-    warmup_epochs: NonNegativeInt = 0
-    schedule: Literal["constant", "cosine"] = "cosine"
+    @model_validator(mode="before")
+    @classmethod
+    def _named_after_its_folder(cls, raw: Any) -> Any:
+        if not isinstance(raw, dict) or raw.get("dataset") != "parquet" or raw.get("name"):
+            return raw
+        train = _list(raw.get("train"))
+        if not (isinstance(train, list | tuple) and train and isinstance(train[0], str)):
+            return raw
+        folder = PurePosixPath(absolute(train[0]).partition("*")[0].rpartition("/")[0]).name
+        return {**raw, "name": re.sub(r"[^A-Za-z0-9_.-]|^[_.-]", "-", folder).lstrip("-") or "parquet"}
 
     @model_validator(mode="after")
-    def _warmup_ends(self) -> "TrainingSpec":
-        if self.warmup_epochs >= self.epochs:
-            raise ValueError(f"warmup_epochs ({self.warmup_epochs}) must be less than epochs ({self.epochs})")
+    def _keys_of_parquet(self) -> "DataSpec":
+        if self.dataset == "parquet":
+            for key in ("train", "test"):
+                if not getattr(self, key):
+                    raise ValueError(f"parquet needs {key}: a Parquet file, a glob, or a list of them")
+        else:
+            for key in ("name", "train", "test", "image", "label"):
+                if getattr(self, key) != type(self).model_fields[key].default:
+                    raise ValueError(f"{key} is for dataset: parquet; {self.dataset} takes root")
         return self
 
 
-class SGDSpec(Spec):
+class TrainingOptions(Spec):
+    """How a trial trains, but for what has no default. A grid may vary any of it."""
+
+    NOT_IDENTITY = frozenset({"channels_last", "compile", "deterministic", "keep_best"})
+
+    epochs: PositiveInt  # the length of the schedule, and the most there will be
+    warmup_epochs: NonNegativeInt = 0
+    schedule: Literal["constant", "cosine"] = "cosine"
+    learning_rate_floor: NonNegativeFloat = 0.0  # where the cosine ends
+    iterations: PositiveInt | None = None  # stop after so many steps, if that comes first
+    target_train_loss: PositiveFloat | None = None  # stop at the first epoch whose mean training loss is so low
+    augment: bool = False  # random crops and flips of the training images
+    crop_padding: NonNegativeInt = 4  # black pixels around the image before it is cropped to its size
+    flip: bool = True  # half of the images, left to right
+    rotation: Degrees = 0.0  # by up to so much, either way
+    gradient_clip: PositiveFloat | None = None  # largest norm of the final gradient
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"  # of forward and backward passes, by autocast
+    # How the same is computed, not what.
+    channels_last: bool = False
+    compile: bool = False
+    deterministic: bool = False  # refuse kernels whose results vary from run to run
+    keep_best: bool = False  # one more checkpoint, of the best epoch
+
+
+class TrainingSpec(TrainingOptions):
+    """How long and in what steps a trial trains."""
+
+    batch_size: PositiveInt
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "TrainingSpec":
+        if self.warmup_epochs >= self.epochs:
+            raise ValueError(f"warmup_epochs ({self.warmup_epochs}) must be less than epochs ({self.epochs})")
+        if not self.augment:
+            for name in ("crop_padding", "flip", "rotation"):
+                if getattr(self, name) != TrainingOptions.model_fields[name].default:
+                    raise ValueError(f"{name} has no effect without augment: true")
+        return self
+
+
+class MomentumSpec(Spec):
     """Stochastic gradient descent, PyTorch's semantics: weight decay is added to the gradient of all parameters."""
 
-    name: Literal["sgd"]
     learning_rate: PositiveFloat
     momentum: Fraction = 0.9
     weight_decay: NonNegativeFloat = 0.0
+
+
+class SGDSpec(MomentumSpec):
+    """SGD itself."""
+
+    name: Literal["sgd"]
 
 
 class AdamSpec(Spec):
@@ -64,15 +159,81 @@ class AdamSpec(Spec):
     weight_decay: NonNegativeFloat = 0.0
 
 
-OPTIMIZER_SPECS: dict[str, type[Spec]] = {"sgd": SGDSpec, "adam": AdamSpec}
-OptimizerSpec = Annotated[SGDSpec | AdamSpec, Field(discriminator="name")]
+class SAMSpec(MomentumSpec):
+    """Sharpness-aware minimization over SGD."""
+
+    name: Literal["sam"]
+    rho: NonNegativeFloat = 0.05
+    bn_second_pass: BatchNormSecondPass = "freeze"
+
+
+class ASAMSpec(MomentumSpec):
+    """Adaptive sharpness-aware minimization over SGD."""
+
+    name: Literal["asam"]
+    rho: NonNegativeFloat = 0.5
+    eta: NonNegativeFloat = 0.01
+    bn_second_pass: BatchNormSecondPass = "freeze"
+
+
+class EigenSAMSpec(MomentumSpec):
+    """SAM leaned toward the Hessian's leading eigenvector, over SGD."""
+
+    name: Literal["eigen_sam"]
+    rho: NonNegativeFloat = 0.05
+    alpha: NonNegativeFloat = 0.2
+    period: PositiveInt = 100  # steps between two updates of the eigenvector
+    power_iterations: PositiveInt = 5  # of each update
+    renormalize: bool = False
+    bn_second_pass: BatchNormSecondPass = "freeze"
+
+
+class RSAMSpec(MomentumSpec):
+    """Rényi sharpness-aware minimization over SGD, after a warm-up of plain steps."""
+
+    name: Literal["rsam"]
+    rho: NonNegativeFloat = 0.65
+    order: RSAMOrder = 1.2
+    perturbation: Literal["paper", "power", "exact", "per_tensor"] = "paper"
+    plain_epochs: NonNegativeInt = PLAIN_EPOCHS
+    plain_until_accuracy: Fraction | None = None  # on the validation images, in place of plain_epochs
+    max_eps_norm: PositiveFloat | None = None
+    bn_second_pass: BatchNormSecondPass = "freeze"
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "RSAMSpec":
+        if self.perturbation in ("power", "exact") and self.order < 0.5:
+            raise ValueError(f"order must be at least 0.5 with perturbation {self.perturbation}; got {self.order:g}")
+        if self.plain_until_accuracy is not None and self.plain_epochs != PLAIN_EPOCHS:
+            raise ValueError("plain_epochs and plain_until_accuracy exclude each other; keep one")
+        return self
+
+
+OPTIMIZER_SPECS: dict[str, type[Spec]] = {
+    "sgd": SGDSpec,
+    "adam": AdamSpec,
+    "sam": SAMSpec,
+    "asam": ASAMSpec,
+    "eigen_sam": EigenSAMSpec,
+    "rsam": RSAMSpec,
+}
+OptimizerSpec = Annotated[
+    SGDSpec | AdamSpec | SAMSpec | ASAMSpec | EigenSAMSpec | RSAMSpec, Field(discriminator="name")
+]
 
 # Short forms for labels, in the order in which people read them.
-_LABELS = {"learning_rate": "lr", "batch_size": "bs", "weight_decay": "wd", "seed": "seed"}
+_LABELS = {
+    "rho": "rho",
+    "order": "order",
+    "learning_rate": "lr",
+    "batch_size": "bs",
+    "weight_decay": "wd",
+    "seed": "seed",
+}
 
 
 class TrialSpec(Spec):
-    """One trial: everything that determines the trained weights, and nothing else."""
+    """One trial: everything that determines the trained weights, and where to find and how to compute them."""
 
     data: DataSpec
     model: ModelName
@@ -82,29 +243,36 @@ class TrialSpec(Spec):
 
     @property
     def trial_id(self) -> str:
-        """Short SHA-256 of the canonical JSON of all fields that differ from their defaults.
+        """Short SHA-256 of the canonical JSON of all fields that differ from their defaults and bear on the weights.
 
         Leaving defaults out keeps the identity of finished trials when a later version adds an optional field; so a
         default is never changed.
         """
-        canonical = json.dumps(self.model_dump(mode="json", exclude_defaults=True), sort_keys=True)
-        return hashlib.sha256(canonical.encode()).hexdigest()[:12]
+        aside = {"data": set(DataSpec.NOT_IDENTITY), "training": set(TrainingSpec.NOT_IDENTITY)}
+        fields = self.model_dump(mode="json", exclude_defaults=True, exclude=aside)
+        return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:12]
 
     def parameters(self) -> dict[str, Any]:
-        """All fields in one flat mapping, as they are logged: dataset, model, optimizer, learning_rate, …"""
+        """All fields in one flat mapping, as they are logged: dataset, model, optimizer, learning_rate, …
+
+        Without what is unset, and without places, which may change from one start to the next.
+        """
+        data = self.data.model_dump(exclude=set(DataSpec.NOT_IDENTITY), exclude_defaults=True)
+        data["dataset"] = data.pop("name", self.data.dataset)
         optimizer = self.optimizer.model_dump()
-        return {
-            **self.data.model_dump(),
+        fields = {
+            **data,
             "model": self.model,
             "optimizer": optimizer.pop("name"),
             **optimizer,
-            **self.training.model_dump(),
+            **self.training.model_dump(exclude=set(TrainingSpec.NOT_IDENTITY)),
             "seed": self.seed,
         }
+        return {name: value for name, value in fields.items() if value is not None}
 
     @property
     def label(self) -> str:
         """A readable name, what varies most first: `sgd lr=0.1 bs=64 wd=0.0001 seed=0 digits_cnn`."""
         parameters = self.parameters()
-        values = [f"{short}={parameters[name]:g}" for name, short in _LABELS.items()]
+        values = [f"{short}={parameters[name]:g}" for name, short in _LABELS.items() if name in parameters]
         return " ".join([self.optimizer.name, *values, self.model])

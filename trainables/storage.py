@@ -35,6 +35,11 @@ def open_folder(uri: str) -> Folder:
     return RemoteFolder.at(uri) if is_remote(uri) else LocalFolder(Path(uri.removeprefix("file://")))
 
 
+def absolute(place: str) -> str:
+    """A path made absolute, `~` included, so that it means the same in every process; an address as it is."""
+    return place if "://" in place else str(Path(place).expanduser().absolute())
+
+
 def is_remote(uri: str) -> bool:
     """Whether the address names an object store rather than a path."""
     return "://" in uri and not uri.startswith("file://")

@@ -30,7 +30,8 @@ def trainable(config: Mapping[str, Any]) -> None:
     reported = 0.0
     for metrics in attempt(spec, TrialFolder(open_folder(config["folder"])), device):
         pending.append(asdict(metrics))
-        last = metrics.epoch + 1 == spec.training.epochs
-        if last or time.monotonic() - reported > SECONDS_BETWEEN_REPORTS:
+        if time.monotonic() - reported > SECONDS_BETWEEN_REPORTS:
             tune.report({"epochs": pending})
             pending, reported = [], time.monotonic()
+    if pending:
+        tune.report({"epochs": pending})

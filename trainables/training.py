@@ -1,33 +1,30 @@
 """Training one trial: a plain loop over epochs that can be cut and taken up again between any two of them."""
 
-import math
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 import torch
-from torch import Tensor, nn
-from torch.nn.functional import cross_entropy
-from torch.optim import Optimizer
+from torch import nn
 
 from analysis.seeding import derive_seed
 from trainables.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from trainables.data import Dataset, load_dataset
-from trainables.errors import DivergedError
+from trainables.errors import TrainingError
+from trainables.evaluation import accuracy, evaluate, generalization
 from trainables.models import build_model
-from trainables.optimizers.build import build_optimizer
 from trainables.schedules import learning_rate_factor
-from trainables.specs import TrialSpec
+from trainables.specs import RSAMSpec, TrainingSpec, TrialSpec
+from trainables.steps import Trainer, determinism
 from trainables.trial_folder import (
+    BEST_CHECKPOINT,
     INITIAL_CHECKPOINT,
     LAST_CHECKPOINT,
     EpochMetrics,
     Failure,
-    Generalization,
     Trained,
     TrialFolder,
 )
-
-EVALUATION_BATCH = 1024
 
 
 def train(spec: TrialSpec, trial: TrialFolder, device: torch.device) -> Iterator[EpochMetrics]:
@@ -37,44 +34,103 @@ def train(spec: TrialSpec, trial: TrialFolder, device: torch.device) -> Iterator
     is seeded by (seed, purpose, epoch), so on the CPU a trial that was cut ends with the same bits as one that was not.
 
     Raises:
-        TrainingError: the network or the data can't be had as specified.
+        TrainingError: the network or the data can't be had as specified, or the loss did not reach its target.
         DivergedError: the loss is no longer finite.
     """
-    data = load_dataset(spec.data).to(device)
-    model = initial_model(spec, data).to(device)
-    optimizer = build_optimizer(spec.optimizer, model)
-    base_rates = [group["lr"] for group in optimizer.param_groups]
-    history: list[EpochMetrics] = []
+    with determinism(spec.training.deterministic):
+        data = load_dataset(spec.data).to(device)
+        check_validation(spec, data)
+        trainer = Trainer(spec, initial_model(spec, data), data)
+        history = resume(trainer, trial)
+        while not is_done(spec.training, history, trainer.steps_per_epoch):
+            metrics = one_epoch(trainer, len(history))
+            best = all(metrics.choice > earlier.choice for earlier in history)
+            history = [*history, metrics]
+            # The optimizer's state is for going on: two thirds of a checkpoint that nobody goes on from.
+            done = is_done(spec.training, history, trainer.steps_per_epoch)
+            state = {} if done else trainer.optimizer.state_dict()
+            checkpoint = Checkpoint(spec, trainer.model.state_dict(), state, history, trainer.scaler.state_dict())
+            if best and spec.training.keep_best:
+                save_checkpoint(trial.folder, BEST_CHECKPOINT, replace(checkpoint, optimizer={}))
+            save_checkpoint(trial.folder, LAST_CHECKPOINT, checkpoint)
+            yield metrics
+        check_target(spec.training, history)
+        trial.write_trained(Trained(history, generalization(trainer.model, data)))
+
+
+def one_epoch(trainer: Trainer, epoch: int) -> EpochMetrics:
+    """Train for an epoch and see how the network does after it."""
+    started = time.perf_counter()
+    training, data, model = trainer.spec.training, trainer.data, trainer.model
+    learning_rate = trainer.set_learning_rate(learning_rate_factor(epoch, training))
+    steps_left = training.iterations and training.iterations - epoch * trainer.steps_per_epoch
+    train_loss = trainer.train_epoch(epoch, steps_left)
+    validation_accuracy = None if data.validation is None else accuracy(model, data.validation, data.normalize)
+    trainer.end_epoch(validation_accuracy)
+    test_losses, test_correct = evaluate(model, data.test, data.normalize)
+    return EpochMetrics(
+        epoch=epoch,
+        learning_rate=learning_rate,
+        train_loss=train_loss,
+        test_loss=test_losses.mean().item(),
+        test_accuracy=test_correct.mean().item(),
+        seconds=time.perf_counter() - started,
+        timestamp=time.time(),
+        validation_accuracy=validation_accuracy,
+    )
+
+
+def resume(trainer: Trainer, trial: TrialFolder) -> list[EpochMetrics]:
+    """Put the trainer where the folder's last checkpoint left off, or begin the folder; the epochs that are done."""
     try:
-        last = load_checkpoint(trial.folder, LAST_CHECKPOINT, device)
+        last = load_checkpoint(trial.folder, LAST_CHECKPOINT, trainer.device)
     except FileNotFoundError:
-        trial.write_spec(spec)
-        save_checkpoint(trial.folder, INITIAL_CHECKPOINT, Checkpoint(spec, model.state_dict(), {}, []))
-    else:
-        model.load_state_dict(last.model)
-        optimizer.load_state_dict(last.optimizer)
-        history = last.history
-    for epoch in range(len(history), spec.training.epochs):
-        started = time.perf_counter()
-        factor = learning_rate_factor(epoch, spec.training)
-        for group, rate in zip(optimizer.param_groups, base_rates, strict=True):
-            group["lr"] = rate * factor
-        train_loss = train_epoch(model, optimizer, data, spec, epoch)
-        test_losses, test_correct = evaluate(model, data.test_inputs, data.test_targets)
-        metrics = EpochMetrics(
-            epoch=epoch,
-            learning_rate=base_rates[0] * factor,
-            train_loss=train_loss,
-            test_loss=test_losses.mean().item(),
-            test_accuracy=test_correct.mean().item(),
-            seconds=time.perf_counter() - started,
-            timestamp=time.time(),
+        trial.write_spec(trainer.spec)
+        initial = Checkpoint(trainer.spec, trainer.model.state_dict(), {}, [])
+        save_checkpoint(trial.folder, INITIAL_CHECKPOINT, initial)
+        return []
+    trainer.model.load_state_dict(last.model)
+    if last.optimizer:
+        trainer.optimizer.load_state_dict(last.optimizer)
+    if last.scaler:
+        trainer.scaler.load_state_dict(last.scaler)
+    return last.history
+
+
+def is_done(training: TrainingSpec, history: list[EpochMetrics], steps_per_epoch: int) -> bool:
+    """Whether one of the stopping criteria is met: epochs, iterations, or the target of the training loss."""
+    target = training.target_train_loss
+    return (
+        len(history) >= training.epochs
+        or (training.iterations is not None and len(history) * steps_per_epoch >= training.iterations)
+        or (target is not None and bool(history) and history[-1].train_loss <= target)
+    )
+
+
+def check_target(training: TrainingSpec, history: list[EpochMetrics]) -> None:
+    """Refuse a network that training ended before the loss was as low as asked for: it is not comparable with others.
+
+    Raises:
+        TrainingError: the loss, its target, and what to change.
+    """
+    target, reached = training.target_train_loss, history[-1].train_loss
+    if target is not None and reached > target:
+        raise TrainingError(
+            f"training.target_train_loss {target:g} was not reached: the loss is {reached:g} after {len(history)} "
+            "epochs; allow more epochs or iterations, or a higher loss"
         )
-        history = [*history, metrics]
-        checkpoint = Checkpoint(spec, model.state_dict(), optimizer.state_dict(), history)
-        save_checkpoint(trial.folder, LAST_CHECKPOINT, checkpoint)
-        yield metrics
-    trial.write_trained(Trained(history, generalization(model, data)))
+
+
+def check_validation(spec: TrialSpec, data: Dataset) -> None:
+    """Refuse a warm-up that goes by the validation accuracy where there are no validation images.
+
+    Raises:
+        TrainingError: the key and its remedy.
+    """
+    if isinstance(spec.optimizer, RSAMSpec) and spec.optimizer.plain_until_accuracy is not None and not data.validation:
+        raise TrainingError(
+            f"plain_until_accuracy needs validation images, and {spec.data.dataset} has none; give plain_epochs"
+        )
 
 
 def initial_model(spec: TrialSpec, data: Dataset) -> nn.Module:
@@ -82,59 +138,6 @@ def initial_model(spec: TrialSpec, data: Dataset) -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(spec.seed, "initial weights"))
         return build_model(spec.model, data.num_classes, data.in_channels)
-
-
-def train_epoch(model: nn.Module, optimizer: Optimizer, data: Dataset, spec: TrialSpec, epoch: int) -> float:
-    """One pass over the training set in random batches, the last incomplete one kept; the mean loss."""
-    model.train()
-    device = data.train_targets.device
-    generator = torch.Generator().manual_seed(derive_seed(spec.seed, "batches", epoch))
-    order = torch.randperm(len(data.train_targets), generator=generator).to(device, non_blocking=True)
-    total = torch.zeros((), dtype=torch.float64, device=device)
-    for batch in order.split(spec.training.batch_size):
-        inputs, targets = data.train_inputs[batch], data.train_targets[batch]
-
-        def closure(inputs: Tensor = inputs, targets: Tensor = targets) -> Tensor:
-            optimizer.zero_grad()
-            loss = cross_entropy(model(inputs), targets)
-            loss.backward()
-            return loss
-
-        loss: Tensor = optimizer.step(closure)  # type: ignore[assignment,arg-type]
-        total += loss.detach().double() * len(batch)
-    mean = total.item() / len(order)  # the only wait for the device in an epoch
-    if not math.isfinite(mean):
-        raise DivergedError(f"the training loss became {mean} in epoch {epoch}; try a smaller learning rate")
-    return mean
-
-
-@torch.no_grad()
-def evaluate(model: nn.Module, inputs: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
-    """Cross-entropy (N,) of each sample in float64, and whether each is classified right (N,), in eval mode."""
-    model.eval()
-    logits = torch.cat([model(batch) for batch in inputs.split(EVALUATION_BATCH)]).double()
-    return cross_entropy(logits, targets, reduction="none"), (logits.argmax(dim=1) == targets).double()
-
-
-def generalization(model: nn.Module, data: Dataset) -> Generalization:
-    """The quantities of SPEC §2, over the whole training set (not augmented) and the whole test set.
-
-    Raises:
-        DivergedError: the weights give no finite loss.
-    """
-    train_losses, train_correct = evaluate(model, data.train_inputs, data.train_targets)
-    test_losses, test_correct = evaluate(model, data.test_inputs, data.test_targets)
-    result = Generalization(
-        train_loss=train_losses.mean().item(),
-        train_loss_stderr=train_losses.std().item() / math.sqrt(len(train_losses)),
-        train_accuracy=train_correct.mean().item(),
-        test_loss=test_losses.mean().item(),
-        test_loss_stderr=test_losses.std().item() / math.sqrt(len(test_losses)),
-        test_accuracy=test_correct.mean().item(),
-    )
-    if not math.isfinite(result.gap_loss):
-        raise DivergedError("the final weights give no finite loss; try a smaller learning rate")
-    return result
 
 
 def attempt(spec: TrialSpec, trial: TrialFolder, device: torch.device) -> Iterator[EpochMetrics]:

@@ -1,6 +1,7 @@
 """The files of one trial, by name: each is written once its step is done, so which ones exist is the trial's state."""
 
 import json
+import math
 import traceback
 from dataclasses import asdict, dataclass, field
 from typing import Any
@@ -11,6 +12,7 @@ from trainables.storage import Folder
 SPEC_FILE = "spec.json"
 INITIAL_CHECKPOINT = "initial.pt"
 LAST_CHECKPOINT = "last.pt"
+BEST_CHECKPOINT = "best.pt"
 TRAINED_FILE = "trained.json"
 FAILED_FILE = "failed.json"
 
@@ -26,6 +28,12 @@ class EpochMetrics:
     test_accuracy: float  # in [0, 1]
     seconds: float  # wall time of the epoch
     timestamp: float  # Unix time at its end, kept so that logging it twice is logging it once
+    validation_accuracy: float | None = None  # in [0, 1], where the data set has validation images
+
+    @property
+    def choice(self) -> float:
+        """What the best epoch is chosen by: validation accuracy, or, optimistically, that on the test images."""
+        return self.test_accuracy if self.validation_accuracy is None else self.validation_accuracy
 
 
 @dataclass(frozen=True)
@@ -35,9 +43,11 @@ class Generalization:
     train_loss: float  # mean cross-entropy over the whole training set
     train_loss_stderr: float
     train_accuracy: float
+    train_accuracy_stderr: float
     test_loss: float
     test_loss_stderr: float
     test_accuracy: float
+    test_accuracy_stderr: float
 
     @property
     def gap_loss(self) -> float:
@@ -45,9 +55,19 @@ class Generalization:
         return self.test_loss - self.train_loss
 
     @property
+    def gap_loss_stderr(self) -> float:
+        """Standard error of `gap_loss`, the two sets of samples being independent."""
+        return math.hypot(self.test_loss_stderr, self.train_loss_stderr)
+
+    @property
     def gap_error(self) -> float:
         """Test error − training error."""
         return self.train_accuracy - self.test_accuracy
+
+    @property
+    def gap_error_stderr(self) -> float:
+        """Standard error of `gap_error`."""
+        return math.hypot(self.test_accuracy_stderr, self.train_accuracy_stderr)
 
 
 @dataclass(frozen=True)

@@ -2,8 +2,19 @@
 
 from analysis.schema import Measurement
 from analysis.sharpness.hessian import block_operator
+from analysis.sharpness.invariance import check_invariance
+from analysis.sharpness.landscape import loss_landscape
 from analysis.sharpness.layers import weight_layers
 from analysis.sharpness.measure import MEASURES, measure
 from analysis.sharpness.renyi import layer_spectra
 
-__all__ = ["MEASURES", "Measurement", "block_operator", "layer_spectra", "measure", "weight_layers"]
+__all__ = [
+    "MEASURES",
+    "Measurement",
+    "block_operator",
+    "check_invariance",
+    "layer_spectra",
+    "loss_landscape",
+    "measure",
+    "weight_layers",
+]

@@ -43,7 +43,8 @@ def test_layer_entropies_are_those_of_the_dense_hessian(
     model = build_model(spec.model, data.num_classes, data.in_channels).double().eval()
     model.load_state_dict(load_checkpoint(store.trial(spec.trial_id).folder, "last.pt").model)
     indices = torch.tensor(json.loads(folder.read("samples.json")))
-    inputs, targets = data.train_inputs[indices].double(), data.train_targets[indices]
+    inputs, targets = data.train_samples(indices)
+    inputs = inputs.double()
     values = {
         (row.layer, row.parameter): row.value
         for row in measurements_from_parquet(folder.read("measurements.parquet"))

@@ -9,6 +9,7 @@ from mlflow import MlflowClient
 from typer.testing import CliRunner, Result
 
 from analysis.results import load_results
+from analysis.settings import MEASURE_NAMES
 from orchestrator.cli import app
 from orchestrator.config import load
 from orchestrator.plan import make_plan
@@ -17,6 +18,7 @@ from trainables.trial_folder import TRAINED_FILE
 
 SweepFile = Callable[..., Path]
 runner = CliRunner()
+MEASURES = "measures: [renyi, renyi_gauss_newton, trace, lambda_max, l2]"  # those of the small sweep
 
 
 def run(path: Path, command: str = "run") -> Result:
@@ -82,7 +84,7 @@ def test_results_are_tidy_and_complete(storage: Path, sweep_file: SweepFile) -> 
     report = storage / "small" / "report"
     files = {file.name for file in report.iterdir()}
     assert {"report.html", "verdict.md", "tables.tex", "tau.csv", "gap_against_sharpness.png"} <= files
-    assert len(pd.read_csv(report / "tau.csv")) == 27
+    assert len(pd.read_csv(report / "tau.csv")) == 5 * 5 + 2
     parent = runs(path).set_index("renyi.kind").loc["sweep", "id"]
     artifacts = {artifact.path for artifact in MlflowClient(config.tracking_uri).list_artifacts(str(parent))}
     assert artifacts == files
@@ -130,6 +132,51 @@ def test_other_settings_measure_again_without_training(storage: Path, sweep_file
     other = sweep_file(("orders: [0.5, 1.5]", "orders: [0.5, 1.5, 2.0]"))
     assert make_plan(load(str(other))).counts == {TrialState.TRAINED: 4}
     assert "0 trained, 4 measured" in run(other).output
+
+
+def test_every_measure_reaches_the_table_and_mlflow(storage: Path, sweep_file: SweepFile) -> None:
+    few = "worst_case: {num_steps: 2, sam: [0.05, 0.1]}, average: {num_draws: 2}, haar: {num_draws: 2}"
+    path = sweep_file(("samples: 20", "samples: 50"), (MEASURES, f"measures: all, {few}"), ("epochs: 2", "epochs: 6"))
+    result = run(path)
+    assert result.exit_code == 0, result.output
+    config = load(str(path))
+    results = load_results(config.tracking_uri, config.name)
+    assert set(results["measure"]) == set(MEASURE_NAMES)
+    measured = results[results["value"].notna()]
+    assert set(measured["measure"]) == set(MEASURE_NAMES), results[results["value"].isna()]["reason"].unique()
+    shown = {line.split("│")[1].split()[0] for line in result.output.splitlines() if line.startswith("│")}
+    assert shown == set(MEASURE_NAMES)
+    logged = set(runs(path).columns)
+    assert {"sam_0.05/all", "sam_n_0.05/all", "fisher_rao/classifier.weight", "pacbayes_mag_init/all"} <= logged
+    assert "sam_0.1/all" not in logged  # in the Parquet file only
+    assert {0.05, 0.1} == set(results.loc[results["measure"] == "sam", "parameter"])
+    gaps = results.drop_duplicates("trial_id")
+    assert (gaps["gap_loss_subset"] - (gaps["test_loss"] - gaps["train_loss_subset"])).abs().max() < 1e-12
+    for quantity in ("gap_loss", "gap_error", "gap_loss_subset", "train_loss_subset"):
+        assert (gaps[f"{quantity}_stderr"] > 0).all()
+
+
+def test_a_measure_of_ones_own_by_dotted_path(storage: Path, sweep_file: SweepFile) -> None:
+    own = "tests.analysis.sharpness.own_measures.largest_weight"
+    path = sweep_file((MEASURES, f"measures: [l2, {own}]"))
+    result = run(path)
+    assert result.exit_code == 0, result.output
+    assert own in result.output
+    assert f"{own}/all" in runs(path).columns
+
+
+def test_a_measure_that_does_not_import_stops_the_sweep_before_it_trains(storage: Path, sweep_file: SweepFile) -> None:
+    result = run(sweep_file((MEASURES, "measures: [l2, nowhere.sharpness]")))
+    assert result.exit_code == 2
+    assert "measure 'nowhere.sharpness' can't be imported: No module named 'nowhere'" in result.output
+    assert not list(storage.rglob("*.pt"))
+
+
+def test_a_measure_that_returns_the_wrong_thing_fails_with_its_name(storage: Path, sweep_file: SweepFile) -> None:
+    own = "tests.analysis.sharpness.own_measures.tensor"
+    result = run(sweep_file((MEASURES, f"measures: [{own}]"), ("[0.05, 0.1]", "0.1")))
+    assert result.exit_code == 1
+    assert f"measure '{own}' must return a number or a list of Measurement; it returned Tensor" in result.output
 
 
 @pytest.mark.parametrize("command", ["report", "ui"])

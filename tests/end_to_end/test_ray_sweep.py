@@ -73,7 +73,7 @@ def test_a_sweep_cut_in_the_middle_repeats_nothing(
     process = start(path)
     wait_for(lambda: any(storage.rglob(MEASURED_FILE)), process)
     process.send_signal(stop)
-    output, _ = process.communicate(timeout=60)
+    output, _ = process.communicate(timeout=120)
     assert process.returncode == exit_code, output
     if stop != signal.SIGKILL:
         assert "interrupted" in output

@@ -9,6 +9,7 @@ from orchestrator.errors import UsageError
 from orchestrator.grid import expand
 
 SweepFile = Callable[..., Path]
+MEASURES = "measures: [renyi, renyi_gauss_newton, trace, lambda_max, l2]"  # those of the small sweep
 
 
 def problems(path: Path | str) -> list[str]:
@@ -70,6 +71,14 @@ def test_scientific_notation_is_a_number(sweep_file: SweepFile) -> None:
         ("samples: 20", "samples: -20", "sharpness.samples: should be greater than 0; got -20"),
         ("orders: [0.5, 1.5]", "orders: papr", "sharpness.orders: should be a valid tuple"),
         ("orders: [0.5, 1.5]", "orders: [0]", "sharpness.orders[0]: should be greater than 0"),
+        (
+            MEASURES,
+            "measures: [renyi, sam_m]",
+            "sharpness.measures[1]: unknown measure 'sam_m'; did you mean sam_n?",
+        ),
+        (MEASURES, "measures: [l2, l2]", "sharpness.measures: has the measure 'l2' more than once"),
+        ("samples: 20", "samples: 20, worst_case: {smam: [1]}", "worst_case.smam: unknown key; did you mean sam?"),
+        ("samples: 20", "samples: 20, average: {sigmas: [0]}", "average.sigmas[0]: should be greater than 0; got 0"),
         ("actors: 1", "actors: 0", "resources.pool.actors: should be greater than 0; got 0"),
         ("name: small", "name: small\nseeds: [1, 1]", "seeds: has the same seed more than once"),
         ("name: small", "name: small\nstorage: s3://bucket/x", "tracking is missing"),

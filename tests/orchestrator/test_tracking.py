@@ -15,7 +15,7 @@ from trainables.specs import TrialSpec
 from trainables.trial_folder import EpochMetrics, Failure, Generalization, Trained
 
 HISTORY = [EpochMetrics(epoch, 0.1, 1.0 / (epoch + 1), 2.0, 0.5, 0.01, 1000.0 + epoch) for epoch in range(3)]
-OUTCOME = Generalization(0.1, 0.01, 1.0, 0.3, 0.02, 0.9)
+OUTCOME = Generalization(0.1, 0.01, 1.0, 0.0, 0.3, 0.02, 0.9, 0.03)
 
 
 @pytest.fixture

@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -51,3 +53,63 @@ def test_the_names_that_files_may_use_are_those_that_exist() -> None:
 def test_warmup_must_end_before_training() -> None:
     with pytest.raises(ValueError, match="warmup_epochs"):
         spec(training={"epochs": 3, "batch_size": 32, "warmup_epochs": 3})
+
+
+PARQUET = {"dataset": "parquet", "train": "/a/animals/train-*.parquet", "test": ["/a/animals/test.parquet"]}
+
+
+def test_places_and_ways_of_computing_are_no_part_of_the_identity() -> None:
+    somewhere = spec(data={"dataset": "cifar10", "root": "~/a"})
+    assert somewhere.trial_id == spec(data={"dataset": "cifar10", "root": "/b"}).trial_id
+    assert somewhere.trial_id == spec(data={"dataset": "cifar10"}).trial_id
+    assert somewhere.data.root == str(Path("~/a").expanduser())
+    training = {"epochs": 3, "batch_size": 32, "channels_last": True, "compile": True, "deterministic": True}
+    assert spec(training=training).trial_id == spec().trial_id
+    assert spec(training={"epochs": 3, "batch_size": 32, "precision": "bfloat16"}).trial_id != spec().trial_id
+
+
+def test_a_parquet_set_is_known_by_its_name() -> None:
+    animals = spec(data=PARQUET)
+    assert animals.data.name == "animals"
+    assert animals.parameters()["dataset"] == "animals"
+    moved = PARQUET | {"train": ["/b/animals/train.parquet"], "test": "s3://bucket/test.parquet"}
+    assert spec(data=moved).trial_id == animals.trial_id
+    assert spec(data=PARQUET | {"name": "plants"}).trial_id != animals.trial_id
+    assert spec(data=PARQUET | {"label": "fine_label"}).trial_id != animals.trial_id
+    assert TrialSpec.model_validate_json(animals.model_dump_json()) == animals
+
+
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        ({"dataset": "parquet", "train": "a.parquet"}, "parquet needs test: a Parquet file, a glob, or a list"),
+        ({"dataset": "cifar10", "image": "img"}, "image is for dataset: parquet; cifar10 takes root"),
+    ],
+)
+def test_keys_that_do_not_fit_the_data_set(data: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        spec(data=data)
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "message"),
+    [
+        ({"name": "rsam", "order": 1}, "must not be 1"),
+        ({"name": "rsam", "order": 0.4, "perturbation": "exact"}, "order must be at least 0.5"),
+        ({"name": "rsam", "plain_epochs": 3, "plain_until_accuracy": 0.3}, "exclude each other"),
+        ({"name": "sam", "eta": 0.1}, "Extra inputs"),
+    ],
+)
+def test_optimizer_settings_that_make_no_sense(optimizer: dict[str, object], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        spec(optimizer={"learning_rate": 0.1} | optimizer)
+
+
+def test_augmentation_settings_need_augmentation() -> None:
+    with pytest.raises(ValueError, match="rotation has no effect without augment: true"):
+        spec(training={"epochs": 3, "batch_size": 32, "rotation": 20})
+
+
+def test_a_label_names_what_the_method_adds() -> None:
+    rsam = spec(optimizer={"name": "rsam", "learning_rate": 0.1, "rho": 0.8, "order": 1.1})
+    assert rsam.label == "rsam rho=0.8 order=1.1 lr=0.1 bs=32 wd=0 seed=0 digits_cnn"

@@ -1,4 +1,5 @@
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -9,6 +10,7 @@ from trainables.specs import TrialSpec
 from trainables.storage import LocalFolder
 from trainables.training import attempt, train
 from trainables.trial_folder import (
+    BEST_CHECKPOINT,
     INITIAL_CHECKPOINT,
     LAST_CHECKPOINT,
     TRAINED_FILE,
@@ -19,26 +21,54 @@ from trainables.trial_folder import (
 CPU = torch.device("cpu")
 
 
-def spec(model: str = "digits_cnn", optimizer: str = "sgd", learning_rate: float = 0.05, epochs: int = 3) -> TrialSpec:
+def spec(
+    model: str = "digits_cnn",
+    optimizer: str = "sgd",
+    learning_rate: float = 0.05,
+    epochs: int = 3,
+    training: dict[str, Any] | None = None,
+    **settings: Any,
+) -> TrialSpec:
     return TrialSpec.model_validate(
         {
             "data": {"dataset": "digits"},
             "model": model,
-            "training": {"epochs": epochs, "batch_size": 96},
-            "optimizer": {"name": optimizer, "learning_rate": learning_rate, "weight_decay": 1e-4},
+            "training": {"epochs": epochs, "batch_size": 96} | (training or {}),
+            "optimizer": {"name": optimizer, "learning_rate": learning_rate, "weight_decay": 1e-4} | settings,
         }
     )
+
+
+def run(folder: Path, wanted: TrialSpec) -> TrialFolder:
+    trial = TrialFolder(LocalFolder(folder))
+    list(train(wanted, trial, CPU))
+    return trial
 
 
 def final_weights(trial: TrialFolder) -> dict[str, torch.Tensor]:
     return load_checkpoint(trial.folder, LAST_CHECKPOINT).model
 
 
-@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
-@pytest.mark.parametrize("model", ["digits_cnn", "digits_cnn_bn"])
-def test_a_trial_cut_after_an_epoch_ends_with_the_same_bits(tmp_path: Path, model: str, optimizer: str) -> None:
+AUGMENTED = {"augment": True, "crop_padding": 1, "flip": False, "rotation": 10}
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        spec("digits_cnn"),
+        spec("digits_cnn_bn", training=AUGMENTED),
+        spec("digits_cnn", "adam", 0.002, training=AUGMENTED),
+        spec("digits_cnn_bn", "adam", 0.002),
+        spec("digits_cnn_bn", "sam"),
+        spec("digits_cnn_bn", "asam", training=AUGMENTED),
+        spec("digits_cnn_bn", "eigen_sam", period=3),
+        spec("digits_cnn_bn", "rsam", plain_epochs=2),
+        spec("digits_cnn", training={"precision": "float16"}),
+    ],
+    ids=lambda wanted: f"{wanted.optimizer.name}-{wanted.model}-{wanted.training.precision}",
+)
+def test_a_trial_cut_after_an_epoch_ends_with_the_same_bits(tmp_path: Path, wanted: TrialSpec) -> None:
     whole, cut = TrialFolder(LocalFolder(tmp_path / "whole")), TrialFolder(LocalFolder(tmp_path / "cut"))
-    wanted = spec(model, optimizer)
     expected = list(train(wanted, whole, CPU))
     next(iter(train(wanted, cut, CPU)))  # one epoch, then nobody asks for more
     resumed = list(train(wanted, cut, CPU))
@@ -59,6 +89,11 @@ def test_training_learns_and_leaves_what_measuring_needs(tmp_path: Path) -> None
     assert outcome.generalization.gap_loss == pytest.approx(
         outcome.generalization.test_loss - outcome.generalization.train_loss
     )
+    result = outcome.generalization
+    assert result.gap_loss_stderr == pytest.approx((result.test_loss_stderr**2 + result.train_loss_stderr**2) ** 0.5)
+    binomial = (result.test_accuracy * (1 - result.test_accuracy) / (1797 - 1000)) ** 0.5
+    assert result.test_accuracy_stderr == pytest.approx(binomial, rel=0.01)
+    assert result.gap_error_stderr >= result.test_accuracy_stderr
     assert trial.read_spec() == wanted
     initial = load_checkpoint(trial.folder, INITIAL_CHECKPOINT)
     assert initial.epoch == 0
@@ -91,3 +126,91 @@ def test_a_damaged_checkpoint_is_named(tmp_path: Path) -> None:
     folder.write(LAST_CHECKPOINT, b"not a checkpoint")
     with pytest.raises(TrainingError, match=r"last\.pt is not a readable checkpoint"):
         load_checkpoint(folder, LAST_CHECKPOINT)
+
+
+def test_rsam_takes_plain_steps_until_its_warm_up_is_over(tmp_path: Path) -> None:
+    """With plain_epochs as many as there are it is SGD bit for bit; with fewer it is not."""
+    sgd = final_weights(run(tmp_path / "sgd", spec("digits_cnn_bn")))
+    plain = final_weights(run(tmp_path / "plain", spec("digits_cnn_bn", "rsam", plain_epochs=3)))
+    mixed = final_weights(run(tmp_path / "mixed", spec("digits_cnn_bn", "rsam", plain_epochs=2)))
+    assert all(torch.equal(sgd[name], plain[name]) for name in sgd)
+    assert not torch.equal(sgd["classifier.weight"], mixed["classifier.weight"])
+
+
+def test_a_warm_up_by_accuracy_needs_validation_images(tmp_path: Path) -> None:
+    with pytest.raises(TrainingError, match=r"plain_until_accuracy needs validation images, and digits has none"):
+        run(tmp_path, spec("digits_cnn", "rsam", plain_until_accuracy=0.3))
+
+
+@pytest.mark.parametrize("iterations", [11, 15, 22])
+def test_training_ends_after_so_many_iterations(tmp_path: Path, iterations: int) -> None:
+    """An epoch has 11 steps; 15 end in the middle of the second."""
+    trial = run(tmp_path / "cut", spec(training={"iterations": iterations}))
+    assert len(trial.read_trained().history) == -(-iterations // 11)
+    everything = run(tmp_path / "whole", spec(training={"iterations": 1000}))
+    assert len(everything.read_trained().history) == 3
+    same = torch.equal(final_weights(trial)["classifier.weight"], final_weights(everything)["classifier.weight"])
+    assert not same
+
+
+def test_training_ends_at_its_target_loss_or_fails(tmp_path: Path) -> None:
+    trial = run(tmp_path / "reached", spec(epochs=12, training={"target_train_loss": 0.5}))
+    losses = [metrics.train_loss for metrics in trial.read_trained().history]
+    assert losses[-1] <= 0.5 < losses[-2]
+    with pytest.raises(TrainingError, match=r"target_train_loss 1e-05 was not reached: .* after 3 epochs; allow more"):
+        run(tmp_path / "missed", spec(training={"target_train_loss": 1e-5}))
+
+
+def test_clipping_bounds_the_step(tmp_path: Path) -> None:
+    """With plain SGD and no decay a step of norm at most lr × gradient_clip."""
+    settings: dict[str, Any] = {"momentum": 0.0, "weight_decay": 0.0}
+    training = {"gradient_clip": 1e-3, "iterations": 1, "schedule": "constant"}
+    for name in ("sgd", "sam"):
+        trial = run(tmp_path / name, spec("digits_cnn", name, 0.05, training=training, **settings))
+        initial = load_checkpoint(trial.folder, INITIAL_CHECKPOINT).model
+        moved = torch.cat([(tensor - initial[key]).flatten() for key, tensor in final_weights(trial).items()])
+        assert moved.norm().item() == pytest.approx(0.05 * 1e-3, rel=1e-2)
+
+
+@pytest.mark.parametrize("precision", ["bfloat16", "float16"])
+@pytest.mark.parametrize("optimizer", ["sgd", "rsam"])
+def test_lower_precision_trains_nearly_as_float32(tmp_path: Path, precision: str, optimizer: str) -> None:
+    changes: dict[str, Any] = {"plain_epochs": 0, "rho": 0.1} if optimizer == "rsam" else {}
+    exact = run(tmp_path / "float32", spec("digits_cnn_bn", optimizer, epochs=4, **changes)).read_trained()
+    lower = run(
+        tmp_path / precision, spec("digits_cnn_bn", optimizer, epochs=4, training={"precision": precision}, **changes)
+    )
+    assert {tensor.dtype for name, tensor in final_weights(lower).items() if "weight" in name} == {torch.float32}
+    difference = lower.read_trained().history[-1].train_loss - exact.history[-1].train_loss
+    assert 0 < abs(difference) < 0.1
+
+
+def test_memory_format_and_determinism_leave_the_mathematics_alone(tmp_path: Path) -> None:
+    plain = final_weights(run(tmp_path / "plain", spec("digits_cnn_bn")))
+    determined = final_weights(run(tmp_path / "deterministic", spec("digits_cnn_bn", training={"deterministic": True})))
+    last = final_weights(run(tmp_path / "last", spec("digits_cnn_bn", training={"channels_last": True})))
+    for name, tensor in plain.items():
+        assert torch.equal(tensor, determined[name])
+        torch.testing.assert_close(tensor, last[name], rtol=1e-2, atol=1e-3)
+    assert not torch.are_deterministic_algorithms_enabled()
+
+
+def test_checkpoints_are_as_small_as_their_weights(tmp_path: Path) -> None:
+    """The optimizer's state is kept while a trial trains, and not after; the best epoch is kept on request."""
+    trial = TrialFolder(LocalFolder(tmp_path))
+    wanted = spec("digits_cnn_bn", "adam", 0.002, training={"keep_best": True})
+    sizes = [len(trial.folder.read(LAST_CHECKPOINT)) for _ in train(wanted, trial, CPU)]
+    weights = 4 * sum(tensor.numel() for tensor in final_weights(trial).values())
+    assert sizes[0] > 3 * weights
+    for name in (INITIAL_CHECKPOINT, LAST_CHECKPOINT, BEST_CHECKPOINT):
+        assert len(trial.folder.read(name)) < weights + 12_000, name
+    history = trial.read_trained().history
+    best = load_checkpoint(trial.folder, BEST_CHECKPOINT)
+    assert history[best.epoch - 1].test_accuracy == max(metrics.test_accuracy for metrics in history)
+    assert list(train(wanted, trial, CPU)) == []
+
+
+def test_the_learning_rate_ends_at_its_floor(tmp_path: Path) -> None:
+    trial = run(tmp_path, spec(learning_rate=0.1, epochs=4, training={"learning_rate_floor": 0.02}))
+    rates = [metrics.learning_rate for metrics in trial.read_trained().history]
+    assert rates == pytest.approx([0.1, 0.02 + 0.08 * 0.5 * (1 + 0.5**0.5), 0.06, 0.02 + 0.08 * 0.5 * (1 - 0.5**0.5)])

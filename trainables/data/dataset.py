@@ -1,5 +1,6 @@
-"""A data set in memory, and the draw of samples that measures are taken on."""
+"""A data set as trials see it, and the draw of samples that measures are taken on."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -10,29 +11,69 @@ from trainables.errors import TrainingError
 
 
 @dataclass(frozen=True)
+class Split:
+    """Images and their classes."""
+
+    images: Tensor  # (N, C, H, W) uint8, as stored; often a file mapped into memory
+    targets: Tensor  # (N,) int64
+
+    def __len__(self) -> int:
+        return len(self.targets)
+
+    def to(self, device: torch.device) -> "Split":
+        """The same images on a device; on the CPU nothing is copied."""
+        return Split(self.images.to(device, non_blocking=True), self.targets.to(device, non_blocking=True))
+
+
+@dataclass(frozen=True)
+class Normalization:
+    """(pixel/largest − mean)/std of each channel."""
+
+    mean: tuple[float, ...]  # of pixels in [0, 1]
+    std: tuple[float, ...]
+    largest: int = 255  # the pixel value that means 1
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """(N, C, H, W) uint8 images as normalized float32."""
+        scale = torch.tensor([1 / (self.largest * std) for std in self.std], device=images.device)
+        shift = torch.tensor([-mean / std for mean, std in zip(self.mean, self.std, strict=True)], device=images.device)
+        return images.float().mul_(scale[:, None, None]).add_(shift[:, None, None])
+
+
+@dataclass(frozen=True)
 class Dataset:
     """Images and classes, split as every trial sees them."""
 
-    train_inputs: Tensor  # (N, C, H, W) float32, normalized
-    train_targets: Tensor  # (N,) int64
-    test_inputs: Tensor  # (M, C, H, W)
-    test_targets: Tensor  # (M,)
+    train: Split
+    test: Split
     num_classes: int
+    normalize: Normalization
+    validation: Split | None = None  # held out for choices that training makes; never reported
 
     @property
     def in_channels(self) -> int:
         """Number of image channels."""
-        return int(self.train_inputs.shape[1])
+        return int(self.train.images.shape[1])
 
     def to(self, device: torch.device) -> "Dataset":
         """The same data on a device."""
-        return Dataset(
-            self.train_inputs.to(device, non_blocking=True),
-            self.train_targets.to(device, non_blocking=True),
-            self.test_inputs.to(device, non_blocking=True),
-            self.test_targets.to(device, non_blocking=True),
-            self.num_classes,
-        )
+        validation = None if self.validation is None else self.validation.to(device)
+        return Dataset(self.train.to(device), self.test.to(device), self.num_classes, self.normalize, validation)
+
+    def train_samples(self, indices: Tensor) -> tuple[Tensor, Tensor]:
+        """Normalized training images (B, C, H, W), not augmented, and their classes (B,)."""
+        return self.normalize(self.train.images[indices]), self.train.targets[indices]
+
+
+def check_normalization(mean: Sequence[float], std: Sequence[float], channels: int) -> None:
+    """Refuse constants that do not fit the images.
+
+    Raises:
+        TrainingError: not one value a channel.
+    """
+    for name, values in (("mean", mean), ("std", std)):
+        if len(values) != channels:
+            raise TrainingError(f"data.{name} has {len(values)} values; the images have {channels} channels")
 
 
 def stratified_indices(targets: Tensor, num_samples: int, seed: int) -> Tensor:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from analysis.errors import AnalysisError
+from analysis.sharpness.hessian.allocator import taken_memory
 from analysis.sharpness.hessian.bilinear import UnsupportedError
 from analysis.sharpness.hessian.cost import EngineCost, Profile
 from analysis.sharpness.hessian.problem import Problem, held_still
@@ -12,7 +13,6 @@ from analysis.sharpness.hessian.tape import Tape, trace
 ENGINES = ("auto", "head", "gauss_newton_factor", "gauss_newton_gram", "r_operator", "double_backward")
 CURVATURES = ("hessian", "gauss_newton")
 DEFAULT_MEMORY_BUDGET = 4 * 2**30
-PROCESS_BASE = 400 * 2**20  # bytes of an interpreter with torch and torchvision on a CPU, measured 376 MiB
 SHARE = 0.7  # of what the budget leaves; the caller's vectors and the allocator take the rest
 
 
@@ -42,10 +42,11 @@ class Setting:
         """Trace and profile the network."""
         if curvature not in CURVATURES:
             raise AnalysisError(f"curvature must be one of {', '.join(CURVATURES)}; got {curvature!r}")
-        base = PROCESS_BASE if problem.device.type == "cpu" else 0
-        if memory_budget <= base:
+        taken = taken_memory(problem.device)
+        if memory_budget <= taken:
             raise AnalysisError(
-                f"memory_budget must be more than {base} bytes, which Python and torch take; got {memory_budget}"
+                f"memory_budget must be more than the {taken / 2**20:.0f} MiB that the process already takes; got "
+                f"{memory_budget / 2**20:.0f} MiB"
             )
         tape, reason = None, ""
         try:
@@ -53,8 +54,13 @@ class Setting:
                 tape = trace(problem.model)
         except UnsupportedError as error:
             reason = str(error)
-        memory = int(SHARE * (memory_budget - base))
+        memory = int(SHARE * (memory_budget - taken))
         return cls(problem, curvature, Profile.of(problem), tape, reason, memory, num_products)
+
+    @property
+    def factor_memory(self) -> int:
+        """Bytes for factors; the pass that makes them needs the rest."""
+        return self.memory // 2
 
     @property
     def rank(self) -> int:
@@ -94,7 +100,7 @@ class Setting:
         fitting = {
             name: cost
             for name, cost in costs.items()
-            if name in ("r_operator", "double_backward", "head") or cost.memory <= self.memory
+            if name in ("r_operator", "double_backward", "head") or cost.memory <= self.factor_memory
         }
         best = min(fitting, key=lambda name: fitting[name].of(self.num_products))
         return Choice(best, self._explain(best, costs, fitting), costs[best])
@@ -108,7 +114,7 @@ class Setting:
             f", against {rivals}" if rivals else ""
         )
         for name in set(costs) - set(fitting):
-            text += f"; {name} needs {costs[name].memory / 2**20:.0f} MiB, more than {self.memory / 2**20:.0f}"
+            text += f"; {name} needs {costs[name].memory / 2**20:.0f} MiB, more than {self.factor_memory / 2**20:.0f}"
         return text + (f"; no tape: {self.tape_reason}" if self.tape is None else "")
 
     def _refusal(self, engine: str, layer: str | None) -> str:

@@ -56,11 +56,13 @@ class Profile:
 
     macs: Mapping[str, float]  # multiply-adds of the module that a parameter belongs to
     after: Mapping[str, float]  # multiply-adds of all modules that run later
+    live: Mapping[str, int]  # bytes of the results of this module and all later ones
+    crest: Mapping[str, int]  # bytes of the largest of these results
     total: float
     sizes: Mapping[str, int]  # entries of each parameter
     num_outputs: int  # C
-    activations: int  # bytes of the results of the modules with parameters
-    widest: int  # bytes of the largest of them
+    activations: int  # bytes of the results of all modules with parameters
+    widest: int  # bytes of the largest result
     itemsize: int
     num_samples: int
 
@@ -85,16 +87,33 @@ class Profile:
         finally:
             for handle in handles:
                 handle.remove()
-        total = max(1.0, sum(macs for _, macs, _ in calls))
-        macs, after, seen = dict.fromkeys(problem.parameters, 0.0), dict.fromkeys(problem.parameters, total), 0.0
-        for own, count, _ in calls:
+        widths, itemsize = [size for _, _, size in calls] or [0], problem.inputs.element_size()
+        total, everything = max(1.0, sum(macs for _, macs, _ in calls)), sum(widths) * itemsize
+        macs = dict.fromkeys(problem.parameters, 0.0)
+        after: dict[str, float] = {}
+        live: dict[str, int] = {}
+        crest: dict[str, int] = {}
+        seen = 0.0
+        for index, (own, count, _) in enumerate(calls):
             seen += count
-            macs |= {name: macs[name] + count for name in own}
-            after |= dict.fromkeys(own, total - seen)
-        width, itemsize = [size for _, _, size in calls] or [0], problem.inputs.element_size()
-        sizes = {name: parameter.numel() for name, parameter in problem.parameters.items()}
-        activations, widest = sum(width) * itemsize, max(width) * itemsize
-        return cls(macs, after, total, sizes, outputs.shape[1], activations, widest, itemsize, problem.num_samples)
+            for name in own:
+                macs[name] += count
+                after.setdefault(name, total - seen)
+                live.setdefault(name, sum(widths[index:]) * itemsize)
+                crest.setdefault(name, max(widths[index:]) * itemsize)
+        return cls(
+            macs=macs,
+            after=dict.fromkeys(problem.parameters, total) | after,
+            live=dict.fromkeys(problem.parameters, everything) | live,
+            crest=dict.fromkeys(problem.parameters, max(widths) * itemsize) | crest,
+            total=total,
+            sizes={name: parameter.numel() for name, parameter in problem.parameters.items()},
+            num_outputs=outputs.shape[1],
+            activations=everything,
+            widest=max(widths) * itemsize,
+            itemsize=itemsize,
+            num_samples=problem.num_samples,
+        )
 
     def passes(self, multiply_adds: float) -> float:
         """Multiply-adds in forward passes of all N samples."""
@@ -137,7 +156,8 @@ class Profile:
         """Two convolutions a layer from the block on, and two (four with the Hessian's own terms) in the block."""
         n, (own, reach) = sum(self.sizes[name] for name in names), self._reach(names)
         product = 2 * reach if len(names) == 1 else 2 * reach + (4 if hessian else 2) * own
-        memory = self.num_samples * self.activations * (2 if len(names) > 1 and hessian else 1)
+        live = max(self.live[name] for name in names)
+        memory = self.num_samples * live * (2 if len(names) > 1 and hessian else 1)
         return EngineCost(1 + reach, product, n * product, memory)
 
     def double_backward(self, names: list[str]) -> EngineCost:

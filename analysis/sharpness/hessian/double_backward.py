@@ -1,6 +1,6 @@
 """Hessian products by differentiating the gradient once more (Pearlmutter 1994): exact for anything differentiable."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
@@ -33,77 +33,82 @@ class DoubleBackward:
         self._sizes = [parameter.numel() for parameter in self._parameters.values()]
         self.dim = sum(self._sizes)
         self.device, self.dtype = problem.device, problem.dtype
-        self._build = self._hessian if curvature == "hessian" else self._gauss_newton
-        with held_still(problem.model):
-            self._kept = [self._build(problem)] if self._chunk >= problem.num_samples else None
+        self._build = _hessian if curvature == "hessian" else _gauss_newton
+        self._kept = self._graph(problem) if self._chunk >= problem.num_samples else None
 
     def matmat(self, V: Tensor) -> Tensor:
         """(p, n) vectors, one a row, to their (p, n) products."""
+        if self._kept is not None:
+            return self._products(self._kept, V)
         products = torch.zeros_like(V)
-        with held_still(self._problem.model):
-            for product in self._graphs():
-                for row, v in zip(products, V, strict=True):
-                    moved = product(dict(zip(self._parameters, self._split(v), strict=True)))
-                    row += torch.cat([moved[name].flatten() for name in self._parameters])
+        for chunk in self._problem.chunks(self._chunk):
+            products += self._products(self._graph(chunk), V)
         return products
 
     def block_product(self, name: str, v: Tensor) -> Tensor:
-        """The product of one parameter's own block with a vector of its shape, on the graph of them all."""
-        with held_still(self._problem.model):
-            return torch.stack([product({name: v})[name] for product in self._graphs()]).sum(0)
+        """The product of one parameter's own block with a vector of its shape, on the kept graph of them all."""
+        assert self._kept is not None
+        return self._kept({name: v})[name]
 
-    def _graphs(self) -> Iterator[Product]:
-        if self._kept is not None:
-            yield from self._kept
-        else:
-            yield from map(self._build, self._problem.chunks(self._chunk))
+    def _graph(self, chunk: Problem) -> Product:
+        with held_still(chunk.model):
+            return self._build(chunk, self._parameters, chunk.num_samples / self._problem.num_samples)
 
-    def _hessian(self, chunk: Problem) -> Product:
-        """The part of H v that belongs to a chunk of samples."""
-        weight = chunk.num_samples / self._problem.num_samples
-        loss = chunk.loss.mean(chunk.outputs(self._parameters), chunk.targets) * weight
-        gradient = self._gradient(loss, None)
-
-        def product(directions: Directions) -> Directions:
-            # A gradient that does not vary has no graph, and a zero derivative.
-            varying = [name for name in directions if gradient[name].requires_grad]
-            if not varying:
-                return {name: torch.zeros_like(v) for name, v in directions.items()}
-            return self._pull([gradient[name] for name in varying], directions, [directions[name] for name in varying])
-
-        return product
-
-    def _gauss_newton(self, chunk: Problem) -> Product:
-        """The part of Jᵀ(∂²L/∂f²)J v that belongs to a chunk of samples."""
-        outputs = chunk.outputs(self._parameters)
-        u = torch.zeros_like(outputs, requires_grad=True)
-        pulled = self._gradient(outputs, u)
-        frozen = outputs.detach()
-
-        def product(directions: Directions) -> Directions:
-            varying = [name for name in directions if pulled[name].requires_grad]
-            if not varying:
-                return {name: torch.zeros_like(v) for name, v in directions.items()}
-            tangents = [directions[name] for name in varying]
-            (pushed,) = torch.autograd.grad([pulled[name] for name in varying], u, tangents, retain_graph=True)
-            curved = chunk.loss.curvature(frozen, pushed[:, None])[:, 0] / self._problem.num_samples
-            return self._pull([outputs], directions, [curved])
-
-        return product
-
-    def _gradient(self, value: Tensor, seed: Tensor | None) -> Directions:
-        """The gradient of ⟨seed, value⟩ by parameter, differentiable again."""
-        parameters = list(self._parameters.values())
-        parts = torch.autograd.grad(value, parameters, seed, create_graph=True, materialize_grads=True)
-        return dict(zip(self._parameters, parts, strict=True))
-
-    def _pull(self, values: list[Tensor], names: Iterable[str], seeds: list[Tensor]) -> Directions:
-        """Σ ⟨seed, value⟩ differentiated in the named parameters; the graph stays."""
-        parameters = [self._parameters[name] for name in names]
-        parts = torch.autograd.grad(values, parameters, seeds, retain_graph=True, materialize_grads=True)
-        return dict(zip(names, parts, strict=True))
+    def _products(self, graph: Product, V: Tensor) -> Tensor:
+        moved = [graph(dict(zip(self._parameters, self._split(v), strict=True))) for v in V]
+        return torch.stack([torch.cat([parts[name].flatten() for name in self._parameters]) for parts in moved])
 
     def _split(self, v: Tensor) -> list[Tensor]:
         """(n,) cut into the shapes of the parameters."""
         parameters = self._parameters.values()
         return [piece.view_as(p) for piece, p in zip(torch.split(v, self._sizes), parameters, strict=True)]
+
+
+# A graph is a closure that knows nothing of the operator: a cycle of references would keep it until the collector runs.
+
+
+def _hessian(chunk: Problem, parameters: Directions, share: float) -> Product:
+    """v ↦ the part of H v that belongs to a chunk with this share of the samples."""
+    loss = chunk.loss.mean(chunk.outputs(parameters), chunk.targets) * share
+    gradient = _gradient(loss, parameters, None)
+
+    def product(directions: Directions) -> Directions:
+        # A gradient that does not vary has no graph, and a zero derivative.
+        varying = [name for name in directions if gradient[name].requires_grad]
+        if not varying:
+            return {name: torch.zeros_like(v) for name, v in directions.items()}
+        seeds = [directions[name] for name in varying]
+        return _pull([gradient[name] for name in varying], seeds, {name: parameters[name] for name in directions})
+
+    return product
+
+
+def _gauss_newton(chunk: Problem, parameters: Directions, share: float) -> Product:
+    """v ↦ the part of Jᵀ(∂²L/∂f²)J v that belongs to a chunk with this share of the samples."""
+    outputs = chunk.outputs(parameters)
+    u = torch.zeros_like(outputs, requires_grad=True)
+    pulled = _gradient(outputs, parameters, u)
+    frozen = outputs.detach()
+
+    def product(directions: Directions) -> Directions:
+        varying = [name for name in directions if pulled[name].requires_grad]
+        if not varying:
+            return {name: torch.zeros_like(v) for name, v in directions.items()}
+        tangents = [directions[name] for name in varying]
+        (pushed,) = torch.autograd.grad([pulled[name] for name in varying], u, tangents, retain_graph=True)
+        curved = chunk.loss.curvature(frozen, pushed[:, None])[:, 0] * (share / chunk.num_samples)
+        return _pull([outputs], [curved], {name: parameters[name] for name in directions})
+
+    return product
+
+
+def _gradient(value: Tensor, parameters: Directions, seed: Tensor | None) -> Directions:
+    """The gradient of ⟨seed, value⟩ by parameter, differentiable again."""
+    parts = torch.autograd.grad(value, list(parameters.values()), seed, create_graph=True, materialize_grads=True)
+    return dict(zip(parameters, parts, strict=True))
+
+
+def _pull(values: list[Tensor], seeds: list[Tensor], parameters: Directions) -> Directions:
+    """Σ ⟨seed, value⟩ differentiated in the parameters; the graph stays."""
+    parts = torch.autograd.grad(values, list(parameters.values()), seeds, retain_graph=True, materialize_grads=True)
+    return dict(zip(parameters, parts, strict=True))

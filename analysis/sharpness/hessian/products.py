@@ -10,7 +10,7 @@ from torch import Tensor
 
 def _find_onednn() -> bool:
     """Whether oneDNN's product is there and right: torch offers it to its compiler, without a promise to keep it."""
-    if not torch.backends.mkldnn.is_available():  # type: ignore[no-untyped-call]
+    if not torch.backends.mkldnn.is_available():
         return False
     A, B = torch.arange(6.0).view(2, 3), torch.arange(12.0).view(4, 3)
     try:

@@ -25,6 +25,10 @@ FACTORED = ("gauss_newton_factor", "gauss_newton_gram")
 R_OPERATOR_BYTES = 2**20
 FACTOR_BYTES = 2**23
 
+WEIGHTS_SHARE = 4  # a chunk's activations are at least so many times the weights
+
+PATCHES = 9  # what a 3×3 kernel sees, in copies of an activation
+
 
 class Workshop:
     """One problem, and the engines that can be built for it."""
@@ -92,7 +96,7 @@ class Workshop:
         assert setting.tape is not None
         kept = setting.profile.r_operator(names, setting.curvature == "hessian").memory
         keep = memory is None or kept <= memory
-        chunk = self._cached_chunk(R_OPERATOR_BYTES)
+        chunk = self._cached_chunk(names, R_OPERATOR_BYTES)
         return ROperator(problem, setting.tape, names, setting.curvature, chunk, keep=keep)
 
     def from_factors(self, members: Members, choices: Choices) -> Iterator[tuple[str | None, BlockOperator]]:
@@ -148,14 +152,16 @@ class Workshop:
 
         per_sample = self._sweep_bytes(names)
         streaming = problem.num_samples * per_sample + max(map(held, names)) <= setting.memory
-        size = self._cached_chunk(FACTOR_BYTES // max(1, rank)) if streaming else self._chunk(2 * per_sample)
+        size = self._cached_chunk(names, FACTOR_BYTES // max(1, rank))
+        if not streaming:
+            size = min(size, self._chunk(2 * per_sample))
         workspace = None
         if streaming:
             # One block of memory for every layer's factor in turn: fresh pages would cost as much as filling them.
             entries = max([setting.profile.sizes[name] for name in names if not dense(name)], default=0)
             workspace = problem.inputs.new_empty(problem.num_samples * rank * entries)
         pieces = list(problem.chunks(size))
-        for group in [names] if streaming else _pack(names, held, setting.memory // 2):
+        for group in [names] if streaming else _pack(names, held, setting.factor_memory):
             sweeps = (factors.sweep(piece, group) for piece in pieces)
             # All chunks of samples at one layer, then the next; or all layers of one chunk, then the next.
             steps = zip(*sweeps, strict=True) if streaming else ((step,) for sweep in sweeps for step in sweep)
@@ -170,11 +176,17 @@ class Workshop:
                     if stores[name].add(rows):
                         yield name, stores.pop(name)
 
-    def _cached_chunk(self, room: int) -> int:
-        """Samples of which the largest activation fits into so many bytes, on a CPU."""
+    def _cached_chunk(self, names: list[str], room: int) -> int:
+        """Samples of which the largest activation fits into so many bytes, on a CPU.
+
+        But not so few that the weights, which every chunk goes through, outweigh its activations.
+        """
+        profile = self.setting.profile
         if self.setting.problem.device.type != "cpu":
-            return self._chunk((4 + self.setting.rank) * self.setting.profile.activations)
-        return max(1, room // max(1, self.setting.profile.widest))
+            return self._chunk((4 + self.setting.rank) * profile.activations)
+        cached = room // max(1, max(profile.crest[name] for name in names))
+        balanced = WEIGHTS_SHARE * sum(profile.sizes.values()) * profile.itemsize // max(1, profile.activations)
+        return max(1, min(max(cached, balanced), self._chunk((4 + self.setting.rank) * profile.activations)))
 
     def _factors(self) -> FactorPass:
         return CapturedFactors() if self.setting.tape is None else TapeFactors(self.setting.tape)
@@ -185,7 +197,7 @@ class Workshop:
         """Bytes a sample that a factor pass holds at its peak."""
         profile, rank = self.setting.profile, self.setting.rank
         if self.setting.tape is not None:
-            return profile.activations + 3 * rank * profile.widest
+            return profile.activations + (4 * rank + PATCHES) * profile.widest
         return self._graph_bytes(names) + (rank + 2) * profile.activations
 
     def _graph_bytes(self, names: list[str]) -> int:

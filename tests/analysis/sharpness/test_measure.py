@@ -7,7 +7,8 @@ from torch import nn
 from analysis.schema import Measurement
 from analysis.settings import SharpnessSettings
 from analysis.sharpness import measure
-from analysis.sharpness.measure import Subject, measure_subject
+from analysis.sharpness.measure import measure_subject
+from analysis.sharpness.subject import Subject
 
 SETTINGS = SharpnessSettings(samples=30, orders=(0.5, 1.0, 1.5))
 

@@ -8,7 +8,8 @@ import torch
 from torch import Tensor, nn
 
 from analysis.errors import AnalysisError
-from analysis.sharpness.hessian import HessianBlock, block_operator, choice, layer_operators, workshop
+from analysis.sharpness.hessian import HessianBlock, block_operator, layer_operators, workshop
+from analysis.sharpness.hessian.allocator import taken_memory
 from analysis.sharpness.hessian.bilinear import Convolution
 from analysis.sharpness.hessian.factors import Rows, TapeFactors
 from analysis.sharpness.hessian.problem import Problem
@@ -52,7 +53,7 @@ def test_little_memory_turns_auto_away_from_factors() -> None:
     layer = "features.4.weight"
     roomy = block_operator(model, inputs, targets, layer, num_products=10_000)
     tight = block_operator(
-        model, inputs, targets, layer, num_products=10_000, memory_budget=choice.PROCESS_BASE + 2**18
+        model, inputs, targets, layer, num_products=10_000, memory_budget=taken_memory(inputs.device) + 2**19
     )
     assert roomy.engine.startswith("gauss_newton")
     assert tight.engine == "r_operator"

@@ -1,0 +1,40 @@
+"""Average-case sharpness: how far random noise on the weights raises the loss."""
+
+import math
+from collections.abc import Iterable
+
+import torch
+
+from analysis.sharpness.landscape import Landscape
+
+
+def average_sharpness(
+    landscape: Landscape, sigmas: Iterable[float], adaptive: bool = False, num_draws: int = 100, seed: int = 0
+) -> dict[float, tuple[float, float]]:
+    """Mean over draws z ~ N(0, I) of L(w + σ z) − L(w), or of L(w + σ |w|⊙z) − L(w) if adaptive, by σ.
+
+    To second order ½σ² Tr H, or ½σ² Σ H_ii w_i². Every σ and every network is given the same draws.
+
+    Returns:
+        (mean, standard error over draws) by σ.
+
+    Cost: a forward pass, and one for each draw and σ.
+
+    Source: Andriushchenko et al. 2023, eq. 1 and 2.
+    """
+    rises: dict[float, list[float]] = {sigma: [] for sigma in sigmas}
+    w = landscape.weights
+    with landscape.held_still():
+        clean = landscape.own_losses.mean().item()
+        for draw in range(num_draws):
+            noise = landscape.noise(seed, "average", draw)
+            if adaptive:
+                noise = w.abs() * noise
+            for sigma, values in rises.items():
+                values.append(landscape.losses(w + sigma * noise).mean().item() - clean)
+    return {sigma: _mean_and_stderr(values) for sigma, values in rises.items()}
+
+
+def _mean_and_stderr(values: list[float]) -> tuple[float, float]:
+    sample = torch.tensor(values, dtype=torch.float64)
+    return sample.mean().item(), sample.std().item() / math.sqrt(len(values))

@@ -1,0 +1,54 @@
+"""The loss under a random orthogonal transformation of the samples (Rényi Sharpness, Proposition 3.1)."""
+
+import math
+from dataclasses import replace
+
+import torch
+from torch import Tensor
+
+from analysis.seeding import derive_seed
+from analysis.sharpness.landscape import Landscape
+
+
+def haar_loss(landscape: Landscape, rho: float, num_draws: int = 300, seed: int = 0) -> tuple[float, float]:
+    """E_A L(S(A, ρ)): the mean loss on samples x_i + ρ A x_i, A Haar-distributed in O(d), and its standard error.
+
+    The mean over samples is linear, so only each A x_i alone matters: ‖x_i‖ u with u uniform on the sphere, and no d×d
+    matrix is needed. For f = wᵀx and half the squared error the rise is ½ρ²‖w‖²‖x‖²/d.
+
+    Cost: a forward pass for each draw.
+
+    Source: Rényi Sharpness, Proposition 3.1.
+    """
+    x = landscape.problem.inputs
+    norms = torch.linalg.vector_norm(x.flatten(1), dim=1).view(-1, *[1] * (x.ndim - 1))
+    values = torch.empty(num_draws, dtype=torch.float64)
+    with landscape.held_still():
+        for draw in range(num_draws):
+            u = _normal(x, seed, draw)
+            length = torch.linalg.vector_norm(u.flatten(1), dim=1).view_as(norms)
+            moved = replace(landscape, problem=replace(landscape.problem, inputs=x + rho * norms / length * u))
+            values[draw] = moved.losses(landscape.weights).mean()
+    return values.mean().item(), values.std().item() / math.sqrt(num_draws)
+
+
+def haar_transformed(inputs: Tensor, seed: int = 0) -> Tensor:
+    """A x_i for one A, Haar-distributed in O(d), that all samples share; (N, …), exact.
+
+    With X = U R (U orthonormal, r = min(N, d) columns), A U is uniform on the Stiefel manifold: the orthonormal factor
+    Q of a d×r Gaussian matrix, signs fixed by a positive diagonal. So A X = Q R. Cost: O(d r²); no pass.
+
+    Source: Mezzadri 2007 (the signs); Rényi Sharpness, Proposition 3.1.
+    """
+    X = inputs.flatten(1).double().T  # (d, N)
+    _, R = torch.linalg.qr(X)
+    gaussian = _normal(R.new_empty(X.shape[0], R.shape[0]), seed, "joint")
+    Q, signs = torch.linalg.qr(gaussian)
+    moved: Tensor = (Q * signs.diagonal().sign()) @ R
+    return moved.T.to(inputs.dtype).reshape(inputs.shape)
+
+
+def _normal(like: Tensor, *purpose: object) -> Tensor:
+    """Standard normal numbers of a tensor's shape, drawn on the CPU: the same on every device."""
+    generator = torch.Generator().manual_seed(derive_seed("haar", *purpose))
+    return torch.randn(like.shape, generator=generator).to(device=like.device, dtype=like.dtype)

@@ -1,0 +1,159 @@
+"""PAC-Bayes measures: how much noise on all weights the accuracy bears."""
+
+import copy
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from analysis.baseline_settings import PacBayesSettings
+from analysis.errors import AnalysisError, UndefinedMeasureError
+from analysis.sharpness.batch_norm import fold_batch_norm, normalized_pairs
+from analysis.sharpness.landscape import Landscape, loss_landscape
+
+MAGNITUDE_EPS = 1e-3  # ε of the magnitude-aware noise, which keeps weights at 0 from standing still
+CONFIDENCE = 10.0  # the constant of the bounds
+DEFAULTS = PacBayesSettings()
+
+
+@dataclass(frozen=True)
+class NoiseLevel:
+    """The largest σ whose noise costs no more accuracy than the target."""
+
+    sigma: float
+    stderr: float  # over the draws
+
+    @property
+    def flatness(self) -> tuple[float, float]:
+        """1/σ², and its standard error: larger means sharper."""
+        return self.carried_through(lambda sigma: sigma**-2)
+
+    def carried_through(self, function: Callable[[float], float]) -> tuple[float, float]:
+        """A function of σ, and its standard error to first order."""
+        step = 1e-4 * self.sigma
+        slope = (function(self.sigma + step) - function(self.sigma - step)) / (2 * step)
+        return function(self.sigma), abs(slope) * self.stderr
+
+
+def find_noise_level(
+    landscape: Landscape, magnitude_aware: bool = False, search: PacBayesSettings = DEFAULTS, seed: int = 0
+) -> NoiseLevel:
+    """σ at which noise u ~ N(0, σ² I) on the weights costs a given share of accuracy: |mean accuracy − clean| = target.
+
+    Magnitude-aware noise has standard deviation sqrt(σ² w_i² + ε²), ε = 1e-3. Every σ and every network is given the
+    same draws. For sign(w·x) with w = x = 1 and a target of 0.1: σ = 0.780304.
+
+    Cost: a forward pass for each draw and tried σ, and two more; at most 16 σ, 162 passes by default.
+
+    Raises:
+        UndefinedMeasureError: the clean accuracy is less than chance and target, so it can't drop that much; or the
+            target is not reached at the largest σ.
+
+    Source: Jiang et al. 2019, appendix C.5; Dziugaite et al. 2020 (where σ² is taken for σ).
+    """
+    w = landscape.weights
+    with landscape.held_still():
+        clean = landscape.accuracy(w)
+        chance = 1 / landscape.outputs().shape[1]
+        if not clean >= chance + search.target:
+            raise UndefinedMeasureError(
+                f"the accuracy is {clean:.3f}, less than chance ({chance:.3f}) and a drop of {search.target:g} together"
+            )
+
+        def drop(sigma: float) -> tuple[float, float]:
+            std = (sigma**2 * w.square() + MAGNITUDE_EPS**2).sqrt() if magnitude_aware else sigma
+            draws = (landscape.noise(seed, "pac-bayes", draw) for draw in range(search.num_draws))
+            noisy = torch.tensor([landscape.accuracy(w + std * z) for z in draws], dtype=torch.float64)
+            return abs(noisy.mean().item() - clean), noisy.std().item() / math.sqrt(search.num_draws)
+
+        return bisect(drop, search)
+
+
+def bisect(drop: Callable[[float], tuple[float, float]], search: PacBayesSettings = DEFAULTS) -> NoiseLevel:
+    """The σ at which a drop, known with its standard error, meets the target.
+
+    The bisection ends within the tolerance; the line through the last two σ on either side of the target then gives
+    the value. Without it every σ would be a fraction with few binary digits, and different networks would tie.
+
+    Raises:
+        UndefinedMeasureError: the target is not reached at the largest σ.
+    """
+    low, low_drop = 0.0, 0.0
+    high = search.largest
+    high_drop, stderr = drop(high)
+    if not high_drop >= search.target:
+        raise UndefinedMeasureError(
+            f"noise of σ = {high:g} costs {high_drop:.3f} of accuracy, less than {search.target:g}: σ is not bracketed"
+        )
+    for _ in range(search.num_halvings):
+        middle = (low + high) / 2
+        middle_drop, stderr = drop(middle)
+        if middle_drop < search.target:
+            low, low_drop = middle, middle_drop
+        else:
+            high, high_drop = middle, middle_drop
+        if abs(middle_drop - search.target) < search.tolerance:
+            break
+    slope = (high_drop - low_drop) / (high - low)
+    return NoiseLevel(low + (search.target - low_drop) / slope, stderr / slope)
+
+
+def origin_bound(weights: Tensor, sigma: float, *, num_samples: int) -> float:
+    """sqrt((‖w‖²/(4σ²) + log(N/σ) + 10)/N): `pacbayes_orig`. No pass.
+
+    For N = 2000, ‖w‖ = 1, σ = 0.780304: 0.0955499. Source: Dziugaite et al. 2020, eq. 45.
+    """
+    square = torch.linalg.vector_norm(weights, dtype=torch.float64).item() ** 2
+    return _bound(square / (4 * sigma**2), sigma, num_samples)
+
+
+def magnitude_aware_bound(
+    weights: Tensor, initial: Tensor, sigma: float, *, num_samples: int, from_initial: bool
+) -> float:
+    """sqrt((¼ Σ_i log[(ε² + (σ² + 1)‖r‖²/ω)/(ε² + σ²(w_i − w⁰_i)²)] + log(N/σ) + 10)/N). No pass.
+
+    r = w − w⁰ (`pacbayes_mag_init`) or w (`pacbayes_mag_orig`); ω weights; σ that of the magnitude-aware noise.
+
+    Source: Dziugaite et al. 2020, eq. 47 and 48.
+    """
+    moved = (weights - initial).double()
+    r = moved if from_initial else weights.double()
+    above = MAGNITUDE_EPS**2 + (sigma**2 + 1) * r.square().sum() / len(r)
+    below = MAGNITUDE_EPS**2 + sigma**2 * moved.square()
+    return _bound(0.25 * (above / below).log().sum().item(), sigma, num_samples)
+
+
+def reference_weights(
+    landscape: Landscape, initial: Mapping[str, Tensor] | None, fold: bool = True
+) -> tuple[Landscape, Tensor | None]:
+    """What PAC-Bayes noise is put on: all weights, batch-norms folded in if asked for, and the initial weights (n,).
+
+    Raises:
+        AnalysisError: the initial weights are those of another network, or folding changes what the network computes.
+    """
+    problem = landscape.problem
+    pairs = normalized_pairs(problem) if fold else []
+    reference = landscape
+    if pairs:
+        reference = loss_landscape(
+            fold_batch_norm(problem.model, pairs), problem.inputs, problem.targets, loss=problem.loss.name
+        )
+        if not torch.allclose(landscape.own_losses, reference.own_losses, rtol=1e-2, atol=1e-3):
+            raise AnalysisError(
+                "folding the batch-norms changes what the network computes; set pac_bayes.fold_batch_norm to false"
+            )
+    if initial is None:
+        return reference, None
+    start = copy.deepcopy(problem.model)
+    try:
+        start.load_state_dict(dict(initial))
+    except RuntimeError as error:
+        raise AnalysisError(f"the initial weights do not fit the network: {error}") from error
+    start = fold_batch_norm(start, pairs)
+    return reference, torch.cat([start.get_parameter(name).detach().flatten() for name in reference.names])
+
+
+def _bound(divergence: float, sigma: float, num_samples: int) -> float:
+    return math.sqrt((divergence + math.log(num_samples / sigma) + CONFIDENCE) / num_samples)

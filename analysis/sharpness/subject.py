@@ -1,0 +1,119 @@
+"""A network under measurement, and the rows that a measure of it gives."""
+
+import math
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, TypeVar
+
+from torch import Tensor, nn
+
+from analysis.errors import UndefinedMeasureError
+from analysis.schema import ALL_LAYERS, Measurement
+from analysis.settings import SharpnessSettings
+from analysis.sharpness.hessian.problem import Problem, pose
+from analysis.sharpness.landscape import Landscape
+from analysis.sharpness.layers import weight_layers
+from analysis.sharpness.renyi import Spectrum, spectra_or_reasons
+from analysis.sharpness.slq import Effort
+from analysis.spectrum import SpectralQuadrature
+
+T = TypeVar("T")
+Values = Mapping[Any, tuple[float, float | None]]  # (value, standard error) by parameter, None where there is none
+
+
+@dataclass(frozen=True)
+class Subject:
+    """A network under measurement, with what several measures have in common computed once, when first asked for."""
+
+    model: nn.Module
+    inputs: Tensor  # (N, …)
+    targets: Tensor  # (N,)
+    settings: SharpnessSettings
+    initial: Mapping[str, Tensor] | None = None  # state dict at initialization, for measures of the distance from it
+    _shared: dict[Callable[["Subject"], Any], Any] = field(default_factory=dict, repr=False)
+
+    @property
+    def layers(self) -> list[str]:
+        """The layers to measure one by one."""
+        return weight_layers(self.model) if self.settings.layers == "all" else list(self.settings.layers)
+
+    def blocks(self, measure: str) -> list[str]:
+        """What a measure is taken on: each layer and all of them, or all of them only."""
+        return [ALL_LAYERS] if measure in self.settings.all_layers_only else [*self.layers, ALL_LAYERS]
+
+    def landscape(self, block: str) -> Landscape:
+        """The loss as a function of a layer's weights, or for ALL_LAYERS of all trainable parameters."""
+        return Landscape.of(self.shared(_problem), None if block == ALL_LAYERS else block)
+
+    def shared(self, compute: Callable[["Subject"], T]) -> T:
+        """What a function makes of this subject, computed once.
+
+        Raises:
+            UndefinedMeasureError: whenever it is asked for, if the function raised one.
+        """
+        if compute not in self._shared:
+            try:
+                self._shared[compute] = compute(self)
+            except UndefinedMeasureError as error:
+                self._shared[compute] = error
+        result: T | UndefinedMeasureError = self._shared[compute]
+        if isinstance(result, UndefinedMeasureError):
+            raise result
+        return result
+
+    @cached_property
+    def spectra(self) -> dict[str, Spectrum]:
+        """The spectrum of each layer's Hessian and of all layers', or the reason why there is none."""
+        return self._spectra([*self.layers, None], "hessian")
+
+    @cached_property
+    def gauss_newton_spectra(self) -> dict[str, Spectrum]:
+        """Spectra of the Gauss–Newton part, where it is a matrix of its own: of all layers, and of indefinite ones.
+
+        A layer whose Hessian is positive semidefinite, as in every ReLU network, has the same Gauss–Newton block.
+        """
+        differing = [layer for layer in self.layers if _is_indefinite(self.spectra[layer])]
+        return self._spectra([*differing, None], "gauss_newton")
+
+    def _spectra(self, layers: list[str | None], curvature: str) -> dict[str, Spectrum]:
+        settings = self.settings
+        effort = Effort(
+            settings.tolerance_orders,
+            settings.tolerance,
+            settings.num_probes,
+            settings.num_matvecs,
+            settings.max_products,
+            int(settings.memory_gib * 2**30),
+        )
+        spectra = spectra_or_reasons(
+            self.model, self.inputs, self.targets, layers, settings.estimator, effort, settings.seed, curvature
+        )
+        return {layer or ALL_LAYERS: spectrum for layer, spectrum in spectra.items()}
+
+
+def tabulate(
+    measure: str, blocks: Iterable[str], parameters: Iterable[float | None], values_of: Callable[[str], Values]
+) -> list[Measurement]:
+    """A row for each block and parameter: the value, or why there is none. NaN and infinity are no values."""
+    rows = []
+    for block in blocks:
+        try:
+            values, reason = values_of(block), None
+        except UndefinedMeasureError as error:
+            values, reason = {}, str(error)
+        for parameter in parameters:
+            value, stderr = values.get(parameter, (math.nan, None))
+            if math.isfinite(value):
+                rows.append(Measurement(block, measure, parameter, value, stderr))
+            else:
+                rows.append(Measurement(block, measure, parameter, None, None, reason or f"the value is {value}"))
+    return rows
+
+
+def _problem(subject: Subject) -> Problem:
+    return pose(subject.model, subject.inputs, subject.targets)
+
+
+def _is_indefinite(spectrum: Spectrum) -> bool:
+    return isinstance(spectrum, SpectralQuadrature) and spectrum.indefinite

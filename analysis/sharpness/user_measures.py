@@ -1,0 +1,64 @@
+"""Measures of the user's own, by dotted path."""
+
+import copy
+import importlib
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from analysis.errors import AnalysisError, UndefinedMeasureError
+from analysis.schema import ALL_LAYERS, Measurement
+from analysis.sharpness.layers import evaluation_mode
+from analysis.sharpness.subject import Subject
+
+
+def load_measure(path: str) -> Callable[[Subject], list[Measurement]]:
+    """The measure that a dotted path names, as one that can stand among the built-in ones.
+
+    It is called with (model, inputs, targets), the model a copy in eval mode, and returns one number for the whole
+    network, larger meaning sharper, or a list of `Measurement`. Where the network has no such number it raises
+    `UndefinedMeasureError`, or returns NaN: the value is then missing, with a reason.
+
+    Raises:
+        AnalysisError: nothing that can be called is there, and from the measure: it raised an error, or returned
+            something else.
+    """
+    module, _, attribute = path.rpartition(".")
+    try:
+        function = getattr(importlib.import_module(module), attribute)
+    except (ImportError, AttributeError) as error:
+        raise AnalysisError(
+            f"measure {path!r} can't be imported: {error}; the package must be installed, or on PYTHONPATH"
+        ) from error
+    if not callable(function):
+        raise AnalysisError(f"measure {path!r} must be callable with (model, inputs, targets); it is {function!r}")
+
+    def rows(subject: Subject) -> list[Measurement]:
+        model = copy.deepcopy(subject.model)
+        try:
+            with evaluation_mode(model):
+                result = function(model, subject.inputs, subject.targets)
+        except UndefinedMeasureError as error:
+            return [Measurement(ALL_LAYERS, path, None, None, None, str(error))]
+        except Exception as error:
+            raise AnalysisError(f"measure {path!r} raised {type(error).__name__}: {error}") from error
+        return _checked(path, result)
+
+    return rows
+
+
+def _checked(path: str, result: Any) -> list[Measurement]:
+    """What a measure returned, as rows."""
+    if isinstance(result, int | float | np.floating) and not isinstance(result, bool):
+        value = float(result)
+        if not math.isfinite(value):
+            return [Measurement(ALL_LAYERS, path, None, None, None, f"the value is {value}")]
+        return [Measurement(ALL_LAYERS, path, None, value, None)]
+    if isinstance(result, list) and all(isinstance(row, Measurement) for row in result):
+        return result
+    remedy = "; end it with .item()" if hasattr(result, "item") else ""
+    raise AnalysisError(
+        f"measure {path!r} must return a number or a list of Measurement; it returned {type(result).__name__}{remedy}"
+    )

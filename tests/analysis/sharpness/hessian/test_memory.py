@@ -1,0 +1,34 @@
+"""Nothing that holds a graph or a factor waits for the garbage collector."""
+
+import gc
+import weakref
+
+import pytest
+import torch
+
+from analysis.sharpness.hessian import block_operator, layer_operators
+from tests.analysis.sharpness.hessian.networks import build, samples
+
+
+@pytest.mark.parametrize(
+    "engine", ["head", "gauss_newton_factor", "gauss_newton_gram", "r_operator", "double_backward"]
+)
+@pytest.mark.parametrize("curvature", ["hessian", "gauss_newton"])
+def test_operators_die_with_their_last_reference(engine: str, curvature: str) -> None:
+    """A cycle of references would let 50 jobs in a row pile up their graphs."""
+    model, (inputs, targets) = build("digits_cnn"), samples(3)
+    gc.collect()
+    gc.disable()
+    try:
+        block = block_operator(model, inputs, targets, "classifier.weight", engine, curvature=curvature)
+        assert block.engine == engine
+        block.matmat(torch.ones(1, block.dim, dtype=torch.float64))
+        alive = weakref.ref(block.operator)
+        del block
+        assert alive() is None
+        for block in layer_operators(model, inputs, targets, curvature=curvature):
+            alive = weakref.ref(block.operator)
+        del block
+        assert alive() is None
+    finally:
+        gc.enable()

@@ -1,0 +1,55 @@
+import pytest
+from pydantic import ValidationError
+
+from analysis.settings import MEASURE_NAMES, PAPER_ORDERS, SharpnessSettings
+
+
+def test_defaults_are_those_of_the_specification() -> None:
+    settings = SharpnessSettings()
+    assert settings.orders == PAPER_ORDERS
+    assert settings.worst_case.rhos("sam") == settings.worst_case.rhos("sam_n") == (0.05, 0.25, 0.5, 1.0, 2.0)
+    assert 0.5 in settings.worst_case.rhos("asam_n")
+    assert settings.worst_case.rhos("asam_linf") == (0.001, 0.002, 0.004, 0.008)
+    assert (settings.worst_case.batch_size, settings.worst_case.num_steps, settings.worst_case.eta) == (128, 20, 0.01)
+    assert (settings.average.num_draws, settings.average.sigmas) == (100, (0.05, 0.1, 0.2, 0.4))
+    search = settings.pac_bayes
+    assert (search.target, search.tolerance, search.largest, search.num_halvings, search.num_draws) == (
+        *(0.1, 0.01, 2.0),
+        *(15, 10),
+    )
+    assert (settings.haar.rhos, settings.haar.num_draws) == ((0.2,), 300)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"measures": ("renyi",)},
+        {"worst_case": {"sam": [0.1]}},
+        {"worst_case": {"batch_size": 64}},
+        {"average": {"num_draws": 7}},
+        {"pac_bayes": {"fold_batch_norm": False}},
+        {"haar": {"rhos": [0.1]}},
+        {"all_layers_only": ()},
+    ],
+)
+def test_every_setting_is_part_of_the_identity(change: dict[str, object]) -> None:
+    assert SharpnessSettings.model_validate(change).measurement_id != SharpnessSettings().measurement_id
+
+
+def test_measures_by_name_by_path_and_all() -> None:
+    assert SharpnessSettings.model_validate({"measures": "all"}).measures == MEASURE_NAMES
+    settings = SharpnessSettings(measures=("l2", "mine.sharpness"))
+    assert settings.own_measures == ("mine.sharpness",)
+
+
+@pytest.mark.parametrize(
+    ("measures", "message"),
+    [
+        (("trac",), "unknown measure 'trac'; did you mean trace"),
+        (("zzz",), "choose among renyi, "),
+        (("l2", "l2"), "has the measure 'l2' more than once"),
+    ],
+)
+def test_mistakes_are_named(measures: tuple[str, ...], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        SharpnessSettings(measures=measures)

@@ -1,0 +1,21 @@
+"""A process that trains one trial. Loaded once by multiprocessing's fork server, with libraries and digits."""
+
+from multiprocessing.connection import Connection
+
+import torch
+
+from trainables.data import load_dataset
+from trainables.specs import DataSpec, TrialSpec
+from trainables.storage import open_folder
+from trainables.training import train
+from trainables.trial_folder import TrialFolder
+
+load_dataset(DataSpec(dataset="digits"))
+torch.optim.SGD([torch.zeros(1)])  # the first optimizer of a process imports torch's compiler, which takes seconds
+
+
+def train_in_process(wanted: TrialSpec, folder: str, progress: Connection) -> None:
+    """Train, and send a word after each epoch."""
+    torch.set_num_threads(1)
+    for metrics in train(wanted, TrialFolder(open_folder(folder)), torch.device("cpu")):
+        progress.send(metrics.epoch)

@@ -1,0 +1,14 @@
+"""Where the archives of the named data sets lie on this machine."""
+
+import os
+from pathlib import Path
+
+from trainables.specs import DataSpec
+
+DATA_VARIABLE = "RENYI_DATA"
+DEFAULT_ROOT = "~/data"
+
+
+def data_root(spec: DataSpec) -> Path:
+    """The folder that the specification names, or this machine's own: RENYI_DATA, or ~/data."""
+    return Path(spec.root or os.environ.get(DATA_VARIABLE) or DEFAULT_ROOT).expanduser().absolute()

@@ -1,0 +1,61 @@
+"""How a network does on images it is not training on: in eval mode, not augmented, in float32."""
+
+import math
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+from torch.nn.functional import cross_entropy
+
+from trainables.data import Dataset, Normalization, Split
+from trainables.errors import DivergedError
+from trainables.trial_folder import Generalization
+
+EVALUATION_BATCH = 512
+
+
+def evaluate(model: nn.Module, split: Split, normalize: Normalization) -> tuple[Tensor, Tensor]:
+    """Cross-entropy (N,) of each image in float64, and whether each is classified right (N,), in eval mode."""
+    batches = (normalize(batch) for batch in split.images.split(EVALUATION_BATCH))
+    return evaluate_inputs(model, batches, split.targets)
+
+
+@torch.no_grad()
+def evaluate_inputs(model: nn.Module, batches: Iterable[Tensor], targets: Tensor) -> tuple[Tensor, Tensor]:
+    """As `evaluate`, for inputs that are normalized already, a batch at a time."""
+    model.eval()
+    logits = torch.cat([model(batch) for batch in batches]).double()
+    return cross_entropy(logits, targets, reduction="none"), (logits.argmax(dim=1) == targets).double()
+
+
+def stderr_of_mean(values: Tensor) -> float:
+    """Standard error of the mean of independent values (N,)."""
+    return values.std().item() / math.sqrt(len(values))
+
+
+def accuracy(model: nn.Module, split: Split, normalize: Normalization) -> float:
+    """The fraction that is classified right."""
+    return evaluate(model, split, normalize)[1].mean().item()
+
+
+def generalization(model: nn.Module, data: Dataset) -> Generalization:
+    """The quantities of SPEC §2, over the whole training set (not augmented) and the whole test set.
+
+    Raises:
+        DivergedError: the weights give no finite loss.
+    """
+    train_losses, train_correct = evaluate(model, data.train, data.normalize)
+    test_losses, test_correct = evaluate(model, data.test, data.normalize)
+    result = Generalization(
+        train_loss=train_losses.mean().item(),
+        train_loss_stderr=stderr_of_mean(train_losses),
+        train_accuracy=train_correct.mean().item(),
+        train_accuracy_stderr=stderr_of_mean(train_correct),
+        test_loss=test_losses.mean().item(),
+        test_loss_stderr=stderr_of_mean(test_losses),
+        test_accuracy=test_correct.mean().item(),
+        test_accuracy_stderr=stderr_of_mean(test_correct),
+    )
+    if not math.isfinite(result.gap_loss):
+        raise DivergedError("the final weights give no finite loss; try a smaller learning rate")
+    return result

@@ -1,0 +1,137 @@
+"""The steps of an epoch: batches, augmentation, precision, clipping, and the optimizer's own passes."""
+
+import math
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.amp.grad_scaler import GradScaler
+from torch.nn.functional import cross_entropy
+from torch.optim import Optimizer
+
+from analysis.seeding import derive_seed
+from trainables.data import Augmentation, Dataset
+from trainables.errors import DivergedError
+from trainables.optimizers import SharpnessAware
+from trainables.optimizers.build import base_optimizer, build_optimizer
+from trainables.specs import TrialSpec
+
+PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
+
+
+class Trainer:
+    """A network with what trains it: the optimizer and, for float16, the loss scaler; one epoch at a time.
+
+    Weights stay in float32. With `compile` the forward pass of training is compiled; evaluation, checkpoints and
+    measurements use the network as it is.
+    """
+
+    def __init__(self, spec: TrialSpec, model: nn.Module, data: Dataset) -> None:
+        self.spec = spec
+        self.data = data
+        self.device = data.train.targets.device
+        self.format = torch.channels_last if spec.training.channels_last else torch.contiguous_format
+        self.model = model.to(self.device, memory_format=self.format)  # type: ignore[call-overload]
+        self.optimizer = build_optimizer(spec.optimizer, self.model, spec.seed)
+        self.scaler = GradScaler(self.device.type, enabled=spec.training.precision == "float16")
+        self._base_rates: list[float] = [group["lr"] for group in self.optimizer.param_groups]
+        self._forward: Callable[[Tensor], Tensor] = torch.compile(model) if spec.training.compile else self.model
+        if spec.training.gradient_clip is not None:
+            base_optimizer(self.optimizer).register_step_pre_hook(self._clip)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Batches of an epoch, the last incomplete one included."""
+        return -(-len(self.data.train) // self.spec.training.batch_size)
+
+    def set_learning_rate(self, factor: float) -> float:
+        """Set the rate of an epoch, from the schedule's factor on the base rate above the floor; and return it."""
+        floor = self.spec.training.learning_rate_floor
+        for group, base in zip(self.optimizer.param_groups, self._base_rates, strict=True):
+            group["lr"] = floor + (base - floor) * factor
+        return floor + (self._base_rates[0] - floor) * factor
+
+    def train_epoch(self, epoch: int, max_steps: int | None = None) -> float:
+        """One pass over the training set in random batches, the last incomplete one kept; the mean loss.
+
+        Args:
+            epoch: seeds the order of the images and their augmentation, together with the trial's seed.
+            max_steps: end after so many steps; None for the whole epoch.
+
+        Raises:
+            DivergedError: the mean loss is not finite.
+        """
+        self.model.train()
+        training, seed = self.spec.training, self.spec.seed
+        count = len(self.data.train)
+        generator = torch.Generator().manual_seed(derive_seed(seed, "batches", epoch))
+        order = torch.randperm(count, generator=generator).to(self.device, non_blocking=True)
+        augmentation = Augmentation.draw(training, count, seed, epoch).to(self.device) if training.augment else None
+        total = torch.zeros((), dtype=torch.float64, device=self.device)
+        seen = 0
+        with seeded(derive_seed(seed, "dropout", epoch), self.device):
+            for indices in order.split(training.batch_size)[:max_steps]:
+                images = self.data.train.images[indices]
+                if augmentation is not None:
+                    images = augmentation.apply(images, indices)
+                inputs = self.data.normalize(images).contiguous(memory_format=self.format)
+                total += self._step(inputs, self.data.train.targets[indices]).double() * len(indices)
+                seen += len(indices)
+        mean = total.item() / seen  # the only wait for the device in an epoch
+        if not math.isfinite(mean):
+            raise DivergedError(f"the training loss became {mean} in epoch {epoch}; try a smaller learning rate")
+        return mean
+
+    def _step(self, inputs: Tensor, targets: Tensor) -> Tensor:
+        """One step of the optimizer on a batch; the loss before it."""
+        precision = PRECISIONS[self.spec.training.precision]
+
+        def closure() -> Tensor:
+            self.optimizer.zero_grad()
+            with torch.autocast(self.device.type, precision, enabled=precision is not torch.float32):
+                loss = cross_entropy(self._forward(inputs), targets)
+            self.scaler.scale(loss).backward()
+            return loss.detach()
+
+        if isinstance(self.optimizer, SharpnessAware):
+            loss: Tensor = self.optimizer.step(closure, self.scaler)
+        else:
+            loss = closure()
+            self.scaler.step(self.optimizer)
+        self.scaler.update()
+        return loss
+
+    def end_epoch(self, validation_accuracy: float | None) -> None:
+        """Tell the optimizer that an epoch is over: Eigen-SAM counts anew, RSAM's warm-up goes by it."""
+        if isinstance(self.optimizer, SharpnessAware):
+            self.optimizer.end_epoch(validation_accuracy)
+
+    def _clip(self, optimizer: Optimizer, *_: Any) -> None:
+        largest = self.spec.training.gradient_clip
+        assert largest is not None
+        parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
+        nn.utils.clip_grad_norm_(parameters, largest)
+
+
+@contextmanager
+def seeded(seed: int, device: torch.device) -> Iterator[None]:
+    """Torch's global generators at a seed, for layers that draw (dropout), and back where they were."""
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        torch.manual_seed(seed)
+        yield
+
+
+@contextmanager
+def determinism(wanted: bool) -> Iterator[None]:
+    """Refuse kernels whose results vary from run to run while this lasts; on GPUs, pick convolutions the same way."""
+    before = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark
+    if wanted:
+        torch.use_deterministic_algorithms(True)
+        torch.backends.cudnn.benchmark = False
+    try:
+        yield
+    finally:
+        torch.use_deterministic_algorithms(before[0])
+        torch.backends.cudnn.benchmark = before[1]
