@@ -1,5 +1,48 @@
 """Statistics of rank agreement between measures and the generalization gap. numpy and scipy only."""
 
-from analysis.statistics.kendall import KendallTau, kendall_tau
+from analysis.statistics.attenuation import Attenuation, attenuation
+from analysis.statistics.confounding import PartialTau, StratifiedTau, partial_kendall, stratified_kendall
+from analysis.statistics.differences import TauDifference, holm, swap_test, tau_difference, tau_differences
+from analysis.statistics.granulated import AxisTau, GranulatedKendall, granulated_kendall
+from analysis.statistics.information import ConditionalInformation, conditional_mutual_information
+from analysis.statistics.kendall import KendallTau, KendallTaus, kendall_tau, kendall_taus
+from analysis.statistics.order_selection import (
+    MaxTau,
+    NestedTau,
+    adjusted_p_values,
+    max_permutation_test,
+    nested_order_tau,
+    permuted_taus,
+)
+from analysis.statistics.sign_error import SignError, sign_error
 
-__all__ = ["KendallTau", "kendall_tau"]
+__all__ = [
+    "Attenuation",
+    "AxisTau",
+    "ConditionalInformation",
+    "GranulatedKendall",
+    "KendallTau",
+    "KendallTaus",
+    "MaxTau",
+    "NestedTau",
+    "PartialTau",
+    "SignError",
+    "StratifiedTau",
+    "TauDifference",
+    "adjusted_p_values",
+    "attenuation",
+    "conditional_mutual_information",
+    "granulated_kendall",
+    "holm",
+    "kendall_tau",
+    "kendall_taus",
+    "max_permutation_test",
+    "nested_order_tau",
+    "partial_kendall",
+    "permuted_taus",
+    "sign_error",
+    "stratified_kendall",
+    "swap_test",
+    "tau_difference",
+    "tau_differences",
+]

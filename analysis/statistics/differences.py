@@ -1,0 +1,197 @@
+"""Whether two measures differ: paired differences of τ on the same models, and Holm's correction over several."""
+
+import itertools
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import ArrayLike
+from scipy.stats import rankdata
+
+from analysis.errors import AnalysisError
+from analysis.statistics.kendall import MIN_FOR_INTERVAL, interval
+from analysis.statistics.pairs import PairSums, as_columns, sign_of_difference
+from analysis.statistics.resampling import (
+    NUM_DRAWS,
+    FloatArray,
+    IntArray,
+    bootstrap_multiplicities,
+    cell_index,
+    jackknife_multiplicities,
+    jackknife_stderr,
+)
+
+MOST_ENUMERATED = 12  # models, or cells; up to here all 2ⁿ swaps are taken instead of random ones
+SWAPS_AT_ONCE = 4000
+SWAPS_PER_COMPARISON = 200  # so that Holm's correction over many comparisons can still find one
+
+
+@dataclass(frozen=True)
+class TauDifference:
+    """τ_b of one measure less that of another, over the models that have both. NaN where it is not defined."""
+
+    tau_x: float
+    tau_y: float
+    difference: float  # tau_x − tau_y
+    stderr: float  # paired jackknife over models
+    ci_low: float  # 95 % percentile interval, both measures in the same bootstrap draws
+    ci_high: float
+    p_value: float  # two-sided paired permutation test
+    n: int
+
+
+def tau_difference(
+    x: ArrayLike,
+    y: ArrayLike,
+    gap: ArrayLike,
+    seed: int = 0,
+    cells: ArrayLike | None = None,
+    draws: int = NUM_DRAWS,
+) -> TauDifference:
+    """The difference of two measures' τ_b with the gap, its uncertainty, and a test of its being zero.
+
+    The test turns both measures into ranks, swaps the two ranks of each model with probability ½, and takes the
+    difference again; its statistic is that of the concordance sums, Σ s^g_ij (s^x_ij − s^y_ij). Cost: O(N²) once for
+    the test, and for the interval twice that of `kendall_tau`.
+
+    Args:
+        x, y, gap: (N,) values; models that miss one are dropped.
+        seed: seed of the bootstrap and of the swaps.
+        cells: (N,) labels; models of one cell are resampled together.
+        draws: bootstrap draws, and random swaps (all 2^N swaps where N ≤ 12).
+
+    Raises:
+        AnalysisError: the lengths differ.
+    """
+    a, b = (np.asarray(values, dtype=np.float64).ravel() for values in (x, y))
+    if a.size != b.size:
+        raise AnalysisError(f"x and y must have the same length; got {a.size} and {b.size}")
+    return tau_differences(np.stack([a, b], axis=1), gap, [(0, 1)], seed, cells, draws)[0]
+
+
+def tau_differences(
+    columns: ArrayLike,
+    gap: ArrayLike,
+    pairs: Sequence[tuple[int, int]],
+    seed: int = 0,
+    cells: ArrayLike | None = None,
+    draws: int = NUM_DRAWS,
+) -> list[TauDifference]:
+    """`tau_difference` of many pairs of columns, in a few matrix products.
+
+    Args:
+        columns: (N, num_columns) measures.
+        gap, seed, cells, draws: as for `tau_difference`.
+        pairs: (x, y) column numbers of each comparison. Pairs that miss the same models are computed together. At
+            least 200 swaps are drawn a comparison, so that a correction for their number leaves room for a finding.
+
+    Raises:
+        AnalysisError: the lengths differ.
+    """
+    sums = PairSums(columns, gap)
+    labels = cell_index(sums.n, cells)
+    groups: dict[bytes, list[int]] = {}
+    for index, (x, y) in enumerate(pairs):
+        groups.setdefault((sums.present[:, x] & sums.present[:, y]).tobytes(), []).append(index)
+    found: dict[int, TauDifference] = {}
+    for mask, members in groups.items():
+        kept = np.frombuffer(mask, dtype=np.bool_)
+        chosen = np.array([pairs[index] for index in members])  # (num_pairs, 2)
+        used, place = np.unique(chosen, return_inverse=True)
+        group = PairSums(sums.columns[kept][:, used], sums.gap[kept])
+        swaps = max(draws, SWAPS_PER_COMPARISON * len(pairs))
+        differences = _differences(group, place.reshape(-1, 2), labels[kept], seed, draws, swaps)
+        found |= dict(zip(members, differences, strict=True))
+    return [found[index] for index in range(len(pairs))]
+
+
+def _differences(
+    sums: PairSums, pairs: IntArray, cells: IntArray, seed: int, draws: int, swaps: int
+) -> list[TauDifference]:
+    """Comparisons of complete columns."""
+    x, y = pairs.T
+    tau = sums.weighted_tau(np.ones((1, sums.n)))[0]
+    if sums.n < MIN_FOR_INTERVAL:
+        nothing = (math.nan,) * 4
+        return [TauDifference(float(tau[i]), float(tau[j]), float(tau[i] - tau[j]), *nothing, sums.n) for i, j in pairs]
+    left_out = sums.weighted_tau(jackknife_multiplicities(sums.n, cells))
+    drawn = sums.weighted_tau(bootstrap_multiplicities(sums.n, seed, draws, cells))
+    stderr = jackknife_stderr(left_out[:, x] - left_out[:, y])
+    low, high = interval(drawn[:, x] - drawn[:, y])
+    p_values = swap_test(sums.columns[:, x], sums.columns[:, y], sums.gap, seed, swaps, cells)
+    told = np.isfinite(tau[x] - tau[y])
+    stderr, low, high, p_values = (np.where(told, values, math.nan) for values in (stderr, low, high, p_values))
+    return [
+        TauDifference(
+            float(tau[i]),
+            float(tau[j]),
+            float(tau[i] - tau[j]),
+            float(stderr[index]),
+            float(low[index]),
+            float(high[index]),
+            float(p_values[index]),
+            sums.n,
+        )
+        for index, (i, j) in enumerate(pairs)
+    ]
+
+
+def swap_test(
+    x: ArrayLike,
+    y: ArrayLike,
+    gap: ArrayLike,
+    seed: int = 0,
+    draws: int = NUM_DRAWS,
+    cells: ArrayLike | None = None,
+) -> FloatArray:
+    """Two-sided p-values of the paired permutation test for many pairs of measures at once.
+
+    With e_i = −1 for a swapped model and +1 for the others, the swapped statistic is linear in e: it is Σ_i e_i·c_i,
+    c_i = ½ Σ_j s^g_ij [(s(x_i−x_j) − s(y_i−y_j)) + (s(x_i−y_j) − s(y_i−x_j))] over ranks. So a swap costs O(N).
+
+    Args:
+        x, y: (N, num_pairs) complete columns; column k of x is tested against column k of y.
+        gap: (N,) values.
+        seed, draws: of the random swaps; with N ≤ 12 all 2^N are taken.
+        cells: (N,) labels; models of one cell are swapped together.
+
+    Returns:
+        (num_pairs,) p-values; the identity counts as one of the swaps, so none is 0.
+    """
+    ranks_x, ranks_y = rankdata(as_columns(x), axis=0), rankdata(as_columns(y), axis=0)
+    g = np.asarray(gap, dtype=np.float64).ravel()
+    n = g.size
+    contributions = np.empty(ranks_x.shape)
+    for i in range(n):
+        straight = sign_of_difference(ranks_x[i], ranks_x) - sign_of_difference(ranks_y[i], ranks_y)
+        crossed = sign_of_difference(ranks_x[i], ranks_y) - sign_of_difference(ranks_y[i], ranks_x)
+        contributions[i] = sign_of_difference(g[i], g) @ (straight + crossed) / 2
+    labels = cell_index(n, cells)
+    size = int(labels.max(initial=-1)) + 1
+    by_cell = (np.arange(size)[:, None] == labels).astype(np.float64) @ contributions
+    observed = np.abs(by_cell.sum(axis=0)) - 1e-9  # sums of half-integers: exact, up to a hair for safety
+    if size <= MOST_ENUMERATED:
+        everything = np.array(list(itertools.product((1.0, -1.0), repeat=size)))
+        all_p: FloatArray = (np.abs(everything @ by_cell) >= observed).mean(axis=0)
+        return all_p
+    rng = np.random.default_rng(seed)
+    as_extreme = np.ones(by_cell.shape[1])
+    for start in range(0, draws, SWAPS_AT_ONCE):
+        swaps = rng.choice((1.0, -1.0), size=(min(SWAPS_AT_ONCE, draws - start), size))
+        as_extreme += (np.abs(swaps @ by_cell) >= observed).sum(axis=0)
+    p_values: FloatArray = as_extreme / (1 + draws)
+    return p_values
+
+
+def holm(p_values: ArrayLike) -> FloatArray:
+    """Holm's adjusted p-values: compared with a level, they keep the chance of any false claim below it.
+
+    p̃_(k) = max_{j ≤ k} min(1, (m − j + 1)·p_(j)) in ascending order; NaN stays NaN and is not counted.
+    """
+    p = np.asarray(p_values, dtype=np.float64).ravel()
+    adjusted = np.full(p.shape, math.nan)
+    order = np.argsort(p)[: int(np.isfinite(p).sum())]
+    factors = np.arange(len(order), 0, -1)
+    adjusted[order] = np.minimum(np.maximum.accumulate(p[order] * factors), 1.0)
+    return adjusted

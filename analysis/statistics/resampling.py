@@ -1,0 +1,90 @@
+"""Which models a draw holds: bootstrap, jackknife and permutation, over models or over cells of the grid."""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from analysis.errors import AnalysisError
+
+NUM_DRAWS = 2000
+FloatArray = NDArray[np.float64]
+IntArray = NDArray[np.intp]
+
+
+def bootstrap_multiplicities(
+    n: int, seed: int = 0, draws: int = NUM_DRAWS, cells: ArrayLike | None = None
+) -> FloatArray:
+    """How often each model is in each bootstrap draw.
+
+    Args:
+        n: number of models.
+        seed: the same seed draws the same models, so that measures can be compared draw by draw.
+        draws: number of draws.
+        cells: (n,) labels; models of one cell (several seeds of one configuration) are drawn together.
+
+    Returns:
+        (draws, n) whole numbers, as floats.
+    """
+    labels = cell_index(n, cells)
+    size = int(labels.max(initial=-1)) + 1
+    if size == 0:
+        return np.zeros((draws, 0))
+    drawn = np.random.default_rng(seed).multinomial(size, np.full(size, 1 / size), size=draws)
+    multiplicities: FloatArray = drawn[:, labels].astype(np.float64)
+    return multiplicities
+
+
+def jackknife_multiplicities(n: int, cells: ArrayLike | None = None) -> FloatArray:
+    """(number of cells, n) weights that leave out one cell at a time; without cells, one model at a time."""
+    labels = cell_index(n, cells)
+    left_out = np.arange(labels.max(initial=-1) + 1)[:, None] == labels[None, :]
+    weights: FloatArray = 1.0 - left_out
+    return weights
+
+
+def jackknife_stderr(left_out: FloatArray) -> FloatArray:
+    """Standard error from the values without each of N cells: se² = (N−1)/N · Σ(τ₍₋ᵢ₎ − mean)².
+
+    Args:
+        left_out: (N, …) values; NaN where leaving out that cell leaves nothing defined.
+    """
+    size = left_out.shape[0]
+    if size < 2:
+        return np.full(left_out.shape[1:], np.nan)
+    deviations = left_out - left_out.mean(axis=0)
+    stderr: FloatArray = np.sqrt((size - 1) / size * (deviations**2).sum(axis=0))
+    return stderr
+
+
+def permutations(n: int, seed: int = 0, draws: int = NUM_DRAWS, cells: ArrayLike | None = None) -> IntArray:
+    """Random reassignments of the gap to the models.
+
+    With cells, whole cells change places with cells of their own size, so that what seeds of one configuration have
+    in common stays in common: single models moved would make the test too bold.
+
+    Returns:
+        (draws, n): draw b gives model i the gap of model [b, i].
+    """
+    labels = cell_index(n, cells)
+    rng = np.random.default_rng(seed)
+    result = np.tile(np.arange(n), (draws, 1))
+    members = [np.flatnonzero(labels == label) for label in range(labels.max(initial=-1) + 1)]
+    for size in sorted({len(cell) for cell in members}):
+        group = np.array([cell for cell in members if len(cell) == size])  # (cells of this size, size)
+        shuffled = rng.permuted(np.tile(np.arange(len(group)), (draws, 1)), axis=1)
+        result[:, group.ravel()] = group[shuffled].reshape(draws, -1)
+    return result
+
+
+def cell_index(n: int, cells: ArrayLike | None) -> IntArray:
+    """(n,) consecutive numbers of the cells that models belong to; each model its own where there are none.
+
+    Raises:
+        AnalysisError: the labels are not one a model.
+    """
+    if cells is None:
+        return np.arange(n)
+    labels = np.asarray(cells).ravel()
+    if labels.size != n:
+        raise AnalysisError(f"cells must name one cell for each of the {n} models; got {labels.size}")
+    index: IntArray = np.unique(labels, return_inverse=True)[1]
+    return index
