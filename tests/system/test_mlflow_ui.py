@@ -24,7 +24,7 @@ pytestmark = pytest.mark.system
 
 QUIET = ("background-networking", "component-update", "sync", "gpu", "quic")
 FLAGS = ("--headless=new", "--no-sandbox", "--no-first-run", "--window-size=1600,1200")
-PATIENCE = 60
+PATIENCE = 90
 
 
 @pytest.fixture(scope="module")
@@ -122,7 +122,7 @@ def test_a_trial_draws_its_loss_curves(browser: WebDriver, page: str, sweep: Pat
     wait_for_text(browser, "generalization", "gap_loss")
     WebDriverWait(browser, PATIENCE).until(lambda driver: driver.find_elements(By.CSS_SELECTOR, ".js-plotly-plot"))
     search = browser.find_element(By.CSS_SELECTOR, "input[placeholder='Search metric charts']")
-    search.send_keys("train_loss")
+    search.send_keys("training/train_loss")
     WebDriverWait(browser, PATIENCE).until(lambda driver: driver.find_elements(By.CSS_SELECTOR, ".scatterlayer .trace"))
 
 
