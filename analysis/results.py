@@ -33,7 +33,8 @@ def load_results(tracking_uri: str, experiment: str) -> pd.DataFrame:
     from mlflow import MlflowClient
 
     client = MlflowClient(tracking_uri)
-    runs = _measured_runs(client, experiment_id(tracking_uri, experiment))
+    measured = f"tags.`{schema.TAG_KIND}` = '{schema.KIND_TRIAL}' and tags.`{schema.TAG_STATE}` = 'measured'"
+    runs = search_runs(client, experiment_id(tracking_uri, experiment), measured)
     if not runs:
         raise AnalysisError(
             f"no trial of sweep {experiment!r} has been measured yet; `renyi status` says how far it is"
@@ -57,9 +58,8 @@ def experiment_id(tracking_uri: str, experiment: str) -> str:
     return str(found.experiment_id)
 
 
-def _measured_runs(client: "MlflowClient", experiment: str) -> list["Run"]:
-    """Runs of trials that are measured, page by page."""
-    wanted = f"tags.`{schema.TAG_KIND}` = '{schema.KIND_TRIAL}' and tags.`{schema.TAG_STATE}` = 'measured'"
+def search_runs(client: "MlflowClient", experiment: str, wanted: str) -> list["Run"]:
+    """All runs of an experiment (MLflow's key of it) that a filter wants, page by page."""
     runs: list[Run] = []
     token: str | None = None
     while True:
