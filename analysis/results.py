@@ -82,7 +82,8 @@ def load_sweep(tracking_uri: str, experiment: str, spectra: bool = True) -> Swee
     from mlflow import MlflowClient
 
     client = MlflowClient(tracking_uri)
-    runs = _trial_runs(client, experiment_id(tracking_uri, experiment))
+    trials = f"tags.`{schema.TAG_KIND}` = '{schema.KIND_TRIAL}'"
+    runs = search_runs(client, experiment_id(tracking_uri, experiment), trials)
     states = pd.Series([run.data.tags.get(schema.TAG_STATE, "unknown") for run in runs], dtype=object)
     measured = [run for run, state in zip(runs, states, strict=True) if state == "measured"]
     with ThreadPoolExecutor(READERS) as readers:
@@ -125,14 +126,12 @@ def experiment_id(tracking_uri: str, experiment: str) -> str:
     return str(found.experiment_id)
 
 
-def _trial_runs(client: "MlflowClient", experiment: str) -> list["Run"]:
-    """Runs of trials, page by page."""
+def search_runs(client: "MlflowClient", experiment: str, wanted: str) -> list["Run"]:
+    """All runs of an experiment (MLflow's key of it) that a filter wants, page by page."""
     runs: list[Run] = []
     token: str | None = None
     while True:
-        page = client.search_runs(
-            [experiment], f"tags.`{schema.TAG_KIND}` = '{schema.KIND_TRIAL}'", max_results=PAGE, page_token=token
-        )
+        page = client.search_runs([experiment], wanted, max_results=PAGE, page_token=token)
         runs += page
         token = page.token
         if not token:

@@ -32,7 +32,7 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from analysis.sharpness.hessian import block_operator, layer_operators
-from analysis.sharpness.lanczos import lanczos
+from analysis.sharpness.lanczos import Lanczos
 from analysis.sharpness.layers import weight_layers
 from trainables.models.resnet import resnet18, resnet20
 from trainables.models.simple_vit import SimpleViT
@@ -208,12 +208,12 @@ def products(rounds: int) -> None:
 
 def run_layers(model: nn.Module, x: Tensor, y: Tensor, memory_budget: int = 4 * 2**30) -> None:
     for block in layer_operators(model, x, y, memory_budget=memory_budget):
-        lanczos(block, torch.randn(NUM_PROBES, block.dim), NUM_MATVECS)
+        Lanczos(block, torch.randn(NUM_PROBES, block.dim)).advance(NUM_MATVECS)
 
 
 def run_all(model: nn.Module, x: Tensor, y: Tensor, memory_budget: int = 4 * 2**30) -> None:
     block = block_operator(model, x, y, None, memory_budget=memory_budget)
-    lanczos(block, torch.randn(NUM_PROBES, block.dim), NUM_MATVECS)
+    Lanczos(block, torch.randn(NUM_PROBES, block.dim)).advance(NUM_MATVECS)
 
 
 def run_exact(model: nn.Module, x: Tensor, y: Tensor) -> None:

@@ -6,8 +6,8 @@
     python benchmarks/measures.py costs --spectral # those read off spectra too
 
 One core. The arithmetic minimum is the forward passes and the gradients that a definition asks for, each at the time
-that plain torch takes for it in batches of 128, measured before and after; a forward-mode derivative counts as three
-forward passes. Spectral measures have no minimum here: their engines have a benchmark of their own.
+that plain torch takes for it in batches of 128, measured just before and after; a forward-mode derivative counts as
+three forward passes. Spectral measures have no minimum here: their engines have a benchmark of their own.
 
 The peer is the package pytorch-optimizer of the extra `oracle`, left out where it isn't installed.
 """
@@ -33,19 +33,14 @@ from trainables.models import build_model
 
 ONE_STEP = ("sam", "asam", "sam_linf", "asam_linf")
 SPECTRAL = ("renyi", "renyi_gauss_newton", "trace", "lambda_max", "trace_imbalance")
-REPEATS = 5
+REPEATS = 3
 
 
 @dataclass
 class Passes:
     """Forward passes of a network, counted in whole sets of samples."""
 
-    num_samples: int
     forward: float = 0.0
-
-    def count(self, module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
-        """As a forward hook."""
-        self.forward += len(inputs[0]) / self.num_samples
 
 
 def trained(name: str, num_samples: int) -> tuple[nn.Module, dict[str, Tensor], Tensor, Tensor]:
@@ -83,7 +78,7 @@ def pass_seconds(model: nn.Module, inputs: Tensor, targets: Tensor) -> Tensor:
 
 
 def median_seconds(run: Callable[[], object]) -> float:
-    """Median time of five calls, after one to warm up."""
+    """Median time of three calls, after one to warm up."""
     run()
     seconds = []
     for _ in range(REPEATS):
@@ -121,33 +116,33 @@ def costs(name: str, num_samples: int, small: bool, spectral: bool) -> None:
     }
     measures = tuple(measure for measure in MEASURES if spectral or measure not in SPECTRAL)
     settings = SharpnessSettings(measures=measures, samples=num_samples, **(options if small else {}))  # type: ignore[arg-type]
-    passes = Passes(num_samples)
-    model.register_forward_hook(passes.count)
+    passes = Passes()
+
+    def count(module: nn.Module, given: tuple[Tensor, ...], output: Tensor) -> None:
+        passes.forward += len(given[0]) / num_samples  # a function, so that folded copies of the network count here too
+
     subject = Subject(model, inputs, targets, settings, initial)
-    before = pass_seconds(model, inputs, targets)
-    rows = []
+    columns = ("rows", "missing", "seconds", "forwards", "gradients", "minimum", "ratio")
+    print(f"{name}, {num_samples} samples, {len(weight_layers(model))} layers")
+    print(f"{'measure':>20}" + "".join(f"{column:>12}" for column in columns))
+    total, least, before = 0.0, 0.0, pass_seconds(model, inputs, targets)
     for measure in settings.measures:
         passes.forward = 0.0
+        handle = model.register_forward_hook(count)
         started = time.perf_counter()
         result = MEASURES[measure](subject)
         seconds = time.perf_counter() - started
+        handle.remove()
+        after = pass_seconds(model, inputs, targets)
+        forwards, gradients = (0.0, 0.0) if measure in SPECTRAL else minimum(measure, subject, passes.forward)
+        needed = float((before + after) @ torch.tensor([forwards, gradients], dtype=before.dtype)) / 2
+        before = after
         missing = sum(row.value is None for row in result)
-        needed = (0.0, 0.0) if measure in SPECTRAL else minimum(measure, subject, passes.forward)
-        rows.append((measure, len(result), missing, seconds, *needed))
-    after = pass_seconds(model, inputs, targets)
-    forward, gradient = ((before + after) / 2).tolist()
-    print(f"{name}, {num_samples} samples, {len(weight_layers(model))} layers; ", end="")
-    print(f"a forward pass {1e3 * forward:.1f} ms, a gradient {1e3 * gradient:.1f} ms (before: {1e3 * before})")
-    columns = ("rows", "missing", "seconds", "in forwards", "forwards", "gradients", "ratio")
-    print(f"{'measure':>20}" + "".join(f"{column:>12}" for column in columns))
-    total, least = 0.0, 0.0
-    for measure, count, missing, seconds, forwards, gradients in rows:
-        needed_seconds = forwards * forward + gradients * gradient
-        ratio = f"{seconds / needed_seconds:12.2f}" if needed_seconds else ""
-        print(f"{measure:>20}{count:12d}{missing:12d}{seconds:12.3f}{seconds / forward:12.1f}", end="")
-        print(f"{forwards:12.0f}{gradients:12.0f}{ratio}")
+        ratio = f"{seconds / needed:12.2f}" if needed else ""
+        print(f"{measure:>20}{len(result):12d}{missing:12d}{seconds:12.3f}{forwards:12.0f}{gradients:12.0f}", end="")
+        print(f"{needed:12.3f}{ratio}", flush=True)
         if measure not in SPECTRAL:
-            total, least = total + seconds, least + needed_seconds
+            total, least = total + seconds, least + needed
     print(f"all but the spectral: {total:.1f} s, minimum {least:.1f} s, ratio {total / least:.2f}")
 
 

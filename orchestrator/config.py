@@ -32,25 +32,28 @@ class TrainingConfig(TrainingOptions):
     batch_size: PositiveInt | None = None
 
 
-class TrialResources(Section):
-    """What one trial takes of the cluster."""
+class ProcessResources(Section):
+    """What one process takes of the cluster; fractions share a core or a GPU."""
 
     cpus: Annotated[float, Field(gt=0)] = 1
     gpus: Annotated[float, Field(ge=0)] = 0
 
+    @property
+    def threads(self) -> int:
+        """Threads that torch may use in it."""
+        return max(1, int(self.cpus))
 
-class PoolResources(Section):
-    """The pool of measuring actors; `cpus` and `gpus` are for each of them, and may be fractions."""
+
+class PoolResources(ProcessResources):
+    """The pool of measuring actors; `cpus` and `gpus` are for each of them."""
 
     actors: PositiveInt = 1
-    cpus: Annotated[float, Field(gt=0)] = 1
-    gpus: Annotated[float, Field(ge=0)] = 0
 
 
 class Resources(Section):
     """How trials and measuring share the cluster."""
 
-    trial: TrialResources = TrialResources()
+    trial: ProcessResources = ProcessResources()
     pool: PoolResources = PoolResources()
 
 

@@ -2,13 +2,12 @@
 
 from collections.abc import Iterator
 
-import torch
-
 from orchestrator.config import SweepConfig
 from orchestrator.events import EpochsDone, Event, TrialFailed, TrialMeasured, TrialTrained, Work
 from orchestrator.measuring import SharpnessActor
 from orchestrator.trial_store import TrialState, TrialStore
 from trainables.data import load_dataset
+from trainables.device import default_device
 from trainables.specs import TrialSpec
 from trainables.training import attempt
 
@@ -19,9 +18,8 @@ class InlineExecutor:
     def __init__(self, config: SweepConfig, store: TrialStore) -> None:
         self._store = store
         self._data = config.data
-        threads = max(1, int(config.resources.trial.cpus))
-        self._actor = SharpnessActor(store.folder.uri, config.sharpness, threads, config.data)
-        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self._actor = SharpnessActor(store.folder.uri, config.sharpness, config.resources.trial.threads, config.data)
+        self._device = default_device()
 
     def run(self, work: Work) -> Iterator[Event]:
         """Each trial to its end before the next one starts."""

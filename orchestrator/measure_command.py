@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import torch
 from pydantic import ValidationError
 from rich.table import Table
 
@@ -13,6 +12,7 @@ from orchestrator.display import console
 from orchestrator.errors import UsageError
 from orchestrator.grid import say
 from orchestrator.measuring import load_subject
+from trainables.device import default_device
 from trainables.storage import open_folder
 from trainables.trial_folder import TrialFolder
 
@@ -33,7 +33,7 @@ def measure_checkpoint(path: Path, samples: int, orders: str) -> None:
         raise UsageError(*(f"--{detail['loc'][0]}: {say(detail)}" for detail in error.errors())) from error
     except ValueError as error:
         raise UsageError(f"--orders: {orders!r} is not a list of numbers such as 0.5,1.5") from error
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = default_device()
     trial = TrialFolder(open_folder(str(path.parent.absolute())))
     subject, _ = load_subject(trial, path.name, settings, device)
     table = Table(title=f"{path}: {samples} samples")

@@ -7,7 +7,6 @@ import json
 import time
 from collections import deque
 from collections.abc import Iterator
-from dataclasses import asdict
 from typing import Any
 
 import torch
@@ -23,10 +22,18 @@ from orchestrator.events import Event, TrialFailed, TrialMeasured
 from orchestrator.trial_store import MEASURED_FILE, TrialStore
 from trainables.checkpoints import load_checkpoint
 from trainables.data import load_dataset, stratified_indices
+from trainables.device import default_device
 from trainables.evaluation import EVALUATION_BATCH, evaluate_inputs, stderr_of_mean
 from trainables.models import build_model
 from trainables.specs import DataSpec
-from trainables.trial_folder import FAILED_FILE, INITIAL_CHECKPOINT, LAST_CHECKPOINT, Failure, TrialFolder, write_json
+from trainables.trial_folder import (
+    INITIAL_CHECKPOINT,
+    LAST_CHECKPOINT,
+    Failure,
+    TrialFolder,
+    write_failure,
+    write_json,
+)
 
 SAMPLES_FILE = "samples.json"
 MAX_RESTARTS = 3  # of an actor that was killed, and of the task that it was at
@@ -42,7 +49,7 @@ class SharpnessActor:
         self._data = data
         self._store = TrialStore(store_folder, settings.measurement_id)
         self._settings = settings
-        self._device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+        self._device = default_device()
 
     def ready(self) -> bool:
         """Answer once the actor is up and torch is loaded."""
@@ -56,18 +63,18 @@ class SharpnessActor:
         """
         folder = self._store.measurement(trial_id)
         try:
-            subject, indices, record, files = self._measure(self._store.trial(trial_id))
+            indices, record, files = self._measure(self._store.trial(trial_id))
         except Exception as error:  # noqa: BLE001 - a failed measurement is a result with a reason
-            write_json(folder, FAILED_FILE, asdict(Failure.of("measuring", error)))
+            write_failure(folder, Failure.of("measuring", error))
             return False
         for name, data in files.items():
             folder.write(name, data)
         folder.write(SAMPLES_FILE, json.dumps(indices).encode())
-        settings = subject.settings.model_dump(mode="json")
+        settings = self._settings.model_dump(mode="json")
         write_json(folder, MEASURED_FILE, {**record, "timestamp": time.time(), "settings": settings})
         return True
 
-    def _measure(self, trial: TrialFolder) -> tuple[Subject, list[int], dict[str, float], dict[str, bytes]]:
+    def _measure(self, trial: TrialFolder) -> tuple[list[int], dict[str, float], dict[str, bytes]]:
         started = time.perf_counter()
         subject, indices = load_subject(trial, LAST_CHECKPOINT, self._settings, self._device, self._data)
         measurements = measure_subject(subject)
@@ -86,7 +93,7 @@ class SharpnessActor:
             TRAIN_LOSS_SUBSET: losses.mean().item(),
             TRAIN_LOSS_SUBSET + STDERR_SUFFIX: stderr_of_mean(losses),
         }
-        return subject, indices, record, files
+        return indices, record, files
 
 
 def load_subject(
@@ -138,9 +145,8 @@ class MeasuringPool:
             max_task_retries=MAX_RESTARTS,
             scheduling_strategy="SPREAD",
         )
-        threads = max(1, int(resources.cpus))
         self._idle: list[Any] = [
-            actor_class.remote(store.folder.uri, settings, threads, data) for _ in range(resources.actors)
+            actor_class.remote(store.folder.uri, settings, resources.threads, data) for _ in range(resources.actors)
         ]
         self._waiting: deque[str] = deque()
         self._running: dict[Any, tuple[Any, str]] = {}  # result reference → (actor, trial_id)
@@ -171,7 +177,7 @@ class MeasuringPool:
                 measured = self._ray.get(reference)
             except self._ray.exceptions.RayError as error:
                 reason = Failure("measuring", f"the measuring process died {MAX_RESTARTS + 1} times: {error}")
-                write_json(self._store.measurement(trial_id), FAILED_FILE, asdict(reason))
+                write_failure(self._store.measurement(trial_id), reason)
                 measured = False
             yield TrialMeasured(trial_id) if measured else TrialFailed(trial_id)
         self._feed()

@@ -20,6 +20,7 @@ from mlflow.utils.mlflow_tags import (
 
 from analysis import schema
 from analysis.parquet import measurements_from_parquet
+from analysis.results import search_runs
 from orchestrator.config import SweepConfig
 from orchestrator.events import EpochsDone, Event
 from orchestrator.generalization import of_subset, of_training
@@ -56,7 +57,7 @@ class SweepTracker:
         self._pending: dict[str, list[EpochMetrics]] = {}
         self._flushed: dict[str, float] = {}
         self.experiment_id = self._experiment()
-        runs = self._find_runs()
+        runs = search_runs(self._client, self.experiment_id, f"tags.`{schema.TAG_SWEEP}` = '{config.name}'")
         self._runs = {run.data.tags.get(schema.TAG_TRIAL_ID, ""): run for run in runs}
         self.parent_run_id = self._parent([run for run in runs if _kind(run) == schema.KIND_SWEEP])
 
@@ -112,18 +113,6 @@ class SweepTracker:
         kind = {"mlflow.experimentKind": "custom_model_development"}
         return str(self._client.create_experiment(self._config.name, artifact_location=location, tags=kind))
 
-    def _find_runs(self) -> list[Run]:
-        runs: list[Run] = []
-        token: str | None = None
-        while True:
-            page = self._client.search_runs(
-                [self.experiment_id], f"tags.`{schema.TAG_SWEEP}` = '{self._config.name}'", page_token=token
-            )
-            runs += page
-            token = page.token
-            if not token:
-                return runs
-
     def _parent(self, existing: list[Run]) -> str:
         if existing:
             run_id = str(existing[0].info.run_id)
@@ -176,7 +165,7 @@ class SweepTracker:
             tags[MLFLOW_RUN_NOTE] = trial_note(self._specs[trial_id], trained, trial.folder)
             tags[TAG_CHECKPOINT] = f"{trial.folder.uri}/{LAST_CHECKPOINT}"
         if state is TrialState.MEASURED:
-            self._log_measurements(run_id, trial_id)
+            self._log_measurements(run_id, trial_id, trained.generalization)
             tags[schema.TAG_MEASUREMENT_ID] = self._store.measurement_id
         if state is TrialState.FAILED:
             failure = self._store.failure(trial_id)
@@ -212,11 +201,10 @@ class SweepTracker:
             ],
         )
 
-    def _log_measurements(self, run_id: str, trial_id: str) -> None:
+    def _log_measurements(self, run_id: str, trial_id: str, generalization: Generalization) -> None:
         folder = self._store.measurement(trial_id)
         record = json.loads(folder.read(MEASURED_FILE))
-        result = self._store.trial(trial_id).read_trained().generalization
-        self._log_quantities(run_id, of_subset(result, record), record["timestamp"])
+        self._log_quantities(run_id, of_subset(generalization, record), record["timestamp"])
         files = {name: folder.read(name) for name in (schema.MEASUREMENTS_FILE, schema.SPECTRA_FILE)}
         self._log_files(run_id, files)
         self._log_metrics(

@@ -22,7 +22,7 @@ from orchestrator.trial_store import TrialState, TrialStore
 from trainables.data import load_dataset
 from trainables.specs import TrialSpec
 from trainables.trainable import trainable
-from trainables.trial_folder import EpochMetrics, Failure
+from trainables.trial_folder import EpochMetrics, Failure, write_failure
 
 MAX_FAILURES = 3  # starts of a trial whose process or node was lost; errors of its own are recorded, not repeated
 POLL_SECONDS = 0.1
@@ -104,7 +104,7 @@ class Tuning:
                 "trial": spec.model_dump(mode="json"),
                 "trial_id": spec.trial_id,
                 "folder": store.trial(spec.trial_id).folder.uri,
-                "threads": max(1, int(resources.cpus)),
+                "threads": resources.threads,
             }
             for spec in specs
         ]
@@ -170,7 +170,8 @@ class _Relay(tune.Callback):
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **_: Any) -> None:
         trial_id = _trial_id(trial)
         reason = f"its process was lost {MAX_FAILURES + 1} times: {trial.get_error() or 'no reason given'}"
-        self._store.trial(trial_id).write_failure(Failure("training", reason.splitlines()[0], reason))
+        failure = Failure("training", reason.splitlines()[0], reason)
+        write_failure(self._store.trial(trial_id).folder, failure)
         self._events.put(TrialFailed(trial_id))
 
 

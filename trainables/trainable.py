@@ -8,6 +8,7 @@ from typing import Any
 import torch
 from ray import tune
 
+from trainables.device import default_device
 from trainables.specs import TrialSpec
 from trainables.storage import open_folder
 from trainables.training import attempt
@@ -24,7 +25,7 @@ def trainable(config: Mapping[str, Any]) -> None:
     lost or by a new sweep, goes on from its last checkpoint there.
     """
     torch.set_num_threads(config["threads"])
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = default_device()
     spec = TrialSpec.model_validate(config["trial"])
     pending: list[dict[str, Any]] = []
     reported = 0.0

@@ -24,6 +24,7 @@ from trainables.trial_folder import (
     Failure,
     Trained,
     TrialFolder,
+    write_failure,
 )
 
 
@@ -145,4 +146,4 @@ def attempt(spec: TrialSpec, trial: TrialFolder, device: torch.device) -> Iterat
     try:
         yield from train(spec, trial, device)
     except Exception as error:  # noqa: BLE001 - a failed trial is a result with a reason, whatever the reason is
-        trial.write_failure(Failure.of("training", error))
+        write_failure(trial.folder, Failure.of("training", error))

@@ -121,14 +121,15 @@ class TrialFolder:
         data = json.loads(self.folder.read(TRAINED_FILE))
         return Trained([EpochMetrics(**epoch) for epoch in data["history"]], Generalization(**data["generalization"]))
 
-    def write_failure(self, failure: Failure) -> None:
-        """Mark the training as failed."""
-        write_json(self.folder, FAILED_FILE, asdict(failure))
-
 
 def write_json(folder: Folder, name: str, data: dict[str, Any]) -> None:
     """Write a small file that people may want to read."""
     folder.write(name, json.dumps(data, indent=2).encode())
+
+
+def write_failure(folder: Folder, failure: Failure) -> None:
+    """Mark the training, or the measurement, that the folder belongs to as failed."""
+    write_json(folder, FAILED_FILE, asdict(failure))
 
 
 def read_failure(folder: Folder) -> Failure:

@@ -67,10 +67,7 @@ def partial_kendall(
     Raises:
         AnalysisError: the lengths differ.
     """
-    z = np.asarray(third, dtype=np.float64).ravel()
-    sums = PairSums(columns, gap)
-    if z.size != sums.n:
-        raise AnalysisError(f"gap and third must have the same length; got {sums.n} and {z.size}")
+    sums, z = _beside(columns, gap, third)
     # All three τ over the same models: those that have column, gap and third quantity.
     x = np.where(sums.present & np.isfinite(z)[:, None], sums.columns, math.nan)
     x_with_gap, x_with_z = PairSums(x, sums.gap), PairSums(x, z)
@@ -90,6 +87,15 @@ def partial_kendall(
         np.where(told, values, math.nan) for values in (stderr, low, high, normal_low, normal_high)
     )
     return PartialTau(with_third, tau, stderr, low, high, normal, normal_low, normal_high)
+
+
+def _beside(columns: ArrayLike, gap: ArrayLike, third: ArrayLike) -> tuple[PairSums, FloatArray]:
+    """The pairs of columns and gap, and the third quantity (N,) of the same models."""
+    z = np.asarray(third, dtype=np.float64).ravel()
+    sums = PairSums(columns, gap)
+    if z.size != sums.n:
+        raise AnalysisError(f"gap and third must have the same length; got {sums.n} and {z.size}")
+    return sums, z
 
 
 def _partial(xy: FloatArray, xz: FloatArray, yz: FloatArray) -> FloatArray:
@@ -112,10 +118,7 @@ def stratified_kendall(
     Raises:
         AnalysisError: the lengths differ.
     """
-    z = np.asarray(third, dtype=np.float64).ravel()
-    sums = PairSums(columns, gap)
-    if z.size != sums.n:
-        raise AnalysisError(f"gap and third must have the same length; got {sums.n} and {z.size}")
+    sums, z = _beside(columns, gap, third)
     known = np.isfinite(z)
     strata = np.full(z.size, math.nan)
     if known.any():

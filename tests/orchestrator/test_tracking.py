@@ -12,7 +12,7 @@ from orchestrator.grid import expand
 from orchestrator.tracking import SweepTracker
 from orchestrator.trial_store import TrialState, TrialStore
 from trainables.specs import TrialSpec
-from trainables.trial_folder import EpochMetrics, Failure, Generalization, Trained
+from trainables.trial_folder import EpochMetrics, Failure, Generalization, Trained, write_failure
 
 HISTORY = [EpochMetrics(epoch, 0.1, 1.0 / (epoch + 1), 2.0, 0.5, 0.01, 1000.0 + epoch) for epoch in range(3)]
 OUTCOME = Generalization(0.1, 0.01, 1.0, 0.0, 0.3, 0.02, 0.9, 0.03)
@@ -41,7 +41,7 @@ def test_a_driver_that_died_anywhere_is_made_up_for_exactly_once(
     first.record(EpochsDone(trained, HISTORY[:1]))
     first._log_epochs(first._run_id(trained), HISTORY[:2])  # as a flush does, just before the driver is killed
     store.trial(trained).write_trained(Trained(HISTORY, OUTCOME))
-    store.trial(failed).write_failure(Failure("training", "ValueError: no", "Traceback"))
+    write_failure(store.trial(failed).folder, Failure("training", "ValueError: no", "Traceback"))
 
     for _ in range(2):  # two more drivers
         tracker = SweepTracker(config, store, specs)

@@ -4,7 +4,7 @@ import pytest
 
 from orchestrator.trial_store import MEASURED_FILE, TrialState, TrialStore
 from trainables.specs import TrialSpec
-from trainables.trial_folder import FAILED_FILE, LAST_CHECKPOINT, TRAINED_FILE, Failure
+from trainables.trial_folder import LAST_CHECKPOINT, TRAINED_FILE, Failure, write_failure
 
 SPEC = TrialSpec.model_validate(
     {
@@ -44,12 +44,10 @@ def test_a_failure_is_kept_until_it_is_forgotten(store: TrialStore, stage: str) 
     failure = Failure.of(stage, ValueError("too\nbad"))
     trial = store.trial(TRIAL)
     if stage == "training":
-        trial.write_failure(failure)
+        write_failure(trial.folder, failure)
     else:
         trial.folder.write(TRAINED_FILE, b"{}")
-        trial.write_failure(failure)
-        store.measurement(TRIAL).write(FAILED_FILE, trial.folder.read(FAILED_FILE))
-        trial.folder.delete(FAILED_FILE)
+        write_failure(store.measurement(TRIAL), failure)
     assert store.state(TRIAL) is TrialState.FAILED
     assert store.failure(TRIAL) == failure
     assert failure.reason == "ValueError: too"

@@ -20,7 +20,7 @@ from tests.system.browser import open_browser
 
 pytestmark = pytest.mark.system
 
-PATIENCE = 60
+PATIENCE = 90
 
 
 @pytest.fixture(scope="module")
@@ -110,7 +110,7 @@ def test_a_trial_draws_its_loss_curves(browser: WebDriver, page: str, sweep: Pat
     wait_for_text(browser, "generalization", "gap_loss")
     WebDriverWait(browser, PATIENCE).until(lambda driver: driver.find_elements(By.CSS_SELECTOR, ".js-plotly-plot"))
     search = browser.find_element(By.CSS_SELECTOR, "input[placeholder='Search metric charts']")
-    search.send_keys("train_loss")
+    search.send_keys("training/train_loss")
     WebDriverWait(browser, PATIENCE).until(lambda driver: driver.find_elements(By.CSS_SELECTOR, ".scatterlayer .trace"))
 
 
