@@ -28,7 +28,7 @@ from orchestrator.run_description import TAG_CHECKPOINT, code_tags, dataset_inpu
 from orchestrator.trial_store import MEASURED_FILE, TrialState, TrialStore
 from trainables.specs import TrialSpec
 from trainables.storage import is_remote
-from trainables.trial_folder import LAST_CHECKPOINT, EpochMetrics
+from trainables.trial_folder import LAST_CHECKPOINT, EpochMetrics, Generalization
 
 BATCH = 1000  # metrics in one request, MLflow's limit
 SECONDS_BETWEEN_FLUSHES = 20.0  # of a running trial's epochs
