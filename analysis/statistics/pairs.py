@@ -97,6 +97,11 @@ class PairSums:
         return self._x.untied(once)[0], self._y.untied(once)[0]
 
     @property
+    def alike(self) -> bool:
+        """Whether all columns have the same models and the same ties, so that all their denominators are equal."""
+        return self._x.num_patterns <= 1 and self._y.num_patterns <= 1
+
+    @property
     def _precision(self) -> type[np.floating]:
         return np.float32 if self.n <= EXACT_IN_SINGLE else np.float64
 
@@ -118,6 +123,7 @@ class _Patterns:
 
     def __init__(self, codes: IntArray) -> None:
         self._unique, self._inverse = np.unique(codes, axis=1, return_inverse=True)
+        self.num_patterns = int(self._unique.shape[1])
 
     def untied(self, multiplicities: FloatArray) -> FloatArray:
         """(draws, num_columns) Σ_{i<j} m_i m_j over pairs of present models that are not tied."""
