@@ -1,5 +1,6 @@
 """Figures 2 and 8–13 of the paper: the generalization gap against every measure, a panel each."""
 
+import textwrap
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 
 NAME = "gap_against_sharpness"
 PANEL_INCHES = 1.75
+LABEL_WIDTH = 22  # characters below a panel before they wrap
 MOST_ACROSS = 6
 SPREAD_FOR_LOGARITHM = 100  # largest value over smallest
 
@@ -159,7 +161,7 @@ def _draw_panel(ax: "Axes", panel: Panel, groups: list[str], pixels: bool) -> No
         )
     interval = "" if np.isnan(panel.ci_low) else f" [{signed(panel.ci_low)}, {signed(panel.ci_high)}]"
     ax.set_title(f"{layer_name(panel.layer)}\nτ = {signed(panel.tau)}{interval}", fontsize=SMALL)
-    ax.set_xlabel(measure_name(panel.measure, panel.parameter), fontsize=SMALL)
+    ax.set_xlabel(textwrap.fill(measure_name(panel.measure, panel.parameter), LABEL_WIDTH), fontsize=SMALL)
     lowest, highest = panel.values.min(initial=np.inf), panel.values.max(initial=-np.inf)
     if lowest > 0 and highest > SPREAD_FOR_LOGARITHM * lowest:
         ax.set_xscale("log")

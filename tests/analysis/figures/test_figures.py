@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from analysis.evidence import Evidence, weigh
-from analysis.figures.gap_against_sharpness import draw_gap_against_sharpness, gap_against_sharpness, gap_figure
+from analysis.figures.gap_against_sharpness import Panel, draw_gap_against_sharpness, gap_against_sharpness, gap_figure
 from analysis.figures.spectra import cluster_table, layer_spectrum, spectra_figure, typical_trial
 from analysis.figures.style import MANY_POINTS, Drawn
 from analysis.figures.tau_by_measure import tau_by_measure, tau_figure
 from analysis.figures.tau_over_orders import orders_figure, tau_over_orders
 from analysis.results import SweepResults
+from analysis.settings import MEASURE_NAMES
 from analysis.spectrum import SpectralQuadrature
 from tests.analysis.simulated import LAYERS, ORDERS, simulated_sweep
 
@@ -143,14 +144,19 @@ def test_each_figure_is_png_svg_and_pdf_with_its_numbers(drawings: list[Drawn]) 
 def test_no_text_of_a_panel_lies_over_another(drawings: list[Drawn]) -> None:
     from matplotlib.backends.backend_agg import FigureCanvasAgg
 
-    for drawn in drawings:
-        canvas: Any = FigureCanvasAgg(drawn.figure)
+    values = np.linspace(0.001, 0.005, 5)
+    every_measure = [
+        Panel(measure, 0.5 if "renyi" in measure else 0.001, "all", values, values, ["sgd"] * 5, 0.5, 0.1, 0.8)
+        for measure in MEASURE_NAMES
+    ]
+    for figure in [*(drawn.figure for drawn in drawings), draw_gap_against_sharpness(every_measure)]:
+        canvas: Any = FigureCanvasAgg(figure)
         canvas.draw()
         renderer = canvas.get_renderer()
-        shown = [ax for ax in drawn.figure.axes if ax.get_visible()]
+        shown = [ax for ax in figure.axes if ax.get_visible()]
         boxes = [
             text.get_window_extent(renderer) for ax in shown for text in (ax.title, ax.xaxis.label, ax.yaxis.label)
         ]
         boxes = [box for box in boxes if box.width > 1 and box.height > 1]
         for index, box in enumerate(boxes):
-            assert not any(box.overlaps(other) for other in boxes[:index]), drawn.name
+            assert not any(box.overlaps(other) for other in boxes[:index])
