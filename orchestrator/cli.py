@@ -1,6 +1,8 @@
 """The command `renyi`: parse, call, print. Heavy imports stay inside the commands that need them."""
 
+import json
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
@@ -14,9 +16,11 @@ from orchestrator.config import SHIPPED, load, shipped_sweeps
 from orchestrator.display import console, errors, show_failures, show_plan, show_status
 from orchestrator.errors import UsageError
 from orchestrator.plan import make_plan
+from orchestrator.status import read_status
 from trainables.errors import TrainingError
 
 BAD_INPUT = 2
+SECONDS_BETWEEN_LOOKS = 5.0
 
 # Read by MLflow when it is imported, in this process and in those it starts.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -106,13 +110,30 @@ def run(
 
 
 @app.command()
-def status(sweep: Sweep, storage: Storage = None, tracking: Tracking = None) -> None:
-    """Count the trials by state, and list the failed ones with their reasons.
+def status(
+    sweep: Sweep,
+    watch: Annotated[bool, typer.Option(help="Show it again every few seconds, until all is done.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, for programs.")] = False,
+    storage: Storage = None,
+    tracking: Tracking = None,
+) -> None:
+    """Count the trials by state, say what each node is at and how long it takes, and why trials failed.
 
-    Example: `renyi status digits`
+    Example: `renyi status digits --watch`
     """
     with usage_errors():
-        show_status(make_plan(load(sweep, storage, tracking)))
+        config = load(sweep, storage, tracking)
+        while True:
+            found = read_status(config)
+            if as_json:
+                print(json.dumps(found.to_json()), flush=True)  # noqa: T201 - for programs, not for the console's width
+            else:
+                if watch:
+                    console.clear()
+                show_status(found)
+            if not watch or found.done:
+                return
+            time.sleep(SECONDS_BETWEEN_LOOKS)
 
 
 @app.command()

@@ -2,9 +2,10 @@
 
 from typing import TYPE_CHECKING, Literal
 
+from orchestrator.activity import ActivityFile, read_activity
 from orchestrator.config import SweepConfig
-from orchestrator.display import SweepProgress, show_failures, show_interruption, show_plan, show_work
-from orchestrator.events import Executor
+from orchestrator.display import SweepProgress, show_avoided, show_failures, show_interruption, show_plan, show_work
+from orchestrator.events import Executor, TrialEvent
 from orchestrator.interrupts import Interrupts
 from orchestrator.plan import Plan, make_plan
 from orchestrator.reporting import report_sweeps
@@ -46,6 +47,7 @@ def run_sweep(config: SweepConfig, executor: ExecutorName = "ray", command: str 
             return INTERRUPTED
         done = make_plan(config)
         show_work(plan, done)
+        show_avoided(read_activity(plan.store.folder))
         report_sweeps([config], [command or config.name], tracker=tracker)
         show_failures(done)
         tracker.finish(done.states)
@@ -54,7 +56,7 @@ def run_sweep(config: SweepConfig, executor: ExecutorName = "ray", command: str 
 
 def _do(plan: Plan, executor: ExecutorName, tracker: "SweepTracker", interrupts: Interrupts) -> None:
     """Train and measure what is missing, recording and showing each event."""
-    with SweepProgress(plan) as progress:
+    with SweepProgress(plan) as progress, ActivityFile(plan.store.folder) as activity:
         with interrupts.held():
             tracker.reconcile(plan.states, lambda trial_id: progress.say(f"logging {trial_id}, left from before"))
         if not (plan.work.to_train or plan.work.to_measure):
@@ -62,7 +64,9 @@ def _do(plan: Plan, executor: ExecutorName, tracker: "SweepTracker", interrupts:
         progress.say(f"starting the {executor} executor")
         for event in _open_executor(executor, plan.config, plan.store).run(plan.work):
             with interrupts.held():
-                tracker.record(event)
+                activity.record(event)
+                if isinstance(event, TrialEvent):
+                    tracker.record(event)
             progress.update(event)
 
 

@@ -1,6 +1,6 @@
 """All measures of one network, sharing what can be shared, and the dict that says which measures there are."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 
 from torch import Tensor, nn
@@ -97,7 +97,13 @@ def measure(
     return measure_subject(Subject(model, inputs, targets, settings or SharpnessSettings(), initial))
 
 
-def measure_subject(subject: Subject) -> list[Measurement]:
-    """As `measure`, for a subject whose spectra the caller wants to keep."""
-    measures = [MEASURES.get(name) or load_measure(name) for name in subject.settings.measures]
-    return [row for rows in measures for row in rows(subject)]
+def measure_subject(subject: Subject, measures: Collection[str] | None = None) -> list[Measurement]:
+    """As `measure`, for a subject whose spectra the caller wants to keep.
+
+    Args:
+        subject: the network.
+        measures: those of its settings' measures to take; left out, all. Each comes out the same with any others.
+    """
+    wanted = [name for name in subject.settings.measures if measures is None or name in measures]
+    functions = [MEASURES.get(name) or load_measure(name) for name in wanted]
+    return [row for rows in functions for row in rows(subject)]
