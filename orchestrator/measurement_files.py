@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from pydantic import ValidationError
+
 from analysis.parquet import (
     measurements_from_parquet,
     measurements_to_parquet,
@@ -64,6 +66,14 @@ def read_measured(folder: Folder, prefix: str = "", record: str = MEASURED_FILE)
         json.loads(folder.read(prefix + SAMPLES_FILE)),
         json.loads(folder.read(record)),
     )
+
+
+def read_settings(folder: Folder) -> SharpnessSettings | None:
+    """What a finished measurement was made with; None where there is none, or none of this version's."""
+    try:
+        return SharpnessSettings.model_validate(json.loads(folder.read(MEASURED_FILE))["settings"])
+    except (FileNotFoundError, ValidationError):
+        return None
 
 
 def write_part(folder: Folder, task: MeasuringTask, part: Measured) -> None:

@@ -10,8 +10,8 @@ from analysis.errors import UndefinedMeasureError
 from analysis.schema import STDERR_SUFFIX, TRAIN_LOSS_SUBSET
 from analysis.settings import SharpnessSettings
 from analysis.sharpness.measure import measure_subject
-from analysis.sharpness.renyi import Spectrum
 from analysis.sharpness.subject import Subject
+from analysis.spectral_measures import Spectrum
 from analysis.spectrum import SpectralQuadrature
 from orchestrator.measurement_files import Measured, assemble, write_measured, write_part
 from orchestrator.measuring_tasks import MeasuringTask, whole

@@ -5,14 +5,12 @@ from functools import partial
 
 from torch import Tensor, nn
 
-from analysis.errors import UndefinedMeasureError
 from analysis.schema import Measurement
 from analysis.settings import SharpnessSettings
 from analysis.sharpness import baselines
-from analysis.sharpness.renyi import renyi_sharpness
 from analysis.sharpness.subject import Subject
 from analysis.sharpness.user_measures import load_measure
-from analysis.spectrum import SpectralQuadrature
+from analysis.spectral_measures import hessian_trace, lambda_max, renyi_sharpness
 
 
 def _renyi(subject: Subject) -> list[Measurement]:
@@ -24,23 +22,11 @@ def _renyi_gauss_newton(subject: Subject) -> list[Measurement]:
 
 
 def _trace(subject: Subject) -> list[Measurement]:
-    return _of_spectra(subject, "trace", lambda spectrum: (spectrum.trace().value, spectrum.trace().stderr))
+    return hessian_trace(subject.spectra)
 
 
 def _lambda_max(subject: Subject) -> list[Measurement]:
-    return _of_spectra(subject, "lambda_max", lambda spectrum: (spectrum.lambda_max(), 0.0 if spectrum.exact else None))
-
-
-def _of_spectra(
-    subject: Subject, name: str, read: Callable[[SpectralQuadrature], tuple[float, float | None]]
-) -> list[Measurement]:
-    """One row a layer of something read off its spectrum."""
-    return [
-        Measurement(layer, name, None, None, None, str(spectrum))
-        if isinstance(spectrum, UndefinedMeasureError)
-        else Measurement(layer, name, None, *read(spectrum))
-        for layer, spectrum in subject.spectra.items()
-    ]
+    return lambda_max(subject.spectra)
 
 
 # Every measure there is, by its key.

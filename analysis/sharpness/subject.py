@@ -14,8 +14,9 @@ from analysis.settings import SharpnessSettings, SpectraOf
 from analysis.sharpness.hessian.problem import Problem, pose
 from analysis.sharpness.landscape import Landscape
 from analysis.sharpness.layers import weight_layers
-from analysis.sharpness.renyi import Spectrum, spectra_or_reasons
+from analysis.sharpness.renyi import spectra_or_reasons
 from analysis.sharpness.slq import Effort
+from analysis.spectral_measures import Spectrum
 from analysis.spectrum import SpectralQuadrature
 
 T = TypeVar("T")
