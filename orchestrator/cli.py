@@ -1,19 +1,19 @@
 """The command `renyi`: parse, call, print. Heavy imports stay inside the commands that need them."""
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from analysis.errors import AnalysisError
-from orchestrator.config import SHIPPED, load, shipped_sweeps
+from orchestrator.config import SHIPPED, SweepConfig, load, shipped_sweeps
 from orchestrator.display import console, errors, show_failures, show_plan, show_status
 from orchestrator.errors import UsageError
-from orchestrator.plan import make_plan
+from orchestrator.plan import Plan, make_plan
 from trainables.errors import TrainingError
 
 BAD_INPUT = 2
@@ -128,11 +128,7 @@ def retry(
     """
     with usage_errors():
         config = load(sweep, storage, tracking)
-        before = make_plan(config)
-        show_failures(before)
-        for spec in before.failed:
-            before.store.forget_failure(spec.trial_id)
-        raise typer.Exit(_run(config, executor, sweep))
+        raise typer.Exit(_run(config, executor, sweep, _forget_failures))
 
 
 @app.command()
@@ -210,10 +206,18 @@ def usage_errors() -> Iterator[None]:
         raise typer.Exit(BAD_INPUT) from error
 
 
-def _run(config: Any, executor: ExecutorName, sweep: str) -> int:
+def _run(
+    config: SweepConfig, executor: ExecutorName, sweep: str, prepare: Callable[[Plan], None] = lambda _: None
+) -> int:
     from orchestrator.sweep import run_sweep
 
-    return run_sweep(config, executor.value, sweep)
+    return run_sweep(config, executor.value, sweep, prepare)
+
+
+def _forget_failures(plan: Plan) -> None:
+    show_failures(plan)
+    for spec in plan.failed:
+        plan.store.forget_failure(spec.trial_id)
 
 
 if __name__ == "__main__":

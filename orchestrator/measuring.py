@@ -23,6 +23,7 @@ from orchestrator.trial_store import MEASURED_FILE, TrialStore
 from trainables.checkpoints import load_checkpoint
 from trainables.data import load_dataset, stratified_indices
 from trainables.device import default_device
+from trainables.errors import StorageError
 from trainables.evaluation import EVALUATION_BATCH, evaluate_inputs, stderr_of_mean
 from trainables.models import build_model
 from trainables.specs import DataSpec
@@ -64,6 +65,8 @@ class SharpnessActor:
         folder = self._store.measurement(trial_id)
         try:
             indices, record, files = self._measure(self._store.trial(trial_id))
+        except StorageError:  # no fault of the trial
+            raise
         except Exception as error:  # noqa: BLE001 - a failed measurement is a result with a reason
             write_failure(folder, Failure.of("measuring", error))
             return False
@@ -175,6 +178,8 @@ class MeasuringPool:
             self._idle.append(actor)
             try:
                 measured = self._ray.get(reference)
+            except StorageError:
+                raise
             except self._ray.exceptions.RayError as error:
                 reason = Failure("measuring", f"the measuring process died {MAX_RESTARTS + 1} times: {error}")
                 write_failure(self._store.measurement(trial_id), reason)

@@ -20,8 +20,9 @@ from orchestrator.events import EpochsDone, Event, TrialFailed, TrialTrained, Wo
 from orchestrator.measuring import MeasuringPool
 from orchestrator.trial_store import TrialState, TrialStore
 from trainables.data import load_dataset
+from trainables.errors import StorageError
 from trainables.specs import TrialSpec
-from trainables.trainable import trainable
+from trainables.trainable import STORAGE_ERROR, trainable
 from trainables.trial_folder import EpochMetrics, Failure, write_failure
 
 MAX_FAILURES = 3  # starts of a trial whose process or node was lost; errors of its own are recorded, not repeated
@@ -154,6 +155,8 @@ class _Relay(tune.Callback):
     def on_trial_result(
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **_: Any
     ) -> None:
+        if STORAGE_ERROR in result:
+            raise StorageError(result[STORAGE_ERROR])
         if "epochs" in result:
             epochs = [EpochMetrics(**epoch) for epoch in result["epochs"]]
             self._events.put(EpochsDone(_trial_id(trial), epochs))
