@@ -126,12 +126,16 @@ class Lease:
         if driver is not None and time.time() - driver.heartbeat < EXPIRY:
             raise LeaseError(self._refusal(driver))
         # Its clock may be wrong, so silence is what this process sees itself.
-        time.sleep(2 * HEARTBEAT if driver is not None else EXPIRY)
-        now = _last(self._folder)
-        if now is not None and now != (number, data):
-            alive = _from_json(now[1])
-            if alive is not None and not alive.is_gone:
-                raise LeaseError(self._refusal(alive))
+        silence = 2 * HEARTBEAT if driver is not None else EXPIRY
+        started = time.monotonic()
+        while time.monotonic() - started < silence:
+            time.sleep(silence / 20)
+            now = _last(self._folder)
+            if now is not None and now != (number, data):
+                alive = _from_json(now[1])
+                if alive is not None and not alive.is_gone:
+                    raise LeaseError(self._refusal(alive))
+                return
 
     def _refusal(self, driver: Driver) -> str:
         return f"{self._place}: another driver works on this sweep: {driver}; let it end, or end it, and start again"

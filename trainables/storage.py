@@ -14,6 +14,7 @@ from typing import Any, Protocol
 from trainables.errors import StorageError, TrainingError
 
 OBJECT_STORES = ("s3", "gcs", "abfs")  # pyarrow's names of those where an object appears whole, or not at all
+NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS)  # what file systems without hard links say: FAT, some of FUSE
 CLAIM_SECONDS = 60.0  # a claim to create a file, left by a process that died half way, is void after this
 
 
@@ -77,30 +78,16 @@ class LocalFolder:
             return (self.path / name).read_bytes()
 
     def write(self, name: str, data: bytes) -> None:
-        # A name of its own for each writer: two processes that write the same file never share a half-written one.
-        temporary = self.path / f".{name}.{uuid.uuid4().hex}"
-        with self._told(name, "written"):
-            self.path.mkdir(parents=True, exist_ok=True)
-            try:
-                _write_new(temporary, data)
-                temporary.replace(self.path / name)
-            except BaseException:
-                temporary.unlink(missing_ok=True)
-                raise
-            _sync_folder(self.path)
+        with self._told(name, "written"), self._whole(name, data) as temporary:
+            temporary.replace(self.path / name)
 
     def create(self, name: str, data: bytes) -> bool:
-        """As the protocol says: O_EXCL, which NFS has had since its version 3."""
-        with self._told(name, "written"):
-            self.path.mkdir(parents=True, exist_ok=True)
+        """As the protocol says: a second link fails where there is a file already, on a disk as on NFS."""
+        with self._told(name, "written"), self._whole(name, data) as temporary:
             try:
-                _write_new(self.path / name, data)
+                _link(temporary, self.path / name)
             except FileExistsError:
                 return False
-            except BaseException:
-                (self.path / name).unlink(missing_ok=True)
-                raise
-            _sync_folder(self.path)
         return True
 
     def names(self) -> list[str]:
@@ -111,6 +98,18 @@ class LocalFolder:
     def delete(self, name: str) -> None:
         with self._told(name, "deleted"):
             (self.path / name).unlink(missing_ok=True)
+
+    @contextmanager
+    def _whole(self, name: str, data: bytes) -> Iterator[Path]:
+        """The data on disk under a name of this call's own, to be moved: writers never share a half-written file."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        temporary = self.path / f".{name}.{uuid.uuid4().hex}"
+        try:
+            _write_new(temporary, data)
+            yield temporary
+        finally:
+            temporary.unlink(missing_ok=True)
+        _sync_folder(self.path)
 
     @contextmanager
     def _told(self, name: str, action: str, missing_is_answer: bool = False) -> Iterator[None]:
@@ -137,6 +136,16 @@ def _write_new(path: Path, data: bytes) -> None:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
+
+
+def _link(source: Path, target: Path) -> None:
+    """Give a file a second name that was free; FileExistsError where it was not."""
+    try:
+        target.hardlink_to(source)
+    except OSError as error:
+        if error.errno not in NO_LINKS:
+            raise
+        _write_new(target, source.read_bytes())  # O_EXCL; a reader may see it half-written
 
 
 def _sync_folder(path: Path) -> None:
