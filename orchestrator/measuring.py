@@ -178,8 +178,8 @@ class MeasuringPool:
             self._idle.append(actor)
             try:
                 measured = self._ray.get(reference)
-            except StorageError:
-                raise
+            except StorageError as error:
+                raise error.cause from error  # type: ignore[attr-defined]  # the text of Ray's copy is a traceback
             except self._ray.exceptions.RayError as error:
                 reason = Failure("measuring", f"the measuring process died {MAX_RESTARTS + 1} times: {error}")
                 write_failure(self._store.measurement(trial_id), reason)

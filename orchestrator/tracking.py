@@ -244,6 +244,8 @@ class SweepTracker:
         run = self._runs.get(trial_id)
         if run is None or run.data.tags.get(schema.TAG_STATE) != state.value:
             return False
+        if run.info.status != _FINAL.get(state, run.info.status):
+            return False
         if run.data.tags.get(TAG_CHECKPOINT, self._checkpoint(trial_id)) != self._checkpoint(trial_id):
             return False  # the storage has moved
         return run.data.tags.get(schema.TAG_MEASUREMENT_ID, "") in ("", self._store.measurement_id)
@@ -286,9 +288,9 @@ class SweepTracker:
             tags[MLFLOW_RUN_NOTE] = f"Failed in {failure.stage}: {failure.reason}\n\n```\n{failure.traceback}\n```"
         elif schema.TAG_REASON in run.data.tags:
             self._client.delete_tag(run_id, schema.TAG_REASON)
-        self._client.log_batch(run_id, tags=[RunTag(key, value) for key, value in tags.items()])
         if state in _FINAL:
             self._client.set_terminated(run_id, _FINAL[state])
+        self._client.log_batch(run_id, tags=[RunTag(key, value) for key, value in tags.items()])
         self._runs[trial_id] = self._client.get_run(run_id)
 
     def _log_epochs(self, run_id: str, epochs: list[EpochMetrics]) -> None:

@@ -126,7 +126,14 @@ class Tuning:
         except SweepStoppedError:
             pass
         except BaseException as error:  # noqa: BLE001 - handed to the thread that runs the sweep
-            self._error = error
+            self._error = _storage_error(error) or error
+
+
+def _storage_error(error: BaseException | None) -> StorageError | None:
+    """What Tune wraps in an error of its own when a callback raises it."""
+    while error is not None and not isinstance(error, StorageError):
+        error = error.__cause__ or error.__context__
+    return error
 
 
 class SweepStoppedError(Exception):
