@@ -51,13 +51,14 @@ class Spool:
             started = time.monotonic()
             self._hurried = True
             self._changed.notify_all()
-            while self._left and time.monotonic() - max(started, self._succeeded) < patience:
+            while self.waiting and time.monotonic() - max(started, self._succeeded) < patience:
                 self._changed.wait(timeout=0.1)
             self._hurried = False
-            return self._left
+            return self.waiting
 
     @property
-    def _left(self) -> int:
+    def waiting(self) -> int:
+        """How many jobs are not done."""
         return len(self._jobs) + self._at_work
 
     def _work(self) -> None:

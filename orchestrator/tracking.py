@@ -1,5 +1,6 @@
 """The record in MLflow: one run a trial under one parent run for the sweep. Only the driver writes it."""
 
+import fcntl
 import getpass
 import json
 import logging
@@ -24,7 +25,7 @@ from mlflow.utils.mlflow_tags import (
     MLFLOW_SOURCE_TYPE,
     MLFLOW_USER,
 )
-from sqlalchemy import create_engine
+from sqlalchemy import Engine, create_engine, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from analysis import schema
@@ -45,6 +46,7 @@ BATCH = 1000  # metrics in one request, MLflow's limit
 SECONDS_BETWEEN_FLUSHES = 20.0  # of a running trial's epochs
 PATIENCE = 30.0  # seconds without a success after which the end of a sweep no longer waits for MLflow
 PATIENCE_WHEN_STOPPED = 10.0  # the same, where the sweep was stopped
+SETUP_LOCK = 0x52656E7969  # any number of this package's own
 EPOCH_METRICS = ("train_loss", "test_loss", "test_accuracy", "validation_accuracy", "learning_rate")
 _FINAL = {TrialState.MEASURED: "FINISHED", TrialState.FAILED: "FAILED"}
 
@@ -126,6 +128,11 @@ class SweepTracker:
     def wait(self, patience: float = PATIENCE) -> int:
         """Wait until everything is logged, or nothing has been for `patience` seconds; how much is still behind."""
         return self._spool.wait(patience)
+
+    @property
+    def waiting(self) -> int:
+        """How much is not logged yet."""
+        return self._spool.waiting
 
     @property
     def trouble(self) -> str:
@@ -393,13 +400,37 @@ def open_client(config: SweepConfig) -> MlflowClient:
     """
     if not is_remote(config.storage):
         Path(config.storage).mkdir(parents=True, exist_ok=True)  # SQLite makes files, not folders
-    if not config.tracking_uri.startswith("http"):
-        engine = create_engine(config.tracking_uri)
+    if config.tracking_uri.startswith("http"):
+        return MlflowClient(config.tracking_uri)
+    engine = create_engine(config.tracking_uri)
+    try:
         engine.connect().close()
+        with _alone(engine):
+            if _is_local(config):
+                _follow_moved_folder(config)
+            return MlflowClient(config.tracking_uri)
+    finally:
         engine.dispose()
-    if _is_local(config):
-        _follow_moved_folder(config)
-    return MlflowClient(config.tracking_uri)
+
+
+@contextmanager
+def _alone(engine: Engine) -> Iterator[None]:
+    """Hold off other drivers that open the same database: two that create MLflow's tables at once both fail."""
+    match engine.dialect.name:
+        case "sqlite":
+            folder = os.open(Path(str(engine.url.database)).absolute().parent, os.O_RDONLY)
+            try:
+                fcntl.flock(folder, fcntl.LOCK_EX)
+                yield
+            finally:
+                os.close(folder)
+        case "postgresql":
+            with engine.connect() as connection:
+                connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": SETUP_LOCK})
+                yield
+                connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": SETUP_LOCK})
+        case _:
+            yield
 
 
 def artifact_folder(config: SweepConfig) -> str:

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from functools import partial
 
 import pytest
 
@@ -84,7 +85,12 @@ def test_a_later_job_replaces_one_of_the_same_key_that_waits() -> None:
 def test_waiting_goes_on_while_something_is_achieved() -> None:
     done: list[int] = []
     spool = Spool(lambda _: None, lambda: None)
+
+    def work(number: int) -> None:
+        time.sleep(0.1)
+        done.append(number)
+
     for number in range(10):
-        spool.put(str(number), lambda number=number: (time.sleep(0.1), done.append(number))[1])  # type: ignore[misc]
+        spool.put(str(number), partial(work, number))
     assert spool.wait(0.3) == 0
     assert len(done) == 10
