@@ -12,7 +12,8 @@ help:
 	@echo "make demo         set up, then run the sweep '$(SWEEP)': train, measure, rank"
 	@echo "make ui           review its runs in the MLflow UI"
 	@echo "make test         set up, then static checks and all quick tests"
-	@echo "make test-system  tests with a real browser and killed processes; installs Debian's Chromium where it is root"
+	@echo "make test-system  tests with a real browser, databases, full disks and killed processes;"
+	@echo "                  installs Debian's Chromium and PostgreSQL where it is root"
 	@echo "make bench        every benchmark, as tables"
 
 demo: $(VENV)/.installed
@@ -31,8 +32,9 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/mypy
 
 test-system: $(VENV)/.installed-dev
-	@if ! command -v chromium >/dev/null && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-		apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium chromium-driver; fi
+	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
+		! { command -v chromium && ls /usr/lib/postgresql/*/bin/initdb; } >/dev/null 2>&1; then apt-get update -qq && \
+		apt-get install -y -qq --no-install-recommends chromium chromium-driver postgresql; fi
 	$(BIN)/pytest -m system
 
 bench: $(VENV)/.installed-dev

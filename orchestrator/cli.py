@@ -3,16 +3,16 @@
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from analysis.errors import AnalysisError
-from orchestrator.config import SHIPPED, load, shipped_sweeps
+from orchestrator.config import SHIPPED, SweepConfig, load, shipped_sweeps
 from orchestrator.display import MAX_FAILURES_SHOWN, console, errors, show_failures, show_plan, show_status
 from orchestrator.errors import UsageError
 from orchestrator.plan import Plan, make_plan
@@ -156,9 +156,12 @@ def retry(
         before = make_plan(config)
         chosen = chosen_failures(before, trial)
         show_failures(before)
-        for trial_id in chosen:
-            before.store.forget_failure(trial_id)
-        raise typer.Exit(_run(config, executor, sweep, chosen))
+
+        def forget(plan: Plan) -> None:
+            for trial_id in chosen:
+                plan.store.forget_failure(trial_id)
+
+        raise typer.Exit(_run(config, executor, sweep, chosen, forget))
 
 
 @app.command()
@@ -177,12 +180,14 @@ def remeasure(
     """
     with usage_errors():
         config = load(sweep, storage, tracking)
-        from orchestrator.stored_spectra import measure_from_spectra
-
-        derived = measure_from_spectra(make_plan(config))
-        console.print(f"{len(derived)} measured from stored spectra")
         trained = [spec.trial_id for spec in make_plan(config).work.to_measure]
-        raise typer.Exit(_run(config, executor, sweep, trained))
+
+        def derive(plan: Plan) -> None:
+            from orchestrator.stored_spectra import measure_from_spectra
+
+            console.print(f"{len(measure_from_spectra(plan))} measured from stored spectra")
+
+        raise typer.Exit(_run(config, executor, sweep, trained, derive))
 
 
 @app.command()
@@ -281,10 +286,16 @@ def chosen_failures(plan: Plan, trial_ids: list[str] | None) -> list[str]:
     return trial_ids or failed
 
 
-def _run(config: Any, executor: ExecutorName, sweep: str, only: list[str] | None = None) -> int:
+def _run(
+    config: SweepConfig,
+    executor: ExecutorName,
+    sweep: str,
+    only: list[str] | None = None,
+    prepare: Callable[[Plan], None] = lambda _: None,
+) -> int:
     from orchestrator.sweep import run_sweep
 
-    return run_sweep(config, executor.value, sweep, only)
+    return run_sweep(config, executor.value, sweep, only, prepare)
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from analysis.settings import SharpnessSettings
 from orchestrator.errors import UsageError
 from orchestrator.grid import Problem, SubGrid, check_combinations, closest, parse_grid, say
 from trainables.specs import MODEL_NAMES, DataSpec, NonNegativeInt, PositiveInt, TrainingOptions
-from trainables.storage import absolute, is_remote
+from trainables.storage import absolute, is_remote, join, without_secrets
 
 SHIPPED = Path(__file__).parent / "sweeps"
 STORAGE_VARIABLE = "RENYI_STORAGE"
@@ -100,12 +100,22 @@ class SweepConfig(Section):
     @cached_property
     def folder(self) -> str:
         """Where everything of this sweep lies."""
-        return f"{self.storage}/{self.name}"
+        return join(self.storage, self.name)
 
     @cached_property
     def tracking_uri(self) -> str:
-        """The MLflow address: the one given, or SQLite in the storage folder, always absolute."""
-        return self.tracking or f"sqlite:///{self.storage}/mlflow.db"
+        """The MLflow address: the one given, or SQLite in the storage folder, always absolute.
+
+        PostgreSQL is reached through psycopg 3, which SQLAlchemy takes of itself only since its version 2.1.
+        """
+        if self.tracking is None:
+            return f"sqlite:///{self.storage}/mlflow.db"
+        return re.sub(r"^postgres(ql)?://", "postgresql+psycopg://", self.tracking)
+
+    @property
+    def shown_tracking(self) -> str:
+        """The MLflow address without its password."""
+        return without_secrets(self.tracking_uri)
 
 
 def shipped_sweeps() -> list[str]:

@@ -15,6 +15,7 @@ from trainables.specs import TrialSpec
 if TYPE_CHECKING:
     from analysis.verdict import Line
     from orchestrator.activity import Activity, NodeActivity
+    from orchestrator.config import SweepConfig
     from orchestrator.cost import Cost
     from orchestrator.grid import SubGrid
     from orchestrator.plan import Plan
@@ -37,7 +38,7 @@ def show_plan(plan: "Plan") -> None:
     )
     console.print(f"  states: {_counts(plan)}")
     console.print(f"  to do: {_cost(plan.cost)}")
-    console.print(f"  results: {config.folder}\n  tracking: {config.tracking_uri}")
+    console.print(f"  results: {config.folder}\n  tracking: {config.shown_tracking}")
 
 
 def show_status(status: "Status") -> None:
@@ -91,6 +92,23 @@ def show_failures(plan: "Plan") -> None:
     if len(plan.failed) > MAX_FAILURES_SHOWN:
         console.print(f"  … and {len(plan.failed) - MAX_FAILURES_SHOWN} more")
     console.print(f"  try them again with: renyi retry {plan.config.name}")
+
+
+def show_tracking_trouble(reason: str) -> None:
+    """MLflow can't be written; the sweep goes on without it."""
+    console.print(f"  MLflow can't be written just now ({reason});", markup=False)
+    console.print("  the sweep goes on, its results are in the store, and are logged as soon as MLflow answers")
+
+
+def show_tracking_recovery() -> None:
+    """MLflow can be written again."""
+    console.print("  MLflow answers again; what was not logged is logged now")
+
+
+def show_behind(config: "SweepConfig", left: int, reason: str) -> None:
+    """What the record in MLflow still lacks at the end."""
+    console.print(f"not logged: {left} writes to MLflow at {config.shown_tracking} ({reason}).", markup=False)
+    console.print("All results are in the store; `renyi run` logs what is missing once MLflow answers.")
 
 
 def show_verdict(name: str, lines: "Sequence[Line]") -> None:

@@ -19,6 +19,7 @@ from orchestrator.trial_store import TrialStore
 from trainables.checkpoints import load_checkpoint
 from trainables.data import load_dataset, stratified_indices
 from trainables.device import default_device
+from trainables.errors import StorageError
 from trainables.evaluation import EVALUATION_BATCH, evaluate_inputs, stderr_of_mean
 from trainables.models import build_model
 from trainables.specs import DataSpec
@@ -62,6 +63,8 @@ class SharpnessActor:
     def _attempt(self, trial_id: str, action: Callable[[], None]) -> bool:
         try:
             action()
+        except StorageError:  # no fault of the trial
+            raise
         except Exception as error:  # noqa: BLE001 - a failed measurement is a result with a reason
             write_failure(self._store.measurement(trial_id), Failure.of("measuring", error))
             return False

@@ -18,6 +18,7 @@ from orchestrator.measuring import SharpnessActor
 from orchestrator.measuring_tasks import MeasuringTask, divide
 from orchestrator.ray_cluster import avoiding
 from orchestrator.trial_store import TrialState, TrialStore
+from trainables.errors import StorageError
 from trainables.specs import DataSpec, TrialSpec
 from trainables.trial_folder import Failure, write_failure
 
@@ -199,6 +200,8 @@ class MeasuringPool:
         trial_id = call.trial.trial_id
         try:
             succeeded = ray.get(reference)
+        except StorageError as error:  # no fault of the trial; the text of Ray's copy is a traceback
+            raise error.cause from error  # type: ignore[attr-defined]
         except ray.exceptions.RayError as error:
             self._probe(member)
             self._deaths[trial_id, call.name] += 1

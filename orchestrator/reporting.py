@@ -12,7 +12,6 @@ from trainables.storage import open_folder
 if TYPE_CHECKING:
     from analysis.report import Report
     from analysis.results import SweepResults
-    from orchestrator.tracking import SweepTracker
 
 Source = Literal["tracking", "store"]
 REPORT_FOLDER = "report"
@@ -22,7 +21,7 @@ def report_sweeps(
     configs: Sequence[SweepConfig],
     commands: Sequence[str] = (),
     source: Source = "tracking",
-    tracker: "SweepTracker | None" = None,
+    log: bool | None = None,
 ) -> "Report":
     """Judge the measures from what MLflow (or the store) holds, show the verdict, and keep the report.
 
@@ -33,7 +32,7 @@ def report_sweeps(
         configs: the sweeps, the first of which keeps the report.
         commands: what the user typed for each sweep, for the page's last section; left out, the sweeps' names.
         source: where results are read.
-        tracker: of the first sweep, where one is open.
+        log: whether the files go to the parent run; left out, where results are read from MLflow.
     """
     from analysis.report import build_report
 
@@ -48,11 +47,11 @@ def report_sweeps(
     folder = open_folder(first.folder) / place
     for name, data in report.files.items():
         folder.write(name, data)
-    if tracker is None and source == "tracking":
-        tracker = _open_tracker(first)
-    if tracker is not None:
-        tracker.log_report(report.files, report.note, place if others else None)
-    console.print(f"  the whole report: {folder.uri}/report.html")
+    if source == "tracking" if log is None else log:
+        from orchestrator.tracking import log_report
+
+        log_report(first, report.files, report.note, place if others else None)
+    console.print(f"  the whole report: {(folder / 'report.html').uri}")
     console.print(f"  review every run in MLflow: renyi ui {first.name}")
     return report
 
@@ -63,12 +62,8 @@ def _results(config: SweepConfig, source: Source) -> "SweepResults":
 
         return stored_sweep(make_plan(config))
     from analysis.results import load_sweep
+    from orchestrator.tracking import answering, open_client
 
-    return load_sweep(config.tracking_uri, config.name)
-
-
-def _open_tracker(config: SweepConfig) -> "SweepTracker":
-    from orchestrator.tracking import SweepTracker
-
-    plan = make_plan(config)
-    return SweepTracker(config, plan.store, plan.specs)
+    with answering(config):
+        open_client(config)
+        return load_sweep(config.tracking_uri, config.name)

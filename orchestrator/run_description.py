@@ -51,7 +51,7 @@ def dataset_input(config: SweepConfig) -> DatasetInput:
 def trial_note(spec: TrialSpec, trained: Trained, folder: Folder) -> str:
     """A trained trial in a few lines of Markdown: how it came out, and how to take it up."""
     result = trained.generalization
-    checkpoint = f"{folder.uri}/{LAST_CHECKPOINT}"
+    checkpoint = (folder / LAST_CHECKPOINT).uri
     return "\n".join(
         [
             f"**{spec.label}**: {len(trained.history)} epochs in {trained.seconds:.0f} s.",

@@ -1,14 +1,22 @@
 """The record in MLflow: one run a trial under one parent run for the sweep. Only the driver writes it."""
 
+import fcntl
 import getpass
 import json
+import logging
+import os
+import sqlite3
 import tempfile
 import time
-from collections.abc import Callable, Mapping
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
+from functools import partial
 from pathlib import Path
 
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, Run, RunTag
+from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import (
     MLFLOW_PARENT_RUN_ID,
     MLFLOW_RUN_NAME,
@@ -17,36 +25,70 @@ from mlflow.utils.mlflow_tags import (
     MLFLOW_SOURCE_TYPE,
     MLFLOW_USER,
 )
+from sqlalchemy import Engine, create_engine, text
+from sqlalchemy.exc import SQLAlchemyError
 
 from analysis import schema
 from analysis.parquet import measurements_from_parquet
-from analysis.results import search_runs
+from analysis.results import experiment_id, search_runs
 from orchestrator.config import SweepConfig
+from orchestrator.errors import UsageError
 from orchestrator.events import EpochsDone, TrialEvent
 from orchestrator.generalization import of_subset, of_training
 from orchestrator.run_description import TAG_CHECKPOINT, code_tags, dataset_input, trial_note, trial_tags
+from orchestrator.spool import Spool
 from orchestrator.trial_store import MEASURED_FILE, TrialState, TrialStore
 from trainables.specs import TrialSpec
 from trainables.storage import is_remote
-from trainables.trial_folder import LAST_CHECKPOINT, EpochMetrics, Generalization
+from trainables.trial_folder import LAST_CHECKPOINT, EpochMetrics, Generalization, TrialFolder
 
 BATCH = 1000  # metrics in one request, MLflow's limit
 SECONDS_BETWEEN_FLUSHES = 20.0  # of a running trial's epochs
+PATIENCE = 30.0  # seconds without a success after which the end of a sweep no longer waits for MLflow
+PATIENCE_WHEN_STOPPED = 10.0  # the same, where the sweep was stopped
+SETUP_LOCK = 0x52656E7969  # any number of this package's own
 EPOCH_METRICS = ("train_loss", "test_loss", "test_accuracy", "validation_accuracy", "learning_rate")
 _FINAL = {TrialState.MEASURED: "FINISHED", TrialState.FAILED: "FAILED"}
 
+# The spool repeats what fails, after it has looked what is there. MLflow's own repeats look at nothing, so that a
+# request whose answer was lost makes a second run, and one that waits keeps the spool from others for minutes.
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
+logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # a traceback for each busy moment
+
 
 class SweepTracker:
-    """Brings MLflow to the state of the trial store. Every call may be repeated: it finds before it creates, and
-    points carry their own timestamps, so a point logged twice is one point."""
+    """Brings MLflow to the state of the trial store, in a thread of its own, riding out what MLflow can't do just now.
 
-    def __init__(self, config: SweepConfig, store: TrialStore, specs: list[TrialSpec]) -> None:
+    The store is the truth, so what is not logged yet needs no file of its own: what is behind is known by comparing
+    the two. While the driver lives, `Spool` repeats what failed; a later driver finds what the earlier one did not
+    live to log (`reconcile`). Everything may be repeated: a run is looked for before it is created, and points carry
+    their own timestamps, so a point logged twice is one point.
+    """
+
+    def __init__(
+        self,
+        config: SweepConfig,
+        store: TrialStore,
+        specs: list[TrialSpec],
+        on_trouble: Callable[[str], None] = lambda _: None,
+        on_recovery: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Open the sweep's experiment and its parent run.
+
+        Args:
+            config, store, specs: the sweep.
+            on_trouble: told why, when writing fails for the first time after a success.
+            on_recovery: told when it succeeds again.
+
+        Raises:
+            UsageError: the tracking address can't be used.
+        """
         self._config = config
         self._store = store
         self._specs = {spec.trial_id: spec for spec in specs}
-        if not is_remote(config.storage):
-            Path(config.storage).mkdir(parents=True, exist_ok=True)  # SQLite makes files, not folders
-        self._client = MlflowClient(config.tracking_uri)
+        self._unlogged: dict[str, list[EpochMetrics]] = defaultdict(list)
+        self._flushed: dict[str, float] = {}
         self._origin = {
             schema.TAG_SWEEP: config.name,
             MLFLOW_SOURCE_NAME: f"renyi run {config.name}",
@@ -54,68 +96,96 @@ class SweepTracker:
             MLFLOW_USER: getpass.getuser(),
             **code_tags(),
         }
-        self._pending: dict[str, list[EpochMetrics]] = {}
-        self._flushed: dict[str, float] = {}
-        self.experiment_id = self._experiment()
-        runs = search_runs(self._client, self.experiment_id, f"tags.`{schema.TAG_SWEEP}` = '{config.name}'")
-        self._runs = {run.data.tags.get(schema.TAG_TRIAL_ID, ""): run for run in runs}
-        self.parent_run_id = self._parent([run for run in runs if _kind(run) == schema.KIND_SWEEP])
+        with answering(config):
+            self._client = open_client(config)
+            self.experiment_id = self._experiment()
+            runs = self._search(f"tags.`{schema.TAG_SWEEP}` = '{config.name}'")
+            self.parent_run_id = self._parent([run for run in runs if _kind(run) == schema.KIND_SWEEP])
+            self._runs = self._one_a_trial(run for run in runs if _kind(run) == schema.KIND_TRIAL)
+        self._spool = Spool(on_trouble, on_recovery)
 
     def reconcile(self, states: Mapping[str, TrialState], progress: Callable[[str], None] = lambda _: None) -> None:
-        """Log every trial whose record says less than the store: what an earlier driver did not live to log."""
+        """Have every trial logged whose record says less than the store: what an earlier driver did not live to log."""
         for trial_id, state in states.items():
             if state in (TrialState.PENDING, TrialState.TRAINING):
                 continue
             if not self._is_recorded(trial_id, state):
                 progress(trial_id)
-                self._sync(trial_id)
+                self._spool.put(trial_id, partial(self._sync, trial_id))
 
     def record(self, event: TrialEvent) -> None:
-        """Log what just happened."""
+        """Have logged what just happened; returns at once."""
+        trial_id = event.trial_id
         if not isinstance(event, EpochsDone):
-            self._sync(event.trial_id)
+            self._spool.put(trial_id, partial(self._sync, trial_id))
             return
-        pending = self._pending.setdefault(event.trial_id, [])
-        pending += event.epochs
+        self._unlogged[trial_id] += event.epochs
         now = time.monotonic()
-        if now - self._flushed.setdefault(event.trial_id, now) > SECONDS_BETWEEN_FLUSHES:
-            self._log_epochs(self._run_id(event.trial_id), pending)
-            self._flushed[event.trial_id] = now
-            pending.clear()
+        if now - self._flushed.setdefault(trial_id, now) > SECONDS_BETWEEN_FLUSHES:
+            self._spool.put(f"{trial_id} epochs", partial(self._flush, trial_id))
+            self._flushed[trial_id] = now
 
-    def log_report(self, files: Mapping[str, bytes], note: str, folder: str | None = None) -> None:
-        """Put the report's files on the sweep's parent run; without a folder, its verdict as the description too."""
-        self._log_files(self.parent_run_id, files, folder)
-        if folder is None:
-            self._client.set_tag(self.parent_run_id, MLFLOW_RUN_NOTE, note)
+    def wait(self, patience: float = PATIENCE) -> int:
+        """Wait until everything is logged, or nothing has been for `patience` seconds; how much is still behind."""
+        return self._spool.wait(patience)
 
-    def finish(self, states: Mapping[str, TrialState], interrupted: bool = False) -> None:
-        """Close the parent run, and with an interrupted sweep the runs of trials that were cut."""
+    @property
+    def waiting(self) -> int:
+        """How much is not logged yet."""
+        return self._spool.waiting
+
+    @property
+    def trouble(self) -> str:
+        """Why the last write failed; empty if it did not."""
+        return self._spool.reason
+
+    def finish(self, stopped: str = "") -> int:
+        """Close the parent run, and with a stopped sweep the runs of trials that were cut; wait for all of it.
+
+        Args:
+            stopped: with which of MLflow's states, KILLED or FAILED, a sweep ends that did not get to its end.
+
+        Returns:
+            How much is still behind.
+        """
+        for trial_id in [trial_id for trial_id, epochs in list(self._unlogged.items()) if epochs]:
+            self._spool.put(f"{trial_id} epochs", partial(self._flush, trial_id))
+        self._spool.put("sweep", partial(self._finish, stopped))
+        return self.wait(PATIENCE_WHEN_STOPPED if stopped else PATIENCE)
+
+    def _finish(self, stopped: str) -> None:
+        states = self._store.states(list(self._specs.values()))
         for trial_id, run in self._runs.items():
-            if interrupted and trial_id and states.get(trial_id) not in _FINAL and run.info.status == "RUNNING":
+            if stopped and states.get(trial_id) not in _FINAL and run.info.status == "RUNNING":
                 self._client.set_terminated(run.info.run_id, "KILLED")
-        failed = any(state is TrialState.FAILED for state in states.values())
-        status = "KILLED" if interrupted else "FAILED" if failed else "FINISHED"
         counts = {state.value: list(states.values()).count(state) for state in TrialState}
         self._client.log_batch(
             self.parent_run_id,
             metrics=[Metric(f"trials/{name}", count, _milliseconds(time.time()), 0) for name, count in counts.items()],
         )
-        self._client.set_terminated(self.parent_run_id, status)
+        failed = TrialState.FAILED in states.values()
+        self._client.set_terminated(self.parent_run_id, stopped or ("FAILED" if failed else "FINISHED"))
 
     def _experiment(self) -> str:
         found = self._client.get_experiment_by_name(self._config.name)
+        if found is not None and found.lifecycle_stage != "active":
+            raise UsageError(
+                f"tracking: experiment {self._config.name!r} at {self._config.shown_tracking} was deleted in MLflow; "
+                f"`mlflow experiments restore -x {found.experiment_id}` brings it back, or give the sweep another name"
+            )
         if found is not None:
             return str(found.experiment_id)
-        local = self._config.tracking is None and not is_remote(self._config.storage)
-        location = (Path(self._config.storage) / "mlartifacts" / self._config.name).as_uri() if local else None
+        location = Path(artifact_folder(self._config)).as_uri() if _is_local(self._config) else None
         # Without this tag the UI opens the experiment in its view for generative AI.
         kind = {"mlflow.experimentKind": "custom_model_development"}
         return str(self._client.create_experiment(self._config.name, artifact_location=location, tags=kind))
 
+    def _search(self, wanted: str) -> list[Run]:
+        return search_runs(self._client, self.experiment_id, wanted)
+
     def _parent(self, existing: list[Run]) -> str:
         if existing:
-            run_id = str(existing[0].info.run_id)
+            run_id = str(self._only(existing).info.run_id)
             self._client.update_run(run_id, status="RUNNING")
             return run_id
         tags = {
@@ -125,56 +195,110 @@ class SweepTracker:
         }
         return str(self._client.create_run(self.experiment_id, tags=tags).info.run_id)
 
-    def _run_id(self, trial_id: str) -> str:
-        """The run of a trial, created the first time it is asked for."""
+    def _one_a_trial(self, runs: Iterable[Run]) -> dict[str, Run]:
+        """The run of each trial."""
+        found: dict[str, list[Run]] = defaultdict(list)
+        for run in runs:
+            found[run.data.tags[schema.TAG_TRIAL_ID]].append(run)
+        return {trial_id: self._only(same, self._store.trial(trial_id)) for trial_id, same in found.items()}
+
+    def _only(self, runs: list[Run], trial: TrialFolder | None = None) -> Run:
+        """Of several runs of the same thing the one that the store names, else the first; the others are deleted.
+
+        Several are made by what this driver can't see: a proxy that repeats a request, a database put back from a
+        backup, a run copied by hand. Each would count once more in every correlation.
+        """
+        first, *others = sorted(runs, key=lambda run: int(run.info.start_time))
+        if not others:
+            return first
+        named = trial.read_run_id(self._config.shown_tracking) if trial else None
+        kept = next((run for run in runs if run.info.run_id == named), first)
+        for run in runs:
+            if run is not kept:
+                self._client.delete_run(run.info.run_id)
+        return kept
+
+    def _run(self, trial_id: str) -> Run:
+        """The run of a trial, running; looked for, then created, the first time it is asked for."""
         run = self._runs.get(trial_id)
         if run is None:
-            spec = self._specs[trial_id]
-            tags = {
-                **self._origin,
-                MLFLOW_RUN_NAME: spec.label,
-                MLFLOW_PARENT_RUN_ID: self.parent_run_id,
-                schema.TAG_KIND: schema.KIND_TRIAL,
-                schema.TAG_TRIAL_ID: trial_id,
-                schema.TAG_STATE: TrialState.TRAINING.value,
-                **trial_tags(spec, self._config),
-            }
-            run = self._client.create_run(self.experiment_id, tags=tags)
+            found = self._search(f"tags.`{schema.TAG_TRIAL_ID}` = '{trial_id}'")
+            trial = self._store.trial(trial_id)
+            run = self._only(found, trial) if found else self._create(trial_id)
+            trial.write_run_id(self._config.shown_tracking, str(run.info.run_id))
             self._runs[trial_id] = run
-            parameters = [Param(name, str(value)) for name, value in spec.parameters().items()]
-            self._client.log_batch(run.info.run_id, params=parameters)
+        if not run.data.params:
+            parameters = [Param(name, str(value)) for name, value in self._specs[trial_id].parameters().items()]
             self._client.log_inputs(run.info.run_id, datasets=[dataset_input(self._config)])
-        return str(run.info.run_id)
+            self._client.log_batch(run.info.run_id, params=parameters)
+            run = self._runs[trial_id] = self._client.get_run(run.info.run_id)
+        return run
+
+    def _create(self, trial_id: str) -> Run:
+        spec = self._specs[trial_id]
+        tags = {
+            **self._origin,
+            MLFLOW_RUN_NAME: spec.label,
+            MLFLOW_PARENT_RUN_ID: self.parent_run_id,
+            schema.TAG_KIND: schema.KIND_TRIAL,
+            schema.TAG_TRIAL_ID: trial_id,
+            schema.TAG_STATE: TrialState.TRAINING.value,
+            **trial_tags(spec, self._config),
+        }
+        return self._client.create_run(self.experiment_id, tags=tags)
 
     def _is_recorded(self, trial_id: str, state: TrialState) -> bool:
         run = self._runs.get(trial_id)
         if run is None or run.data.tags.get(schema.TAG_STATE) != state.value:
             return False
+        if run.info.status != _FINAL.get(state, run.info.status):
+            return False
+        if run.data.tags.get(TAG_CHECKPOINT, self._checkpoint(trial_id)) != self._checkpoint(trial_id):
+            return False  # the storage has moved
         return run.data.tags.get(schema.TAG_MEASUREMENT_ID, "") in ("", self._store.measurement_id)
+
+    def _checkpoint(self, trial_id: str) -> str:
+        return (self._store.trial(trial_id).folder / LAST_CHECKPOINT).uri
+
+    def _flush(self, trial_id: str) -> None:
+        """Log the epochs of a running trial that were not logged yet."""
+        run = self._run(trial_id)
+        if run.info.status != "RUNNING":
+            self._client.update_run(run.info.run_id, status="RUNNING")
+            self._runs[trial_id] = self._client.get_run(run.info.run_id)
+        epochs = list(self._unlogged[trial_id])
+        self._log_epochs(run.info.run_id, epochs)
+        del self._unlogged[trial_id][: len(epochs)]
 
     def _sync(self, trial_id: str) -> None:
         """Bring a trial's run to what the store says of it. The state's tag comes last: it says that all is logged."""
         state = self._store.state(trial_id)
-        run_id = self._run_id(trial_id)
+        run = self._run(trial_id)
+        run_id = run.info.run_id
         trial = self._store.trial(trial_id)
         tags = {schema.TAG_STATE: state.value}
         if state in (TrialState.TRAINED, TrialState.MEASURED):
             trained = trial.read_trained()
-            self._log_epochs(run_id, trained.history)
-            self._log_quantities(run_id, of_training(trained.generalization), trained.history[-1].timestamp)
+            if run.data.tags.get(schema.TAG_STATE) not in (TrialState.TRAINED, TrialState.MEASURED):
+                self._log_epochs(run_id, trained.history)
+                self._log_quantities(run_id, of_training(trained.generalization), trained.history[-1].timestamp)
+            self._unlogged.pop(trial_id, None)
             tags[MLFLOW_RUN_NOTE] = trial_note(self._specs[trial_id], trained, trial.folder)
-            tags[TAG_CHECKPOINT] = f"{trial.folder.uri}/{LAST_CHECKPOINT}"
+            tags[TAG_CHECKPOINT] = self._checkpoint(trial_id)
         if state is TrialState.MEASURED:
             self._log_measurements(run_id, trial_id, trained.generalization)
             tags[schema.TAG_MEASUREMENT_ID] = self._store.measurement_id
         if state is TrialState.FAILED:
+            self._flush(trial_id)
             failure = self._store.failure(trial_id)
             tags[schema.TAG_REASON] = failure.reason
             tags[MLFLOW_RUN_NOTE] = f"Failed in {failure.stage}: {failure.reason}\n\n```\n{failure.traceback}\n```"
-        self._client.log_batch(run_id, tags=[RunTag(key, value) for key, value in tags.items()])
+        elif schema.TAG_REASON in run.data.tags:
+            self._client.delete_tag(run_id, schema.TAG_REASON)
         if state in _FINAL:
             self._client.set_terminated(run_id, _FINAL[state])
-        self._pending.pop(trial_id, None)
+        self._client.log_batch(run_id, tags=[RunTag(key, value) for key, value in tags.items()])
+        self._runs[trial_id] = self._client.get_run(run_id)
 
     def _log_epochs(self, run_id: str, epochs: list[EpochMetrics]) -> None:
         self._log_metrics(
@@ -220,11 +344,129 @@ class SweepTracker:
         for start in range(0, len(metrics), BATCH):
             self._client.log_batch(run_id, metrics=metrics[start : start + BATCH])
 
-    def _log_files(self, run_id: str, files: Mapping[str, bytes], folder: str | None = None) -> None:
-        with tempfile.TemporaryDirectory(prefix="renyi-log-") as scratch:
-            for name, data in files.items():
-                (Path(scratch) / name).write_bytes(data)
-            self._client.log_artifacts(run_id, scratch, folder)
+    def _log_files(self, run_id: str, files: Mapping[str, bytes]) -> None:
+        log_files(self._client, run_id, files)
+
+
+def log_report(config: SweepConfig, files: Mapping[str, bytes], note: str, folder: str | None = None) -> None:
+    """Put a report's files on the sweep's parent run; without a folder, its verdict as the description too.
+
+    Raises:
+        UsageError: the tracking address can't be used.
+    """
+    with answering(config):
+        client = open_client(config)
+        key = experiment_id(config.tracking_uri, config.name)
+        for run in search_runs(client, key, f"tags.`{schema.TAG_KIND}` = '{schema.KIND_SWEEP}'"):
+            log_files(client, run.info.run_id, files, folder)
+            if folder is None:
+                client.set_tag(run.info.run_id, MLFLOW_RUN_NOTE, note)
+
+
+def log_files(client: MlflowClient, run_id: str, files: Mapping[str, bytes], folder: str | None = None) -> None:
+    """Log files as artifacts of a run."""
+    with tempfile.TemporaryDirectory(prefix="renyi-log-") as scratch:
+        for name, data in files.items():
+            (Path(scratch) / name).write_bytes(data)
+        client.log_artifacts(run_id, scratch, folder)
+
+
+@contextmanager
+def answering(config: SweepConfig) -> Iterator[None]:
+    """A block that talks to MLflow, where it has to answer now.
+
+    Raises:
+        UsageError: it does not, in one line.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise UsageError(
+            f"tracking: {config.shown_tracking} needs the package {error.name}; for PostgreSQL: "
+            "pip install 'renyi-sharpness[postgres]'"
+        ) from error
+    except (MlflowException, SQLAlchemyError, sqlite3.Error, OSError) as error:
+        raise UsageError(
+            f"tracking: {config.shown_tracking} can't be used: {_deepest(error)}; start the server or mend the address "
+            "(--tracking, or `tracking` in the sweep file), then give the same command"
+        ) from error
+
+
+def open_client(config: SweepConfig) -> MlflowClient:
+    """A client of the sweep's tracking address, whose artifacts are where the storage folder is by now.
+
+    Raises:
+        SQLAlchemyError: the database does not answer. MLflow itself would try for an hour.
+    """
+    if not is_remote(config.storage):
+        Path(config.storage).mkdir(parents=True, exist_ok=True)  # SQLite makes files, not folders
+    if config.tracking_uri.startswith("http"):
+        return MlflowClient(config.tracking_uri)
+    engine = create_engine(config.tracking_uri)
+    try:
+        engine.connect().close()
+        with _alone(engine):
+            if _is_local(config):
+                _follow_moved_folder(config)
+            return MlflowClient(config.tracking_uri)
+    finally:
+        engine.dispose()
+
+
+@contextmanager
+def _alone(engine: Engine) -> Iterator[None]:
+    """Hold off other drivers that open the same database: two that create MLflow's tables at once both fail."""
+    match engine.dialect.name:
+        case "sqlite":
+            folder = os.open(Path(str(engine.url.database)).absolute().parent, os.O_RDONLY)
+            try:
+                fcntl.flock(folder, fcntl.LOCK_EX)
+                yield
+            finally:
+                os.close(folder)
+        case "postgresql":
+            with engine.connect() as connection:
+                connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": SETUP_LOCK})
+                yield
+                connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": SETUP_LOCK})
+        case _:
+            yield
+
+
+def artifact_folder(config: SweepConfig) -> str:
+    """Where a sweep without a tracking server keeps its artifacts."""
+    return f"{config.storage}/mlartifacts/{config.name}"
+
+
+def _is_local(config: SweepConfig) -> bool:
+    return config.tracking is None and not is_remote(config.storage)
+
+
+def _follow_moved_folder(config: SweepConfig) -> None:
+    """Have MLflow look for artifacts where they are, after the storage folder was moved together with its database.
+
+    MLflow keeps the absolute address with the experiment and again with every run, and has no call to change either.
+    """
+    with closing(sqlite3.connect(f"{config.storage}/mlflow.db", timeout=20)) as database, database:
+        if not database.execute("SELECT 1 FROM sqlite_master WHERE name = 'experiments'").fetchone():
+            return
+        query = "SELECT artifact_location FROM experiments WHERE name = ?"
+        found = database.execute(query, (config.name,)).fetchone()
+        here = Path(artifact_folder(config)).as_uri()
+        if found is None or found[0] == here:
+            return
+        database.execute("UPDATE experiments SET artifact_location = ? WHERE name = ?", (here, config.name))
+        database.execute(
+            "UPDATE runs SET artifact_uri = ? || substr(artifact_uri, ?) WHERE substr(artifact_uri, 1, ?) = ?",
+            (here, len(found[0]) + 1, len(found[0]), found[0]),
+        )
+
+
+def _deepest(error: BaseException) -> str:
+    """The reason at the bottom of MLflow's nested errors, in one line."""
+    while error.__cause__ is not None or error.__context__ is not None:
+        error = error.__cause__ or error.__context__ or error
+    return (str(error) or type(error).__name__).splitlines()[0]
 
 
 def _kind(run: Run) -> str | None:

@@ -1,7 +1,10 @@
 """The trial store: one folder a trial, the truth about what is done. Every step ends with one atomic write."""
 
+import json
 from enum import StrEnum
+from importlib.metadata import version
 
+from orchestrator.errors import UsageError
 from trainables.specs import TrialSpec
 from trainables.storage import Folder, open_folder
 from trainables.trial_folder import (
@@ -11,7 +14,11 @@ from trainables.trial_folder import (
     Failure,
     TrialFolder,
     read_failure,
+    write_json,
 )
+
+LAYOUT_FILE = "layout.json"
+LAYOUT = 1  # raised by whatever makes an older version of this package misread the folder
 
 MEASURED_FILE = "measured.json"
 TRIALS_FOLDER = "trials"
@@ -56,7 +63,12 @@ class TrialStore:
         return TrialState.FAILED if FAILED_FILE in measured else TrialState.TRAINED
 
     def states(self, specs: list[TrialSpec]) -> dict[str, TrialState]:
-        """The state of every trial of a grid, by trial_id and in the grid's order."""
+        """The state of every trial of a grid, by trial_id and in the grid's order.
+
+        Raises:
+            UsageError: a newer version of this package wrote the store.
+        """
+        self.check_layout()
         known = set((self.folder / TRIALS_FOLDER).names())
         return {
             spec.trial_id: self.state(spec.trial_id) if spec.trial_id in known else TrialState.PENDING for spec in specs
@@ -72,6 +84,28 @@ class TrialStore:
             return read_failure(self.trial(trial_id).folder)
         except FileNotFoundError:
             return read_failure(self.measurement(trial_id))
+
+    def check_layout(self) -> None:
+        """Refuse to read what a newer version of this package may have written in another way.
+
+        Raises:
+            UsageError: both versions, and what to do.
+        """
+        try:
+            written = json.loads(self.folder.read(LAYOUT_FILE))
+        except FileNotFoundError:  # a new store, or one from before the file
+            return
+        if written["layout"] > LAYOUT:
+            raise UsageError(
+                f"{(self.folder / LAYOUT_FILE).uri}: layout: this store has layout {written['layout']}, written by "
+                f"renyi-sharpness {written['version']}; version {version('renyi-sharpness')} here knows layouts up to "
+                f"{LAYOUT}; install that version or a later one, or name another storage"
+            )
+
+    def mark_layout(self) -> None:
+        """Say which layout the store has, for versions of this package to come."""
+        if LAYOUT_FILE not in self.folder.names():
+            write_json(self.folder, LAYOUT_FILE, {"layout": LAYOUT, "version": version("renyi-sharpness")})
 
     def forget_failure(self, trial_id: str) -> None:
         """Let a failed trial be tried again, from its last good step."""

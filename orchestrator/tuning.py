@@ -32,8 +32,9 @@ from orchestrator.measuring_pool import Ending, MeasuringPool
 from orchestrator.ray_cluster import avoiding, connect, names_of_nodes, possible_nodes, present_nodes
 from orchestrator.trial_store import TrialState, TrialStore
 from trainables.data import load_dataset
+from trainables.errors import StorageError
 from trainables.specs import TrialSpec
-from trainables.trainable import trainable
+from trainables.trainable import STORAGE_ERROR, trainable
 from trainables.trial_folder import EpochMetrics, Failure, write_failure
 
 MAX_FAILURES = 3  # starts of a trial whose process or node was lost; errors of its own are recorded, not repeated
@@ -230,7 +231,14 @@ class Tuning:
         except SweepStoppedError:
             pass
         except BaseException as error:  # noqa: BLE001 - handed to the thread that runs the sweep
-            self._error = error
+            self._error = _storage_error(error) or error
+
+
+def _storage_error(error: BaseException | None) -> StorageError | None:
+    """What Tune wraps in an error of its own when a callback raises it."""
+    while error is not None and not isinstance(error, StorageError):
+        error = error.__cause__ or error.__context__
+    return error
 
 
 class SweepStoppedError(Exception):
@@ -260,6 +268,8 @@ class _Relay(tune.Callback):
     def on_trial_result(
         self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **_: Any
     ) -> None:
+        if STORAGE_ERROR in result:
+            raise StorageError(result[STORAGE_ERROR])
         if "epochs" in result:
             epochs = [EpochMetrics(**epoch) for epoch in result["epochs"]]
             self._events.put(EpochsDone(_trial_id(trial), epochs))

@@ -62,4 +62,4 @@ def load_checkpoint(folder: Folder, name: str, device: torch.device | None = Non
         )
     except (RuntimeError, KeyError, TypeError, EOFError, ValueError, pickle.UnpicklingError) as error:
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise TrainingError(f"{folder.uri}/{name} is not a readable checkpoint of this project: {reason}") from error
+        raise TrainingError(f"{(folder / name).uri} is not a readable checkpoint of this project: {reason}") from error

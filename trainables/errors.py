@@ -7,3 +7,8 @@ class TrainingError(Exception):
 
 class DivergedError(TrainingError):
     """The loss became NaN or infinite: the trial is recorded as failed, with this reason."""
+
+
+class StorageError(TrainingError):
+    """The place that keeps results can't be read or written just now. It ends the sweep and fails no trial: nothing
+    that was written is damaged, and the same command goes on once the place is in order."""

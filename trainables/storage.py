@@ -1,16 +1,25 @@
 """Folders that hold a sweep: on a local disk, or in an object store through pyarrow.fs. Every write is atomic."""
 
-import contextlib
+import errno
 import os
-import tempfile
+import re
+import shutil
+import time
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
 
-from trainables.errors import TrainingError
+from trainables.errors import StorageError, TrainingError
+
+OBJECT_STORES = ("s3", "gcs", "abfs")  # pyarrow's names of those where an object appears whole, or not at all
+NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS)  # what file systems without hard links say: FAT, some of FUSE
+CLAIM_SECONDS = 60.0  # a claim to create a file, left by a process that died half way, is void after this
 
 
 class Folder(Protocol):
-    """The few things that a sweep needs of a place to keep files."""
+    """The few things that a sweep needs of a place to keep files. All of them raise StorageError where it fails."""
 
     uri: str
 
@@ -23,11 +32,20 @@ class Folder(Protocol):
     def write(self, name: str, data: bytes) -> None:
         """Replace a file as a whole: a reader sees the old bytes or the new ones, never a part."""
 
+    def create(self, name: str, data: bytes) -> bool:
+        """Write a file that is not there yet; whether this call made it. Of several callers at most one is told so."""
+
     def names(self) -> list[str]:
         """Names of the files and folders inside, sorted; none where the folder does not exist."""
 
     def delete(self, name: str) -> None:
         """Remove a file, if it is there."""
+
+
+def join(place: str, name: str) -> str:
+    """A folder inside the one at a path or address; what follows the `?` of an address stays at its end."""
+    path, mark, query = place.partition("?") if is_remote(place) else (place, "", "")
+    return f"{path.rstrip('/')}/{name}{mark}{query}"
 
 
 def open_folder(uri: str) -> Folder:
@@ -56,39 +74,107 @@ class LocalFolder:
         return LocalFolder(self.path / name)
 
     def read(self, name: str) -> bytes:
-        return (self.path / name).read_bytes()
+        with self._told(name, "read", missing_is_answer=True):
+            return (self.path / name).read_bytes()
 
     def write(self, name: str, data: bytes) -> None:
-        self.path.mkdir(parents=True, exist_ok=True)
-        # A name of its own for each writer: two processes that write the same file never share a half-written one.
-        descriptor, temporary = tempfile.mkstemp(dir=self.path, prefix=f".{name}.")
-        try:
-            with os.fdopen(descriptor, "wb") as file:
-                file.write(data)
-                file.flush()
-                os.fsync(file.fileno())
-            Path(temporary).replace(self.path / name)
-        except BaseException:
-            Path(temporary).unlink(missing_ok=True)
-            raise
+        with self._told(name, "written"), self._whole(name, data) as temporary:
+            temporary.replace(self.path / name)
+
+    def create(self, name: str, data: bytes) -> bool:
+        """As the protocol says: a second link fails where there is a file already, on a disk as on NFS."""
+        with self._told(name, "written"), self._whole(name, data) as temporary:
+            try:
+                _link(temporary, self.path / name)
+            except FileExistsError:
+                return False
+        return True
 
     def names(self) -> list[str]:
-        try:
+        with self._told("", "read", missing_is_answer=True), suppress(FileNotFoundError):
             return sorted(entry.name for entry in os.scandir(self.path) if not entry.name.startswith("."))
-        except FileNotFoundError:
-            return []
+        return []
 
     def delete(self, name: str) -> None:
-        (self.path / name).unlink(missing_ok=True)
+        with self._told(name, "deleted"):
+            (self.path / name).unlink(missing_ok=True)
+
+    @contextmanager
+    def _whole(self, name: str, data: bytes) -> Iterator[Path]:
+        """The data on disk under a name of this call's own, to be moved: writers never share a half-written file."""
+        self.path.mkdir(parents=True, exist_ok=True)
+        temporary = self.path / f".{name}.{uuid.uuid4().hex}"
+        try:
+            _write_new(temporary, data)
+            yield temporary
+        finally:
+            temporary.unlink(missing_ok=True)
+        _sync_folder(self.path)
+
+    @contextmanager
+    def _told(self, name: str, action: str, missing_is_answer: bool = False) -> Iterator[None]:
+        """Say in one line which path, what is wrong with it, how much room there is, and how to go on."""
+        try:
+            yield
+        except OSError as error:
+            if missing_is_answer and isinstance(error, FileNotFoundError):
+                raise
+            raise StorageError(
+                f"{self.path / name} can't be {action}: {error.strerror or error} ({_room(self.path)}); "
+                f"{_REMEDIES.get(error.errno or 0, 'mend that')}, and the same command goes on from here"
+            ) from error
+
+
+_REMEDIES = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "make room"),
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "give back the permission to write there"),
+}
+
+
+def _write_new(path: Path, data: bytes) -> None:
+    with path.open("xb") as file:
+        file.write(data)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def _link(source: Path, target: Path) -> None:
+    """Give a file a second name that was free; FileExistsError where it was not."""
+    try:
+        target.hardlink_to(source)
+    except OSError as error:
+        if error.errno not in NO_LINKS:
+            raise
+        _write_new(target, source.read_bytes())  # O_EXCL; a reader may see it half-written
+
+
+def _sync_folder(path: Path) -> None:
+    """Make a new name in a folder outlive a loss of power, where the system can."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        with suppress(OSError):
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _room(path: Path) -> str:
+    """How much is free on the disk that a path is, or would be, on."""
+    there = next((folder for folder in (path, *path.parents) if folder.exists()), Path("/"))
+    try:
+        usage = shutil.disk_usage(there)
+    except OSError:
+        return "its disk does not answer"
+    return f"{usage.free / 1e6:.1f} MB free of {usage.total / 1e6:.1f} MB"
 
 
 class RemoteFolder:
-    """A prefix in an object store; an object appears whole when its stream is closed."""
+    """A prefix in an object store, or a folder of another of pyarrow's file systems."""
 
     def __init__(self, filesystem: Any, path: str, uri: str) -> None:
         self._filesystem = filesystem
         self._path = path.rstrip("/")
-        self.uri = uri.rstrip("/")
+        self.uri = uri
 
     @classmethod
     def at(cls, uri: str) -> "RemoteFolder":
@@ -102,28 +188,94 @@ class RemoteFolder:
 
         try:
             filesystem, path = fs.FileSystem.from_uri(uri)
-        except (pa.ArrowInvalid, pa.ArrowKeyError) as error:
-            raise TrainingError(f"storage {uri!r} can't be opened: {error}") from error
+        except (pa.ArrowInvalid, pa.ArrowKeyError, OSError) as error:
+            raise TrainingError(f"storage {without_secrets(uri)!r} can't be opened: {error}") from error
         return cls(filesystem, path, uri)
 
     def __truediv__(self, name: str) -> "RemoteFolder":
-        return RemoteFolder(self._filesystem, f"{self._path}/{name}", f"{self.uri}/{name}")
+        return RemoteFolder(self._filesystem, f"{self._path}/{name}", join(self.uri, name))
 
     def read(self, name: str) -> bytes:
+        with self._told(name, "read", missing_is_answer=True):
+            return self._read(name)
+
+    def write(self, name: str, data: bytes) -> None:
+        with self._told(name, "written"):
+            if self._filesystem.type_name in OBJECT_STORES:
+                self._write(name, data)
+                return
+            temporary = f".{name}.{uuid.uuid4().hex}"
+            self._filesystem.create_dir(self._path)
+            self._write(temporary, data)
+            self._filesystem.move(f"{self._path}/{temporary}", f"{self._path}/{name}")
+
+    def create(self, name: str, data: bytes) -> bool:
+        """As the protocol says, in a store that has no exclusive creation, by listing what others are about to create.
+
+        Each caller first writes a claim, then lists the claims of all. Whoever sees another's, or the file, withdraws;
+        of two callers, the one whose claim came second sees the first's. So two never create, given that a listing
+        shows what was written before it (S3, Google and Azure do), unless a process stands still for longer than
+        CLAIM_SECONDS between the list and its write. Two that see each other both withdraw: try again a little later.
+        """
+        claim = f"{name}.claim-{uuid.uuid4().hex}"
+        begun = time.monotonic()
+        self.write(claim, b"")
+        try:
+            written = self._written()
+            rivals = [
+                other
+                for other, when in written.items()
+                if other.startswith(f"{name}.claim-") and other != claim and written[claim] - when < CLAIM_SECONDS
+            ]
+            if name in written or rivals or time.monotonic() - begun > CLAIM_SECONDS / 2:
+                return False
+            self.write(name, data)
+        finally:
+            self.delete(claim)
+        return True
+
+    def names(self) -> list[str]:
+        return sorted(self._written())
+
+    def delete(self, name: str) -> None:
+        with self._told(name, "deleted"), suppress(FileNotFoundError):
+            self._filesystem.delete_file(f"{self._path}/{name}")
+
+    def _read(self, name: str) -> bytes:
         with self._filesystem.open_input_stream(f"{self._path}/{name}") as stream:
             data: bytes = stream.read()
         return data
 
-    def write(self, name: str, data: bytes) -> None:
+    def _write(self, name: str, data: bytes) -> None:
         with self._filesystem.open_output_stream(f"{self._path}/{name}") as stream:
-            stream.write(data)
+            stream.write(data)  # in one call: a part that fails leaves the upload unfinished, and so the old object
 
-    def names(self) -> list[str]:
+    def _written(self) -> dict[str, float]:
+        """Names of all files and folders inside, and when each was written by the clock of the store."""
         from pyarrow import fs
 
-        selector = fs.FileSelector(self._path, allow_not_found=True)
-        return sorted(info.base_name for info in self._filesystem.get_file_info(selector))
+        with self._told("", "read"):
+            found = self._filesystem.get_file_info(fs.FileSelector(self._path, allow_not_found=True))
+        return {
+            info.base_name: info.mtime.timestamp() if info.mtime else 0.0
+            for info in found
+            if not info.base_name.startswith(".")
+        }
 
-    def delete(self, name: str) -> None:
-        with contextlib.suppress(FileNotFoundError):
-            self._filesystem.delete_file(f"{self._path}/{name}")
+    @contextmanager
+    def _told(self, name: str, action: str, missing_is_answer: bool = False) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            if missing_is_answer and isinstance(error, FileNotFoundError):
+                raise
+            place = without_secrets(join(self.uri, name) if name else self.uri)
+            raise StorageError(
+                f"{place} can't be {action}: {str(error).splitlines()[0]}; mend that, and the same command goes on "
+                "from here"
+            ) from error
+
+
+def without_secrets(address: str) -> str:
+    """An address that may be shown: the password in `scheme://user:password@host` is left out."""
+    return re.sub(r"(://[^:/@]*:)[^@/]*@", r"\1***@", address)

@@ -10,6 +10,7 @@ import torch
 from ray import tune
 
 from trainables.device import default_device
+from trainables.errors import StorageError
 from trainables.specs import TrialSpec
 from trainables.storage import open_folder
 from trainables.training import attempt
@@ -17,6 +18,7 @@ from trainables.trial_folder import TrialFolder
 
 # Tune holds the trial until each report is processed, so short epochs are reported together.
 SECONDS_BETWEEN_REPORTS = 1.0
+STORAGE_ERROR = "storage_error"  # key of a report
 
 
 def trainable(config: Mapping[str, Any]) -> None:
@@ -31,10 +33,13 @@ def trainable(config: Mapping[str, Any]) -> None:
     tune.report({"node": ray.get_runtime_context().get_node_id()})
     pending: list[dict[str, Any]] = []
     reported = 0.0
-    for metrics in attempt(spec, TrialFolder(open_folder(config["folder"])), device):
-        pending.append(asdict(metrics))
-        if time.monotonic() - reported > SECONDS_BETWEEN_REPORTS:
+    try:
+        for metrics in attempt(spec, TrialFolder(open_folder(config["folder"])), device):
+            pending.append(asdict(metrics))
+            if time.monotonic() - reported > SECONDS_BETWEEN_REPORTS:
+                tune.report({"epochs": pending})
+                pending, reported = [], time.monotonic()
+        if pending:
             tune.report({"epochs": pending})
-            pending, reported = [], time.monotonic()
-    if pending:
-        tune.report({"epochs": pending})
+    except StorageError as error:  # ends the sweep; Tune would start the trial again, and then call it failed
+        tune.report({STORAGE_ERROR: str(error)})

@@ -10,7 +10,7 @@ from torch import nn
 from analysis.seeding import derive_seed
 from trainables.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from trainables.data import Dataset, load_dataset
-from trainables.errors import TrainingError
+from trainables.errors import StorageError, TrainingError
 from trainables.evaluation import accuracy, evaluate, generalization
 from trainables.models import build_model
 from trainables.schedules import learning_rate_factor
@@ -142,8 +142,14 @@ def initial_model(spec: TrialSpec, data: Dataset) -> nn.Module:
 
 
 def attempt(spec: TrialSpec, trial: TrialFolder, device: torch.device) -> Iterator[EpochMetrics]:
-    """As `train`, but whatever goes wrong becomes the trial's recorded failure, so that other trials go on."""
+    """As `train`, but whatever goes wrong becomes the trial's recorded failure, so that other trials go on.
+
+    Raises:
+        StorageError: the storage failed, which is no fault of the trial.
+    """
     try:
         yield from train(spec, trial, device)
+    except StorageError:
+        raise
     except Exception as error:  # noqa: BLE001 - a failed trial is a result with a reason, whatever the reason is
         write_failure(trial.folder, Failure.of("training", error))

@@ -15,6 +15,7 @@ LAST_CHECKPOINT = "last.pt"
 BEST_CHECKPOINT = "best.pt"
 TRAINED_FILE = "trained.json"
 FAILED_FILE = "failed.json"
+RUN_FILE = "mlflow_run.json"
 
 
 @dataclass(frozen=True)
@@ -120,6 +121,18 @@ class TrialFolder:
         """The outcome of training; FileNotFoundError before its end."""
         data = json.loads(self.folder.read(TRAINED_FILE))
         return Trained([EpochMetrics(**epoch) for epoch in data["history"]], Generalization(**data["generalization"]))
+
+    def write_run_id(self, tracking: str, run_id: str) -> None:
+        """Note which run at a tracking address is this trial's."""
+        write_json(self.folder, RUN_FILE, {"tracking": tracking, "run_id": run_id})
+
+    def read_run_id(self, tracking: str) -> str | None:
+        """The run at a tracking address that is this trial's, if one is noted."""
+        try:
+            noted = json.loads(self.folder.read(RUN_FILE))
+        except FileNotFoundError:
+            return None
+        return str(noted["run_id"]) if noted["tracking"] == tracking else None
 
 
 def write_json(folder: Folder, name: str, data: dict[str, Any]) -> None:

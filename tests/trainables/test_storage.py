@@ -1,12 +1,35 @@
 import multiprocessing
-from collections.abc import Callable
+import os
+import resource
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 from pyarrow import fs
 
-from trainables.errors import TrainingError
-from trainables.storage import Folder, LocalFolder, RemoteFolder, open_folder
+from tests.object_store import BUCKET, ENVIRONMENT, object_store
+from trainables import storage
+from trainables.errors import StorageError, TrainingError
+from trainables.storage import Folder, LocalFolder, RemoteFolder, join, open_folder, without_secrets
+
+
+@pytest.fixture(scope="module")
+def s3() -> Iterator[str]:
+    """The address of a running S3-compatible server."""
+    with object_store() as address:
+        yield address
+
+
+@pytest.fixture
+def bucket(s3: str, monkeypatch: pytest.MonkeyPatch) -> str:
+    """An empty prefix there, as a user writes it in a sweep file."""
+    for name, value in ENVIRONMENT.items():
+        monkeypatch.setenv(name, value)
+    return f"s3://{BUCKET}/{uuid.uuid4().hex}?endpoint_override={s3.removeprefix('http://')}&scheme=http"
 
 
 def _local(path: Path) -> Folder:
@@ -19,8 +42,10 @@ def _remote(path: Path) -> Folder:
     return RemoteFolder(fs.SubTreeFileSystem(str(path), fs.LocalFileSystem()), "place", "test://place")
 
 
-@pytest.fixture(params=[_local, _remote])
+@pytest.fixture(params=[_local, _remote, "s3"])
 def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Folder:
+    if request.param == "s3":
+        return open_folder(request.getfixturevalue("bucket"))
     make: Callable[[Path], Folder] = request.param
     return make(tmp_path)
 
@@ -43,6 +68,145 @@ def test_deleted_files_are_gone(folder: Folder) -> None:
     folder.write("a", b"1")
     folder.delete("a")
     assert folder.names() == []
+
+
+def test_folders_lie_in_folders(folder: Folder) -> None:
+    inner = folder / "trials" / "0123"
+    inner.write("a.json", b"one")
+    assert folder.names() == ["trials"]
+    assert (folder / "trials").names() == ["0123"]
+    if "s3" in folder.uri:
+        assert open_folder(inner.uri).read("a.json") == b"one"
+
+
+def test_megabytes_arrive_whole(folder: Folder) -> None:
+    data = os.urandom(12_000_000)  # more than one part of an upload
+    folder.write("last.pt", data)
+    assert folder.read("last.pt") == data
+
+
+def test_only_the_first_creates(folder: Folder) -> None:
+    assert folder.create("a", b"first")
+    assert not folder.create("a", b"second")
+    assert folder.read("a") == b"first"
+    assert folder.names() == ["a"]
+
+
+def test_of_many_at_once_at_most_one_creates(folder: Folder) -> None:
+    made: list[int] = []
+
+    def create(number: int, start: threading.Barrier, name: str) -> None:
+        start.wait()
+        if folder.create(name, str(number).encode()):
+            made.append(number)
+
+    created = 0
+    for attempt in range(10):
+        start, name = threading.Barrier(4), f"file{attempt}"
+        threads = [threading.Thread(target=create, args=(number, start, name)) for number in range(4)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        assert len(made) <= 1
+        if made:
+            created += 1
+            assert folder.read(name) == str(made.pop()).encode()
+        else:
+            assert name not in folder.names()
+    if isinstance(folder, LocalFolder):
+        assert created == 10
+
+
+@pytest.mark.parametrize("folder", [_remote, "s3"], indirect=True)
+def test_a_claim_that_was_left_behind_is_void_after_a_while(folder: Folder, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder.write("a.claim-dead", b"")
+    assert not folder.create("a", b"mine")
+    monkeypatch.setattr(storage, "CLAIM_SECONDS", 2.0)
+    time.sleep(3)
+    assert folder.create("a", b"mine")
+    assert folder.read("a") == b"mine"
+
+
+def test_a_disk_without_hard_links_has_exclusive_creation(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(1, "Operation not permitted")
+
+    monkeypatch.setattr(Path, "hardlink_to", refuse)
+    folder = LocalFolder(tmp_path)
+    assert folder.create("a", b"first")
+    assert not folder.create("a", b"second")
+    assert folder.read("a") == b"first"
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+@contextmanager
+def no_file_above(size: int) -> Iterator[None]:
+    """A real limit of the system on how large files become: a write fails half way, as on a full disk."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+def test_a_write_that_fails_half_way_is_told_in_one_line_and_harms_nothing(tmp_path: Path) -> None:
+    folder = LocalFolder(tmp_path)
+    folder.write("a", b"old")
+    with no_file_above(4096):
+        for write in (folder.write, folder.create):
+            with pytest.raises(StorageError) as told:
+                write("a", bytes(100_000))
+            message = str(told.value)
+            assert message.startswith(f"{tmp_path}/a can't be written: File too large (")
+            assert " MB free of " in message
+            assert "the same command goes on from here" in message
+            assert "\n" not in message
+    assert folder.read("a") == b"old"
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def test_a_file_where_a_folder_should_be_is_told(tmp_path: Path) -> None:
+    (tmp_path / "storage").write_text("")
+    folder = LocalFolder(tmp_path / "storage" / "small")
+    for action in (lambda: folder.write("a", b""), lambda: folder.read("a"), folder.names):
+        with pytest.raises(StorageError, match=r"storage/small.* can't be .*: Not a directory"):
+            action()
+
+
+def test_an_object_store_that_fails_is_told_in_one_line(bucket: str) -> None:
+    folder = open_folder(bucket.replace(BUCKET, "missing", 1))
+    with pytest.raises(StorageError, match=r"s3://missing/.* can't be written: .*; mend that, and the same") as told:
+        folder.write("a", b"")
+    assert "\n" not in str(told.value)
+
+
+def test_files_of_a_shared_folder_can_be_read_by_the_group(tmp_path: Path) -> None:
+    before = os.umask(0o022)
+    try:
+        LocalFolder(tmp_path).write("a", b"")
+    finally:
+        os.umask(before)
+    assert (tmp_path / "a").stat().st_mode & 0o777 == 0o644
+
+
+@pytest.mark.parametrize(
+    ("place", "inside"),
+    [
+        ("/data/renyi", "/data/renyi/small"),
+        ("s3://bucket/renyi/", "s3://bucket/renyi/small"),
+        ("s3://bucket/renyi?region=x&scheme=http", "s3://bucket/renyi/small?region=x&scheme=http"),
+    ],
+)
+def test_a_folder_inside_an_address(place: str, inside: str) -> None:
+    assert join(place, "small") == inside
+
+
+def test_passwords_are_not_shown() -> None:
+    assert without_secrets("postgresql://me:secret@host/db") == "postgresql://me:***@host/db"
+    assert without_secrets("http://host:5000") == "http://host:5000"
+    assert without_secrets("sqlite:////data/a@b:c@d.db") == "sqlite:////data/a@b:c@d.db"
 
 
 def test_a_failing_write_leaves_the_old_file_and_no_litter(tmp_path: Path) -> None:

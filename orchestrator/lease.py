@@ -1,0 +1,222 @@
+"""The lease on a sweep: one driver at a time, by a file with a heartbeat; taken over from a driver that is gone."""
+
+import json
+import os
+import random
+import signal
+import socket
+import threading
+import time
+from contextlib import suppress
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+
+from orchestrator.errors import UsageError
+from trainables.errors import StorageError
+from trainables.storage import Folder
+
+DRIVER_FOLDER = "driver"
+HEARTBEAT = 10.0  # seconds between two writes of a small file and a listing of its folder
+EXPIRY = 60.0  # seconds without a heartbeat after which a driver may be dead
+TRIES = 20  # to create the next file, where others are about to create it too
+
+
+@dataclass(frozen=True)
+class Driver:
+    """Who works, or worked, on a sweep."""
+
+    command: str  # what it was started as
+    host: str
+    machine: str  # what process numbers count in: this start of this machine, and its container
+    pid: int
+    process_started: str  # by the clock of the kernel: tells a process from a later one with the same number
+    since: float  # Unix time
+    heartbeat: float  # Unix time
+    ended: bool = False  # it gave the lease back
+
+    def __str__(self) -> str:
+        since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(self.since))
+        silent = max(0.0, time.time() - self.heartbeat)
+        return f"`{self.command}` on {self.host}, process {self.pid}, since {since}, last heartbeat {silent:.0f} s ago"
+
+    @property
+    def is_gone(self) -> bool:
+        """Whether it certainly ended: it said so, or it was on this machine and its process is no more."""
+        return self.ended or (self.machine == _machine() and _process_started(self.pid) != self.process_started)
+
+
+class LeaseError(UsageError):
+    """Another driver works on the sweep."""
+
+
+class Lease:
+    """While entered, no other driver works on the sweep in the same folder.
+
+    Leases are numbered files, `driver/000001.json` and so on; the highest is in force. To take over is to create the
+    next one, which only one of several succeeds in, and nobody ever writes another's. Its driver writes it again
+    every HEARTBEAT seconds, after looking whether there is a higher one. So the guarantee is that of `Folder.create`,
+    and a driver that stood still, or was cut off, for longer than EXPIRY finds out at its next heartbeat, when it is
+    interrupted as by Ctrl-C. What its workers write until then is whole, and what the new driver would write.
+    """
+
+    def __init__(self, folder: Folder, command: str) -> None:
+        """The lease on the sweep in `folder`, for what the user typed."""
+        self._folder = folder / DRIVER_FOLDER
+        self._place = folder.uri
+        self._command = command
+        self._number = 0
+        self._released = threading.Event()
+        self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+        self._successor: Driver | None = None
+
+    def __enter__(self) -> "Lease":
+        """Take the lease.
+
+        Raises:
+            LeaseError: another driver has it.
+            StorageError: the folder can't be written.
+        """
+        for _ in range(TRIES):
+            last = _last(self._folder)
+            if last is not None:
+                self._await_end(*last)
+            self._number = last[0] + 1 if last else 1
+            now = time.time()
+            pid = os.getpid()
+            self._driver = Driver(self._command, socket.gethostname(), _machine(), pid, _process_started(pid), now, now)
+            if self._folder.create(_name(self._number), _to_json(self._driver)):
+                if self._is_last():
+                    self._forget_older()
+                    self._thread.start()
+                    return self
+                self._folder.delete(_name(self._number))
+            time.sleep(random.uniform(0.1, 1.0))
+        raise LeaseError(f"{self._folder.uri}: other drivers keep trying to start this sweep; start it again")
+
+    def __exit__(self, *_: object) -> None:
+        self._released.set()
+        self._thread.join()
+        if self._successor is None:
+            ended = replace(self._driver, heartbeat=time.time(), ended=True)
+            with suppress(StorageError):  # a full disk: that the process is gone says the same
+                self._folder.write(_name(self._number), _to_json(ended))
+
+    @property
+    def lost(self) -> bool:
+        """Whether another driver took it over."""
+        return self._successor is not None
+
+    def check(self) -> None:
+        """Do nothing while the lease is held.
+
+        Raises:
+            LeaseError: another driver has taken it over.
+        """
+        if self._successor is not None:
+            raise LeaseError(
+                f"{self._place}: taken over by {self._successor}, while no heartbeat of this driver came through; "
+                "this one stops, and what it finished is kept"
+            )
+
+    def _await_end(self, number: int, data: bytes) -> None:
+        """Return once it is sure that a lease's driver is gone."""
+        driver = _from_json(data)
+        if driver is not None and driver.is_gone:
+            return
+        if driver is not None and time.time() - driver.heartbeat < EXPIRY:
+            raise LeaseError(self._refusal(driver))
+        # Its clock may be wrong, so silence is what this process sees itself.
+        silence = 2 * HEARTBEAT if driver is not None else EXPIRY
+        started = time.monotonic()
+        while time.monotonic() - started < silence:
+            time.sleep(silence / 20)
+            now = _last(self._folder)
+            if now is not None and now != (number, data):
+                alive = _from_json(now[1])
+                if alive is not None and not alive.is_gone:
+                    raise LeaseError(self._refusal(alive))
+                return
+
+    def _refusal(self, driver: Driver) -> str:
+        return f"{self._place}: another driver works on this sweep: {driver}; let it end, or end it, and start again"
+
+    def _beat(self) -> None:
+        while not self._released.wait(HEARTBEAT):
+            try:
+                last = _last(self._folder)
+                if last is not None and last[0] > self._number:
+                    self._successor = _from_json(last[1]) or self._driver
+                    os.kill(os.getpid(), signal.SIGINT)
+                    return
+                self._driver = replace(self._driver, heartbeat=time.time())
+                self._folder.write(_name(self._number), _to_json(self._driver))
+            except StorageError:
+                continue  # the trials meet the same trouble, and it is theirs to tell; the next heartbeat may succeed
+
+    def _is_last(self) -> bool:
+        """Whether no higher lease was taken, and the ones below it cleared away, while this one was decided on."""
+        last = _last(self._folder)
+        return last is not None and last[0] == self._number
+
+    def _forget_older(self) -> None:
+        for name in self._folder.names():
+            if name < _name(self._number):
+                self._folder.delete(name)
+
+
+def current_driver(folder: Folder) -> Driver | None:
+    """The driver that works on the sweep in a folder, or the last one that did; None if there was none."""
+    last = _last(folder / DRIVER_FOLDER)
+    return _from_json(last[1]) if last else None
+
+
+def _last(folder: Folder) -> tuple[int, bytes] | None:
+    """The lease in force: its number and its content."""
+    numbers = [int(name[:-5]) for name in folder.names() if name.endswith(".json") and name[:-5].isdigit()]
+    if not numbers:
+        return None
+    try:
+        return max(numbers), folder.read(_name(max(numbers)))
+    except FileNotFoundError:  # taken over, and cleared away, between the two calls
+        return _last(folder)
+
+
+def _name(number: int) -> str:
+    return f"{number:06d}.json"
+
+
+def _to_json(driver: Driver) -> bytes:
+    return json.dumps(asdict(driver), indent=2).encode()
+
+
+def _from_json(data: bytes) -> Driver | None:
+    """None for a file that its driver did not live to write."""
+    try:
+        return Driver(**json.loads(data))
+    except (ValueError, TypeError):
+        return None
+
+
+def _machine() -> str:
+    """What a process number is unique in."""
+    boot, container = Path("/proc/sys/kernel/random/boot_id"), Path("/proc/self/ns/pid")
+    if boot.exists():
+        return f"{boot.read_text().strip()} {container.readlink()}"
+    return socket.gethostname()
+
+
+def _process_started(pid: int) -> str:
+    """When a process started, by the kernel's clock; empty where there is none that runs."""
+    if Path("/proc/self/stat").exists():
+        try:
+            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+        except OSError:
+            return ""
+        return "" if fields[0] in "ZX" else fields[19]
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return ""
+    except PermissionError:
+        pass
+    return "running"
