@@ -13,6 +13,7 @@ from orchestrator.trial_store import TrialState, TrialStore
 from trainables.specs import TrialSpec
 
 if TYPE_CHECKING:
+    from analysis.comparison import Comparison
     from analysis.verdict import Line
     from orchestrator.cost import Cost
     from orchestrator.grid import SubGrid
@@ -83,6 +84,22 @@ def show_verdict(name: str, lines: "Sequence[Line]") -> None:
     for line in lines:
         table.add_row(line.topic, line.text.replace("[", r"\["))
     console.print(table)
+
+
+def show_comparison(comparison: "Comparison") -> None:
+    """Table 1's layout, the best method of each row in bold, and how it came about."""
+    from analysis.presentation import header, numeric, rows
+
+    table = Table(box=None, padding=(0, 2, 0, 0))
+    for column, flush_right in zip(comparison.table.columns, numeric(comparison.table), strict=True):
+        table.add_column(header(str(column)), justify="right" if flush_right else "left", no_wrap=True)
+    for row in rows(comparison.table):
+        table.add_row(
+            *(f"[bold]{entry.text}[/]{entry.beside}" if entry.bold else entry.text + entry.beside for entry in row)
+        )
+    console.print("[bold]optimizers[/]: test accuracy in %")
+    console.print(table)
+    console.print(f"  {comparison.note}", markup=False)
 
 
 class SweepProgress:

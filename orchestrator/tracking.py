@@ -161,7 +161,7 @@ class SweepTracker:
         if state in (TrialState.TRAINED, TrialState.MEASURED):
             trained = trial.read_trained()
             self._log_epochs(run_id, trained.history)
-            self._log_quantities(run_id, of_training(trained.generalization), trained.history[-1].timestamp)
+            self._log_quantities(run_id, of_training(trained), trained.history[-1].timestamp)
             tags[MLFLOW_RUN_NOTE] = trial_note(self._specs[trial_id], trained, trial.folder)
             tags[TAG_CHECKPOINT] = f"{trial.folder.uri}/{LAST_CHECKPOINT}"
         if state is TrialState.MEASURED:
