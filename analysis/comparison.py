@@ -18,7 +18,7 @@ METHOD_COLUMNS = (
     "seeds", "test_accuracy", "stderr", "behind", "behind_stderr", "best_epoch", "printed", "validation_accuracy",
     "configurations", "shown_at", "gap_loss",
 )  # fmt: skip
-SELECTED = (
+LAYOUT = (
     "Test accuracy at the last epoch, mean ± standard error over seeds, the highest in bold; beside it, in brackets, "
     "the paper's, where it has the cell. "
 )
@@ -63,7 +63,7 @@ class Comparison:
     @property
     def note(self) -> str:
         """How the numbers came about: which hyperparameters, how chosen, and who leads by how much."""
-        return SELECTED + " ".join([self._choice(), *self._leads()])
+        return LAYOUT + " ".join([self._choice(), *self._sentences()])
 
     def _by_task(self) -> Iterable[tuple[tuple[object, ...], pd.DataFrame]]:
         return self.methods.groupby(self.task, sort=False, dropna=False)
@@ -88,9 +88,10 @@ class Comparison:
             found.append("The methods were tuned unequally.")
         return " ".join(found)
 
-    def _leads(self) -> list[str]:
-        """A sentence a task: the best method against the next."""
-        return [text for _, group in self._by_task() if (text := _lead(group, self.task))]
+    def _sentences(self) -> list[str]:
+        """For each task what was chosen, and the best method against the next."""
+        groups = [group for _, group in self._by_task()]
+        return [text for group in groups for text in (_shown(group, self.task), _lead(group, self.task)) if text]
 
 
 def compare_optimizers(trials: pd.DataFrame) -> Comparison | None:
@@ -154,6 +155,17 @@ def _task_rows(trials: pd.DataFrame, columns: list[str]) -> list[dict[str, objec
     return [{name: row[name] for name in (*task, OPTIMIZER, *METHOD_COLUMNS)} for row in rows]
 
 
+def _shown(methods: pd.DataFrame, task: list[str]) -> str:
+    """`digits digits_cnn: SGD at learning_rate 0.05; SAM at rho 0.1.`; empty where nothing was chosen."""
+    pairs = zip(methods[OPTIMIZER], methods["shown_at"], strict=True)
+    found = [f"{OPTIMIZER_NAMES.get(name, name)} at {values}" for name, values in pairs if values]
+    return f"{_place(methods, task)}: {'; '.join(found)}." if found else ""
+
+
+def _place(methods: pd.DataFrame, task: list[str]) -> str:
+    return " ".join(str(methods[name].iloc[0]) for name in task)
+
+
 def _lead(methods: pd.DataFrame, task: list[str]) -> str:
     """`digits digits_cnn: SAM leads ASAM by 0.28 ± 0.25 points.`; empty where no other has a seed of the best."""
     paired = methods[methods["behind"].notna()]
@@ -163,8 +175,7 @@ def _lead(methods: pd.DataFrame, task: list[str]) -> str:
     names = [OPTIMIZER_NAMES.get(row[OPTIMIZER], row[OPTIMIZER]) for row in (best, other)]
     lead, stderr = other["behind"], other["behind_stderr"]
     error = "" if np.isnan(stderr) else f" ± {stderr:.2f}"
-    place = " ".join(str(best[name]) for name in task)
-    return f"{place}: {names[0]} leads {names[1]} by {lead:.2f}{error} points, paired over seeds."
+    return f"{_place(methods, task)}: {names[0]} leads {names[1]} by {lead:.2f}{error} points, paired over seeds."
 
 
 def _chosen(group: pd.DataFrame, configurations: pd.Series) -> object:

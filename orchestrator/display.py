@@ -14,6 +14,7 @@ from trainables.specs import TrialSpec
 
 if TYPE_CHECKING:
     from analysis.comparison import Comparison
+    from analysis.presentation import Cell
     from analysis.verdict import Line
     from orchestrator.cost import Cost
     from orchestrator.grid import SubGrid
@@ -90,16 +91,20 @@ def show_comparison(comparison: "Comparison") -> None:
     """Table 1's layout, the best method of each row in bold, and how it came about."""
     from analysis.presentation import header, numeric, rows
 
-    table = Table(box=None, padding=(0, 2, 0, 0))
+    table = Table(box=None, padding=(0, 2, 1, 0))
     for column, flush_right in zip(comparison.table.columns, numeric(comparison.table), strict=True):
-        table.add_column(header(str(column)), justify="right" if flush_right else "left", no_wrap=True)
+        table.add_column(header(str(column)), justify="right" if flush_right else "left")
     for row in rows(comparison.table):
-        table.add_row(
-            *(f"[bold]{entry.text}[/]{entry.beside}" if entry.bold else entry.text + entry.beside for entry in row)
-        )
+        table.add_row(*(_stacked(entry) for entry in row))
     console.print("[bold]optimizers[/]: test accuracy in %")
     console.print(table)
-    console.print(f"  {comparison.note}", markup=False)
+    console.print(comparison.note, markup=False, soft_wrap=False)
+
+
+def _stacked(entry: "Cell") -> str:
+    """A cell on lines of its own for mean, error and what the paper has, so that a table fits a terminal."""
+    text = entry.text.replace(" ± ", "\n± ")
+    return (f"[bold]{text}[/]" if entry.bold else text) + entry.beside.replace(" (", "\n(")
 
 
 class SweepProgress:
