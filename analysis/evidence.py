@@ -15,7 +15,6 @@ from analysis.tables import (
     associate,
     axes_table,
     difference_table,
-    optimizer_table,
     selection_table,
     tau_table,
     training_table,
@@ -33,7 +32,6 @@ class Evidence:
     differences: pd.DataFrame
     axes: pd.DataFrame
     training: pd.DataFrame
-    optimizers: pd.DataFrame
     gap_with_training: KendallTau  # τ of the training loss with the gap
     states: Mapping[str, int] = field(default_factory=dict)  # of all trials of the sweep, measured or not
     failures: Mapping[str, str] = field(default_factory=dict)  # trial_id → reason
@@ -56,7 +54,6 @@ def weigh(results: SweepResults, gap: str = GAP_LOSS, seed: int = 0) -> Evidence
         difference_table(matrix, seed),
         axes_table(matrix),
         training_table(matrix, association, seed),
-        optimizer_table(matrix.trials),
         kendall_tau(matrix.trials[TRAIN_LOSS], matrix.gap, seed, matrix.axes.cells),
         results.states,
         results.failures,

@@ -5,6 +5,14 @@ import math
 from analysis.schema import ALL_LAYERS, PARAMETER_SYMBOLS
 
 ANY_LAYER = "any"  # stands for the best of all layers
+OPTIMIZER_NAMES = {  # the paper's in the order of its table 1, then others
+    "sgd": "SGD",
+    "sam": "SAM",
+    "asam": "ASAM",
+    "eigen_sam": "Eigen-SAM",
+    "rsam": "RSAM",
+    "adam": "Adam",
+}
 MEASURE_NAMES = {
     "renyi": "Rényi sharpness",
     "renyi_gauss_newton": "Rényi sharpness (Gauss–Newton)",

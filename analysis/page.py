@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
-from analysis.presentation import explanation, header, rows
+from analysis.presentation import explanation, header, numeric, rows
 
 if TYPE_CHECKING:
     from jinja2 import Template
@@ -57,8 +57,8 @@ def render_page(
                 "title": exhibit.title,
                 "note": exhibit.note,
                 "columns": [
-                    (header(str(name)), explanation(str(name)), pd.api.types.is_numeric_dtype(exhibit.table[name]))
-                    for name in exhibit.table.columns
+                    (header(str(name)), explanation(str(name)), flush_right)
+                    for name, flush_right in zip(exhibit.table.columns, numeric(exhibit.table), strict=True)
                 ],
                 "rows": rows(exhibit.table),
             }

@@ -1,12 +1,12 @@
 """Tables as people read them: headers with explanations, numbers with signs, as HTML cells, Markdown and LaTeX."""
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import pandas as pd
 
-from analysis.names import MEASURE_NAMES, layer_name, signed
+from analysis.comparison import Score
+from analysis.names import MEASURE_NAMES, OPTIMIZER_NAMES, layer_name, signed
 
 # Column → (header, what it means).
 WORDS: dict[str, tuple[str, str]] = {
@@ -63,9 +63,15 @@ WORDS: dict[str, tuple[str, str]] = {
     "dataset": ("dataset", ""),
     "model": ("network", ""),
     "optimizer": ("optimizer", ""),
-    "trials": ("trials", "over all hyperparameters of the sweep"),
-    "test_accuracy": ("test accuracy, %", "mean over trials"),
-    "best": ("best, %", "the best trial, chosen by test accuracy: optimistic"),
+    "validation": ("held out", "training images held out for validation"),
+    "seeds": ("seeds", "runs from different initial weights"),
+    "test_accuracy": ("test accuracy, %", "at the last epoch, mean over seeds"),
+    "behind": ("behind best", "points of accuracy below the best method, paired over seeds"),
+    "behind_stderr": ("its error", "standard error of that difference"),
+    "best_epoch": ("best epoch, %", "highest test accuracy of any epoch, chosen by the test images: optimistic"),
+    "validation_accuracy": ("validation, %", "accuracy on the images that the hyperparameters were chosen by"),
+    "configurations": ("tried", "configurations of hyperparameters"),
+    "shown_at": ("shown at", "the configuration of best validation accuracy; empty where nothing was selected"),
     "gap_loss": ("gap", "mean of test − training loss"),
     "printed": ("printed, %", "the paper's table 1; ? marks digits that can't be read for sure"),
 }
@@ -74,6 +80,7 @@ SIGNED = {
     *("with_training_loss", "partial_tau", "normal_partial_tau", "within_strata"),
     *("low_loss", "middle_loss", "high_loss"),
 }
+PERCENTAGES = {"test_accuracy", "best_epoch", "validation_accuracy", "behind", "behind_stderr"}
 PROBABILITIES = {"p_value", "p_adjusted", "p_holm"}
 
 
@@ -84,11 +91,13 @@ class Cell:
     text: str
     key: float | str  # a number where the column has numbers; missing ones sort last
     numeric: bool
+    bold: bool = False
+    beside: str = ""  # set beside the text, never bold
 
 
 def header(column: str) -> str:
     """What a column is called."""
-    return WORDS[column][0] if column in WORDS else column
+    return WORDS[column][0] if column in WORDS else OPTIMIZER_NAMES.get(column, column)
 
 
 def explanation(column: str) -> str:
@@ -98,9 +107,12 @@ def explanation(column: str) -> str:
 
 def cell(column: str, value: object) -> Cell:
     """One value as it is read."""
+    if isinstance(value, Score):
+        return Cell(str(value), value.mean, True, value.best, f" ({value.printed})" if value.printed else "")
     if isinstance(value, str):
         text = MEASURE_NAMES.get(value, value) if column in ("measure", "other") else value
         text = layer_name(value) if column in ("layer", "paper_layer") else text
+        text = OPTIMIZER_NAMES.get(value, value) if column == "optimizer" else text
         return Cell(text, text.lower(), numeric=False)
     number = float(value) if isinstance(value, int | float) else math.nan
     if not math.isfinite(number):
@@ -111,6 +123,8 @@ def cell(column: str, value: object) -> Cell:
 def _number(column: str, value: float) -> str:
     if column in SIGNED or column.startswith("along "):
         return signed(value)
+    if column in PERCENTAGES:
+        return f"{value:.2f}"
     if column in PROBABILITIES:
         return "< 0.001" if value < 0.001 else f"{value:.3f}"
     if value == int(value) and abs(value) < 1e6:
@@ -123,12 +137,18 @@ def rows(table: pd.DataFrame) -> list[list[Cell]]:
     return [[cell(str(column), value) for column, value in row.items()] for row in table.to_dict("records")]
 
 
+def numeric(table: pd.DataFrame) -> list[bool]:
+    """Which columns are set flush right: those without text."""
+    return [not any(isinstance(value, str) for value in table[column]) for column in table.columns]
+
+
 def markdown(table: pd.DataFrame) -> str:
     """The table in Markdown."""
     lines = [[header(str(column)) for column in table.columns]]
-    numeric = [pd.api.types.is_numeric_dtype(table[column]) for column in table.columns]
-    lines.append(["---:" if flag else "---" for flag in numeric])
-    lines += [[entry.text.replace("|", r"\|") for entry in row] for row in rows(table)]
+    lines.append(["---:" if flag else "---" for flag in numeric(table)])
+    for row in rows(table):
+        texts = [f"**{entry.text}**" if entry.bold else entry.text for entry in row]
+        lines.append([(text + entry.beside).replace("|", r"\|") for text, entry in zip(texts, row, strict=True)])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
@@ -137,23 +157,27 @@ _LATEX = str.maketrans(
         "&": r"\&", "%": r"\%", "_": r"\_", "#": r"\#", "$": r"\$", "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}",
         "^": r"\textasciicircum{}", "\\": r"\textbackslash{}", "−": r"$-$", "–": "--", "τ": r"$\tau$", "α": r"$\alpha$",
         "ρ": r"$\rho$", "σ": r"$\sigma$", "Ψ": r"$\Psi$", "é": r"\'e", "ℓ": r"$\ell$", "∞": r"$\infty$", "<": "$<$",
+        "±": r"$\pm$",
     }
 )  # fmt: skip
 
 
 def latex(table: pd.DataFrame, caption: str, label: str) -> str:
     """The table in LaTeX, for the package booktabs."""
-    numeric = [pd.api.types.is_numeric_dtype(table[column]) for column in table.columns]
-    lines: list[Sequence[str]] = [[header(str(column)) for column in table.columns]]
-    lines += [[entry.text for entry in row] for row in rows(table)]
-    first, *body = [" & ".join(text.translate(_LATEX) for text in line) + r" \\" for line in lines]
-    columns = "".join("r" if flag else "l" for flag in numeric)
+    first = [header(str(column)).translate(_LATEX) for column in table.columns]
+    lines = [" & ".join(line) + r" \\" for line in [first, *([_latex(entry) for entry in row] for row in rows(table))]]
+    columns = "".join("r" if flag else "l" for flag in numeric(table))
     return "\n".join(
         [
             r"\begin{table}",
             rf"\caption{{{caption.translate(_LATEX)}}}\label{{tab:{label}}}",
             rf"\begin{{tabular}}{{{columns}}}",
-            *(r"\toprule", first, r"\midrule", *body, r"\bottomrule"),
+            *(r"\toprule", lines[0], r"\midrule", *lines[1:], r"\bottomrule"),
             *(r"\end{tabular}", r"\end{table}"),
         ]
     )
+
+
+def _latex(entry: Cell) -> str:
+    text = entry.text.translate(_LATEX)
+    return (rf"\textbf{{{text}}}" if entry.bold else text) + entry.beside.translate(_LATEX)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from analysis.comparison import Comparison, compare_optimizers
 from analysis.errors import AnalysisError
 from analysis.evidence import Evidence, weigh
 from analysis.figures.gap_against_sharpness import gap_figure
@@ -14,8 +15,8 @@ from analysis.figures.tau_by_measure import tau_figure
 from analysis.figures.tau_over_orders import orders_figure
 from analysis.page import render_page
 from analysis.presentation import latex, markdown
-from analysis.published import printed_accuracy
 from analysis.results import SweepResults
+from analysis.schema import TRIAL_ID
 from analysis.tables import values_table
 from analysis.verdict import Line, verdict
 
@@ -40,6 +41,7 @@ class Report:
     title: str
     lines: Mapping[str, list[Line]]  # the verdict of each sweep
     table: pd.DataFrame  # the whole τ table, strongest first
+    comparison: Comparison | None  # of optimizers, where a data set and network has several
     files: dict[str, bytes]  # by name, ready to be written or logged
 
     @property
@@ -63,7 +65,8 @@ def build_report(sweeps: Sequence[SweepResults], reproduce: Sequence[str] = ()) 
         raise AnalysisError(f"a report needs at least one sweep, each with a name of its own; got {names}")
     evidence = [weigh(sweep) for sweep in sweeps]
     lines = {found.matrix.name: verdict(found) for found in evidence}
-    exhibits = _exhibits(evidence, sweeps)
+    comparison = _compared(evidence)
+    exhibits = _exhibits(evidence, sweeps, comparison)
     tau = _joined(evidence, lambda found: found.tau)
     numbers = {"tau": tau, "trials": _joined(evidence, lambda found: values_table(found.matrix))}
     drawings = _drawings(evidence, sweeps)
@@ -79,10 +82,12 @@ def build_report(sweeps: Sequence[SweepResults], reproduce: Sequence[str] = ()) 
     ).encode()
     svgs = {drawn.name: files[f"{drawn.name}.svg"].decode() for drawn in drawings}
     files[PAGE_FILE] = render_page(title, lines, exhibits, drawings, svgs, numbers, reproduce).encode()
-    return Report(title, lines, tau, files)
+    return Report(title, lines, tau, comparison, files)
 
 
-def _exhibits(evidence: Sequence[Evidence], sweeps: Sequence[SweepResults]) -> list[Exhibit]:
+def _exhibits(
+    evidence: Sequence[Evidence], sweeps: Sequence[SweepResults], comparison: Comparison | None
+) -> list[Exhibit]:
     """The tables that the page shows, those without rows left out."""
     headline = ["measure", "parameter", "layer", "tau_b", "ci_low", "ci_high", "p_value", "p_adjusted"]
     headline += ["n", "missing", "ties", "noise", "attenuation"]
@@ -137,13 +142,19 @@ def _exhibits(evidence: Sequence[Evidence], sweeps: Sequence[SweepResults]) -> l
             if clusters
             else pd.DataFrame(),
         ),
-        Exhibit(
-            "optimizers",
-            "Accuracy of each optimizer",
-            "Over all hyperparameters of the sweep, last epoch; beside it the paper's table 1 where it has the cell.",
-            _joined(evidence, lambda found: _with_printed(found.optimizers)),
-        ),
     ]
+    if comparison is not None:
+        exhibits += [
+            Exhibit("table1", "Optimizers compared", comparison.note, comparison.table),
+            Exhibit(
+                "optimizers",
+                "Each optimizer in detail",
+                "Differences are between runs of the same seed, which start at the same weights and see the images in "
+                "the same order. The best epoch is chosen by the test images, and so is optimistic; the paper's "
+                "figures are probably of this kind.",
+                comparison.methods,
+            ),
+        ]
     return [exhibit for exhibit in exhibits if len(exhibit.table)]
 
 
@@ -169,12 +180,10 @@ def _named(table: pd.DataFrame, found: Evidence, num_sweeps: int) -> pd.DataFram
     return named
 
 
-def _with_printed(optimizers: pd.DataFrame) -> pd.DataFrame:
-    if not {"dataset", "model", "optimizer"} <= set(optimizers):
-        return optimizers
-    keys = zip(optimizers["dataset"], optimizers["model"], optimizers["optimizer"], strict=True)
-    printed = [printed_accuracy(*key) for key in keys]
-    return optimizers.assign(printed=printed) if any(printed) else optimizers
+def _compared(evidence: Sequence[Evidence]) -> Comparison | None:
+    """The optimizers of all sweeps together; a trial that several sweeps share counts once."""
+    trials = pd.concat([found.matrix.trials for found in evidence], ignore_index=True)
+    return compare_optimizers(trials.drop_duplicates(TRIAL_ID, ignore_index=True))
 
 
 def _markdown(

@@ -23,7 +23,12 @@ TRAIN_LOSS = "train_loss"
 TRAIN_LOSS_SUBSET = "train_loss_subset"
 GAP_LOSS_SUBSET = "gap_loss_subset"
 STDERR_SUFFIX = "_stderr"
-_GENERALIZATION = ("train_", "test_", "gap_")  # what the names of all of them begin with
+TEST_ACCURACY = "test_accuracy"
+# Beside them, without a standard error: the best epoch's test accuracy, which is optimistic, and the last epoch's
+# validation accuracy, where the data set has validation images.
+TEST_ACCURACY_BEST = "test_accuracy_best_epoch"
+VALIDATION_ACCURACY = "validation_accuracy"
+_GENERALIZATION = ("train_", "test_", "gap_", "validation_")  # what the names of all of them begin with
 
 # Prefixes of MLflow metrics; the UI groups charts by what stands before the slash.
 TRAINING_PREFIX = "training"

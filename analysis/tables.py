@@ -185,21 +185,6 @@ def training_table(matrix: SweepMatrix, association: Association, seed: int = 0)
     )  # fmt: skip
 
 
-def optimizer_table(trials: pd.DataFrame) -> pd.DataFrame:
-    """The paper's table 1: accuracy of each optimizer on each dataset and network, over all trials of it.
-
-    Columns: dataset, model, optimizer, trials, test_accuracy, stderr (of its mean), best, gap_loss; accuracies in
-    percent.
-    """
-    keys = [name for name in ("dataset", "model", "optimizer") if name in trials]
-    rows = []
-    for values, group in trials.groupby(keys, sort=False, dropna=False):
-        accuracy = 100 * group["test_accuracy"].to_numpy(dtype=float)
-        spread = accuracy.std(ddof=1) / np.sqrt(len(accuracy)) if len(accuracy) > 1 else np.nan
-        rows.append([*values, len(group), accuracy.mean(), spread, accuracy.max(), group["gap_loss"].mean()])
-    return pd.DataFrame(rows, columns=[*keys, "trials", "test_accuracy", "stderr", "best", "gap_loss"])
-
-
 def values_table(matrix: SweepMatrix) -> pd.DataFrame:
     """The points of the scatter figures: a row a trial, with its parameters, gap, losses and every headline value."""
     chosen = np.flatnonzero(matrix.headline)

@@ -115,7 +115,7 @@ def _recorded(
 
 
 def _train_seconds(spec: TrialSpec, flops_a_second: float) -> float:
-    images, training = TRAIN_IMAGES[spec.data.dataset], spec.training
+    images, training = TRAIN_IMAGES[spec.data.dataset] - (spec.data.validation or 0), spec.training
     steps = min(training.epochs * -(-images // training.batch_size), training.iterations or math.inf)
     # Forward, and backward at twice its cost.
     flops = 3 * MODEL_SIZES[spec.model, spec.data.dataset].flops * min(training.batch_size, images)

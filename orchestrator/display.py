@@ -13,6 +13,8 @@ from orchestrator.trial_store import TrialState, TrialStore
 from trainables.specs import TrialSpec
 
 if TYPE_CHECKING:
+    from analysis.comparison import Comparison
+    from analysis.presentation import Cell
     from analysis.verdict import Line
     from orchestrator.activity import Activity, NodeActivity
     from orchestrator.config import SweepConfig
@@ -121,6 +123,26 @@ def show_verdict(name: str, lines: "Sequence[Line]") -> None:
     for line in lines:
         table.add_row(line.topic, line.text.replace("[", r"\["))
     console.print(table)
+
+
+def show_comparison(comparison: "Comparison") -> None:
+    """Table 1's layout, the best method of each row in bold, and how it came about."""
+    from analysis.presentation import header, numeric, rows
+
+    table = Table(box=None, padding=(0, 2, 1, 0))
+    for column, flush_right in zip(comparison.table.columns, numeric(comparison.table), strict=True):
+        table.add_column(header(str(column)), justify="right" if flush_right else "left")
+    for row in rows(comparison.table):
+        table.add_row(*(_stacked(entry) for entry in row))
+    console.print("[bold]optimizers[/]: test accuracy in %")
+    console.print(table)
+    console.print(comparison.note, markup=False, soft_wrap=False)
+
+
+def _stacked(entry: "Cell") -> str:
+    """A cell on lines of its own for mean, error and what the paper has, so that a table fits a terminal."""
+    text = entry.text.replace(" ± ", "\n± ")
+    return (f"[bold]{text}[/]" if entry.bold else text) + entry.beside.replace(" (", "\n(")
 
 
 class SweepProgress:

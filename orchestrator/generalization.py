@@ -4,14 +4,22 @@ import math
 from collections.abc import Mapping
 
 from analysis import schema
-from trainables.trial_folder import Generalization
+from trainables.trial_folder import Generalization, Trained
 
 
-def of_training(result: Generalization) -> dict[str, float]:
-    """Losses, accuracies and gaps over whole data sets, each with its standard error."""
+def of_training(trained: Trained) -> dict[str, float]:
+    """Losses, accuracies and gaps over whole data sets, each with its standard error; what else the epochs showed.
+
+    That is the best epoch's test accuracy, and the last epoch's validation accuracy where there is one.
+    """
+    result, last = trained.generalization, trained.history[-1]
     gaps = (schema.GAP_LOSS, schema.GAP_ERROR)
     names = [*vars(result), *gaps, *(gap + schema.STDERR_SUFFIX for gap in gaps)]
-    return {name: getattr(result, name) for name in names}
+    quantities = {name: getattr(result, name) for name in names}
+    quantities[schema.TEST_ACCURACY_BEST] = max(epoch.test_accuracy for epoch in trained.history)
+    if last.validation_accuracy is not None:
+        quantities[schema.VALIDATION_ACCURACY] = last.validation_accuracy
+    return quantities
 
 
 def of_subset(result: Generalization, record: Mapping[str, float]) -> dict[str, float]:

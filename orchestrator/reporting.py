@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
 from orchestrator.config import SweepConfig
-from orchestrator.display import console, show_verdict
+from orchestrator.display import console, show_comparison, show_verdict
 from orchestrator.plan import make_plan
 from trainables.storage import open_folder
 
@@ -43,6 +43,8 @@ def report_sweeps(
     report = build_report([_results(config, source) for config in configs], reproduce)
     for name, lines in report.lines.items():
         show_verdict(name, lines)
+    if report.comparison is not None and report.comparison.repeated:
+        show_comparison(report.comparison)
     place = f"{REPORT_FOLDER}-{'-'.join(names)}" if others else REPORT_FOLDER
     folder = open_folder(first.folder) / place
     for name, data in report.files.items():

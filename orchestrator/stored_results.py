@@ -28,10 +28,10 @@ def stored_sweep(plan: Plan, spectra: bool = True) -> SweepResults:
 
 
 def _record(plan: Plan, spec: TrialSpec) -> TrialRecord:
-    result = plan.store.trial(spec.trial_id).read_trained().generalization
-    generalization = of_training(result) | of_subset(result, json.loads(_read(plan, spec, MEASURED_FILE)))
+    trained = plan.store.trial(spec.trial_id).read_trained()
+    subset = of_subset(trained.generalization, json.loads(_read(plan, spec, MEASURED_FILE)))
     measurements = pq.read_table(pa.BufferReader(_read(plan, spec, schema.MEASUREMENTS_FILE)))
-    return TrialRecord(spec.trial_id, spec.parameters(), generalization, measurements)
+    return TrialRecord(spec.trial_id, spec.parameters(), of_training(trained) | subset, measurements)
 
 
 def _read(plan: Plan, spec: TrialSpec, name: str) -> bytes:

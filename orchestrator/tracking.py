@@ -39,7 +39,7 @@ from orchestrator.run_description import TAG_CHECKPOINT, code_tags, dataset_inpu
 from orchestrator.spool import Spool
 from orchestrator.trial_store import MEASURED_FILE, TrialState, TrialStore
 from trainables.specs import TrialSpec
-from trainables.storage import is_remote
+from trainables.storage import is_remote, join
 from trainables.trial_folder import LAST_CHECKPOINT, EpochMetrics, Generalization, TrialFolder
 
 BATCH = 1000  # metrics in one request, MLflow's limit
@@ -175,10 +175,13 @@ class SweepTracker:
             )
         if found is not None:
             return str(found.experiment_id)
-        location = Path(artifact_folder(self._config)).as_uri() if _is_local(self._config) else None
         # Without this tag the UI opens the experiment in its view for generative AI.
         kind = {"mlflow.experimentKind": "custom_model_development"}
-        return str(self._client.create_experiment(self._config.name, artifact_location=location, tags=kind))
+        return str(
+            self._client.create_experiment(
+                self._config.name, artifact_location=artifact_location(self._config), tags=kind
+            )
+        )
 
     def _search(self, wanted: str) -> list[Run]:
         return search_runs(self._client, self.experiment_id, wanted)
@@ -281,7 +284,7 @@ class SweepTracker:
             trained = trial.read_trained()
             if run.data.tags.get(schema.TAG_STATE) not in (TrialState.TRAINED, TrialState.MEASURED):
                 self._log_epochs(run_id, trained.history)
-                self._log_quantities(run_id, of_training(trained.generalization), trained.history[-1].timestamp)
+                self._log_quantities(run_id, of_training(trained), trained.history[-1].timestamp)
             self._unlogged.pop(trial_id, None)
             tags[MLFLOW_RUN_NOTE] = trial_note(self._specs[trial_id], trained, trial.folder)
             tags[TAG_CHECKPOINT] = self._checkpoint(trial_id)
@@ -406,7 +409,7 @@ def open_client(config: SweepConfig) -> MlflowClient:
     try:
         engine.connect().close()
         with _alone(engine):
-            if _is_local(config):
+            if config.tracking is None:
                 _follow_moved_folder(config)
             return MlflowClient(config.tracking_uri)
     finally:
@@ -433,13 +436,15 @@ def _alone(engine: Engine) -> Iterator[None]:
             yield
 
 
-def artifact_folder(config: SweepConfig) -> str:
-    """Where a sweep without a tracking server keeps its artifacts."""
-    return f"{config.storage}/mlartifacts/{config.name}"
+def artifact_location(config: SweepConfig) -> str | None:
+    """Where artifacts go: beside the results; None where a tracking server decides.
 
-
-def _is_local(config: SweepConfig) -> bool:
-    return config.tracking is None and not is_remote(config.storage)
+    MLflow's own default with a database is the folder that a command happens to be started in.
+    """
+    if config.tracking_uri.startswith("http"):
+        return None
+    place = join(join(config.storage, "mlartifacts"), config.name)
+    return place if is_remote(place) else Path(place).as_uri()
 
 
 def _follow_moved_folder(config: SweepConfig) -> None:
@@ -452,7 +457,7 @@ def _follow_moved_folder(config: SweepConfig) -> None:
             return
         query = "SELECT artifact_location FROM experiments WHERE name = ?"
         found = database.execute(query, (config.name,)).fetchone()
-        here = Path(artifact_folder(config)).as_uri()
+        here = artifact_location(config)
         if found is None or found[0] == here:
             return
         database.execute("UPDATE experiments SET artifact_location = ? WHERE name = ?", (here, config.name))

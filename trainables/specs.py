@@ -73,6 +73,7 @@ class DataSpec(Spec):
     label: str = "label"
     mean: tuple[float, ...] | None = None  # of the pixels in [0, 1], a value a channel; None: the data set's own
     std: tuple[PositiveFloat, ...] | None = None
+    validation: PositiveInt | None = None  # so many of the training images validate instead, the same in every trial
 
     @model_validator(mode="before")
     @classmethod
@@ -84,6 +85,12 @@ class DataSpec(Spec):
             return raw
         folder = PurePosixPath(absolute(train[0]).partition("*")[0].rpartition("/")[0]).name
         return {**raw, "name": re.sub(r"[^A-Za-z0-9_.-]|^[_.-]", "-", folder).lstrip("-") or "parquet"}
+
+    @model_validator(mode="after")
+    def _one_validation_set(self) -> "DataSpec":
+        if self.dataset == "tiny_imagenet" and self.validation is not None:
+            raise ValueError("tiny_imagenet has validation images of its own; leave validation out")
+        return self
 
     @model_validator(mode="after")
     def _keys_of_parquet(self) -> "DataSpec":

@@ -130,7 +130,8 @@ def check_validation(spec: TrialSpec, data: Dataset) -> None:
     """
     if isinstance(spec.optimizer, RSAMSpec) and spec.optimizer.plain_until_accuracy is not None and not data.validation:
         raise TrainingError(
-            f"plain_until_accuracy needs validation images, and {spec.data.dataset} has none; give plain_epochs"
+            f"plain_until_accuracy needs validation images, and {spec.data.dataset} has none; hold some out with "
+            "data.validation, or give plain_epochs"
         )
 
 

@@ -103,3 +103,31 @@ def row(
 SCHEMA = pa.schema(
     [(name, pa.string() if name in ("layer", "measure", "reason") else pa.float64()) for name in row("", "", 0, 0, 0)]
 )
+
+
+def simulated_accuracies(
+    optimizer: str, test: Sequence[float], validated: Sequence[float] = (), **parameters: object
+) -> list[TrialRecord]:
+    """Trials of one configuration, a seed each, that end at these accuracies in percent; half a point below their best.
+
+    Args:
+        optimizer: which it is.
+        test: at the last epoch, by seed.
+        validated: the same, on the validation images; empty where there are none.
+        parameters: beside the data set, the network and the seed, or in their place.
+    """
+    records = []
+    for seed, accuracy in enumerate(test):
+        generalization = {
+            "train_loss": 0.01,
+            "test_accuracy": accuracy / 100,
+            "test_accuracy_best_epoch": accuracy / 100 + 0.005,
+            "gap_loss": 1 - accuracy / 100,
+        }
+        if validated:
+            generalization["validation_accuracy"] = validated[seed] / 100
+        described = {"dataset": "digits", "model": "digits_cnn", "optimizer": optimizer, **parameters, "seed": seed}
+        name = " ".join(map(str, described.values()))
+        measured = pa.Table.from_pylist([row("all", "trace", None, accuracy, 0.1)], schema=SCHEMA)
+        records.append(TrialRecord(name, described, generalization, measured))
+    return records

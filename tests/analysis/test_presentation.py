@@ -3,6 +3,7 @@ import math
 import pandas as pd
 import pytest
 
+from analysis.comparison import Score
 from analysis.names import column_name, measure_name, p_text, signed, with_interval
 from analysis.presentation import cell, explanation, header, latex, markdown
 from analysis.published import TABLE_1, printed_accuracy
@@ -63,6 +64,17 @@ def test_markdown_and_latex_hold_the_same_cells() -> None:
     assert r"R\'enyi sharpness & $-$0.50 & $<$ 0.001 & 30 \\" in text
     assert r"a\_b|c & -- & 0.250 & 1 \\" in text
     assert r"\caption{50 \% of it}\label{tab:tau}" in text
+
+
+def test_the_best_score_is_bold_and_what_stands_beside_it_is_not() -> None:
+    table = pd.DataFrame([{"optimizer": "rsam", "sam": Score(97.126, 0.061, True, "96.95±0.05"), "eigen_sam": None}])
+    assert markdown(table).splitlines() == [
+        "| optimizer | SAM | Eigen-SAM |",
+        "| --- | ---: | ---: |",
+        "| RSAM | **97.13 ± 0.06** (96.95±0.05) | – |",
+    ]
+    assert r"RSAM & \textbf{97.13 $\pm$ 0.06} (96.95$\pm$0.05) & -- " in latex(table, "", "table1")
+    assert cell("sam", Score(97.126, math.nan, False, "")).text == "97.13"
 
 
 def test_the_papers_table_has_34_cells() -> None:

@@ -14,7 +14,7 @@ from analysis.report import PAGE_FILE, Report, build_report
 from tests.analysis.simulated import LAYERS, simulated_sweep
 
 FIGURES = ("tau_by_measure", "tau_over_orders", "gap_against_sharpness", "spectra")
-TABLES = ("headline", "selection", "differences", "training", "axes", "clusters", "optimizers")
+TABLES = ("headline", "selection", "differences", "training", "axes", "clusters", "table1", "optimizers")
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -9,7 +9,6 @@ from analysis.tables import (
     associate,
     axes_table,
     difference_table,
-    optimizer_table,
     selection_table,
     tau_table,
     training_table,
@@ -86,15 +85,6 @@ def test_training_loss_is_taken_into_account() -> None:
     assert row["with_training_loss"] < -0.4
     assert row["ci_low"] < 0 < row["ci_high"]
     assert abs(row["normal_partial_tau"]) < 0.25
-
-
-def test_accuracies_are_in_percent_and_by_optimizer(matrix: SweepMatrix) -> None:
-    table = optimizer_table(matrix.trials)
-    assert list(table["optimizer"]) == ["sgd", "adam"]
-    assert list(table["trials"]) == [15, 15]
-    sgd = matrix.trials[matrix.trials["optimizer"] == "sgd"]["test_accuracy"]
-    assert table["test_accuracy"][0] == pytest.approx(100 * sgd.mean())
-    assert table["stderr"][0] == pytest.approx(100 * sgd.std() / math.sqrt(15))
 
 
 def test_the_points_of_the_figures_are_kept(matrix: SweepMatrix) -> None:

@@ -49,8 +49,26 @@ def test_tracking_and_store_hold_the_same_results(storage: Path, sweep_file: Swe
     (storage / "mlflow.db").unlink()
     result = renyi("report", path, "--source", "store")
     assert result.exit_code == 0, result.output
+    assert "optimizers" not in result.output
     assert (storage / "small" / "report" / "report.html").read_bytes() == page
     assert not (storage / "mlflow.db").exists()
+
+
+def test_methods_of_several_seeds_are_compared_in_the_terminal_too(storage: Path, sweep_file: SweepFile) -> None:
+    path = sweep_file(
+        ("{dataset: digits}", "{dataset: digits, validation: 200}"),
+        ("    weight_decay: [1e-4, 1e-3]\n", "  - {optimizer: sam, learning_rate: [0.05, 0.1]}\nseeds: [0, 1]\n"),
+    )
+    result = renyi("run", path, "--executor", "inline")
+    assert result.exit_code == 0, result.output
+    assert "optimizers: test accuracy in %" in result.output
+    words = " ".join(result.output.split())
+    assert "dataset network SGD SAM seeds" in words
+    assert "Of 2 configurations of a method the one of best mean validation accuracy is shown" in words
+    methods = pd.read_csv(storage / "small" / "report" / "optimizers.csv")
+    assert list(methods["seeds"]) == [2, 2]
+    assert methods["shown_at"].str.match(r"learning_rate 0\.05|learning_rate 0\.1").all()
+    assert (methods["best_epoch"] >= methods["test_accuracy"] - 1e-9).all()
 
 
 def test_several_sweeps_are_compared_on_one_page(storage: Path, sweep_file: SweepFile) -> None:

@@ -1,5 +1,7 @@
 """The shipped grids are those of SPEC §4.1 and §5.6."""
 
+from collections import Counter
+
 import pytest
 
 from orchestrator.config import load, shipped_sweeps
@@ -16,6 +18,7 @@ TASKS = {
     "cifar100-resnet34": 5,
     "tiny_imagenet-resnet18": 6,  # weight decays
 }
+METHODS = ("sgd", "sam", "asam", "eigen_sam", "rsam")
 TABLE_1 = ("table1-cifar10", "table1-cifar100", "table1-tiny_imagenet")
 
 
@@ -65,6 +68,14 @@ def test_table_1_has_34_cells_of_5_seeds() -> None:
         ("cifar100", "wide_resnet28_10"): (1.0, 1.1),
         ("tiny_imagenet", "resnet50_tiny"): (1.25, 1.1),
     }
+
+
+def test_every_method_is_tuned_equally_on_digits() -> None:
+    specs = expand(load("optimizers-digits"))
+    assert len({spec.trial_id for spec in specs}) == 100
+    assert Counter(spec.optimizer.name for spec in specs) == dict.fromkeys(METHODS, 20)
+    assert {spec.seed for spec in specs} == set(range(5))
+    assert {spec.data.validation for spec in specs} == {500}
 
 
 @pytest.mark.parametrize("name", shipped_sweeps())

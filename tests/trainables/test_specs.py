@@ -68,6 +68,15 @@ def test_places_and_ways_of_computing_are_no_part_of_the_identity() -> None:
     assert spec(training={"epochs": 3, "batch_size": 32, "precision": "bfloat16"}).trial_id != spec().trial_id
 
 
+def test_images_held_out_are_part_of_the_identity_only_where_there_are_any() -> None:
+    held_out = spec(data={"dataset": "digits", "validation": 200})
+    assert held_out.trial_id != spec().trial_id
+    assert held_out.parameters()["validation"] == 200
+    assert spec(data={"dataset": "digits", "validation": None}).trial_id == spec().trial_id
+    with pytest.raises(ValueError, match="tiny_imagenet has validation images of its own"):
+        spec(data={"dataset": "tiny_imagenet", "validation": 200})
+
+
 def test_a_parquet_set_is_known_by_its_name() -> None:
     animals = spec(data=PARQUET)
     assert animals.data.name == "animals"

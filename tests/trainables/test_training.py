@@ -5,10 +5,12 @@ import pytest
 import torch
 
 from trainables.checkpoints import load_checkpoint
+from trainables.data import load_dataset
 from trainables.errors import DivergedError, TrainingError
-from trainables.specs import TrialSpec
+from trainables.specs import DataSpec, TrialSpec
+from trainables.steps import Trainer
 from trainables.storage import LocalFolder
-from trainables.training import attempt, train
+from trainables.training import attempt, initial_model, train
 from trainables.trial_folder import (
     BEST_CHECKPOINT,
     INITIAL_CHECKPOINT,
@@ -140,6 +142,31 @@ def test_rsam_takes_plain_steps_until_its_warm_up_is_over(tmp_path: Path) -> Non
 def test_a_warm_up_by_accuracy_needs_validation_images(tmp_path: Path) -> None:
     with pytest.raises(TrainingError, match=r"plain_until_accuracy needs validation images, and digits has none"):
         run(tmp_path, spec("digits_cnn", "rsam", plain_until_accuracy=0.3))
+
+
+def test_a_warm_up_may_go_by_images_held_out(tmp_path: Path) -> None:
+    wanted = spec("digits_cnn", "rsam", plain_until_accuracy=0.3)
+    wanted = wanted.model_copy(update={"data": DataSpec(dataset="digits", validation=200)})
+    history = run(tmp_path, wanted).read_trained().history
+    assert all(0 < (epoch.validation_accuracy or 0) <= 1 for epoch in history)
+
+
+@pytest.mark.parametrize("optimizer", ["sam", "asam", "eigen_sam", "rsam"])
+def test_methods_of_one_seed_start_at_the_same_weights_and_see_the_same_batches(optimizer: str) -> None:
+    """What pairing over seeds rests on."""
+    seen: dict[str, list[torch.Tensor]] = {}
+    starts = []
+    for name in ("sgd", optimizer):
+        wanted = spec(optimizer=name, training={"batch_size": 256})
+        data = load_dataset(wanted.data)
+        trainer = Trainer(wanted, initial_model(wanted, data), data)
+        starts.append({key: value.clone() for key, value in trainer.model.state_dict().items()})
+        batches = seen[name] = []
+        trainer.model.register_forward_pre_hook(lambda _, inputs, batches=batches: batches.append(inputs[0].clone()))
+        trainer.train_epoch(0)
+    assert all(torch.equal(starts[0][key], value) for key, value in starts[1].items())
+    first_passes = seen[optimizer][:: len(seen[optimizer]) // len(seen["sgd"])]
+    assert all(torch.equal(one, other) for one, other in zip(seen["sgd"], first_passes, strict=True))
 
 
 @pytest.mark.parametrize("iterations", [11, 15, 22])

@@ -29,4 +29,5 @@ def load_dataset(spec: DataSpec) -> Dataset:
     Raises:
         TrainingError: it is not where the specification says, or damaged; the message names the file and the remedy.
     """
-    return DATASETS[spec.dataset](spec)
+    data = DATASETS[spec.dataset](spec)
+    return data if spec.validation is None else data.hold_out(spec.validation)

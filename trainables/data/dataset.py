@@ -1,7 +1,7 @@
 """A data set as trials see it, and the draw of samples that measures are taken on."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -19,6 +19,9 @@ class Split:
 
     def __len__(self) -> int:
         return len(self.targets)
+
+    def __getitem__(self, indices: Tensor) -> "Split":
+        return Split(self.images[indices], self.targets[indices])
 
     def to(self, device: torch.device) -> "Split":
         """The same images on a device; on the CPU nothing is copied."""
@@ -59,6 +62,20 @@ class Dataset:
         """The same data on a device."""
         validation = None if self.validation is None else self.validation.to(device)
         return Dataset(self.train.to(device), self.test.to(device), self.num_classes, self.normalize, validation)
+
+    def hold_out(self, num_samples: int) -> "Dataset":
+        """The same data with so many training images, drawn once for all trials, validating instead.
+
+        Raises:
+            TrainingError: no image would be left to train on.
+        """
+        count = len(self.train)
+        if num_samples >= count:
+            raise TrainingError(f"data.validation {num_samples} must be less than the {count} training images")
+        generator = torch.Generator().manual_seed(derive_seed("validation split"))
+        order = torch.randperm(count, generator=generator)
+        validation, train = order[:num_samples].sort().values, order[num_samples:].sort().values
+        return replace(self, train=self.train[train], validation=self.train[validation])
 
     def train_samples(self, indices: Tensor) -> tuple[Tensor, Tensor]:
         """Normalized training images (B, C, H, W), not augmented, and their classes (B,)."""
