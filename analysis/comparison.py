@@ -14,14 +14,8 @@ from analysis.published import printed_accuracy
 
 TASK = ["dataset", "model"]  # what a row of table 1 is about
 VALIDATION = "validation"  # training images held out; where their number varies, each is a task of its own
-METHOD_COLUMNS = (
-    "seeds", "test_accuracy", "stderr", "behind", "behind_stderr", "best_epoch", "printed", "validation_accuracy",
-    "configurations", "shown_at", "gap_loss",
-)  # fmt: skip
-LAYOUT = (
-    "Test accuracy at the last epoch, mean ± standard error over seeds, the highest in bold; beside it, in brackets, "
-    "the paper's, where it has the cell. "
-)
+LAYOUT = "Test accuracy at the last epoch, mean ± standard error over seeds, the highest in bold"
+PRINTED = "; in brackets what the paper prints, ? for digits that can't be read for sure"
 
 
 @dataclass(frozen=True)
@@ -63,7 +57,8 @@ class Comparison:
     @property
     def note(self) -> str:
         """How the numbers came about: which hyperparameters, how chosen, and who leads by how much."""
-        return LAYOUT + " ".join([self._choice(), *self._sentences()])
+        printed = PRINTED if (self.methods["printed"] != "").any() else ""
+        return " ".join([f"{LAYOUT}{printed}.", self._choice(), *self._sentences()])
 
     def _by_task(self) -> Iterable[tuple[tuple[object, ...], pd.DataFrame]]:
         return self.methods.groupby(self.task, sort=False, dropna=False)
@@ -90,8 +85,12 @@ class Comparison:
 
     def _sentences(self) -> list[str]:
         """For each task what was chosen, and the best method against the next."""
-        groups = [group for _, group in self._by_task()]
-        return [text for group in groups for text in (_shown(group, self.task), _lead(group, self.task)) if text]
+        sentences = []
+        for _, group in self._by_task():
+            place = " ".join(str(group[name].iloc[0]) for name in self.task)
+            texts = [text for text in (_shown(group), _lead(group)) if text]
+            sentences += [f"{place}: {' '.join(texts)}"] if texts else []
+        return sentences
 
 
 def compare_optimizers(trials: pd.DataFrame) -> Comparison | None:
@@ -123,51 +122,49 @@ def _task_rows(trials: pd.DataFrame, columns: list[str]) -> list[dict[str, objec
     """The methods of one task, in the paper's order."""
     selecting = schema.VALIDATION_ACCURACY in trials and bool(trials[schema.VALIDATION_ACCURACY].notna().all())
     task = {name: trials[name].iloc[0] for name in columns}
+    methods = {name: _method(trials[trials[OPTIMIZER] == name], selecting) for name in _ordered(trials[OPTIMIZER])}
+    by_seed = {name: 100 * shown.groupby(SEED)[schema.TEST_ACCURACY].mean() for name, (shown, _) in methods.items()}
+    best = max(by_seed, key=lambda name: float(by_seed[name].mean()))
     rows: list[dict[str, object]] = []
-    by_seed: dict[str, pd.Series] = {}
-    for name in _ordered(trials[OPTIMIZER]):
-        group = trials[trials[OPTIMIZER] == name]
-        varying = _hyperparameters(group)
-        configurations = group.groupby(varying, dropna=False).ngroup() if varying else pd.Series(0, index=group.index)
-        shown = group[configurations == _chosen(group, configurations)] if selecting else group
-        seeds = shown.groupby(SEED)
-        by_seed[name] = 100 * seeds[schema.TEST_ACCURACY].mean()
-        values = shown.iloc[0] if selecting else pd.Series(dtype=object)
+    for name, (shown, tried) in methods.items():
+        behind = (by_seed[best] - by_seed[name]).dropna() if name != best else pd.Series(dtype=float)
         rows.append(
             {
                 **task,
                 OPTIMIZER: name,
-                "seeds": len(seeds),
+                "seeds": len(by_seed[name]),
                 "test_accuracy": by_seed[name].mean(),
                 "stderr": by_seed[name].sem(),
+                "behind": behind.mean(),
+                "behind_stderr": behind.sem(),
                 "best_epoch": 100 * _mean(shown, schema.TEST_ACCURACY_BEST),
                 "printed": printed_accuracy(task["dataset"], task["model"], name),
                 "validation_accuracy": 100 * _mean(shown, schema.VALIDATION_ACCURACY),
-                "configurations": configurations.nunique(),
-                "shown_at": ", ".join(f"{key} {_text(values[key])}" for key in varying if key in values),
+                **tried,
                 "gap_loss": shown[schema.GAP_LOSS].mean(),
             }
         )
-    best = max(by_seed, key=lambda name: float(by_seed[name].mean()))
-    for row, (name, accuracy) in zip(rows, by_seed.items(), strict=True):
-        behind = (by_seed[best] - accuracy).dropna() if name != best else pd.Series(dtype=float)
-        row |= {"behind": behind.mean(), "behind_stderr": behind.sem()}
-    return [{name: row[name] for name in (*task, OPTIMIZER, *METHOD_COLUMNS)} for row in rows]
+    return rows
 
 
-def _shown(methods: pd.DataFrame, task: list[str]) -> str:
-    """`digits digits_cnn: SGD at learning_rate 0.05; SAM at rho 0.1.`; empty where nothing was chosen."""
+def _method(trials: pd.DataFrame, selecting: bool) -> tuple[pd.DataFrame, dict[str, object]]:
+    """The trials that a method is shown by, how many configurations it has, and which of them was chosen."""
+    varying = _hyperparameters(trials)
+    configurations = trials.groupby(varying, dropna=False).ngroup() if varying else pd.Series(0, index=trials.index)
+    shown = trials[configurations == _chosen(trials, configurations)] if selecting else trials
+    shown_at = ", ".join(f"{name} {_text(shown[name].iloc[0])}" for name in varying) if selecting else ""
+    return shown, {"configurations": configurations.nunique(), "shown_at": shown_at}
+
+
+def _shown(methods: pd.DataFrame) -> str:
+    """`SGD at learning_rate 0.05; SAM at rho 0.1.`; empty where nothing was chosen."""
     pairs = zip(methods[OPTIMIZER], methods["shown_at"], strict=True)
     found = [f"{OPTIMIZER_NAMES.get(name, name)} at {values}" for name, values in pairs if values]
-    return f"{_place(methods, task)}: {'; '.join(found)}." if found else ""
+    return f"{'; '.join(found)}." if found else ""
 
 
-def _place(methods: pd.DataFrame, task: list[str]) -> str:
-    return " ".join(str(methods[name].iloc[0]) for name in task)
-
-
-def _lead(methods: pd.DataFrame, task: list[str]) -> str:
-    """`digits digits_cnn: SAM leads ASAM by 0.28 ± 0.25 points.`; empty where no other has a seed of the best."""
+def _lead(methods: pd.DataFrame) -> str:
+    """`SAM leads ASAM by 0.28 ± 0.25 points.`; empty where no other has a seed of the best."""
     paired = methods[methods["behind"].notna()]
     if paired.empty:
         return ""
@@ -175,7 +172,7 @@ def _lead(methods: pd.DataFrame, task: list[str]) -> str:
     names = [OPTIMIZER_NAMES.get(row[OPTIMIZER], row[OPTIMIZER]) for row in (best, other)]
     lead, stderr = other["behind"], other["behind_stderr"]
     error = "" if np.isnan(stderr) else f" ± {stderr:.2f}"
-    return f"{_place(methods, task)}: {names[0]} leads {names[1]} by {lead:.2f}{error} points, paired over seeds."
+    return f"{names[0]} leads {names[1]} by {lead:.2f}{error} points, paired over seeds."
 
 
 def _chosen(group: pd.DataFrame, configurations: pd.Series) -> object:
