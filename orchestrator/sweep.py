@@ -67,7 +67,7 @@ def run_sweep(
             done = make_plan(config)
             show_work(plan, done)
             behind = tracker.wait()
-            report_sweeps([config], [command], "store" if behind else "tracking", log=not behind)
+            report_sweeps([config], [command], "store" if behind else "tracking", tracker)
             show_failures(done)
             _close(tracker, interrupts, config)
         except KeyboardInterrupt:
