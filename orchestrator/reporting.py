@@ -12,6 +12,7 @@ from trainables.storage import open_folder
 if TYPE_CHECKING:
     from analysis.report import Report
     from analysis.results import SweepResults
+    from orchestrator.tracking import SweepTracker
 
 Source = Literal["tracking", "store"]
 REPORT_FOLDER = "report"
@@ -21,7 +22,7 @@ def report_sweeps(
     configs: Sequence[SweepConfig],
     commands: Sequence[str] = (),
     source: Source = "tracking",
-    log: bool | None = None,
+    tracker: "SweepTracker | None" = None,
 ) -> "Report":
     """Judge the measures from what MLflow (or the store) holds, show the verdict, and keep the report.
 
@@ -32,7 +33,7 @@ def report_sweeps(
         configs: the sweeps, the first of which keeps the report.
         commands: what the user typed for each sweep, for the page's last section; left out, the sweeps' names.
         source: where results are read.
-        log: whether the files go to the parent run; left out, where results are read from MLflow.
+        tracker: of the first sweep, where one is open: the files reach MLflow through it, whenever MLflow can.
     """
     from analysis.report import build_report
 
@@ -49,7 +50,9 @@ def report_sweeps(
     folder = open_folder(first.folder) / place
     for name, data in report.files.items():
         folder.write(name, data)
-    if source == "tracking" if log is None else log:
+    if tracker is not None:
+        tracker.log_report(report.files, report.note)
+    elif source == "tracking":
         from orchestrator.tracking import log_report
 
         log_report(first, report.files, report.note, place if others else None)

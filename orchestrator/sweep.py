@@ -72,7 +72,7 @@ def run_sweep(
             show_work(plan, done)
             show_avoided(read_activity(plan.store.folder))
             behind = tracker.wait()
-            report_sweeps([config], [command], "store" if behind else "tracking", log=not behind)
+            report_sweeps([config], [command], "store" if behind else "tracking", tracker)
             show_failures(done)
             _close(tracker, interrupts, config)
         except KeyboardInterrupt:

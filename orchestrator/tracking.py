@@ -125,6 +125,10 @@ class SweepTracker:
             self._spool.put(f"{trial_id} epochs", partial(self._flush, trial_id))
             self._flushed[trial_id] = now
 
+    def log_report(self, files: Mapping[str, bytes], note: str) -> None:
+        """Have a report's files put on the parent run, and its verdict as the description; returns at once."""
+        self._spool.put("report", partial(log_report, self._config, files, note))
+
     def wait(self, patience: float = PATIENCE) -> int:
         """Wait until everything is logged, or nothing has been for `patience` seconds; how much is still behind."""
         return self._spool.wait(patience)

@@ -31,11 +31,11 @@ def start(path: Path, command: str = "run", executor: str = "inline") -> "subpro
 def run(path: Path, command: str = "run", executor: str = "inline") -> tuple[int, str]:
     """A driver to its end: exit code and what it said."""
     driver = start(path, command, executor)
-    output, _ = driver.communicate(timeout=280)
+    output, _ = driver.communicate(timeout=600)
     return driver.returncode, output
 
 
-def wait_for(condition: Callable[[], bool], driver: "subprocess.Popen[str]", seconds: float = 120) -> None:
+def wait_for(condition: Callable[[], bool], driver: "subprocess.Popen[str]", seconds: float = 300) -> None:
     """Until something is true, while the driver lives."""
     deadline = time.monotonic() + seconds
     while not condition():

@@ -19,7 +19,7 @@ from tests.faults.small_disk import resize, set_writable, small_disk
 from trainables.storage import open_folder
 from trainables.trial_folder import TRAINED_FILE
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
 
 SweepFile = Callable[..., Path]
 EIGHT = ("[1e-4, 1e-3]", "[1e-5, 1e-4, 1e-3, 1e-2]")
@@ -64,7 +64,7 @@ def test_a_disk_that_can_no_longer_be_written(tmp_path: Path, sweep_file: SweepF
                 break
             except subprocess.CalledProcessError:
                 time.sleep(0.01)
-        output, _ = driver.communicate(timeout=120)
+        output, _ = driver.communicate(timeout=600)
         assert driver.returncode == 2, output
         assert "Read-only file system" in output
         assert "give back the permission to write there, and the same command goes on from here" in output
@@ -90,7 +90,7 @@ def test_the_second_of_two_drivers_is_refused(storage: Path, sweep_file: SweepFi
         assert len(output.splitlines()) == 1, output
         assert f"another driver works on this sweep: `renyi run {path}` on " in output
         assert f"process {first.pid}, since " in output
-    output, _ = first.communicate(timeout=200)
+    output, _ = first.communicate(timeout=600)
     assert first.returncode == 0, output
     check_record(path)
 
@@ -98,7 +98,7 @@ def test_the_second_of_two_drivers_is_refused(storage: Path, sweep_file: SweepFi
 def test_two_drivers_that_start_at_once(storage: Path, sweep_file: SweepFile) -> None:
     path = sweep_file()
     drivers = [start(path), start(path)]
-    outputs = [driver.communicate(timeout=200)[0] for driver in drivers]
+    outputs = [driver.communicate(timeout=600)[0] for driver in drivers]
     assert sorted(driver.returncode for driver in drivers) == [0, 2], outputs
     check_record(path)
 
@@ -113,7 +113,7 @@ def test_a_driver_that_is_replaced_while_it_stands_still_stops(storage: Path, sw
     successor = lease.read(name).replace(str(driver.pid).encode(), b"1")
     lease.write(f"{int(name[:6]) + 1:06d}.json", successor)
     os.kill(driver.pid, signal.SIGCONT)
-    output, _ = driver.communicate(timeout=60)
+    output, _ = driver.communicate(timeout=600)
     assert driver.returncode == 2, output
     assert "taken over by `renyi run " in output
     assert "Traceback" not in output

@@ -18,7 +18,7 @@ from tests.free_port import free_port
 from tests.tracking_servers import mlflow_server
 from trainables.trial_folder import TRAINED_FILE
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
 
 SweepFile = Callable[..., Path]
 EIGHT = ("[1e-4, 1e-3]", "[1e-5, 1e-4, 1e-3, 1e-2]")
@@ -37,7 +37,7 @@ def test_a_server_that_is_down_for_a_while(storage: Path, sweep_file: SweepFile,
         before = count(storage, MEASURED_FILE)
         wait_for(lambda: count(storage, MEASURED_FILE) >= before + 4, driver)  # the sweep goes on meanwhile
         server.start()
-        output, _ = driver.communicate(timeout=200)
+        output, _ = driver.communicate(timeout=600)
         assert driver.returncode == 0, output
         assert "MLflow can't be written just now" in output
         assert "MLflow answers again" in output
@@ -54,7 +54,7 @@ def test_a_server_that_stays_down_is_made_up_for_by_the_next_run(
         driver = start(path)
         wait_for(lambda: count(storage, TRAINED_FILE) >= 1, driver)
         server.stop()
-        output, _ = driver.communicate(timeout=200)
+        output, _ = driver.communicate(timeout=600)
         assert driver.returncode == 0, output
         assert "4 trained, 4 measured" in output
         assert "not logged: " in output
@@ -80,7 +80,7 @@ def test_a_server_that_is_down_from_the_start_is_told_before_anything_starts(
     assert "can't be used: " in output
     assert "Connection refused" in output
     assert "start the server or mend the address" in output
-    assert time.monotonic() - started < 60
+    assert time.monotonic() - started < 200  # MLflow itself would try for an hour
     assert not list(storage.rglob("*.pt"))
 
 
@@ -123,7 +123,7 @@ def test_a_database_that_another_process_locks_for_long(storage: Path, sweep_fil
             sqlite3.connect(storage / "mlflow.db", timeout=0.1).execute("SELECT 1 FROM runs")
         wait_for(lambda: count(storage, MEASURED_FILE) == 4, driver)
         time.sleep(22)  # longer than MLflow itself waits
-    output, _ = driver.communicate(timeout=200)
+    output, _ = driver.communicate(timeout=600)
     assert driver.returncode == 0, output
     assert "MLflow can't be written just now" in output
     assert "Traceback" not in output
@@ -140,7 +140,7 @@ def test_a_database_whose_disk_is_full_for_a_while(storage: Path, sweep_file: Sw
         before = count(storage, MEASURED_FILE)
         wait_for(lambda: count(storage, MEASURED_FILE) >= before + 3, driver)
         ballast.unlink()
-        output, _ = driver.communicate(timeout=200)
+        output, _ = driver.communicate(timeout=600)
         assert driver.returncode == 0, output
         assert "MLflow can't be written just now" in output
         check_record(path)

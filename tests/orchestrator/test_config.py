@@ -136,3 +136,17 @@ def test_addresses_are_absolute(sweep_file: SweepFile, monkeypatch: pytest.Monke
     config = load(str(sweep_file()), storage="results")
     assert config.folder == f"{tmp_path}/results/small"
     assert config.tracking_uri == f"sqlite:///{tmp_path}/results/mlflow.db"
+
+
+@pytest.mark.parametrize("scheme", ["postgresql", "postgres", "postgresql+psycopg"])
+def test_postgresql_is_reached_by_any_of_its_names_and_its_password_is_not_shown(
+    sweep_file: SweepFile, scheme: str
+) -> None:
+    config = load(str(sweep_file()), tracking=f"{scheme}://me:secret@host/mlflow")
+    assert config.tracking_uri == "postgresql+psycopg://me:secret@host/mlflow"
+    assert config.shown_tracking == "postgresql+psycopg://me:***@host/mlflow"
+
+
+def test_a_sweep_in_an_object_store_keeps_the_options_of_its_address(sweep_file: SweepFile) -> None:
+    config = load(str(sweep_file()), storage="s3://bucket/renyi?scheme=http", tracking="http://host:5000")
+    assert config.folder == "s3://bucket/renyi/small?scheme=http"

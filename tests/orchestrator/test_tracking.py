@@ -1,13 +1,17 @@
 """MLflow against a real SQLite database: what is logged, once and no more, whatever was logged before."""
 
+import shutil
+import time
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
+from mlflow.entities import Run
 
 from orchestrator.config import SweepConfig, load
-from orchestrator.events import EpochsDone
+from orchestrator.errors import UsageError
+from orchestrator.events import EpochsDone, TrialFailed, TrialTrained
 from orchestrator.grid import expand
 from orchestrator.tracking import SweepTracker
 from orchestrator.trial_store import TrialState, TrialStore
@@ -18,8 +22,18 @@ HISTORY = [EpochMetrics(epoch, 0.1, 1.0 / (epoch + 1), 2.0, 0.5, 0.01, 1000.0 + 
 OUTCOME = Generalization(0.1, 0.01, 1.0, 0.0, 0.3, 0.02, 0.9, 0.03)
 
 
+@pytest.fixture(scope="module")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A database with MLflow's tables, which take seconds to create."""
+    path = tmp_path_factory.mktemp("database") / "mlflow.db"
+    MlflowClient(f"sqlite:///{path}").search_experiments()
+    return path
+
+
 @pytest.fixture
-def config(storage: Path, sweep_file: Callable[..., Path]) -> SweepConfig:
+def config(storage: Path, sweep_file: Callable[..., Path], empty_database: Path) -> SweepConfig:
+    storage.mkdir()
+    shutil.copy(empty_database, storage)
     return load(str(sweep_file()))
 
 
@@ -83,3 +97,130 @@ def test_addresses_with_their_own_database_are_used(config: SweepConfig, store: 
     other = config.model_copy(update={"tracking": f"sqlite:///{tmp_path}/other.db"})
     tracker = SweepTracker(other, store, [])
     assert MlflowClient(other.tracking_uri).get_run(tracker.parent_run_id).info.run_name == "sweep small"
+
+
+def trial_runs(config: SweepConfig) -> list[Run]:
+    client = MlflowClient(config.tracking_uri)
+    experiment = client.get_experiment_by_name(config.name)
+    assert experiment is not None
+    return list(client.search_runs([experiment.experiment_id], "tags.`renyi.kind` = 'trial'"))
+
+
+def test_a_driver_that_died_between_creating_a_run_and_describing_it_is_made_up_for(
+    config: SweepConfig, specs: list[TrialSpec], store: TrialStore
+) -> None:
+    first = SweepTracker(config, store, specs)
+    first._create(specs[0].trial_id)  # and is killed
+    (run,) = trial_runs(config)
+    assert not run.data.params
+    store.trial(specs[0].trial_id).write_trained(Trained(HISTORY, OUTCOME))
+    second = SweepTracker(config, store, specs)
+    second.reconcile(store.states(specs))
+    assert second.wait() == 0
+    (found,) = trial_runs(config)
+    assert found.info.run_id == run.info.run_id
+    assert found.data.params["learning_rate"] == "0.05"
+    assert found.data.tags["renyi.state"] == "trained"
+
+
+def test_of_several_runs_of_a_trial_the_one_that_the_store_names_is_kept(
+    config: SweepConfig, specs: list[TrialSpec], store: TrialStore
+) -> None:
+    trial = specs[0].trial_id
+    first = SweepTracker(config, store, specs)
+    copies = [first._create(trial).info.run_id for _ in range(3)]
+    store.trial(trial).write_run_id(config.shown_tracking, copies[1])
+    assert len(trial_runs(config)) == 3
+    SweepTracker(config, store, specs)
+    (kept,) = trial_runs(config)
+    assert kept.info.run_id == copies[1]
+
+
+def test_a_run_deleted_by_hand_is_made_again(config: SweepConfig, specs: list[TrialSpec], store: TrialStore) -> None:
+    store.trial(specs[0].trial_id).write_trained(Trained(HISTORY, OUTCOME))
+    for _ in range(2):
+        tracker = SweepTracker(config, store, specs)
+        tracker.reconcile(store.states(specs))
+        assert tracker.wait() == 0
+        (run,) = trial_runs(config)
+        MlflowClient(config.tracking_uri).delete_run(run.info.run_id)
+    assert trial_runs(config) == []
+
+
+def test_an_experiment_deleted_by_hand_is_told(config: SweepConfig, store: TrialStore) -> None:
+    tracker = SweepTracker(config, store, [])
+    MlflowClient(config.tracking_uri).delete_experiment(tracker.experiment_id)
+    with pytest.raises(
+        UsageError, match=r"experiment 'small' at .* was deleted in MLflow; `mlflow experiments restore"
+    ):
+        SweepTracker(config, store, [])
+
+
+def test_a_sweep_taken_up_again_runs_again(config: SweepConfig, specs: list[TrialSpec], store: TrialStore) -> None:
+    trial = specs[0].trial_id
+    first = SweepTracker(config, store, specs)
+    first.record(EpochsDone(trial, HISTORY[:1]))
+    assert first.finish("KILLED") == 0
+    (run,) = trial_runs(config)
+    assert run.info.status == "KILLED"
+    assert len(MlflowClient(config.tracking_uri).get_metric_history(run.info.run_id, "training/train_loss")) == 1
+
+    second = SweepTracker(config, store, specs)
+    second.record(EpochsDone(trial, HISTORY[1:]))
+    second._flush(trial)
+    (run,) = trial_runs(config)
+    assert run.info.status == "RUNNING"
+    write_failure(store.trial(trial).folder, Failure("training", "ValueError: no", "Traceback"))
+    second.record(TrialFailed(trial))
+    assert second.finish() == 0
+    store.forget_failure(trial)
+    store.trial(trial).write_trained(Trained(HISTORY, OUTCOME))
+    third = SweepTracker(config, store, specs)
+    third.reconcile(store.states(specs))
+    assert third.finish() == 0
+    (run,) = trial_runs(config)
+    assert "renyi.reason" not in run.data.tags
+    points = MlflowClient(config.tracking_uri).get_metric_history(run.info.run_id, "training/train_loss")
+    assert sorted(point.step for point in points) == [0, 1, 2]
+
+
+@pytest.mark.parametrize(
+    ("tracking", "said"),
+    [
+        ("sqlite:////nowhere/there/own.db", "unable to open database file"),
+        ("postgresql://me:secret@127.0.0.1:1/mlflow", "onnection refused"),
+        ("http://127.0.0.1:1", "Connection refused"),
+        ("mysql+nodriver://host/db", "nodriver"),
+    ],
+)
+def test_an_address_that_does_not_answer_is_told_in_one_line(
+    config: SweepConfig, store: TrialStore, tracking: str, said: str
+) -> None:
+    with pytest.raises(UsageError) as told:
+        SweepTracker(config.model_copy(update={"tracking": tracking}), store, [])
+    message = str(told.value)
+    assert message.startswith("tracking: ")
+    assert said in message
+    assert "secret" not in message
+    assert "\n" not in message
+
+
+def test_a_database_that_is_away_for_a_while_is_ridden_out(
+    config: SweepConfig, specs: list[TrialSpec], store: TrialStore
+) -> None:
+    said: list[str] = []
+    tracker = SweepTracker(config, store, specs, said.append, lambda: said.append("again"))
+    store.trial(specs[0].trial_id).write_trained(Trained(HISTORY, OUTCOME))
+    real = Path(config.storage) / "mlflow.db"
+    aside = real.with_suffix(".aside")
+    real.rename(aside)
+    real.mkdir()  # SQLite can't open it
+    started = time.monotonic()
+    tracker.record(TrialTrained(specs[0].trial_id))
+    assert time.monotonic() - started < 0.5
+    assert tracker.wait(0.5) == 1
+    real.rmdir()
+    aside.rename(real)
+    assert tracker.wait() == 0
+    assert said[-1] == "again"
+    assert len(trial_runs(config)) == 1

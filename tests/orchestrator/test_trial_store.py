@@ -1,8 +1,10 @@
+import json
 from pathlib import Path
 
 import pytest
 
-from orchestrator.trial_store import MEASURED_FILE, TrialState, TrialStore
+from orchestrator.errors import UsageError
+from orchestrator.trial_store import LAYOUT, LAYOUT_FILE, MEASURED_FILE, TrialState, TrialStore
 from trainables.specs import TrialSpec
 from trainables.trial_folder import LAST_CHECKPOINT, TRAINED_FILE, Failure, write_failure
 
@@ -53,3 +55,16 @@ def test_a_failure_is_kept_until_it_is_forgotten(store: TrialStore, stage: str) 
     assert failure.reason == "ValueError: too"
     store.forget_failure(TRIAL)
     assert store.state(TRIAL) is (TrialState.PENDING if stage == "training" else TrialState.TRAINED)
+
+
+def test_a_store_says_its_layout(store: TrialStore) -> None:
+    store.states([SPEC])  # a store from before the file
+    store.mark_layout()
+    assert json.loads(store.folder.read(LAYOUT_FILE))["layout"] == LAYOUT
+    store.states([SPEC])
+
+
+def test_a_store_of_a_newer_version_is_refused(store: TrialStore) -> None:
+    store.folder.write(LAYOUT_FILE, json.dumps({"layout": LAYOUT + 1, "version": "9.8"}).encode())
+    with pytest.raises(UsageError, match=f"has layout {LAYOUT + 1}, written by renyi-sharpness 9.8; version .* up to"):
+        store.states([SPEC])

@@ -14,7 +14,7 @@ from tests.faults.drivers import check_record, run
 from tests.object_store import BUCKET, ENVIRONMENT, object_store
 from tests.tracking_servers import mlflow_server, postgresql
 
-pytestmark = pytest.mark.system
+pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
 
 SweepFile = Callable[..., Path]
 
