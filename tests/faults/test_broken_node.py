@@ -24,6 +24,7 @@ grid:
   - optimizer: sgd
     learning_rate: [0.02, 0.05, 0.1, 0.2]
     weight_decay: [1e-4, 1e-3]
+seeds: [0, 1, 2, 3]
 sharpness: {samples: 20, measures: [l2]}
 resources:
   trial: {cpus: 0.5}
