@@ -59,7 +59,7 @@ class _Call:
 class Ending:
     """How work on a trial ended, for whoever judges nodes."""
 
-    node: str  # its id; empty for the one that trained the trial
+    node: str  # its id; empty where that is not known
     trial_id: str
     succeeded: bool
 
