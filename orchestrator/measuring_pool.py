@@ -131,6 +131,10 @@ class MeasuringPool:
             self._queue.put(self._arrivals[trial_id], _Call(trial, None))
         self._feed()
 
+    def knows(self, trial_id: str) -> bool:
+        """Whether the trial was submitted."""
+        return trial_id in self._arrivals
+
     @property
     def busy(self) -> bool:
         """Whether anything is queued or being measured, or was and has not been collected."""

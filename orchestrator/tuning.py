@@ -101,10 +101,22 @@ class RayExecutor:
                     yield from self._trained(tuning, pool, timeout=0)
                     self._judge(tuning.endings)
                     yield from self._avoid(pool)
-                    return [spec for spec in to_train if self._store.state(spec.trial_id) in _UNTRAINED]
+                    return (yield from self._left(to_train, pool))
         finally:
             tuning.stop()
         return None
+
+    def _left(self, specs: list[TrialSpec], pool: MeasuringPool) -> Generator[Event, None, list[TrialSpec]]:
+        """What is still to be trained; a trial that was done just as its Tuner was stopped goes to the pool."""
+        untrained = []
+        for spec in specs:
+            state = self._store.state(spec.trial_id)
+            if state in _UNTRAINED:
+                untrained.append(spec)
+            elif state is TrialState.TRAINED and not pool.knows(spec.trial_id):
+                pool.submit(spec)
+                yield TrialTrained(spec.trial_id)
+        return untrained
 
     def _trained(self, tuning: "Tuning", pool: MeasuringPool, timeout: float) -> Iterator[Event]:
         """What has happened in training; what is trained goes to the pool."""
