@@ -51,6 +51,7 @@ class RayExecutor:
         self._breaker = CircuitBreaker()
         self._avoided: set[str] = set()
         self._suspects: set[str] = set()  # to be avoided from the next round on
+        self._judged: set[str] = set()  # trials whose ending was heard of
         self._names: dict[str, str] = {}
         self._specs: dict[str, TrialSpec] = {}
 
@@ -107,11 +108,15 @@ class RayExecutor:
         return None
 
     def _left(self, specs: list[TrialSpec], pool: MeasuringPool) -> Generator[Event, None, list[TrialSpec]]:
-        """What is still to be trained; a trial that was done just as its Tuner was stopped goes to the pool."""
+        """What is still to be trained. A trial that ended just as its Tuner was stopped was not heard of: where it is
+        trained it goes to the pool, where it failed, on a node that may be to blame, it is tried again."""
         untrained = []
         for spec in specs:
             state = self._store.state(spec.trial_id)
-            if state in _UNTRAINED:
+            if state is TrialState.FAILED and spec.trial_id not in self._judged:
+                self._store.forget_failure(spec.trial_id)
+                untrained.append(spec)
+            elif state in _UNTRAINED:
                 untrained.append(spec)
             elif state is TrialState.TRAINED and not pool.knows(spec.trial_id):
                 pool.submit(spec)
@@ -143,6 +148,7 @@ class RayExecutor:
         """Learn from endings which nodes to avoid, if the sweep can go on without them."""
         while endings:
             ending = endings.popleft()
+            self._judged.add(ending.trial_id)
             node = ending.node
             if not node or node in self._avoided:
                 continue
