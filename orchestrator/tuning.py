@@ -174,6 +174,7 @@ class RayExecutor:
             reason = self._store.failure(blamed[-1]).reason if blamed else ""
             for trial_id in blamed:
                 self._store.forget_failure(trial_id)
+                self._judged.discard(trial_id)
                 if self._store.state(trial_id) is TrialState.TRAINED:
                     pool.submit(self._specs[trial_id])
             yield NodeAvoided(self._name(node), blamed, reason)
