@@ -60,7 +60,7 @@ class _Call:
 class Ending:
     """How work on a trial ended, for whoever judges nodes."""
 
-    node: str  # its id; empty for the one that trained the trial
+    node: str  # its id; empty where that is not known
     trial_id: str
     succeeded: bool
 
@@ -131,6 +131,10 @@ class MeasuringPool:
         if not missing:
             self._queue.put(self._arrivals[trial_id], _Call(trial, None))
         self._feed()
+
+    def knows(self, trial_id: str) -> bool:
+        """Whether the trial was submitted."""
+        return trial_id in self._arrivals
 
     @property
     def busy(self) -> bool:

@@ -51,8 +51,9 @@ class RayExecutor:
         self._store = store
         self._breaker = CircuitBreaker()
         self._avoided: set[str] = set()
+        self._suspects: set[str] = set()  # to be avoided from the next round on
+        self._judged: set[str] = set()  # trials whose ending was heard of
         self._names: dict[str, str] = {}
-        self._where: dict[str, str] = {}  # trial → the node that trains it
         self._specs: dict[str, TrialSpec] = {}
 
     def run(self, work: Work) -> Iterator[Event]:
@@ -96,28 +97,42 @@ class RayExecutor:
                 yield from self._trained(tuning, pool, timeout=POLL_SECONDS)
                 for event in pool.collect(timeout=0 if tuning.alive else POLL_SECONDS):
                     yield self._named(event)
-                suspect = self._judge(tuning.endings) or self._judge(pool.endings)
-                if suspect and self._can_do_without(suspect):
+                self._judge(pool.endings)
+                if self._suspects:
                     tuning.stop()
                     yield from self._trained(tuning, pool, timeout=0)
-                    avoided = self._avoid(suspect, pool)
-                    yield avoided
-                    for trial_id in avoided.trial_ids:
-                        if self._store.state(trial_id) is TrialState.TRAINED:
-                            pool.submit(self._specs[trial_id])
-                    return [spec for spec in to_train if self._store.state(spec.trial_id) in _UNTRAINED]
+                    self._judge(tuning.endings)
+                    yield from self._avoid(pool)
+                    return (yield from self._left(to_train, pool))
         finally:
             tuning.stop()
         return None
+
+    def _left(self, specs: list[TrialSpec], pool: MeasuringPool) -> Generator[Event, None, list[TrialSpec]]:
+        """What is still to be trained. A trial that ended just as its Tuner was stopped was not heard of: where it is
+        trained it goes to the pool, where it failed, on a node that may be to blame, it is tried again."""
+        untrained = []
+        for spec in specs:
+            state = self._store.state(spec.trial_id)
+            if state is TrialState.FAILED and spec.trial_id not in self._judged:
+                self._store.forget_failure(spec.trial_id)
+                untrained.append(spec)
+            elif state in _UNTRAINED:
+                untrained.append(spec)
+            elif state is TrialState.TRAINED and not pool.knows(spec.trial_id):
+                pool.submit(spec)
+                yield TrialTrained(spec.trial_id)
+        return untrained
 
     def _trained(self, tuning: "Tuning", pool: MeasuringPool, timeout: float) -> Iterator[Event]:
         """What has happened in training; what is trained goes to the pool."""
         for event in tuning.collect(timeout):
             if isinstance(event, TrialTrained):
                 pool.submit(self._specs[event.trial_id])
-            if isinstance(event, TrialStarted):
-                self._where[event.trial_id] = event.node
             yield self._named(event)
+            self._judge(tuning.endings)  # at once: a node on which trials fail quickly takes them all
+            if self._suspects and timeout:
+                return
 
     def _named(self, event: Event) -> Event:
         """The event with its node's name in place of its id."""
@@ -130,36 +145,40 @@ class RayExecutor:
             self._names = names_of_nodes()
         return self._names.get(node, node)
 
-    def _judge(self, endings: "deque[Ending]") -> str | None:
-        """The node that the latest endings show to be one to avoid."""
+    def _judge(self, endings: "deque[Ending]") -> None:
+        """Learn from endings which nodes to avoid, if the sweep can go on without them."""
         while endings:
             ending = endings.popleft()
-            node = ending.node or self._where.get(ending.trial_id, "")
+            self._judged.add(ending.trial_id)
+            node = ending.node
             if not node or node in self._avoided:
                 continue
             if ending.succeeded:
                 self._breaker.succeeded(node)
-            elif self._breaker.failed(node, ending.trial_id):
-                return node
-        return None
+            elif self._breaker.failed(node, ending.trial_id) and self._can_do_without(node):
+                self._suspects.add(node)
 
     def _can_do_without(self, node: str) -> bool:
         try:
-            place_pool(self._config.resources, present_nodes({*self._avoided, node}))
+            place_pool(self._config.resources, present_nodes({*self._avoided, *self._suspects, node}))
         except UsageError:
             return False
         return True
 
-    def _avoid(self, node: str, pool: MeasuringPool) -> NodeAvoided:
-        """Take a node out of the sweep, and the failures it is blamed for out of the store."""
-        blamed = [each for each in self._breaker.blamed(node) if self._store.state(each) is TrialState.FAILED]
-        reason = self._store.failure(blamed[-1]).reason if blamed else ""
-        self._avoided.add(node)
-        for trial_id in blamed:
-            self._store.forget_failure(trial_id)
+    def _avoid(self, pool: MeasuringPool) -> Iterator[Event]:
+        """Take the suspects out of the sweep, and the failures they are blamed for out of the store."""
+        suspects, self._suspects = self._suspects, set()
+        self._avoided |= suspects
         pool.avoid(self._avoided, place_pool(self._config.resources, present_nodes(self._avoided)))
-        pool.wait_until_ready()
-        return NodeAvoided(self._name(node), blamed, reason)
+        for node in suspects:
+            blamed = [each for each in self._breaker.blamed(node) if self._store.state(each) is TrialState.FAILED]
+            reason = self._store.failure(blamed[-1]).reason if blamed else ""
+            for trial_id in blamed:
+                self._store.forget_failure(trial_id)
+                self._judged.discard(trial_id)
+                if self._store.state(trial_id) is TrialState.TRAINED:
+                    pool.submit(self._specs[trial_id])
+            yield NodeAvoided(self._name(node), blamed, reason)
 
 
 class Tuning:
@@ -253,6 +272,7 @@ class _Relay(tune.Callback):
         self._endings = endings
         self._store = store
         self._stopped = threading.Event()
+        self._where: dict[str, str] = {}  # trial → the node that trains it
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing: Tune pickles its callbacks for a restore that is never asked for, and queues can't be pickled."""
@@ -274,6 +294,7 @@ class _Relay(tune.Callback):
             epochs = [EpochMetrics(**epoch) for epoch in result["epochs"]]
             self._events.put(EpochsDone(_trial_id(trial), epochs))
         elif "node" in result:
+            self._where[_trial_id(trial)] = result["node"]
             self._events.put(TrialStarted(_trial_id(trial), result["node"]))
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **_: Any) -> None:
@@ -282,7 +303,7 @@ class _Relay(tune.Callback):
         match self._store.state(trial_id):
             case TrialState.TRAINED | TrialState.MEASURED:
                 self._events.put(TrialTrained(trial_id))
-                self._endings.append(Ending("", trial_id, True))
+                self._end(trial_id, succeeded=True)
             case TrialState.FAILED:
                 self._fail(trial_id)
 
@@ -295,7 +316,10 @@ class _Relay(tune.Callback):
 
     def _fail(self, trial_id: str) -> None:
         self._events.put(TrialFailed(trial_id))
-        self._endings.append(Ending("", trial_id, False))
+        self._end(trial_id, succeeded=False)
+
+    def _end(self, trial_id: str, succeeded: bool) -> None:
+        self._endings.append(Ending(self._where.pop(trial_id, ""), trial_id, succeeded))
 
 
 def _train(config: dict[str, Any]) -> None:

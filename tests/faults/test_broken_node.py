@@ -3,6 +3,7 @@
 import json
 import os
 import random
+import re
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
@@ -24,6 +25,7 @@ grid:
   - optimizer: sgd
     learning_rate: [0.02, 0.05, 0.1, 0.2]
     weight_decay: [1e-4, 1e-3]
+seeds: [0, 1, 2, 3]
 sharpness: {samples: 20, measures: [l2]}
 resources:
   trial: {cpus: 0.5}
@@ -54,8 +56,8 @@ def test_a_broken_node_is_left_out_and_named(fire: Fire, tmp_path: Path, broken:
     output, _ = process.communicate(timeout=600)
     assert process.returncode == 0, output
     assert set(fire.plan.states.values()) == {TrialState.MEASURED}, output
-    assert output.count("gets no more work: 3 trials failed on it in a row") == 1, output
-    assert f"/{node_id[:6]} was avoided: 3 trials failed on it in a row" in output
+    assert output.count("gets no more work: ") == 1, output
+    assert re.search(rf"/{node_id[:6]} was avoided: \d trials failed on it in a row", output), output
     assert "FileNotFoundError: /data is not mounted here" in output
 
     status = subprocess.run(

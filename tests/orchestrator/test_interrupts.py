@@ -1,5 +1,7 @@
 import os
 import signal
+import subprocess
+import sys
 
 import pytest
 
@@ -47,3 +49,17 @@ def test_handlers_are_given_back() -> None:
     with Interrupts():
         pass
     assert [signal.getsignal(which) for which in SIGNALS] == before
+
+
+def test_whatever_hangs_the_process_ends_in_time() -> None:
+    code = """
+import signal, time
+from orchestrator import interrupts
+interrupts.SECONDS_TO_LEAVE = 0.2
+with interrupts.Interrupts() as hung, hung.held():
+    signal.raise_signal(signal.SIGTERM)
+    time.sleep(60)
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 130
+    assert "The same command takes it up again" in done.stderr
