@@ -44,8 +44,8 @@ from trainables.trial_folder import LAST_CHECKPOINT, EpochMetrics, Generalizatio
 
 BATCH = 1000  # metrics in one request, MLflow's limit
 SECONDS_BETWEEN_FLUSHES = 20.0  # of a running trial's epochs
-PATIENCE = 30.0  # seconds without a success after which the end of a sweep no longer waits for MLflow
-PATIENCE_WHEN_STOPPED = 10.0  # the same, where the sweep was stopped
+PATIENCE = 60.0  # seconds without a success after which the end of a sweep no longer waits for MLflow
+SHORT_PATIENCE = 10.0  # the same, where the sweep was stopped, or has waited in vain before
 SETUP_LOCK = 0x52656E7969  # any number of this package's own
 EPOCH_METRICS = ("train_loss", "test_loss", "test_accuracy", "validation_accuracy", "learning_rate")
 _FINAL = {TrialState.MEASURED: "FINISHED", TrialState.FAILED: "FAILED"}
@@ -155,7 +155,7 @@ class SweepTracker:
         for trial_id in [trial_id for trial_id, epochs in list(self._unlogged.items()) if epochs]:
             self._spool.put(f"{trial_id} epochs", partial(self._flush, trial_id))
         self._spool.put("sweep", partial(self._finish, stopped))
-        return self.wait(PATIENCE_WHEN_STOPPED if stopped else PATIENCE)
+        return self.wait(SHORT_PATIENCE if stopped or self.trouble else PATIENCE)
 
     def _finish(self, stopped: str) -> None:
         states = self._store.states(list(self._specs.values()))
