@@ -265,12 +265,14 @@ class SweepTracker:
         return (self._store.trial(trial_id).folder / LAST_CHECKPOINT).uri
 
     def _flush(self, trial_id: str) -> None:
-        """Log the epochs of a running trial that were not logged yet."""
+        """Log the epochs of a running trial that were not logged yet; nothing where all are, as after its end."""
+        epochs = list(self._unlogged.get(trial_id, ()))
+        if not epochs:
+            return
         run = self._run(trial_id)
         if run.info.status != "RUNNING":
             self._client.update_run(run.info.run_id, status="RUNNING")
-            self._runs[trial_id] = self._client.get_run(run.info.run_id)
-        epochs = list(self._unlogged[trial_id])
+            run = self._runs[trial_id] = self._client.get_run(run.info.run_id)
         self._log_epochs(run.info.run_id, epochs)
         del self._unlogged[trial_id][: len(epochs)]
 
