@@ -44,8 +44,8 @@ from trainables.trial_folder import LAST_CHECKPOINT, EpochMetrics, Generalizatio
 
 BATCH = 1000  # metrics in one request, MLflow's limit
 SECONDS_BETWEEN_FLUSHES = 20.0  # of a running trial's epochs
-PATIENCE = 30.0  # seconds without a success after which the end of a sweep no longer waits for MLflow
-PATIENCE_WHEN_STOPPED = 10.0  # the same, where the sweep was stopped
+PATIENCE = 60.0  # seconds without a success after which the end of a sweep no longer waits for MLflow
+SHORT_PATIENCE = 10.0  # the same, where the sweep was stopped, or has waited in vain before
 SETUP_LOCK = 0x52656E7969  # any number of this package's own
 EPOCH_METRICS = ("train_loss", "test_loss", "test_accuracy", "validation_accuracy", "learning_rate")
 _FINAL = {TrialState.MEASURED: "FINISHED", TrialState.FAILED: "FAILED"}
@@ -155,7 +155,7 @@ class SweepTracker:
         for trial_id in [trial_id for trial_id, epochs in list(self._unlogged.items()) if epochs]:
             self._spool.put(f"{trial_id} epochs", partial(self._flush, trial_id))
         self._spool.put("sweep", partial(self._finish, stopped))
-        return self.wait(PATIENCE_WHEN_STOPPED if stopped else PATIENCE)
+        return self.wait(SHORT_PATIENCE if stopped or self.trouble else PATIENCE)
 
     def _finish(self, stopped: str) -> None:
         states = self._store.states(list(self._specs.values()))
@@ -268,12 +268,14 @@ class SweepTracker:
         return (self._store.trial(trial_id).folder / LAST_CHECKPOINT).uri
 
     def _flush(self, trial_id: str) -> None:
-        """Log the epochs of a running trial that were not logged yet."""
+        """Log the epochs of a running trial that were not logged yet; nothing where all are, as after its end."""
+        epochs = list(self._unlogged.get(trial_id, ()))
+        if not epochs:
+            return
         run = self._run(trial_id)
         if run.info.status != "RUNNING":
             self._client.update_run(run.info.run_id, status="RUNNING")
-            self._runs[trial_id] = self._client.get_run(run.info.run_id)
-        epochs = list(self._unlogged[trial_id])
+            run = self._runs[trial_id] = self._client.get_run(run.info.run_id)
         self._log_epochs(run.info.run_id, epochs)
         del self._unlogged[trial_id][: len(epochs)]
 

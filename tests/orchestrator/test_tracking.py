@@ -184,6 +184,21 @@ def test_a_sweep_taken_up_again_runs_again(config: SweepConfig, specs: list[Tria
     assert sorted(point.step for point in points) == [0, 1, 2]
 
 
+def test_epochs_that_are_late_do_not_open_a_finished_run(
+    config: SweepConfig, specs: list[TrialSpec], store: TrialStore
+) -> None:
+    trial = specs[0].trial_id
+    tracker = SweepTracker(config, store, specs)
+    tracker.record(EpochsDone(trial, HISTORY))
+    write_failure(store.trial(trial).folder, Failure("training", "ValueError: no", "Traceback"))
+    tracker._sync(trial)
+    tracker._flush(trial)  # as after an outage, in which the two changed places
+    assert tracker.finish() == 0
+    (run,) = trial_runs(config)
+    assert run.info.status == "FAILED"
+    assert len(MlflowClient(config.tracking_uri).get_metric_history(run.info.run_id, "training/train_loss")) == 3
+
+
 @pytest.mark.parametrize(
     ("tracking", "said"),
     [
