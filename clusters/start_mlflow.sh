@@ -10,7 +10,7 @@ answers() { curl --silent --fail --output /dev/null $address/health; }
 answers && exit 0
 mkdir -p ~/mlflow
 MLFLOW_BACKEND_STORE_URI=${MLFLOW_BACKEND_STORE_URI:-sqlite:///$HOME/mlflow/mlflow.db} \
-    setsid nohup mlflow server --host 127.0.0.1 --port 5000 --workers 1 \
+    MLFLOW_SERVER_ENABLE_JOB_EXECUTION=false setsid nohup mlflow server --host 127.0.0.1 --port 5000 --workers 1 \
     --artifacts-destination "$RENYI_STORAGE/mlartifacts" > ~/mlflow/server.log 2>&1 < /dev/null &
 for _ in $(seq 120); do
     answers && exit 0

@@ -1,5 +1,6 @@
 """The sweep: plan → train and measure → log → report. Everything that `renyi run` does, from top to bottom."""
 
+import os
 from typing import TYPE_CHECKING, Literal
 
 from orchestrator.config import SweepConfig
@@ -34,6 +35,10 @@ def run_sweep(config: SweepConfig, executor: ExecutorName = "ray", command: str 
     plan = make_plan(config)
     show_plan(plan)
     check_own_measures(config)
+    if executor == "ray" and "RAY_ADDRESS" in os.environ and (plan.work.to_train or plan.work.to_measure):
+        from orchestrator.preflight import preflight
+
+        preflight(config)
     with Interrupts() as interrupts:
         tracker = _open_tracker(plan)
         try:
