@@ -17,7 +17,7 @@ from orchestrator.config import SweepConfig, load, shipped_sweeps
 from orchestrator.display import console
 from orchestrator.errors import UsageError
 
-ENVIRONMENT = ". ~/renyi.env"  # written by clusters/install.sh: PATH, storage, tracking
+ENVIRONMENT = ". ~/renyi.env && export RAY_ADDRESS=auto"  # the file has PATH, storage, tracking: clusters/install.sh
 SWEEPS = "renyi-sweeps"  # the folder in the head's home for sweep files of one's own
 MLFLOW_PORT = 5000  # of the server that clusters/start_mlflow.sh starts, on the head's 127.0.0.1
 CONNECTION_LOST = 255  # ssh's exit code

@@ -183,15 +183,12 @@ class _Interview:
 
     def __init__(self, config: SweepConfig, node: Mapping[str, Any], token: str) -> None:
         expected = node["Resources"].get("GPU", 0.0) if _wants_gpus(config) else 0.0
-        self._probe: Any = (
-            ray.remote(Probe)
-            .options(
-                num_cpus=0,
-                num_gpus=0.01 if expected else 0,
-                scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False),
-            )
-            .remote()
-        )
+        actor_class: Any = ray.remote(Probe)
+        self._probe = actor_class.options(
+            num_cpus=0,
+            num_gpus=0.01 if expected else 0,
+            scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False),
+        ).remote()
         self._name = f"{node['NodeManagerHostname']} ({node['NodeManagerAddress']})"
         self._token, self._mine = token, f"{token}-{node['NodeID']}"
         self._questions = {
