@@ -10,5 +10,9 @@ export RAY_DEFAULT_PYTHON_VERSION_MATCH_LEVEL=minor    # lets a wrong Python joi
 SETTINGS
 chmod 600 ~/.ray/auth_token
 grep -q renyi.env ~/.bashrc 2>/dev/null || echo '. ~/renyi.env' >> ~/.bashrc
-test -x ~/venv/bin/python || python3 -m venv ~/venv
+if [ ! -x ~/venv/bin/python ]; then
+    python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' ||
+        { echo "$(hostname): $(python3 --version) is too old; install Python 3.11 or newer as python3" >&2; exit 2; }
+    python3 -m venv ~/venv
+fi
 ~/venv/bin/python -m pip install --quiet ~/renyi-sharpness

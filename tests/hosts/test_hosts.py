@@ -3,17 +3,23 @@
 The tests are one story and run in the order of the file: each takes up the cluster as the one before left it.
 """
 
+import contextlib
 import os
+import platform
 import re
 import signal
 import subprocess
+import sysconfig
 import time
+import warnings
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 
 from tests.hosts import hosts as hosts_module
-from tests.hosts.hosts import HOME, REPOSITORY, Host, Hosts
+from tests.hosts.hosts import HOME, REPOSITORY, Host, Hosts, provision
+from tests.trainables.data.images import draw, encode, write_parquet
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
 
@@ -83,6 +89,52 @@ def running_nodes(hosts: Hosts) -> int:
     return sum(map(int, counts))
 
 
+@contextlib.contextmanager
+def other_torch_release(host: Host) -> Iterator[None]:
+    """A torch that says another version, on one host alone."""
+    torch = Path(sysconfig.get_path("purelib")) / "torch"
+    text = re.sub(r"__version__ = .*", "__version__ = '2.0.0+other'", (torch / "version.py").read_text())
+    (host.folder / "version.py").write_text(text)
+    host.run(f"mount -t tmpfs tmpfs {torch}/__pycache__ && mount --bind {host.folder}/version.py {torch}/version.py")
+    yield
+    host.run(f"umount {torch}/version.py {torch}/__pycache__")
+
+
+@contextlib.contextmanager
+def read_only_storage(host: Host) -> Iterator[None]:
+    """The shared folder, as one host has it mounted, can't be written."""
+    host.run("mount -o remount,bind,ro /mnt")
+    yield
+    host.run("mount -o remount,bind,rw /mnt")
+
+
+@contextlib.contextmanager
+def another_folder(host: Host) -> Iterator[None]:
+    """A disk of one host's own where the others have the shared folder."""
+    host.run("mount -t tmpfs tmpfs /mnt")
+    yield
+    host.run("umount /mnt")
+
+
+@contextlib.contextmanager
+def other_python(hosts: Hosts, host: Host) -> Iterator[str]:
+    """The host's Ray runs on this machine's other Python of the same minor release; where there is none, as before."""
+    python = Path("/usr/bin/python3")
+    words = [python, "-c", "import platform; print(platform.python_version())"]
+    release = subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip()
+    if release == platform.python_version() or release.split(".")[:2] != platform.python_version().split(".")[:2]:
+        yield platform.python_version()
+        return
+    start = f". ~/renyi.env; ray stop; ray start --address={hosts.head.address}:6379"
+    host.run("mv ~/venv ~/venv-right")
+    provision(host.home / "venv", python)
+    host.run(f"bash ~/renyi-sharpness/clusters/install.sh && {start}")
+    yield release
+    host.run("rm -r ~/venv && mv ~/venv-right ~/venv")
+    host.run(start)
+    until(lambda: running_nodes(hosts) == 3, 60, "three nodes")
+
+
 def test_every_machine_joins(hosts: Hosts) -> None:
     until(lambda: running_nodes(hosts) == 3, 90, "three nodes")
 
@@ -122,10 +174,59 @@ def test_ray_refuses_who_has_no_token(hosts: Hosts) -> None:
         assert "local.cluster.node" not in done.stdout
 
 
-def test_preflight_finds_nothing_wrong(hosts: Hosts) -> None:
-    done = renyi(hosts, "preflight ~/hosts.yaml")
+def test_preflight_finds_nothing_wrong_and_brings_the_data_to_every_node(hosts: Hosts) -> None:
+    encoded = [encode(pixels) for pixels in draw(40, size=8)]
+    for name, rows in (("train", slice(0, 30)), ("test", slice(30, 40))):
+        write_parquet(hosts.shared / "images" / f"{name}.parquet", encoded[rows], [k % 2 for k in range(40)][rows])
+    data = "{dataset: parquet, train: /mnt/images/train.parquet, test: /mnt/images/test.parquet}"
+    write_sweep(hosts, "images.yaml", SWEEP.replace("{dataset: digits}", data).replace("name: hosts", "name: images"))
+    done = renyi(hosts, "preflight ~/images.yaml")
     assert done.returncode == 0, done.stdout
     assert "preflight: 3 nodes" in done.stdout
+    for host in (hosts.head, *hosts.workers):
+        assert len(list((host.home / ".cache" / "renyi").glob("parquet-*/train_images.npy"))) == 1
+    assert not list(hosts.shared.glob("renyi/images/.preflight*"))
+
+
+def test_preflight_names_all_that_is_wrong_at_once(hosts: Hosts) -> None:
+    first, second = hosts.workers
+    with other_torch_release(first), read_only_storage(second):
+        text = SWEEP.replace("{dataset: digits}", "{dataset: cifar10}").replace("name: hosts", "name: wrong")
+        text = text.replace("digits_cnn", "resnet18").replace("trial: {cpus: 1}", "trial: {cpus: 1, gpus: 1}")
+        write_sweep(hosts, "wrong.yaml", text)
+        done = renyi(hosts, "run ~/wrong.yaml --tracking http://127.0.0.1:5999")
+    lines = [line for line in done.stdout.splitlines() if line.strip()]
+    assert done.returncode == 2, done.stdout
+    every_node = "head (10.213.77.10), worker1 (10.213.77.11), worker2 (10.213.77.12)"
+    for expected in (
+        "tracking: http://127.0.0.1:5999 does not answer ([Errno 111] Connection refused); start the server",
+        "together 1; the cluster has 0. Lower resources.pool or resources.trial",
+        "worker1 (10.213.77.11) has torch 2.0.0+other, the driver on head (10.213.77.10)",
+        "storage: /mnt/renyi/wrong can't be written from worker2 (10.213.77.12) (Read-only file system)",
+        f"data: on {every_node}: data.root: /srv/data has no cifar-10-batches-py, and the download failed",
+    ):
+        assert [expected in line for line in lines].count(True) == 1, (expected, done.stdout)
+    assert "Traceback" not in done.stdout
+
+
+def test_preflight_sees_folders_that_are_not_one_and_a_cluster_too_small(hosts: Hosts) -> None:
+    first, second = hosts.workers
+    write_sweep(
+        hosts, "big.yaml", SWEEP.replace("name: hosts", "name: big").replace("trial: {cpus: 1}", "trial: {cpus: 9}")
+    )
+    with another_folder(first), other_python(hosts, second) as release:
+        done = renyi(hosts, "preflight ~/big.yaml")
+    assert done.returncode == 2, done.stdout
+    assert (
+        "storage: /mnt/renyi/big on worker1 (10.213.77.11) is another folder than on head (10.213.77.10)" in done.stdout
+    )
+    assert "takes 1 CPUs and a trial 9, together 10; the cluster has 6" in done.stdout
+    here = platform.python_version()
+    expected = f"worker2 (10.213.77.12) has Python {release}, the driver on head (10.213.77.10) {here}; install"
+    if release == here:
+        warnings.warn(f"NOT TESTED: /usr/bin/python3 is Python {here}, as the tests' own", stacklevel=1)
+    else:
+        assert expected in done.stdout
 
 
 def test_the_sweep_outlives_the_laptop_and_a_host(hosts: Hosts) -> None:
@@ -174,7 +275,8 @@ client = MlflowClient("http://127.0.0.1:5055")
 experiment = client.get_experiment_by_name("hosts").experiment_id
 runs = client.search_runs([experiment])
 trials = Counter(run.data.tags["renyi.trial_id"] for run in runs if run.data.tags["renyi.kind"] == "trial")
-print("trials", len(trials), "runs", sum(trials.values()), {run.info.status for run in runs})
+states = {run.info.status for run in runs if run.data.tags["renyi.kind"] == "trial"}
+print("trials", len(trials), "runs", sum(trials.values()), states)
 """
 
 
