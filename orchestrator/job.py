@@ -74,7 +74,7 @@ async def _show(client: JobSubmissionClient, job_id: str) -> None:
 def main(arguments: Sequence[str]) -> int:
     """Do what the words of the command line say."""
     what, sweep, *words = arguments
-    logging.getLogger("ray.dashboard").setLevel(logging.WARNING)
+    logging.getLogger("ray.dashboard.modules.job.sdk").setLevel(logging.WARNING)
     client = JobSubmissionClient(DASHBOARD)
     return run(client, sweep, words) if what == "run" else stop(client, sweep)
 
