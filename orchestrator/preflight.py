@@ -116,7 +116,8 @@ def tracking_problems(config: SweepConfig) -> list[str]:
     except urllib.error.HTTPError as error:
         if error.code in (401, 403):
             return [
-                f"tracking: {_without_password(config.tracking_uri)} refuses: set MLFLOW_TRACKING_TOKEN on the head"
+                f"tracking: {_without_password(config.tracking_uri)} refuses: set MLFLOW_TRACKING_USERNAME and "
+                "MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN, on the head"
             ]
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
