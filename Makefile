@@ -6,13 +6,16 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 SWEEP  ?= digits
 
+# Debian's packages for the system tests: a browser; hosts with sshd; a Slurm cluster of them.
+PACKAGES := chromium chromium-driver openssh-server iproute2 rsync curl munge slurmctld slurmd slurm-client
+
 .PHONY: help demo ui test lint test-system bench clean
 
 help:
 	@echo "make demo         set up, then run the sweep '$(SWEEP)': train, measure, rank"
 	@echo "make ui           review its runs in the MLflow UI"
 	@echo "make test         set up, then static checks and all quick tests"
-	@echo "make test-system  tests with a real browser and killed processes; installs Debian's Chromium where it is root"
+	@echo "make test-system  tests with a real browser, hosts and killed processes; installs Debian packages where it is root"
 	@echo "make bench        every benchmark, as tables"
 
 demo: $(VENV)/.installed
@@ -31,8 +34,8 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/mypy
 
 test-system: $(VENV)/.installed-dev
-	@if ! command -v chromium >/dev/null && [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null; then \
-		apt-get update -qq && apt-get install -y -qq --no-install-recommends chromium chromium-driver; fi
+	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && ! dpkg --status $(PACKAGES) >/dev/null 2>&1; then \
+		apt-get update -qq && apt-get install -y -qq --no-install-recommends $(PACKAGES); fi
 	$(BIN)/pytest -m system
 
 bench: $(VENV)/.installed-dev

@@ -21,6 +21,7 @@ export RENYI_STORAGE=${RENYI_STORAGE:-/scratch/$USER/renyi}
 
 export PATH=$HOME/venv/bin:$PATH
 export RAY_USAGE_STATS_ENABLED=0 MLFLOW_DISABLE_TELEMETRY=true RAY_DEFAULT_PYTHON_VERSION_MATCH_LEVEL=minor
+export RAY_SYMMETRIC_RUN_CLUSTER_WAIT_TIMEOUT=300   # seconds for all nodes to be there
 export RAY_AUTH_MODE=token       # the secret is in ~/.ray/auth_token, in the shared home
 ray get-auth-token --generate > /dev/null
 

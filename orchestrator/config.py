@@ -113,6 +113,11 @@ class SweepConfig(Section):
         """The MLflow address: the one given, or SQLite in the storage folder, always absolute."""
         return self.tracking or f"sqlite:///{self.storage}/mlflow.db"
 
+    @property
+    def tracking_shown(self) -> str:
+        """The MLflow address for people to read: without the password that it may hold."""
+        return re.sub(r"//[^/@]*@", "//", self.tracking_uri)
+
 
 def shipped_sweeps() -> list[str]:
     """Names of the sweeps that come with the package."""

@@ -35,7 +35,7 @@ def show_plan(plan: "Plan") -> None:
     )
     console.print(f"  states: {_counts(plan)}")
     console.print(f"  to do: {_cost(plan.cost)}")
-    console.print(f"  results: {config.folder}\n  tracking: {config.tracking_uri}")
+    console.print(f"  results: {config.folder}\n  tracking: {config.tracking_shown}")
 
 
 def show_status(plan: "Plan") -> None:

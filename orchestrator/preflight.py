@@ -116,13 +116,13 @@ def tracking_problems(config: SweepConfig) -> list[str]:
     except urllib.error.HTTPError as error:
         if error.code in (401, 403):
             return [
-                f"tracking: {_without_password(config.tracking_uri)} refuses: set MLFLOW_TRACKING_USERNAME and "
+                f"tracking: {config.tracking_shown} refuses: set MLFLOW_TRACKING_USERNAME and "
                 "MLFLOW_TRACKING_PASSWORD, or MLFLOW_TRACKING_TOKEN, on the head"
             ]
     except (OSError, ValueError) as error:
         reason = getattr(error, "reason", error)
         return [
-            f"tracking: {_without_password(config.tracking_uri)} does not answer ({reason}); start the server, on a "
+            f"tracking: {config.tracking_shown} does not answer ({reason}); start the server, on a "
             "launcher's head with clusters/start_mlflow.sh, or name another with RENYI_TRACKING"
         ]
     return []
@@ -271,8 +271,3 @@ def _read(folder: Folder, name: str) -> bytes | None:
         return folder.read(name)
     except OSError:
         return None
-
-
-def _without_password(address: str) -> str:
-    scheme, _, rest = address.partition("://")
-    return f"{scheme}://{rest.rpartition('@')[2]}"

@@ -27,6 +27,7 @@ REPOSITORY = Path(__file__).parents[2]
 HOME = "/srv"  # of root on the hosts: not /root, where the interpreter may live
 SHARED = "/mnt/renyi"
 NETWORK = "10.213.77"
+NUMBERS = {"laptop": 1, "head": 10, "worker1": 11, "worker2": 12}  # the last part of each address
 TOOLS = ("sshd", "ssh", "ssh-keygen", "ip", "rsync", "unshare", "nsenter", "setpriv")
 PREFIX = "renyi-hosts-"
 
@@ -68,14 +69,13 @@ class Host:
     """One host; `laptop` has no sshd and holds the bridge."""
 
     name: str
-    number: int
     folder: Path
     holder: "subprocess.Popen[bytes]" = field(repr=False)  # ends the host when it ends
     init: int  # its first process, as this machine counts
 
     @property
     def address(self) -> str:
-        return f"{NETWORK}.{self.number}"
+        return f"{NETWORK}.{NUMBERS[self.name]}"
 
     @property
     def home(self) -> Path:
@@ -130,12 +130,12 @@ class Hosts:
         (self.shared / "renyi").mkdir(parents=True)
         key = folder / "key"
         subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", str(key)], check=True)
-        self.laptop = self._start("laptop", 1)
+        self.laptop = self._start("laptop")
         self._in_laptop("ip link add br0 type bridge && ip link set br0 up")
         self._in_laptop(f"ip addr add {self.laptop.address}/24 dev br0")
         shutil.copy(key, self.laptop.home / ".ssh" / "id_ed25519")
-        self.head = self._start("head", 10)
-        self.workers = [self._start("worker1", 11), self._start("worker2", 12)]
+        self.head = self._start("head")
+        self.workers = [self._start("worker1"), self._start("worker2")]
 
     def cut_off(self, host: Host) -> None:
         """Pull its network cable."""
@@ -152,7 +152,7 @@ class Hosts:
         for host in self.all.values():
             host.holder.wait(timeout=30)
 
-    def _start(self, name: str, number: int) -> Host:
+    def _start(self, name: str) -> Host:
         folder = self._folder / name
         for each in ("home/.ssh", "tmp"):
             (folder / each).mkdir(parents=True)
@@ -168,7 +168,7 @@ class Hosts:
         _wait_for(lambda: (folder / "ready").exists() or holder.poll() is not None, 20)
         assert holder.poll() is None, (folder / "log").read_text()
         init = int(Path(f"/proc/{holder.pid}/task/{holder.pid}/children").read_text().split()[0])
-        host = self.all[name] = Host(name, number, folder, holder, init)
+        host = self.all[name] = Host(name, folder, holder, init)
         if name != "laptop":
             self._in_laptop(f"ip link add {name} type veth peer name eth0 netns {init}")
             self._in_laptop(f"ip link set {name} master br0 up")
@@ -182,7 +182,8 @@ class Hosts:
             if account[0] == "root":
                 account[5:] = [HOME, "/bin/bash"]
         (folder / "passwd").write_text("".join(":".join(account) + "\n" for account in accounts))
-        (folder / "hosts").write_text(f"127.0.0.1 localhost {name}\n")
+        names = [f"{NETWORK}.{number} {name}\n" for name, number in NUMBERS.items()]
+        (folder / "hosts").write_text("".join(["127.0.0.1 localhost\n", *names]))
         (folder / "home" / ".bashrc").write_text("")
         (folder / "home" / ".profile").write_text('[ -n "$BASH" ] && . ~/.bashrc\n')
         provision(folder / "home" / "venv", Path(sys.executable))

@@ -4,10 +4,8 @@ The tests are one story and run in the order of the file: each takes up the clus
 """
 
 import contextlib
-import os
 import platform
 import re
-import signal
 import subprocess
 import sysconfig
 import time
@@ -24,16 +22,16 @@ from tests.trainables.data.images import draw, encode, write_parquet
 pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
 
 CLUSTER = f"--cluster {HOME}/local.yaml"
-TRIALS = 12
+TRIALS = 9
 SWEEP = """\
 name: hosts
 data: {dataset: digits}
 model: digits_cnn
-training: {epochs: 25}
+training: {epochs: 20}
 grid:
   - optimizer: sgd
     coupled: {learning_rate: [0.02, 0.05, 0.1], batch_size: [16, 32, 32]}
-    weight_decay: [1e-5, 1e-4, 1e-3, 3e-3]
+    weight_decay: [1e-5, 1e-4, 1e-3]
 sharpness: {samples: 20, orders: [0.5, 1.5], num_probes: 2, num_matvecs: 5, measures: [renyi, trace, l2]}
 resources:
   trial: {cpus: 1}
@@ -184,7 +182,7 @@ def test_preflight_finds_nothing_wrong_and_brings_the_data_to_every_node(hosts: 
     assert done.returncode == 0, done.stdout
     assert "preflight: 3 nodes" in done.stdout
     for host in (hosts.head, *hosts.workers):
-        assert len(list((host.home / ".cache" / "renyi").glob("parquet-*/train_images.npy"))) == 1
+        assert len(list((host.home / ".cache" / "renyi").glob("*/train_images.npy"))) == 1
     assert not list(hosts.shared.glob("renyi/images/.preflight*"))
 
 
@@ -239,9 +237,9 @@ def test_the_sweep_outlives_the_laptop_and_a_host(hosts: Hosts) -> None:
     seen = []
     for line in watching.stdout:
         seen.append(line)
-        if "/12 trained" in line:
+        if "/9 trained" in line:
             break
-    assert any("/12 trained" in line for line in seen), "".join(seen)
+    assert any("/9 trained" in line for line in seen), "".join(seen)
     hosts.laptop.run("pkill -KILL -f orchestrator.cli")
     watching.wait(timeout=30)
     cut = hosts.workers[1]
@@ -298,18 +296,17 @@ def test_mlflow_has_each_trial_once_and_is_seen_through_the_tunnel(hosts: Hosts)
 
 
 def test_interrupting_the_view_leaves_the_job_and_stop_ends_it(hosts: Hosts) -> None:
-    write_sweep(hosts, "long.yaml", SWEEP.replace("name: hosts", "name: long").replace("epochs: 25", "epochs: 2000"))
+    write_sweep(hosts, "long.yaml", SWEEP.replace("name: hosts", "name: long").replace("epochs: 20", "epochs: 2000"))
     watching = hosts.laptop.start(
         f"exec python -m orchestrator.cli run ~/long.yaml {CLUSTER}",
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         stdin=subprocess.DEVNULL,
-        start_new_session=True,
     )
     for line in watching.stdout:
         if "starting the ray executor" in line:
             break
-    os.killpg(watching.pid, signal.SIGINT)  # as a terminal does, to everything in its foreground
+    hosts.laptop.run("pkill -INT -f 'orchestrator.cli run|^ssh '")  # as a terminal does: all in its foreground
     rest = watching.stdout.read()
     assert watching.wait(timeout=30) == 130
     assert "it goes on without this terminal" in rest
@@ -325,15 +322,14 @@ def test_interrupting_the_view_leaves_the_job_and_stop_ends_it(hosts: Hosts) -> 
 def test_no_secret_is_in_a_log_or_a_command_line(hosts: Hosts) -> None:
     token = (hosts.laptop.home / ".ray" / "auth_token").read_text().strip()
     key = (hosts.laptop.home / ".ssh" / "id_ed25519").read_text().splitlines()[1]
-    assert len(token) > 20
+    search = f"grep -rlF --devices=skip -e {token} -e {key} {{}} 2> /dev/null"
+    assert hosts.laptop.run(search.format("~/.ray ~/.ssh")).stdout.split() == [
+        f"{HOME}/.ray/auth_token",
+        f"{HOME}/.ssh/id_ed25519",
+    ]
     for host in (hosts.laptop, hosts.head, *hosts.workers):
         assert not any(token in process for process in host.processes())
-        for secret in (token, key):
-            command = f"grep -rlF --exclude-dir=sockets --devices=skip -e {secret} /tmp ~/mlflow ~/renyi.env /mnt/renyi"
-            assert (
-                host.run(command, check=False).stdout.replace("grep: /srv/mlflow: No such file or directory\n", "")
-                == ""
-            )
+        assert host.run(search.format("/tmp ~/mlflow ~/renyi.env /mnt"), check=False).stdout == ""
 
 
 def test_ray_down_leaves_nothing_running(hosts: Hosts) -> None:
