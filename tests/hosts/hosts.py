@@ -13,6 +13,7 @@ import contextlib
 import os
 import shlex
 import shutil
+import signal
 import subprocess
 import sys
 import sysconfig
@@ -103,11 +104,12 @@ class Host:
 
     def run(self, command: str, *, check: bool = True, timeout: float = 120) -> "subprocess.CompletedProcess[str]":
         """Run a shell command on it to its end."""
-        process = self.start(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL)
+        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "stdin": subprocess.DEVNULL}
+        process = self.start(command, start_new_session=True, **pipes)
         try:
             output, _ = process.communicate(timeout=timeout)
         except subprocess.TimeoutExpired:
-            process.kill()
+            os.killpg(process.pid, signal.SIGKILL)
             output, _ = process.communicate()
             raise AssertionError(f"{self.name}: {command}: not done in {timeout} s\n{output}") from None
         done = subprocess.CompletedProcess(command, process.returncode, output, "")
