@@ -3,6 +3,7 @@
 import difflib
 import hashlib
 import json
+from enum import StrEnum
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
@@ -21,6 +22,7 @@ PAPER_ORDERS: tuple[float, ...] = (
 LEAST_RESOLVABLE = 0.5  # below, an entropy counts eigenvalues that round-off hides: no number of products resolves it
 
 # Keys of analysis.sharpness.measure.MEASURES, spelt out here since this file needs no torch.
+SPECTRAL = ("renyi", "trace", "lambda_max")  # read off the spectra of the Hessian's blocks, one row a block
 N_STEP = ("sam_n", "asam_n", "sam_linf_n", "asam_linf_n")
 AVERAGE = ("avg", "avg_adaptive")
 NEEDS_INITIAL_WEIGHTS = ("pacbayes_mag_init", "pacbayes_mag_orig")
@@ -29,6 +31,14 @@ MEASURE_NAMES = (
     *("sam", "asam", "sam_linf", "asam_linf", *N_STEP, *AVERAGE),
     *("pacbayes_flat", "pacbayes_orig", "pacbayes_mag_flat", *NEEDS_INITIAL_WEIGHTS, "haar_loss"),
 )
+
+
+class SpectraOf(StrEnum):
+    """Which of the Hessian's blocks are looked at: where the work is divided, layers and the whole go apart."""
+
+    EVERY = "every"  # each layer's, from one factor pass, and the whole
+    LAYERS = "layers"
+    WHOLE = "whole"
 
 
 def _known_measure(name: str) -> str:

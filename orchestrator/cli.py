@@ -1,6 +1,8 @@
 """The command `renyi`: parse, call, print. Heavy imports stay inside the commands that need them."""
 
+import json
 import os
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
@@ -11,12 +13,14 @@ import typer
 
 from analysis.errors import AnalysisError
 from orchestrator.config import SHIPPED, load, shipped_sweeps
-from orchestrator.display import console, errors, show_failures, show_plan, show_status
+from orchestrator.display import MAX_FAILURES_SHOWN, console, errors, show_failures, show_plan, show_status
 from orchestrator.errors import UsageError
-from orchestrator.plan import make_plan
+from orchestrator.plan import Plan, make_plan
+from orchestrator.status import read_status
 from trainables.errors import TrainingError
 
-BAD_INPUT = 2
+BAD_INPUT, INTERRUPTED = 2, 130
+SECONDS_BETWEEN_LOOKS = 5.0
 
 # Read by MLflow when it is imported, in this process and in those it starts.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -123,40 +127,94 @@ def run(
 
 
 @app.command()
-def status(sweep: Sweep, storage: Storage = None, tracking: Tracking = None, cluster: ClusterFile = None) -> None:
-    """Count the trials by state, and list the failed ones with their reasons.
+def status(
+    sweep: Sweep,
+    watch: Annotated[bool, typer.Option(help="Show it again every few seconds, until all is done.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, for programs.")] = False,
+    storage: Storage = None,
+    tracking: Tracking = None,
+    cluster: ClusterFile = None,
+) -> None:
+    """Count the trials by state, say what each node is at and how long it takes, and why trials failed.
 
-    Example: `renyi status digits`, `renyi status digits --cluster cluster.yaml`
+    Example: `renyi status digits --watch`, `renyi status digits --cluster cluster.yaml`
     """
     with usage_errors():
         if cluster:
-            _call_on(cluster, [sweep], "status", _places(storage, tracking))
-        show_status(make_plan(load(sweep, storage, tracking)))
+            shown = [*(["--watch"] if watch else []), *(["--json"] if as_json else [])]
+            _call_on(cluster, [sweep], "status", [*shown, *_places(storage, tracking)])
+        config = load(sweep, storage, tracking)
+        while True:
+            found = read_status(config)
+            if as_json:
+                print(json.dumps(found.to_json()), flush=True)  # noqa: T201 - for programs, not for the console's width
+            else:
+                if watch:
+                    console.clear()
+                show_status(found)
+            if not watch or found.done:
+                return
+            time.sleep(SECONDS_BETWEEN_LOOKS)
 
 
 @app.command()
 def retry(
+    sweep: Sweep,
+    trial: Annotated[
+        list[str] | None,
+        typer.Option(help="Only this trial, by the id that `status` shows; may be given again.", show_default=False),
+    ] = None,
+    executor: Executor = ExecutorName.ray,
+    storage: Storage = None,
+    tracking: Tracking = None,
+    cluster: ClusterFile = None,
+) -> None:
+    """Run the failed trials again, each from its last good step; nothing else.
+
+    Example: `renyi retry digits`, `renyi retry digits --trial 0105ba9dbfe1`
+    """
+    with usage_errors():
+        if cluster:
+            from orchestrator.cluster import run_sweep_on
+
+            chosen = [word for name in trial or () for word in ("--trial", name)]
+            raise typer.Exit(run_sweep_on(cluster, sweep, ["retry", *chosen, *_places(storage, tracking)]))
+        config = load(sweep, storage, tracking)
+        before = make_plan(config)
+        chosen = chosen_failures(before, trial)
+        show_failures(before)
+        for trial_id in chosen:
+            before.store.forget_failure(trial_id)
+        raise typer.Exit(_run(config, executor, sweep, chosen))
+
+
+@app.command()
+def remeasure(
     sweep: Sweep,
     executor: Executor = ExecutorName.ray,
     storage: Storage = None,
     tracking: Tracking = None,
     cluster: ClusterFile = None,
 ) -> None:
-    """Run the failed trials again, each from its last good step, and whatever else is missing.
+    """Measure what is trained with the file's present settings; trains nothing.
 
-    Example: `renyi retry digits`
+    New orders of the Rényi entropy come from the stored spectra, at once and without a GPU; other settings measure the
+    networks again. What was measured before is kept.
+
+    Example: `renyi remeasure digits`
     """
     with usage_errors():
         if cluster:
             from orchestrator.cluster import run_sweep_on
 
-            raise typer.Exit(run_sweep_on(cluster, sweep, ["retry", *_places(storage, tracking)]))
+            raise typer.Exit(run_sweep_on(cluster, sweep, ["remeasure", *_places(storage, tracking)]))
         config = load(sweep, storage, tracking)
-        before = make_plan(config)
-        show_failures(before)
-        for spec in before.failed:
-            before.store.forget_failure(spec.trial_id)
-        raise typer.Exit(_run(config, executor, sweep))
+        from orchestrator.stored_spectra import measure_from_spectra
+
+        derived = measure_from_spectra(make_plan(config))
+        console.print(f"{len(derived)} measured from stored spectra")
+        trained = [spec.trial_id for spec in make_plan(config).work.to_measure]
+        raise typer.Exit(_run(config, executor, sweep, trained))
 
 
 @app.command()
@@ -269,6 +327,9 @@ def usage_errors() -> Iterator[None]:
     """End the command with a message and exit code 2 where the input is at fault."""
     try:
         yield
+    except KeyboardInterrupt as error:
+        errors.print("interrupted; the same command takes it up again")
+        raise typer.Exit(INTERRUPTED) from error
     except (UsageError, AnalysisError, TrainingError) as error:
         errors.print(str(error), markup=False, style="red")
         raise typer.Exit(BAD_INPUT) from error
@@ -286,10 +347,28 @@ def _call_on(cluster: str, sweeps: list[str], command: str, options: list[str]) 
     raise typer.Exit(call_on(cluster, sweeps, [command], options))
 
 
-def _run(config: Any, executor: ExecutorName, sweep: str) -> int:
+def chosen_failures(plan: Plan, trial_ids: list[str] | None) -> list[str]:
+    """The failed trials to try again: those that were named, or all.
+
+    Raises:
+        UsageError: one that was named is not a failed trial of the sweep.
+    """
+    failed = [spec.trial_id for spec in plan.failed]
+    known = f"failed: {', '.join(failed[:MAX_FAILURES_SHOWN]) or 'none'}"
+    problems = [
+        f"--trial {name}: {f'is {plan.states[name]}, not failed' if name in plan.states else 'no such trial'}; {known}"
+        for name in trial_ids or ()
+        if name not in failed
+    ]
+    if problems:
+        raise UsageError(*problems)
+    return trial_ids or failed
+
+
+def _run(config: Any, executor: ExecutorName, sweep: str, only: list[str] | None = None) -> int:
     from orchestrator.sweep import run_sweep
 
-    return run_sweep(config, executor.value, sweep)
+    return run_sweep(config, executor.value, sweep, only)
 
 
 if __name__ == "__main__":

@@ -85,7 +85,7 @@ def estimate_cost(
     to_measure = to_train + [spec for spec in specs if states[spec.trial_id] is TrialState.TRAINED]
     sizes = [MODEL_SIZES.get((spec.model, spec.data.dataset)) for spec in specs]
     known = all(sizes)
-    flops = GPU_FLOPS if gpu else CPU_FLOPS
+    flops = flops_a_second(gpu)
     training, measuring = _recorded(specs, states, store)
     recorded = training is not None and measuring is not None
     if not recorded and not known:
@@ -95,6 +95,11 @@ def estimate_cost(
     # Initial and last weights, 4 bytes each; the optimizer's state is dropped when a trial is trained.
     disk = sum(2 * 4 * size.parameters for size in sizes if size is not None) if known else 0
     return Cost(sum(train), sum(measure), disk, recorded, os.cpu_count() or 1, gpu)
+
+
+def flops_a_second(gpu: bool) -> float:
+    """What one GPU, or one core, is assumed to do."""
+    return GPU_FLOPS if gpu else CPU_FLOPS
 
 
 def _recorded(

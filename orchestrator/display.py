@@ -8,15 +8,17 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from orchestrator.events import EpochsDone, Event, TrialFailed, TrialMeasured, TrialTrained
+from orchestrator.events import EpochsDone, Event, NodeAvoided, TrialFailed, TrialMeasured, TrialTrained
 from orchestrator.trial_store import TrialState, TrialStore
 from trainables.specs import TrialSpec
 
 if TYPE_CHECKING:
     from analysis.verdict import Line
+    from orchestrator.activity import Activity, NodeActivity
     from orchestrator.cost import Cost
     from orchestrator.grid import SubGrid
     from orchestrator.plan import Plan
+    from orchestrator.status import Status
 
 console = Console(highlight=False, soft_wrap=True)
 errors = Console(highlight=False, soft_wrap=True, stderr=True)
@@ -38,11 +40,29 @@ def show_plan(plan: "Plan") -> None:
     console.print(f"  results: {config.folder}\n  tracking: {config.tracking_shown}")
 
 
-def show_status(plan: "Plan") -> None:
-    """Counts by state, and every failure with its reason."""
+def show_status(status: "Status") -> None:
+    """Counts by state, what each node is at, how long it will take, and every failure with its reason."""
+    plan, activity = status.plan, status.activity
     console.print(f"[bold]{plan.config.name}[/]: {len(plan.specs)} trials: {_counts(plan)}")
-    console.print(f"  to do: {_cost(plan.cost)}")
+    if activity is None:
+        console.print(f"  never started; to do: {_cost(plan.cost)}")
+    else:
+        news = _duration(max(0.0, time.time() - activity.updated))
+        driver = f"process {activity.pid} on {activity.host}, last news {news} ago"
+        console.print(f"  {'running' if status.running else 'not running'}: {driver}")
+        if not status.done:
+            left = "" if status.seconds_left is None else f"; about {_duration(status.seconds_left)} left"
+            console.print(f"  to do: {_cost(plan.cost)}{left}")
+        for name, node in activity.nodes.items():
+            console.print(f"  {name}: {_node(node)}", markup=False)
     show_failures(plan)
+
+
+def show_avoided(activity: "Activity | None") -> None:
+    """Each node that got no more work, and why."""
+    for name, node in activity.nodes.items() if activity else ():
+        if node.avoided:
+            console.print(f"  node {name} was avoided: {node.avoided}", markup=False, style="yellow")
 
 
 def show_work(before: "Plan", after: "Plan") -> None:
@@ -121,6 +141,13 @@ class SweepProgress:
 
     def update(self, event: Event) -> None:
         """Show what just happened."""
+        if isinstance(event, NodeAvoided):
+            self._failed -= len(event.trial_ids)
+            self.say(
+                f"node {event.node} gets no more work: {len(event.trial_ids)} trials failed on it in a row, the last"
+            )
+            self.say(f"with {event.reason}; they are tried again elsewhere")
+            return
         spec = self._specs[event.trial_id]
         match event:
             case EpochsDone(epochs=epochs):
@@ -161,6 +188,17 @@ def _sub_grid(sub_grid: "SubGrid") -> str:
         name = names if len(axis.names) == 1 else f"({names})"
         parts.append(f"{name} {values[0]}" if len(values) == 1 else f"{name} in {values}")
     return " × ".join(parts).replace("[", r"\[")
+
+
+def _node(node: "NodeActivity") -> str:
+    training = ", ".join(f"{trial_id} (epoch {epochs})" for trial_id, epochs in node.training.items())
+    measuring = ", ".join(node.measuring)
+    done = f"{node.trained} trained, {node.measured} measuring tasks done" + (
+        f", {node.failed} failed" if node.failed else ""
+    )
+    parts = [f"training {training}" if training else "", f"measuring {measuring}" if measuring else "", done]
+    avoided = f"; avoided: {node.avoided}" if node.avoided else ""
+    return "; ".join(part for part in parts if part) + avoided
 
 
 def _counts(plan: "Plan") -> str:

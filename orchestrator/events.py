@@ -1,11 +1,19 @@
 """What happens while a sweep runs, as values that every executor yields and every observer reads."""
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
 from trainables.specs import TrialSpec
 from trainables.trial_folder import EpochMetrics
+
+
+@dataclass(frozen=True)
+class TrialStarted:
+    """A trial is being trained somewhere, from the start or from its last checkpoint."""
+
+    trial_id: str
+    node: str  # the machine's name, and where one machine holds several nodes the node's too
 
 
 @dataclass(frozen=True)
@@ -24,6 +32,23 @@ class TrialTrained:
 
 
 @dataclass(frozen=True)
+class MeasuringStarted:
+    """A task of a trial's measurement is being worked on somewhere."""
+
+    trial_id: str
+    node: str
+    task: str
+
+
+@dataclass(frozen=True)
+class MeasuringEnded:
+    """A task of a trial's measurement is done, or has failed."""
+
+    trial_id: str
+    task: str
+
+
+@dataclass(frozen=True)
 class TrialMeasured:
     """A trial's measurements are in the store."""
 
@@ -37,7 +62,17 @@ class TrialFailed:
     trial_id: str
 
 
-Event = EpochsDone | TrialTrained | TrialMeasured | TrialFailed
+@dataclass(frozen=True)
+class NodeAvoided:
+    """Different trials failed on a node in a row: it gets no more work, and they are tried again elsewhere."""
+
+    node: str
+    trial_ids: list[str]
+    reason: str  # of the last failure
+
+
+TrialEvent = EpochsDone | TrialTrained | TrialMeasured | TrialFailed  # what there is to record of a trial
+Event = TrialEvent | TrialStarted | MeasuringStarted | MeasuringEnded | NodeAvoided
 
 
 @dataclass(frozen=True)
@@ -46,6 +81,13 @@ class Work:
 
     to_train: list[TrialSpec] = field(default_factory=list)
     to_measure: list[TrialSpec] = field(default_factory=list)  # trained already
+
+    def only(self, trial_ids: Collection[str]) -> "Work":
+        """The part of it that concerns some trials."""
+        return Work(
+            [spec for spec in self.to_train if spec.trial_id in trial_ids],
+            [spec for spec in self.to_measure if spec.trial_id in trial_ids],
+        )
 
 
 class Executor(Protocol):

@@ -1,9 +1,10 @@
 """The in-process executor: the same work in this process, one trial after another, for tests and debugging."""
 
+import socket
 from collections.abc import Iterator
 
 from orchestrator.config import SweepConfig
-from orchestrator.events import EpochsDone, Event, TrialFailed, TrialMeasured, TrialTrained, Work
+from orchestrator.events import EpochsDone, Event, TrialFailed, TrialMeasured, TrialStarted, TrialTrained, Work
 from orchestrator.measuring import SharpnessActor
 from orchestrator.trial_store import TrialState, TrialStore
 from trainables.data import load_dataset
@@ -20,6 +21,7 @@ class InlineExecutor:
         self._data = config.data
         self._actor = SharpnessActor(store.folder.uri, config.sharpness, config.resources.trial.threads, config.data)
         self._device = default_device()
+        self._node = socket.gethostname()
 
     def run(self, work: Work) -> Iterator[Event]:
         """Each trial to its end before the next one starts."""
@@ -27,6 +29,7 @@ class InlineExecutor:
         for spec in work.to_measure:
             yield self._measure(spec)
         for spec in work.to_train:
+            yield TrialStarted(spec.trial_id, self._node)
             for metrics in attempt(spec, self._store.trial(spec.trial_id), self._device):
                 yield EpochsDone(spec.trial_id, [metrics])
             if self._store.state(spec.trial_id) is TrialState.FAILED:

@@ -1,46 +1,35 @@
-"""Measuring trained trials: the actor that measures one, and the pool of such actors on a Ray cluster.
+"""Measuring trained trials: the actor that does it, in the pool of a Ray cluster or in this process."""
 
-The actor is a plain class, so the in-process executor uses the very same code without Ray.
-"""
-
-import json
 import time
-from collections import deque
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 
 import torch
 
 from analysis.errors import UndefinedMeasureError
-from analysis.parquet import measurements_to_parquet, spectra_to_parquet
-from analysis.schema import MEASUREMENTS_FILE, SPECTRA_FILE, STDERR_SUFFIX, TRAIN_LOSS_SUBSET
+from analysis.schema import STDERR_SUFFIX, TRAIN_LOSS_SUBSET
 from analysis.settings import SharpnessSettings
 from analysis.sharpness.measure import measure_subject
 from analysis.sharpness.subject import Subject
-from orchestrator.config import PoolResources
-from orchestrator.events import Event, TrialFailed, TrialMeasured
-from orchestrator.trial_store import MEASURED_FILE, TrialStore
+from analysis.spectral_measures import Spectrum
+from analysis.spectrum import SpectralQuadrature
+from orchestrator.measurement_files import Measured, assemble, write_measured, write_part
+from orchestrator.measuring_tasks import MeasuringTask, whole
+from orchestrator.trial_store import TrialStore
 from trainables.checkpoints import load_checkpoint
 from trainables.data import load_dataset, stratified_indices
 from trainables.device import default_device
 from trainables.evaluation import EVALUATION_BATCH, evaluate_inputs, stderr_of_mean
 from trainables.models import build_model
 from trainables.specs import DataSpec
-from trainables.trial_folder import (
-    INITIAL_CHECKPOINT,
-    LAST_CHECKPOINT,
-    Failure,
-    TrialFolder,
-    write_failure,
-    write_json,
-)
-
-SAMPLES_FILE = "samples.json"
-MAX_RESTARTS = 3  # of an actor that was killed, and of the task that it was at
+from trainables.trial_folder import INITIAL_CHECKPOINT, LAST_CHECKPOINT, Failure, TrialFolder, write_failure
 
 
 class SharpnessActor:
-    """Measures one checkpoint after another, keeping data and libraries loaded in between."""
+    """Measures one checkpoint after another, keeping data and libraries loaded in between.
+
+    Every method writes its result to the store, or the reason why there is none, and is safe to repeat.
+    """
 
     def __init__(
         self, store_folder: str, settings: SharpnessSettings, threads: int, data: DataSpec | None = None
@@ -56,44 +45,47 @@ class SharpnessActor:
         return True
 
     def measure(self, trial_id: str) -> bool:
-        """Measure a trained trial and write the result; on an error write the reason. Safe to repeat.
-
-        Returns:
-            Whether there are measurements now.
-        """
+        """Measure a trained trial as one task; whether there are measurements now."""
         folder = self._store.measurement(trial_id)
+        task = whole(self._settings)
+        return self._attempt(trial_id, lambda: write_measured(folder, self._take(trial_id, task), self._settings))
+
+    def measure_part(self, trial_id: str, task: MeasuringTask) -> bool:
+        """Do one task of a trial's measurement; whether its part is there now."""
+        folder = self._store.measurement(trial_id)
+        return self._attempt(trial_id, lambda: write_part(folder, task, self._take(trial_id, task)))
+
+    def assemble(self, trial_id: str, tasks: Sequence[MeasuringTask]) -> bool:
+        """Make the measurement of its parts; whether there are measurements now."""
+        return self._attempt(trial_id, lambda: assemble(self._store.measurement(trial_id), tasks, self._settings))
+
+    def _attempt(self, trial_id: str, action: Callable[[], None]) -> bool:
         try:
-            indices, record, files = self._measure(self._store.trial(trial_id))
+            action()
         except Exception as error:  # noqa: BLE001 - a failed measurement is a result with a reason
-            write_failure(folder, Failure.of("measuring", error))
+            write_failure(self._store.measurement(trial_id), Failure.of("measuring", error))
             return False
-        for name, data in files.items():
-            folder.write(name, data)
-        folder.write(SAMPLES_FILE, json.dumps(indices).encode())
-        settings = self._settings.model_dump(mode="json")
-        write_json(folder, MEASURED_FILE, {**record, "timestamp": time.time(), "settings": settings})
         return True
 
-    def _measure(self, trial: TrialFolder) -> tuple[list[int], dict[str, float], dict[str, bytes]]:
+    def _take(self, trial_id: str, task: MeasuringTask) -> Measured:
         started = time.perf_counter()
+        trial = self._store.trial(trial_id)
         subject, indices = load_subject(trial, LAST_CHECKPOINT, self._settings, self._device, self._data)
-        measurements = measure_subject(subject)
-        spectra = {
-            layer: spectrum
-            for layer, spectrum in subject.spectra.items()
-            if not isinstance(spectrum, UndefinedMeasureError)
-        }
-        files = {
-            MEASUREMENTS_FILE: measurements_to_parquet(measurements),
-            SPECTRA_FILE: spectra_to_parquet(spectra),
-        }
+        subject = replace(subject, spectra_of=task.spectra_of)
+        rows = measure_subject(subject, task.measures)
         losses, _ = evaluate_inputs(subject.model, subject.inputs.split(EVALUATION_BATCH), subject.targets)
         record = {
             "seconds": time.perf_counter() - started,
             TRAIN_LOSS_SUBSET: losses.mean().item(),
             TRAIN_LOSS_SUBSET + STDERR_SUFFIX: stderr_of_mean(losses),
         }
-        return indices, record, files
+        computed = vars(subject)  # what no measure asked for is not there
+        spectra, gauss_newton = (_defined(computed.get(name, {})) for name in ("spectra", "gauss_newton_spectra"))
+        return Measured(rows, spectra, gauss_newton, indices, record)
+
+
+def _defined(spectra: Mapping[str, Spectrum]) -> dict[str, SpectralQuadrature]:
+    return {layer: spectrum for layer, spectrum in spectra.items() if not isinstance(spectrum, UndefinedMeasureError)}
 
 
 def load_subject(
@@ -122,67 +114,3 @@ def load_subject(
     if settings.needs_initial_weights:
         initial = load_checkpoint(trial.folder, INITIAL_CHECKPOINT, device).model
     return Subject(model, inputs.to(device), targets.to(device), settings, initial), indices.tolist()
-
-
-class MeasuringPool:
-    """Ray actors that measure, each one trial at a time, fed from a queue in this process.
-
-    The actors are made before any trial starts, with resources that trials then can't take; so neither side can
-    wait for the other for ever.
-    """
-
-    def __init__(
-        self, store: TrialStore, settings: SharpnessSettings, resources: PoolResources, data: DataSpec
-    ) -> None:
-        import ray
-
-        self._ray = ray
-        self._store = store
-        actor_class = ray.remote(SharpnessActor).options(
-            num_cpus=resources.cpus,
-            num_gpus=resources.gpus,
-            max_restarts=-1,
-            max_task_retries=MAX_RESTARTS,
-            scheduling_strategy="SPREAD",
-        )
-        self._idle: list[Any] = [
-            actor_class.remote(store.folder.uri, settings, resources.threads, data) for _ in range(resources.actors)
-        ]
-        self._waiting: deque[str] = deque()
-        self._running: dict[Any, tuple[Any, str]] = {}  # result reference → (actor, trial_id)
-
-    def wait_until_ready(self) -> None:
-        """Return once every actor is up."""
-        self._ray.get([actor.ready.remote() for actor in self._idle])
-
-    def submit(self, trial_id: str) -> None:
-        """Put a trained trial in the queue; returns at once."""
-        self._waiting.append(trial_id)
-        self._feed()
-
-    @property
-    def busy(self) -> bool:
-        """Whether anything is queued or being measured."""
-        return bool(self._waiting or self._running)
-
-    def collect(self, timeout: float) -> Iterator[Event]:
-        """What has finished by now, waiting at most `timeout` seconds for the first."""
-        if not self._running:
-            return
-        done, _ = self._ray.wait(list(self._running), num_returns=1, timeout=timeout)
-        for reference in done:
-            actor, trial_id = self._running.pop(reference)
-            self._idle.append(actor)
-            try:
-                measured = self._ray.get(reference)
-            except self._ray.exceptions.RayError as error:
-                reason = Failure("measuring", f"the measuring process died {MAX_RESTARTS + 1} times: {error}")
-                write_failure(self._store.measurement(trial_id), reason)
-                measured = False
-            yield TrialMeasured(trial_id) if measured else TrialFailed(trial_id)
-        self._feed()
-
-    def _feed(self) -> None:
-        while self._waiting and self._idle:
-            actor, trial_id = self._idle.pop(), self._waiting.popleft()
-            self._running[actor.measure.remote(trial_id)] = (actor, trial_id)

@@ -11,17 +11,17 @@ from collections import defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
-from pathlib import Path
 from typing import Any
 
 import ray
 import yaml
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from orchestrator.capacity import place_pool
 from orchestrator.config import SweepConfig
 from orchestrator.display import console
 from orchestrator.errors import UsageError
-from orchestrator.tuning import check_resources, connect
+from orchestrator.ray_cluster import LAUNCHER_FILE, connect, possible_nodes, present_nodes
 from trainables.errors import TrainingError
 from trainables.specs import DataSpec
 from trainables.storage import Folder, open_folder
@@ -31,7 +31,6 @@ DATA_SECONDS = 3600.0  # for a node to download its data and decode it, once
 JOIN_SECONDS = 300.0  # for the machines of a launcher file to join, where the sweep can't do without them
 TRACKING_SECONDS = 10.0
 MAX_SKEW_SECONDS = 5.0
-LAUNCHER_FILE = "~/ray_bootstrap_config.yaml"  # put on the head by `ray up`
 
 
 def preflight(config: SweepConfig) -> None:
@@ -228,10 +227,13 @@ def _size_problems(config: SweepConfig) -> list[str]:
     """Whether pool and trials fit, once the machines of the launcher file that are needed have joined."""
     deadline = time.monotonic() + JOIN_SECONDS
     while True:
+        machines = _own_machines()
+        nodes = possible_nodes() if machines is None else present_nodes()
         try:
-            check_resources(config, ray.cluster_resources())
+            if nodes is not None:
+                place_pool(config.resources, nodes)
         except UsageError as error:
-            absent = _absent_machines()
+            absent = _absent(machines or [])
             if not absent:
                 return list(error.problems)
             if time.monotonic() > deadline:
@@ -243,12 +245,15 @@ def _size_problems(config: SweepConfig) -> list[str]:
         return []
 
 
-def _absent_machines() -> list[str]:
-    """Addresses in the head's launcher file that are no nodes; none where nodes have no fixed addresses."""
-    path = Path(LAUNCHER_FILE).expanduser()
-    if not path.exists():
-        return []
-    machines = yaml.safe_load(path.read_text()).get("provider", {}).get("worker_ips", [])
+def _own_machines() -> list[str] | None:
+    """Addresses of the workers in the head's launcher file; None where nodes have no fixed ones, but come and go."""
+    path = LAUNCHER_FILE.expanduser()
+    provider = yaml.safe_load(path.read_text()).get("provider", {}) if path.exists() else {}
+    return list(provider["worker_ips"]) if "worker_ips" in provider else None
+
+
+def _absent(machines: Sequence[str]) -> list[str]:
+    """Those that are no nodes."""
     alive = {node["NodeManagerAddress"] for node in ray.nodes() if node["Alive"]}
     return [machine for machine in machines if socket.gethostbyname(machine) not in alive]
 

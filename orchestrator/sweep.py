@@ -1,11 +1,13 @@
 """The sweep: plan → train and measure → log → report. Everything that `renyi run` does, from top to bottom."""
 
 import os
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Literal
 
+from orchestrator.activity import ActivityFile, read_activity
 from orchestrator.config import SweepConfig
-from orchestrator.display import SweepProgress, show_failures, show_interruption, show_plan, show_work
-from orchestrator.events import Executor
+from orchestrator.display import SweepProgress, show_avoided, show_failures, show_interruption, show_plan, show_work
+from orchestrator.events import Executor, TrialEvent
 from orchestrator.interrupts import Interrupts
 from orchestrator.plan import Plan, make_plan
 from orchestrator.reporting import report_sweeps
@@ -19,7 +21,12 @@ ExecutorName = Literal["ray", "inline"]
 ALL_MEASURED, SOME_FAILED, INTERRUPTED = 0, 1, 130
 
 
-def run_sweep(config: SweepConfig, executor: ExecutorName = "ray", command: str | None = None) -> int:
+def run_sweep(
+    config: SweepConfig,
+    executor: ExecutorName = "ray",
+    command: str | None = None,
+    only: Collection[str] | None = None,
+) -> int:
     """Do what the store says is missing, bring MLflow up to date, and report.
 
     Running it again does only what is still missing; nothing that is done is done twice.
@@ -28,6 +35,7 @@ def run_sweep(config: SweepConfig, executor: ExecutorName = "ray", command: str 
         config: the sweep.
         executor: where trials run.
         command: what the user typed for the sweep, for the report; left out, its name.
+        only: the trials to work on; left out, all.
 
     Returns:
         The exit code: 0 all trials measured, 1 some failed, 130 interrupted.
@@ -42,7 +50,7 @@ def run_sweep(config: SweepConfig, executor: ExecutorName = "ray", command: str 
     with Interrupts() as interrupts:
         tracker = _open_tracker(plan)
         try:
-            _do(plan, executor, tracker, interrupts)
+            _do(plan, executor, tracker, interrupts, only)
         except KeyboardInterrupt:
             done = make_plan(config)
             with interrupts.held():
@@ -51,23 +59,33 @@ def run_sweep(config: SweepConfig, executor: ExecutorName = "ray", command: str 
             return INTERRUPTED
         done = make_plan(config)
         show_work(plan, done)
+        show_avoided(read_activity(plan.store.folder))
         report_sweeps([config], [command or config.name], tracker=tracker)
         show_failures(done)
         tracker.finish(done.states)
     return SOME_FAILED if done.failed else ALL_MEASURED
 
 
-def _do(plan: Plan, executor: ExecutorName, tracker: "SweepTracker", interrupts: Interrupts) -> None:
+def _do(
+    plan: Plan,
+    executor: ExecutorName,
+    tracker: "SweepTracker",
+    interrupts: Interrupts,
+    only: Collection[str] | None,
+) -> None:
     """Train and measure what is missing, recording and showing each event."""
-    with SweepProgress(plan) as progress:
+    with SweepProgress(plan) as progress, ActivityFile(plan.store.folder) as activity:
         with interrupts.held():
             tracker.reconcile(plan.states, lambda trial_id: progress.say(f"logging {trial_id}, left from before"))
-        if not (plan.work.to_train or plan.work.to_measure):
+        work = plan.work if only is None else plan.work.only(only)
+        if not (work.to_train or work.to_measure):
             return
         progress.say(f"starting the {executor} executor")
-        for event in _open_executor(executor, plan.config, plan.store).run(plan.work):
+        for event in _open_executor(executor, plan.config, plan.store).run(work):
             with interrupts.held():
-                tracker.record(event)
+                activity.record(event)
+                if isinstance(event, TrialEvent):
+                    tracker.record(event)
             progress.update(event)
 
 

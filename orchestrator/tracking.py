@@ -22,7 +22,7 @@ from analysis import schema
 from analysis.parquet import measurements_from_parquet
 from analysis.results import search_runs
 from orchestrator.config import SweepConfig
-from orchestrator.events import EpochsDone, Event
+from orchestrator.events import EpochsDone, TrialEvent
 from orchestrator.generalization import of_subset, of_training
 from orchestrator.run_description import TAG_CHECKPOINT, code_tags, dataset_input, trial_note, trial_tags
 from orchestrator.trial_store import MEASURED_FILE, TrialState, TrialStore
@@ -70,7 +70,7 @@ class SweepTracker:
                 progress(trial_id)
                 self._sync(trial_id)
 
-    def record(self, event: Event) -> None:
+    def record(self, event: TrialEvent) -> None:
         """Log what just happened."""
         if not isinstance(event, EpochsDone):
             self._sync(event.trial_id)

@@ -1,23 +1,35 @@
 """The Ray executor: missing trials go to a fresh Ray Tune `Tuner`, trained ones to the pool of measuring actors."""
 
 import contextlib
-import logging
 import os
 import queue
-import signal
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Collection, Generator, Iterator
+from dataclasses import replace
 from typing import Any
 
 import ray
 from ray import tune
 from ray.tune.experiment import Trial
 
+from orchestrator.capacity import place_pool
+from orchestrator.circuit_breaker import CircuitBreaker
 from orchestrator.config import SweepConfig
 from orchestrator.errors import UsageError
-from orchestrator.events import EpochsDone, Event, TrialFailed, TrialTrained, Work
-from orchestrator.measuring import MeasuringPool
+from orchestrator.events import (
+    EpochsDone,
+    Event,
+    MeasuringStarted,
+    NodeAvoided,
+    TrialFailed,
+    TrialStarted,
+    TrialTrained,
+    Work,
+)
+from orchestrator.measuring_pool import Ending, MeasuringPool
+from orchestrator.ray_cluster import avoiding, connect, names_of_nodes, possible_nodes, present_nodes
 from orchestrator.trial_store import TrialState, TrialStore
 from trainables.data import load_dataset
 from trainables.specs import TrialSpec
@@ -26,6 +38,8 @@ from trainables.trial_folder import EpochMetrics, Failure, write_failure
 
 MAX_FAILURES = 3  # starts of a trial whose process or node was lost; errors of its own are recorded, not repeated
 POLL_SECONDS = 0.1
+_UNTRAINED = (TrialState.PENDING, TrialState.TRAINING)
+SECONDS_TO_END = 10  # for Tune to end its trials; each keeps its last checkpoint however it ends
 
 
 class RayExecutor:
@@ -34,6 +48,11 @@ class RayExecutor:
     def __init__(self, config: SweepConfig, store: TrialStore) -> None:
         self._config = config
         self._store = store
+        self._breaker = CircuitBreaker()
+        self._avoided: set[str] = set()
+        self._names: dict[str, str] = {}
+        self._where: dict[str, str] = {}  # trial → the node that trains it
+        self._specs: dict[str, TrialSpec] = {}
 
     def run(self, work: Work) -> Iterator[Event]:
         """Trials and measuring side by side; the pool is up before the first trial starts."""
@@ -41,36 +60,119 @@ class RayExecutor:
             load_dataset(self._config.data)  # once, where its progress and its errors are seen
         connect()
         try:
-            check_resources(self._config, ray.cluster_resources())
-            pool = MeasuringPool(self._store, self._config.sharpness, self._config.resources.pool, self._config.data)
-            pool.wait_until_ready()
+            pool = self._open_pool()
+            self._specs = {spec.trial_id: spec for spec in [*work.to_train, *work.to_measure]}
             for spec in work.to_measure:
-                pool.submit(spec.trial_id)
-            yield from self._run(work.to_train, pool)
+                pool.submit(spec)
+            to_train: list[TrialSpec] | None = work.to_train
+            while to_train is not None:
+                to_train = yield from self._round(to_train, pool)
         finally:
             ray.shutdown()
 
-    def _run(self, to_train: list[TrialSpec], pool: MeasuringPool) -> Iterator[Event]:
-        tuning = Tuning(self._config, self._store, to_train)
+    def _open_pool(self) -> MeasuringPool:
+        config, resources = self._config, self._config.resources
+        possible = possible_nodes()
+        if possible is not None:
+            place_pool(resources, possible)  # refuses what can never fit
+        try:
+            places = place_pool(resources, present_nodes())
+        except UsageError:
+            places = [""] * resources.pool.actors  # wherever the autoscaler makes room
+        gpu = resources.trial.gpus > 0
+        pool = MeasuringPool(self._store, config.sharpness, resources.pool, config.data, places, gpu)
+        pool.wait_until_ready()
+        return pool
+
+    def _round(self, to_train: list[TrialSpec], pool: MeasuringPool) -> Generator[Event, None, list[TrialSpec] | None]:
+        """Run one Tuner, and the pool with it, to their end: None; or till a node is to be avoided: what is left.
+
+        Tune can't be told to avoid a node half way, and needn't be: the trials that ran go on from their checkpoints.
+        """
+        tuning = Tuning(self._config, self._store, to_train, self._avoided)
         try:
             while tuning.alive or pool.busy:
-                for event in tuning.collect(timeout=POLL_SECONDS):
-                    if isinstance(event, TrialTrained):
-                        pool.submit(event.trial_id)
-                    yield event
-                yield from pool.collect(timeout=0 if tuning.alive else POLL_SECONDS)
+                yield from self._trained(tuning, pool, timeout=POLL_SECONDS)
+                for event in pool.collect(timeout=0 if tuning.alive else POLL_SECONDS):
+                    yield self._named(event)
+                suspect = self._judge(tuning.endings) or self._judge(pool.endings)
+                if suspect and self._can_do_without(suspect):
+                    tuning.stop()
+                    yield from self._trained(tuning, pool, timeout=0)
+                    avoided = self._avoid(suspect, pool)
+                    yield avoided
+                    for trial_id in avoided.trial_ids:
+                        if self._store.state(trial_id) is TrialState.TRAINED:
+                            pool.submit(self._specs[trial_id])
+                    return [spec for spec in to_train if self._store.state(spec.trial_id) in _UNTRAINED]
         finally:
             tuning.stop()
+        return None
+
+    def _trained(self, tuning: "Tuning", pool: MeasuringPool, timeout: float) -> Iterator[Event]:
+        """What has happened in training; what is trained goes to the pool."""
+        for event in tuning.collect(timeout):
+            if isinstance(event, TrialTrained):
+                pool.submit(self._specs[event.trial_id])
+            if isinstance(event, TrialStarted):
+                self._where[event.trial_id] = event.node
+            yield self._named(event)
+
+    def _named(self, event: Event) -> Event:
+        """The event with its node's name in place of its id."""
+        return (
+            replace(event, node=self._name(event.node)) if isinstance(event, TrialStarted | MeasuringStarted) else event
+        )
+
+    def _name(self, node: str) -> str:
+        if node not in self._names:
+            self._names = names_of_nodes()
+        return self._names.get(node, node)
+
+    def _judge(self, endings: "deque[Ending]") -> str | None:
+        """The node that the latest endings show to be one to avoid."""
+        while endings:
+            ending = endings.popleft()
+            node = ending.node or self._where.get(ending.trial_id, "")
+            if not node or node in self._avoided:
+                continue
+            if ending.succeeded:
+                self._breaker.succeeded(node)
+            elif self._breaker.failed(node, ending.trial_id):
+                return node
+        return None
+
+    def _can_do_without(self, node: str) -> bool:
+        try:
+            place_pool(self._config.resources, present_nodes({*self._avoided, node}))
+        except UsageError:
+            return False
+        return True
+
+    def _avoid(self, node: str, pool: MeasuringPool) -> NodeAvoided:
+        """Take a node out of the sweep, and the failures it is blamed for out of the store."""
+        blamed = [each for each in self._breaker.blamed(node) if self._store.state(each) is TrialState.FAILED]
+        reason = self._store.failure(blamed[-1]).reason if blamed else ""
+        self._avoided.add(node)
+        for trial_id in blamed:
+            self._store.forget_failure(trial_id)
+        pool.avoid(self._avoided, place_pool(self._config.resources, present_nodes(self._avoided)))
+        pool.wait_until_ready()
+        return NodeAvoided(self._name(node), blamed, reason)
 
 
 class Tuning:
     """A `Tuner.fit` in a thread of its own, whose callbacks become events."""
 
-    def __init__(self, config: SweepConfig, store: TrialStore, specs: list[TrialSpec]) -> None:
+    def __init__(
+        self, config: SweepConfig, store: TrialStore, specs: list[TrialSpec], avoided: Collection[str] = ()
+    ) -> None:
         self._events: queue.Queue[Event] = queue.Queue()
-        self._relay = _Relay(self._events, store)
+        self.endings: deque[Ending] = deque()
+        self._relay = _Relay(self._events, self.endings, store)
         self._error: BaseException | None = None
-        self._thread = threading.Thread(target=self._fit, args=(config, store, specs), name="tune", daemon=True)
+        arguments = (config, store, specs, avoided)
+        self._thread = threading.Thread(target=self._fit, args=arguments, name="tune", daemon=True)
         if specs:
             self._thread.start()
 
@@ -84,7 +186,7 @@ class Tuning:
         if not self.alive:
             return
         with contextlib.suppress(queue.Empty):
-            yield self._events.get(timeout=timeout)
+            yield self._events.get(timeout=timeout) if timeout else self._events.get_nowait()
             while True:
                 yield self._events.get_nowait()
         if self._error is not None and not self._thread.is_alive():
@@ -95,9 +197,9 @@ class Tuning:
         """End the trials that still run; each keeps its last checkpoint."""
         self._relay.stop()
         if self._thread.is_alive():
-            self._thread.join(timeout=20)
+            self._thread.join(timeout=SECONDS_TO_END)
 
-    def _fit(self, config: SweepConfig, store: TrialStore, specs: list[TrialSpec]) -> None:
+    def _fit(self, config: SweepConfig, store: TrialStore, specs: list[TrialSpec], avoided: Collection[str]) -> None:
         resources = config.resources.trial
         trials = [
             {
@@ -108,10 +210,13 @@ class Tuning:
             }
             for spec in specs
         ]
+        bundle = {"CPU": resources.cpus, "GPU": resources.gpus}
+        selector = avoiding(avoided)
+        place = tune.PlacementGroupFactory([bundle], bundle_label_selector=[selector] if selector else None)
         try:
             with tempfile.TemporaryDirectory(prefix="renyi-tune-") as scratch:
                 tune.Tuner(
-                    tune.with_resources(_train, {"cpu": resources.cpus, "gpu": resources.gpus}),
+                    tune.with_resources(_train, place),
                     param_space={"task": tune.grid_search(trials)},
                     tune_config=tune.TuneConfig(reuse_actors=True, trial_dirname_creator=_trial_id),
                     run_config=tune.RunConfig(
@@ -135,8 +240,9 @@ class SweepStoppedError(Exception):
 class _Relay(tune.Callback):
     """Turns what Tune tells into events; never blocks."""
 
-    def __init__(self, events: "queue.Queue[Event]", store: TrialStore) -> None:
+    def __init__(self, events: "queue.Queue[Event]", endings: "deque[Ending]", store: TrialStore) -> None:
         self._events = events
+        self._endings = endings
         self._store = store
         self._stopped = threading.Event()
 
@@ -157,6 +263,8 @@ class _Relay(tune.Callback):
         if "epochs" in result:
             epochs = [EpochMetrics(**epoch) for epoch in result["epochs"]]
             self._events.put(EpochsDone(_trial_id(trial), epochs))
+        elif "node" in result:
+            self._events.put(TrialStarted(_trial_id(trial), result["node"]))
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **_: Any) -> None:
         trial_id = _trial_id(trial)
@@ -164,15 +272,20 @@ class _Relay(tune.Callback):
         match self._store.state(trial_id):
             case TrialState.TRAINED | TrialState.MEASURED:
                 self._events.put(TrialTrained(trial_id))
+                self._endings.append(Ending("", trial_id, True))
             case TrialState.FAILED:
-                self._events.put(TrialFailed(trial_id))
+                self._fail(trial_id)
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **_: Any) -> None:
         trial_id = _trial_id(trial)
         reason = f"its process was lost {MAX_FAILURES + 1} times: {trial.get_error() or 'no reason given'}"
         failure = Failure("training", reason.splitlines()[0], reason)
         write_failure(self._store.trial(trial_id).folder, failure)
+        self._fail(trial_id)
+
+    def _fail(self, trial_id: str) -> None:
         self._events.put(TrialFailed(trial_id))
+        self._endings.append(Ending("", trial_id, False))
 
 
 def _train(config: dict[str, Any]) -> None:
@@ -181,47 +294,3 @@ def _train(config: dict[str, Any]) -> None:
 
 def _trial_id(trial: Trial) -> str:
     return str(trial.config["task"]["trial_id"])
-
-
-def connect() -> None:
-    """Join the cluster at RAY_ADDRESS, or start a quiet local one."""
-    quiet = {
-        "RAY_USAGE_STATS_ENABLED": "0",
-        "RAY_ENABLE_AUTO_CONNECT": "0",  # a thread that outlives the cluster must not start another
-        "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # MLflow is the record; Tune's own CSV and JSON files cost memory
-        "TUNE_DISABLE_SIGINT_HANDLER": "1",
-        "RAY_AIR_NEW_OUTPUT": "0",  # the new reporter prints a table even when told to be quiet
-    }
-    for name, value in quiet.items():
-        os.environ.setdefault(name, value)
-    on_sigterm = signal.getsignal(signal.SIGTERM)
-    ray.init(
-        address=os.environ.get("RAY_ADDRESS", "local"),
-        log_to_driver=False,
-        include_dashboard=False,
-        configure_logging=True,
-        logging_level=logging.ERROR,
-    )
-    signal.signal(signal.SIGTERM, on_sigterm)  # Ray's own handler would abort without a word
-
-
-def check_resources(config: SweepConfig, cluster: dict[str, float]) -> None:
-    """Refuse what can't fit beside each other, before anything starts.
-
-    Raises:
-        UsageError: the numbers asked for and those there are.
-    """
-    pool, trial = config.resources.pool, config.resources.trial
-    problems = []
-    for name, key, of_pool, of_trial in (
-        ("CPUs", "CPU", pool.actors * pool.cpus, trial.cpus),
-        ("GPUs", "GPU", pool.actors * pool.gpus, trial.gpus),
-    ):
-        there = cluster.get(key, 0.0)
-        if of_pool + of_trial > there:
-            problems.append(
-                f"resources: the pool ({pool.actors} actors) takes {of_pool:g} {name} and a trial {of_trial:g}, "
-                f"together {of_pool + of_trial:g}; the cluster has {there:g}. Lower resources.pool or resources.trial"
-            )
-    if problems:
-        raise UsageError(*problems)

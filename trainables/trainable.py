@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import asdict
 from typing import Any
 
+import ray
 import torch
 from ray import tune
 
@@ -22,11 +23,12 @@ def trainable(config: Mapping[str, Any]) -> None:
     """Train the trial `config["trial"]` in the folder `config["folder"]`, with `config["threads"]` CPU threads.
 
     Progress lives in the trial's own folder, not in Tune: a trial that is started again, by Tune after a node was
-    lost or by a new sweep, goes on from its last checkpoint there.
+    lost or by a new sweep, goes on from its last checkpoint there. The first report says where it runs.
     """
     torch.set_num_threads(config["threads"])
     device = default_device()
     spec = TrialSpec.model_validate(config["trial"])
+    tune.report({"node": ray.get_runtime_context().get_node_id()})
     pending: list[dict[str, Any]] = []
     reported = 0.0
     for metrics in attempt(spec, TrialFolder(open_folder(config["folder"])), device):

@@ -1,18 +1,16 @@
 """All measures of one network, sharing what can be shared, and the dict that says which measures there are."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from functools import partial
 
 from torch import Tensor, nn
 
-from analysis.errors import UndefinedMeasureError
 from analysis.schema import Measurement
 from analysis.settings import SharpnessSettings
 from analysis.sharpness import baselines
-from analysis.sharpness.renyi import renyi_sharpness
 from analysis.sharpness.subject import Subject
 from analysis.sharpness.user_measures import load_measure
-from analysis.spectrum import SpectralQuadrature
+from analysis.spectral_measures import hessian_trace, lambda_max, renyi_sharpness
 
 
 def _renyi(subject: Subject) -> list[Measurement]:
@@ -24,23 +22,11 @@ def _renyi_gauss_newton(subject: Subject) -> list[Measurement]:
 
 
 def _trace(subject: Subject) -> list[Measurement]:
-    return _of_spectra(subject, "trace", lambda spectrum: (spectrum.trace().value, spectrum.trace().stderr))
+    return hessian_trace(subject.spectra)
 
 
 def _lambda_max(subject: Subject) -> list[Measurement]:
-    return _of_spectra(subject, "lambda_max", lambda spectrum: (spectrum.lambda_max(), 0.0 if spectrum.exact else None))
-
-
-def _of_spectra(
-    subject: Subject, name: str, read: Callable[[SpectralQuadrature], tuple[float, float | None]]
-) -> list[Measurement]:
-    """One row a layer of something read off its spectrum."""
-    return [
-        Measurement(layer, name, None, None, None, str(spectrum))
-        if isinstance(spectrum, UndefinedMeasureError)
-        else Measurement(layer, name, None, *read(spectrum))
-        for layer, spectrum in subject.spectra.items()
-    ]
+    return lambda_max(subject.spectra)
 
 
 # Every measure there is, by its key.
@@ -97,7 +83,13 @@ def measure(
     return measure_subject(Subject(model, inputs, targets, settings or SharpnessSettings(), initial))
 
 
-def measure_subject(subject: Subject) -> list[Measurement]:
-    """As `measure`, for a subject whose spectra the caller wants to keep."""
-    measures = [MEASURES.get(name) or load_measure(name) for name in subject.settings.measures]
-    return [row for rows in measures for row in rows(subject)]
+def measure_subject(subject: Subject, measures: Collection[str] | None = None) -> list[Measurement]:
+    """As `measure`, for a subject whose spectra the caller wants to keep.
+
+    Args:
+        subject: the network.
+        measures: those of its settings' measures to take; left out, all. Each comes out the same with any others.
+    """
+    wanted = [name for name in subject.settings.measures if measures is None or name in measures]
+    functions = [MEASURES.get(name) or load_measure(name) for name in wanted]
+    return [row for rows in functions for row in rows(subject)]

@@ -1,14 +1,14 @@
-"""Spectra of every layer's Hessian block by the estimator asked for, and the Rényi sharpness read off them."""
+"""Spectra of every layer's Hessian block by the estimator asked for."""
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
 from torch import Tensor, nn
 
 from analysis.errors import AnalysisError, UndefinedMeasureError
 from analysis.rules import Ending
-from analysis.schema import ALL_LAYERS, HEADLINE_ORDERS, Measurement
+from analysis.schema import ALL_LAYERS, HEADLINE_ORDERS
 from analysis.seeding import derive_seed
 from analysis.sharpness.deflation import ritz_quadrature
 from analysis.sharpness.hessian import BlockOperator, HessianBlock, layer_operators
@@ -22,14 +22,12 @@ from analysis.sharpness.slq import (
     paired_quadrature,
     paper_quadrature,
 )
+from analysis.spectral_measures import Spectrum
 from analysis.spectrum import SpectralQuadrature
 
 EXPECTED_PRODUCTS = 250  # what an estimate to 0.02 nats took on trained layers
 LEAST_ROOM = 200  # vectors that deflation keeps at its smallest
-NOT_RESOLVED = "not resolved: round-off or truncation may move the value by more than 0.1 nats"
 ESTIMATORS = ("ritz", "paired", "paper", "exact")
-
-Spectrum = SpectralQuadrature | UndefinedMeasureError  # or the reason why there is none
 
 
 def layer_spectra(
@@ -152,24 +150,3 @@ def exact_price(operator: BlockOperator, memory_limit: int = MEMORY_LIMIT) -> fl
     if isinstance(operator, HessianBlock) and operator.cost.product > 0:
         return operator.cost.exact / operator.cost.product
     return operator.dim
-
-
-def renyi_sharpness(
-    spectra: Mapping[str, Spectrum], orders: Iterable[float], measure: str = "renyi"
-) -> list[Measurement]:
-    """Rényi sharpness −H_α of every layer at every order (Rényi Sharpness, eq. 4), with its standard error.
-
-    A value that round-off or truncation leaves open by more than 0.1 nats is kept, and its reason says so.
-    """
-    rows = []
-    for layer, spectrum in spectra.items():
-        for order in orders:
-            try:
-                if isinstance(spectrum, UndefinedMeasureError):
-                    raise spectrum
-                entropy = spectrum.renyi_entropy(order)
-                reason = None if entropy.resolved else NOT_RESOLVED
-                rows.append(Measurement(layer, measure, order, -entropy.value, entropy.stderr, reason))
-            except UndefinedMeasureError as error:
-                rows.append(Measurement(layer, measure, order, None, None, str(error)))
-    return rows

@@ -10,12 +10,13 @@ from torch import Tensor, nn
 
 from analysis.errors import UndefinedMeasureError
 from analysis.schema import ALL_LAYERS, Measurement
-from analysis.settings import SharpnessSettings
+from analysis.settings import SharpnessSettings, SpectraOf
 from analysis.sharpness.hessian.problem import Problem, pose
 from analysis.sharpness.landscape import Landscape
 from analysis.sharpness.layers import weight_layers
-from analysis.sharpness.renyi import Spectrum, spectra_or_reasons
+from analysis.sharpness.renyi import spectra_or_reasons
 from analysis.sharpness.slq import Effort
+from analysis.spectral_measures import Spectrum
 from analysis.spectrum import SpectralQuadrature
 
 T = TypeVar("T")
@@ -31,6 +32,7 @@ class Subject:
     targets: Tensor  # (N,)
     settings: SharpnessSettings
     initial: Mapping[str, Tensor] | None = None  # state dict at initialization, for measures of the distance from it
+    spectra_of: SpectraOf = SpectraOf.EVERY
     _shared: dict[Callable[["Subject"], Any], Any] = field(default_factory=dict, repr=False)
 
     @property
@@ -65,7 +67,9 @@ class Subject:
     @cached_property
     def spectra(self) -> dict[str, Spectrum]:
         """The spectrum of each layer's Hessian and of all layers', or the reason why there is none."""
-        return self._spectra([*self.layers, None], "hessian")
+        layers: list[str | None] = [] if self.spectra_of is SpectraOf.WHOLE else list(self.layers)
+        whole: list[str | None] = [] if self.spectra_of is SpectraOf.LAYERS else [None]
+        return self._spectra([*layers, *whole], "hessian")
 
     @cached_property
     def gauss_newton_spectra(self) -> dict[str, Spectrum]:

@@ -51,7 +51,7 @@ def actors_with(variable: str) -> list[int]:
     for process in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             command, environment = (process / "cmdline").read_bytes(), (process / "environ").read_bytes()
-            if command.startswith(b"ray::SharpnessActor") and variable.encode() in environment:
+            if command.startswith(b"ray::MeasuringActor") and variable.encode() in environment:
                 found.append(int(process.name))
     return found
 

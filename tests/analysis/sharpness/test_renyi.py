@@ -9,8 +9,9 @@ from torch import nn
 from analysis.errors import AnalysisError, UndefinedMeasureError
 from analysis.rules import Ending
 from analysis.sharpness import block_operator, layer_spectra
-from analysis.sharpness.renyi import NOT_RESOLVED, estimate_spectrum, exact_price, renyi_sharpness
+from analysis.sharpness.renyi import estimate_spectrum, exact_price
 from analysis.sharpness.slq import Effort
+from analysis.spectral_measures import NOT_RESOLVED, renyi_sharpness
 from analysis.spectrum import SpectralQuadrature, renyi_entropy
 from tests.analysis.sharpness.dense_operator import DenseOperator, zero_dominant
 

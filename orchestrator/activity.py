@@ -1,0 +1,145 @@
+"""Who is at what: a small file beside the trials that the driver keeps up to date, and that anyone can read."""
+
+import json
+import os
+import socket
+import time
+from dataclasses import asdict, dataclass, field
+
+from orchestrator.events import (
+    EpochsDone,
+    Event,
+    MeasuringEnded,
+    MeasuringStarted,
+    NodeAvoided,
+    TrialFailed,
+    TrialMeasured,
+    TrialStarted,
+    TrialTrained,
+)
+from trainables.storage import Folder
+
+ACTIVITY_FILE = "activity.json"
+SECONDS_BETWEEN_WRITES = 2.0
+
+
+@dataclass
+class NodeActivity:
+    """What one node is doing, and did since the driver started."""
+
+    training: dict[str, int] = field(default_factory=dict)  # trial → epochs that are done
+    measuring: dict[str, str] = field(default_factory=dict)  # trial and task → the task
+    trained: int = 0  # trials
+    measured: int = 0  # tasks
+    failed: int = 0  # trials, in training
+    avoided: str | None = None  # why it gets no more work
+
+
+@dataclass
+class Activity:
+    """What the driver of a sweep knows of it at some moment."""
+
+    host: str = field(default_factory=socket.gethostname)
+    pid: int = field(default_factory=os.getpid)
+    started: float = field(default_factory=time.time)  # Unix time
+    updated: float = 0.0  # Unix time of the last news
+    ended: bool = False  # the driver left in good order
+    measured: int = 0  # trials since it started
+    nodes: dict[str, NodeActivity] = field(default_factory=dict)
+
+    @property
+    def running(self) -> bool:
+        """Whether the driver is at work, as far as can be told from here: it may have been killed on another host."""
+        if self.ended or self.host != socket.gethostname():
+            return not self.ended
+        try:
+            os.kill(self.pid, 0)
+        except ProcessLookupError:
+            return False
+        except PermissionError:
+            pass
+        return True
+
+    def seconds_left(self, trials: int) -> float | None:
+        """How long this many trials will take at the rate so far; None before the first is measured."""
+        return (self.updated - self.started) / self.measured * trials if self.measured else None
+
+    def update(self, event: Event) -> None:
+        """Take in what just happened."""
+        self.updated = time.time()
+        match event:
+            case TrialStarted(trial_id=trial_id, node=node):
+                self._leave(trial_id)
+                self._node(node).training[trial_id] = 0
+            case EpochsDone(trial_id=trial_id, epochs=epochs):
+                for each in self.nodes.values():
+                    if trial_id in each.training:
+                        each.training[trial_id] = epochs[-1].epoch + 1
+            case TrialTrained(trial_id=trial_id):
+                for each in self._leave(trial_id):
+                    each.trained += 1
+            case TrialFailed(trial_id=trial_id):
+                for each in self._leave(trial_id):
+                    each.failed += 1
+            case MeasuringStarted(trial_id=trial_id, node=node, task=task):
+                self._node(node).measuring[f"{trial_id} {task}"] = task
+            case MeasuringEnded(trial_id=trial_id, task=task):
+                for each in self.nodes.values():
+                    if each.measuring.pop(f"{trial_id} {task}", None):
+                        each.measured += 1
+            case TrialMeasured():
+                self.measured += 1
+            case NodeAvoided(node=node, trial_ids=trial_ids, reason=reason):
+                each = self._node(node)
+                each.training, each.measuring = {}, {}
+                each.avoided = f"{len(trial_ids)} trials failed on it in a row, the last with: {reason}"
+
+    def _node(self, name: str) -> NodeActivity:
+        return self.nodes.setdefault(name, NodeActivity())
+
+    def _leave(self, trial_id: str) -> list[NodeActivity]:
+        """Take a trial out of training; the nodes that it was on, one at most."""
+        nodes = [each for each in self.nodes.values() if trial_id in each.training]
+        for each in nodes:
+            del each.training[trial_id]
+        return nodes
+
+
+class ActivityFile:
+    """Keeps the file up to date while entered; written every few seconds at most."""
+
+    def __init__(self, folder: Folder) -> None:
+        self._folder = folder
+        self._activity = Activity()
+        self._written = 0.0
+
+    def __enter__(self) -> "ActivityFile":
+        self._activity.updated = time.time()
+        self._write()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._activity.ended = True
+        for node in self._activity.nodes.values():
+            node.training, node.measuring = {}, {}
+        self._write()
+
+    def record(self, event: Event) -> None:
+        """Take in what just happened."""
+        self._activity.update(event)
+        if time.monotonic() - self._written > SECONDS_BETWEEN_WRITES or isinstance(event, NodeAvoided):
+            self._write()
+
+    def _write(self) -> None:
+        self._written = time.monotonic()
+        self._folder.write(ACTIVITY_FILE, json.dumps(asdict(self._activity), indent=2).encode())
+
+
+def read_activity(folder: Folder) -> Activity | None:
+    """What the last driver of the sweep in a folder wrote; None where there was none."""
+    try:
+        content = json.loads(folder.read(ACTIVITY_FILE))
+    except FileNotFoundError:
+        return None
+    nodes = {name: NodeActivity(**node) for name, node in content.pop("nodes").items()}
+    return Activity(**content, nodes=nodes)

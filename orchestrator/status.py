@@ -1,0 +1,62 @@
+"""`renyi status`: where a sweep is, from its store alone. Imports no torch, no Ray, no MLflow."""
+
+import time
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from orchestrator.activity import Activity, read_activity
+from orchestrator.config import SweepConfig
+from orchestrator.plan import Plan, make_plan
+from orchestrator.trial_store import TrialState
+
+
+@dataclass(frozen=True)
+class Status:
+    """A sweep at one moment."""
+
+    plan: Plan
+    activity: Activity | None  # None: it never ran
+
+    @property
+    def running(self) -> bool:
+        """Whether a driver is at work on it."""
+        return self.activity is not None and self.activity.running
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing is left to do but to retry what failed."""
+        work = self.plan.work
+        return not (work.to_train or work.to_measure)
+
+    @property
+    def seconds_left(self) -> float | None:
+        """At the rate of the driver that is at work; before its first trial is done, by the plan's cost."""
+        left = len(self.plan.work.to_train) + len(self.plan.work.to_measure)
+        by_rate = self.activity.seconds_left(left) if self.activity is not None and self.running else None
+        if by_rate is None and self.plan.cost is not None and not self.plan.cost.gpu:
+            return self.plan.cost.wall_seconds
+        return by_rate
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it, for programs."""
+        plan = self.plan
+        failures = {spec.trial_id: plan.store.failure(spec.trial_id) for spec in plan.failed}
+        return {
+            "sweep": plan.config.name,
+            "trials": len(plan.specs),
+            "states": {state.value: plan.counts[state] for state in TrialState},
+            "failures": {
+                trial_id: {"stage": failure.stage, "reason": failure.reason} for trial_id, failure in failures.items()
+            },
+            "running": self.running,
+            "seconds_left": self.seconds_left,
+            "seconds_since_news": time.time() - self.activity.updated if self.activity is not None else None,
+            "nodes": {name: asdict(node) for name, node in self.activity.nodes.items()} if self.activity else {},
+            "storage": plan.config.folder,
+        }
+
+
+def read_status(config: SweepConfig) -> Status:
+    """Look a sweep up in its store."""
+    plan = make_plan(config)
+    return Status(plan, read_activity(plan.store.folder))
