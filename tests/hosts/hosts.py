@@ -104,7 +104,7 @@ class Host:
 
     def run(self, command: str, *, check: bool = True, timeout: float = 120) -> "subprocess.CompletedProcess[str]":
         """Run a shell command on it to its end."""
-        pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "stdin": subprocess.DEVNULL}
+        pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "stdin": subprocess.DEVNULL}
         process = self.start(command, start_new_session=True, **pipes)
         try:
             output, _ = process.communicate(timeout=timeout)

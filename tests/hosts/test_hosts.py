@@ -118,7 +118,7 @@ def another_folder(host: Host) -> Iterator[None]:
 def other_python(hosts: Hosts, host: Host) -> Iterator[str]:
     """The host's Ray runs on this machine's other Python of the same minor release; where there is none, as before."""
     python = Path("/usr/bin/python3")
-    words = [python, "-c", "import platform; print(platform.python_version())"]
+    words = [str(python), "-c", "import platform; print(platform.python_version())"]
     release = subprocess.run(words, capture_output=True, text=True, check=True).stdout.strip()
     if release == platform.python_version() or release.split(".")[:2] != platform.python_version().split(".")[:2]:
         yield platform.python_version()
