@@ -9,7 +9,7 @@ from analysis.settings import AVERAGE, N_STEP, SPECTRAL, SharpnessSettings, Spec
 from orchestrator.cost import MODEL_SIZES, flops_a_second
 from trainables.specs import TrialSpec
 
-LEAST_SECONDS = 60.0  # of a task of its own: loading and checking a network anew costs a few
+LEAST_SECONDS = 30.0  # of a task of its own: loading and checking a network anew costs a few
 PAC_BAYES = ("pacbayes_flat", "pacbayes_orig")  # from the same noise
 PAC_BAYES_MAGNITUDE = ("pacbayes_mag_flat", "pacbayes_mag_init", "pacbayes_mag_orig")
 PRODUCT_PASSES = 5  # of a Hessian-vector product, in forward passes

@@ -3,6 +3,7 @@
 import hashlib
 import json
 import re
+from functools import cached_property
 from pathlib import PurePosixPath
 from typing import Annotated, Any, ClassVar, Literal
 
@@ -241,7 +242,7 @@ class TrialSpec(Spec):
     optimizer: OptimizerSpec
     seed: NonNegativeInt = 0
 
-    @property
+    @cached_property
     def trial_id(self) -> str:
         """Short SHA-256 of the canonical JSON of all fields that differ from their defaults and bear on the weights.
 

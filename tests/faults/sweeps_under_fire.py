@@ -236,4 +236,5 @@ def _end(process: "subprocess.Popen[str]") -> str:
 
 
 def _alive(cluster: Cluster) -> bool:
-    return cluster.head_node is not None and cluster.head_node.remaining_processes_alive()
+    head: Any = cluster.head_node
+    return head is not None and bool(head.remaining_processes_alive())

@@ -1,0 +1,198 @@
+"""What the driver costs: time a no-op trial against bare Ray Tune; plan, status and a resume as sweeps grow.
+
+python benchmarks/orchestration.py            # all of it, about 15 minutes on two cores
+python benchmarks/orchestration.py scale 100 1000
+python benchmarks/orchestration.py trials 50
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+RENYI = [sys.executable, "-m", "orchestrator.cli"]
+SIZES = (100, 1000, 10_000)
+TARGETS = {"plan": 5.0, "status": 2.0, "resume": 20.0}  # seconds at 10 000 trials
+UNFINISHED = 10
+
+
+def sweep_text(trials: int, seeds: int = 10) -> str:
+    """A sweep of that many trials whose training and measuring cost next to nothing."""
+    decays = [round(1e-6 * (number + 1), 9) for number in range(trials // seeds)]
+    return f"""\
+name: scale
+data: {{dataset: digits}}
+model: digits_cnn
+training: {{epochs: 1, batch_size: 1000}}
+grid:
+  - optimizer: sgd
+    learning_rate: 0.1
+    weight_decay: {decays}
+seeds: {list(range(seeds))}
+sharpness: {{samples: 20, measures: [l2]}}
+resources: {{trial: {{cpus: 0.5}}, pool: {{actors: 1, cpus: 0.5}}}}
+"""
+
+
+def timed(command: list[str], environment: dict[str, str]) -> tuple[float, float, int, str]:
+    """Wall seconds, peak memory in MB and exit code of a command, and what it said."""
+    started = time.perf_counter()
+    process = subprocess.Popen(
+        command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
+    )
+    assert process.stdout is not None
+    output = process.stdout.read()
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    return time.perf_counter() - started, usage.ru_maxrss / 1024, process.returncode, output
+
+
+def fill(config: Any, unfinished: int) -> None:
+    """Make all trials but a few as they are when they are measured, from one that was."""
+    from orchestrator.plan import make_plan
+    from orchestrator.trial_store import TrialState
+
+    plan = make_plan(config)
+    done = next(spec for spec in plan.specs if plan.states[spec.trial_id] is TrialState.MEASURED)
+    original = Path(plan.store.trial(done.trial_id).folder.uri)
+    for spec in plan.specs[: len(plan.specs) - unfinished]:
+        folder = Path(plan.store.trial(spec.trial_id).folder.uri)
+        if not folder.exists():
+            shutil.copytree(original, folder, copy_function=os.link)
+            (folder / "spec.json").unlink()
+            (folder / "spec.json").write_text(spec.model_dump_json(indent=2))
+
+
+def log_all(config: Any) -> float:
+    """Bring MLflow to the state of the store, as earlier drivers would have; the seconds it took."""
+    from orchestrator.plan import make_plan
+    from orchestrator.tracking import SweepTracker
+
+    started = time.perf_counter()
+    plan = make_plan(config)
+    SweepTracker(config, plan.store, plan.specs).reconcile(plan.states)
+    return time.perf_counter() - started
+
+
+def start_of_a_resume(path: str) -> None:
+    """What `renyi run` does before the first trial starts: plan, and the record brought up to date. In this process."""
+    from orchestrator.config import load
+    from orchestrator.plan import make_plan
+    from orchestrator.tracking import SweepTracker
+
+    config = load(path)
+    plan = make_plan(config)
+    tracker = SweepTracker(config, plan.store, plan.specs)
+    tracker.reconcile(plan.states)
+    assert len(plan.work.to_train) == UNFINISHED, plan.counts
+
+
+def scale(sizes: Iterable[int]) -> None:
+    """Plan, status and the start of a resume, all but ten trials being finished and logged."""
+    print(f"{'trials':>7}  {'command':8} {'seconds':>8} {'MB':>6}  target at 10 000")
+    for trials in sizes:
+        with tempfile.TemporaryDirectory(prefix="renyi-scale-") as scratch:
+            path = Path(scratch) / "sweep.yaml"
+            environment = {**os.environ, "RENYI_STORAGE": f"{scratch}/storage"}
+            os.environ["RENYI_STORAGE"] = environment["RENYI_STORAGE"]
+            path.write_text(sweep_text(10))
+            _, _, code, output = timed([*RENYI, "run", str(path), "--executor", "inline"], environment)
+            assert code == 0, output
+            path.write_text(sweep_text(trials))
+            from orchestrator.config import load
+
+            fill(load(str(path)), UNFINISHED)
+            commands = {"plan": [*RENYI, "plan", str(path)], "status": [*RENYI, "status", str(path), "--json"]}
+            for name, command in commands.items():
+                seconds, megabytes, code, output = timed(command, environment)
+                assert code == 0, output
+                print(f"{trials:>7}  {name:8} {seconds:8.2f} {megabytes:6.0f}  {TARGETS[name]:g} s", flush=True)
+            if trials > 1000 and "--log" not in sys.argv:
+                continue
+            logging = log_all(load(str(path)))
+            code_text = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import orchestration; "
+            resume = [sys.executable, "-c", code_text + f"orchestration.start_of_a_resume({str(path)!r})"]
+            seconds, megabytes, code, output = timed(resume, environment)
+            assert code == 0, output
+            print(f"{trials:>7}  {'resume':8} {seconds:8.2f} {megabytes:6.0f}  20 s, 1000 MB", end="  ", flush=True)
+            print(f"(logging them took {logging:.0f} s)", flush=True)
+
+
+def no_op(config: dict[str, Any]) -> None:
+    """A trial that only says that it is there, as ours do when they start."""
+    import ray
+    from ray import tune
+
+    tune.report({"node": ray.get_runtime_context().get_node_id()})
+
+
+def trials(number: int) -> None:
+    """Seconds a no-op trial: bare Tune with reused actors, and our executor with the same function in its place."""
+    from orchestrator import tuning
+    from orchestrator.config import load
+    from orchestrator.events import Work
+    from orchestrator.grid import expand
+    from orchestrator.trial_store import TrialStore
+
+    with tempfile.TemporaryDirectory(prefix="renyi-trials-") as scratch:
+        path = Path(scratch) / "sweep.yaml"
+        path.write_text(sweep_text(number))
+        config = load(str(path), storage=scratch)
+        store = TrialStore(config.folder, config.sharpness.measurement_id)
+        specs = expand(config)
+        assert Work(specs).to_train
+        os.environ["RAY_DEDUP_LOGS"] = "0"
+        tuning.connect()
+        seconds: dict[str, list[float]] = {"bare Ray Tune": [], "this driver": []}
+        for _ in range(3):
+            seconds["bare Ray Tune"].append(_bare(number))
+            seconds["this driver"].append(_ours(tuning, config, store, specs))
+    best = {name: min(values) / number for name, values in seconds.items()}
+    for name, value in best.items():
+        spread = ", ".join(f"{each / number * 1000:.0f}" for each in seconds[name])
+        print(f"{name:14} {value * 1000:7.1f} ms a trial (of {spread})")
+    ratio = best["this driver"] / best["bare Ray Tune"]
+    print(f"{'ratio':14} {ratio:7.2f}, target at most 1.15, {number} no-op trials")
+
+
+def _bare(number: int) -> float:
+    from ray import tune
+
+    with tempfile.TemporaryDirectory(prefix="renyi-bare-") as scratch:
+        tuner = tune.Tuner(
+            tune.with_resources(no_op, {"cpu": 0.5}),
+            param_space={"task": tune.grid_search(list(range(number)))},
+            tune_config=tune.TuneConfig(reuse_actors=True),
+            run_config=tune.RunConfig(storage_path=scratch, verbose=0),
+        )
+        started = time.perf_counter()
+        tuner.fit()
+        return time.perf_counter() - started
+
+
+def _ours(tuning: Any, config: Any, store: Any, specs: Any) -> float:
+    tuning._train = no_op
+    started = time.perf_counter()
+    run = tuning.Tuning(config, store, specs)
+    while run.alive:
+        for _ in run.collect(timeout=0.1):
+            pass
+    return time.perf_counter() - started
+
+
+def main(arguments: list[str]) -> None:
+    """Run what is named, or all."""
+    what, *numbers = [word for word in arguments if not word.startswith("--")] or ["all"]
+    if what in ("all", "scale"):
+        scale(map(int, numbers) if numbers else SIZES)
+    if what in ("all", "trials"):
+        trials(int(numbers[0]) if numbers else 200)
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

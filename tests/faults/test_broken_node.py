@@ -1,0 +1,65 @@
+"""A node on which every trial fails takes no trial with it: it is left out, named, and its trials run elsewhere."""
+
+import json
+import os
+import random
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from orchestrator.trial_store import TrialState
+from tests.faults.moody_models import BROKEN_NODE_FILE
+from tests.faults.sweeps_under_fire import RENYI, Fire, open_cluster
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
+
+SWEEP = """\
+name: broken
+data: {dataset: digits}
+model: tests.faults.moody_models.fails_on_one_node
+training: {epochs: 2, batch_size: 64}
+grid:
+  - optimizer: sgd
+    learning_rate: [0.02, 0.05, 0.1, 0.2]
+    weight_decay: [1e-4, 1e-3]
+sharpness: {samples: 20, measures: [l2]}
+resources:
+  trial: {cpus: 0.5}
+  pool: {actors: 1, cpus: 0.5}
+"""
+
+
+@pytest.fixture
+def fire(tmp_path: Path) -> Iterator[Fire]:
+    before = dict(os.environ)
+    fire = Fire(tmp_path / "fire", random.Random(0))
+    fire.path.write_text(SWEEP)
+    fire.environment[BROKEN_NODE_FILE] = str(tmp_path / "broken_node")
+    fire.cluster = open_cluster(fire.environment)
+    yield fire
+    fire.close()
+    os.environ.clear()
+    os.environ.update(before)
+
+
+@pytest.mark.parametrize("broken", ["second", "head"])
+def test_a_broken_node_is_left_out_and_named(fire: Fire, tmp_path: Path, broken: str) -> None:
+    assert fire.cluster is not None
+    nodes = {"second": next(iter(fire.cluster.worker_nodes)), "head": fire.cluster.head_node}
+    node_id = nodes[broken].node_id
+    (tmp_path / "broken_node").write_text(node_id)
+    process = fire.start()
+    output, _ = process.communicate(timeout=600)
+    assert process.returncode == 0, output
+    assert set(fire.plan.states.values()) == {TrialState.MEASURED}, output
+    assert output.count("gets no more work: 3 trials failed on it in a row") == 1, output
+    assert f"/{node_id[:6]} was avoided: 3 trials failed on it in a row" in output
+    assert "FileNotFoundError: /data is not mounted here" in output
+
+    status = subprocess.run(
+        [*RENYI, "status", str(fire.path), "--json"], env=fire.environment, capture_output=True, text=True, check=True
+    )
+    avoided = {name: node["avoided"] for name, node in json.loads(status.stdout)["nodes"].items() if node["avoided"]}
+    assert [name.endswith(f"/{node_id[:6]}") for name in avoided] == [True]
