@@ -59,16 +59,16 @@ def hosts() -> Iterator[Hosts]:
         yield hosts
 
 
-def submit(hosts: Hosts) -> str:
+def submit(hosts: Hosts, sweep: str = "/mnt/sweep.yaml", code: int = 0) -> str:
     """Run the shipped script to its end, on nodes without GPUs; what it wrote."""
     log = hosts.shared / "sweep.log"
     log.unlink(missing_ok=True)
     settings = "export SLURM_CONF=/mnt/slurm.conf RENYI_STORAGE=/mnt/renyi"
     script = f"{REPOSITORY}/clusters/slurm.sh"
-    command = f"{settings} && sbatch --wait --gres=none --output=/mnt/sweep.log {script} /mnt/sweep.yaml"
+    command = f"{settings} && sbatch --wait --gres=none --output=/mnt/sweep.log {script} {sweep}"
     done = hosts.head.run(command, check=False, timeout=280)
     text = log.read_text() if log.exists() else ""
-    assert done.returncode == 0, f"{done.stdout}\n{text}"
+    assert done.returncode == code, f"{done.stdout}\n{text}"
     return text
 
 
@@ -82,3 +82,7 @@ def test_a_sweep_runs_on_all_nodes_of_an_allocation_and_resumes(hosts: Hosts) ->
     assert "4 measured" in status
     for worker in hosts.workers:
         assert not [process for process in worker.processes() if "raylet" in process or "gcs_server" in process]
+
+
+def test_the_exit_code_of_the_job_is_that_of_the_sweep(hosts: Hosts) -> None:
+    assert "no such file, and no shipped sweep of that name" in submit(hosts, "/mnt/nothing.yaml", code=2)
