@@ -1,5 +1,7 @@
 """What a preflight says, from what nodes answer; the answers of real nodes are tested in tests/hosts."""
 
+import subprocess
+import sys
 import threading
 from collections.abc import Callable
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -92,3 +94,19 @@ def test_the_machine_may_say_where_results_are_tracked_and_the_file_wins(
     assert load(str(sweep_file())).tracking_uri == "http://10.0.0.1:5000"
     own = sweep_file(("resources:", "tracking: http://10.0.0.2:5000\nresources:"), name="own.yaml")
     assert load(str(own)).tracking_uri == "http://10.0.0.2:5000"
+
+
+@pytest.mark.system
+def test_this_machine_is_asked_and_all_that_is_wrong_is_told_at_once(
+    tmp_path: Path, sweep_file: Callable[..., Path]
+) -> None:
+    (tmp_path / "storage").write_text("a file where a folder should be")
+    path = sweep_file(("trial: {cpus: 0.5}", "trial: {cpus: 4000}"))
+    command = [sys.executable, "-m", "orchestrator.cli", "preflight", str(path)]
+    command += ["--storage", str(tmp_path / "storage"), "--tracking", "http://127.0.0.1:9"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2, done.stderr
+    tracking, size, storage = done.stderr.splitlines()
+    assert tracking.startswith("tracking: http://127.0.0.1:9 does not answer (")
+    assert "a trial 4000, together 4000.5; the cluster has" in size
+    assert f"storage: {tmp_path}/storage/small can't be written from" in storage
