@@ -6,14 +6,17 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 SWEEP  ?= digits
 
+# Debian's packages for the system tests: a browser; a database; hosts with sshd; a Slurm cluster of them.
+PACKAGES := chromium chromium-driver postgresql openssh-server iproute2 rsync curl munge slurmctld slurmd slurm-client
+
 .PHONY: help demo ui test lint test-system bench clean
 
 help:
 	@echo "make demo         set up, then run the sweep '$(SWEEP)': train, measure, rank"
 	@echo "make ui           review its runs in the MLflow UI"
 	@echo "make test         set up, then static checks and all quick tests"
-	@echo "make test-system  tests with a real browser, databases, full disks and killed processes;"
-	@echo "                  installs Debian's Chromium and PostgreSQL where it is root"
+	@echo "make test-system  tests with a real browser, databases, hosts, full disks and killed processes;"
+	@echo "                  installs the Debian packages for them where it is root"
 	@echo "make bench        every benchmark, as tables"
 
 demo: $(VENV)/.installed
@@ -32,9 +35,8 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/mypy
 
 test-system: $(VENV)/.installed-dev
-	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && \
-		! { command -v chromium && ls /usr/lib/postgresql/*/bin/initdb; } >/dev/null 2>&1; then apt-get update -qq && \
-		apt-get install -y -qq --no-install-recommends chromium chromium-driver postgresql; fi
+	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && ! dpkg --status $(PACKAGES) >/dev/null 2>&1; then \
+		apt-get update -qq && apt-get install -y -qq --no-install-recommends $(PACKAGES); fi
 	$(BIN)/pytest -m system
 
 bench: $(VENV)/.installed-dev

@@ -25,6 +25,7 @@ SECONDS_BETWEEN_LOOKS = 5.0
 # Read by MLflow when it is imported, in this process and in those it starts.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
+os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -64,6 +65,15 @@ Executor = Annotated[
     ExecutorName, typer.Option(help="`ray`: a cluster, or all of this machine. `inline`: this process, for debugging.")
 ]
 
+ClusterFile = Annotated[
+    str | None,
+    typer.Option(
+        "--cluster",
+        help="A file of Ray's cluster launcher, e.g. cluster.yaml: do it on that cluster.",
+        show_default=False,
+    ),
+]
+
 
 @app.command()
 def sweeps() -> None:
@@ -95,6 +105,7 @@ def run(
     executor: Executor = ExecutorName.ray,
     storage: Storage = None,
     tracking: Tracking = None,
+    cluster: ClusterFile = None,
 ) -> None:
     """Train and measure every trial that is missing, log to MLflow, and rank the measures.
 
@@ -102,9 +113,15 @@ def run(
 
     Exit code: 0 all measured, 1 some trials failed, 2 bad input, 130 interrupted.
 
-    Example: `renyi run digits`, `renyi run my_sweep.yaml --executor inline`
+    With `--cluster` the sweep runs there, as a Ray job that Ctrl-C leaves running; the output is shown here.
+
+    Example: `renyi run digits`, `renyi run my_sweep.yaml --cluster cluster.yaml`
     """
     with usage_errors():
+        if cluster:
+            from orchestrator.cluster import run_sweep_on
+
+            raise typer.Exit(run_sweep_on(cluster, sweep, ["run", *_places(storage, tracking)]))
         config = load(sweep, storage, tracking)
         raise typer.Exit(_run(config, executor, sweep))
 
@@ -116,12 +133,16 @@ def status(
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, for programs.")] = False,
     storage: Storage = None,
     tracking: Tracking = None,
+    cluster: ClusterFile = None,
 ) -> None:
     """Count the trials by state, say what each node is at and how long it takes, and why trials failed.
 
-    Example: `renyi status digits --watch`
+    Example: `renyi status digits --watch`, `renyi status digits --cluster cluster.yaml`
     """
     with usage_errors():
+        if cluster:
+            shown = [*(["--watch"] if watch else []), *(["--json"] if as_json else [])]
+            _call_on(cluster, [sweep], "status", [*shown, *_places(storage, tracking)])
         config = load(sweep, storage, tracking)
         while True:
             found = read_status(config)
@@ -146,12 +167,18 @@ def retry(
     executor: Executor = ExecutorName.ray,
     storage: Storage = None,
     tracking: Tracking = None,
+    cluster: ClusterFile = None,
 ) -> None:
     """Run the failed trials again, each from its last good step; nothing else.
 
     Example: `renyi retry digits`, `renyi retry digits --trial 0105ba9dbfe1`
     """
     with usage_errors():
+        if cluster:
+            from orchestrator.cluster import run_sweep_on
+
+            chosen = [word for name in trial or () for word in ("--trial", name)]
+            raise typer.Exit(run_sweep_on(cluster, sweep, ["retry", *chosen, *_places(storage, tracking)]))
         config = load(sweep, storage, tracking)
         before = make_plan(config)
         chosen = chosen_failures(before, trial)
@@ -170,6 +197,7 @@ def remeasure(
     executor: Executor = ExecutorName.ray,
     storage: Storage = None,
     tracking: Tracking = None,
+    cluster: ClusterFile = None,
 ) -> None:
     """Measure what is trained with the file's present settings; trains nothing.
 
@@ -179,6 +207,10 @@ def remeasure(
     Example: `renyi remeasure digits`
     """
     with usage_errors():
+        if cluster:
+            from orchestrator.cluster import run_sweep_on
+
+            raise typer.Exit(run_sweep_on(cluster, sweep, ["remeasure", *_places(storage, tracking)]))
         config = load(sweep, storage, tracking)
         trained = [spec.trial_id for spec in make_plan(config).work.to_measure]
 
@@ -201,6 +233,7 @@ def report(
     source: Annotated[
         ResultSource, typer.Option(help="Read what MLflow holds (`tracking`), or the files in the storage (`store`).")
     ] = ResultSource.tracking,
+    cluster: ClusterFile = None,
 ) -> None:
     """Say which measures predict the gap, how surely, and what is not resolved.
 
@@ -210,6 +243,8 @@ def report(
     Example: `renyi report digits`, `renyi report cifar10.yaml cifar100.yaml`
     """
     with usage_errors():
+        if cluster:
+            _call_on(cluster, sweeps, "report", [*_places(storage, tracking), "--source", source.value])
         configs = [load(sweep, storage, tracking) for sweep in sweeps]
         from orchestrator.reporting import report_sweeps
 
@@ -225,16 +260,53 @@ def ui(
         str, typer.Option(help="Address to listen on; the default is reachable from this machine only.")
     ] = ("127.0.0.1"),
     port: Annotated[int, typer.Option(help="Port to listen on.")] = 5000,
+    cluster: ClusterFile = None,
 ) -> None:
     """Open the sweep in the MLflow UI: serves it here, and prints the address. Ctrl-C ends it.
+
+    With `--cluster`: the server on the cluster's head, through a tunnel.
 
     Example: `renyi ui digits --port 5001`
     """
     with usage_errors():
+        if cluster:
+            from orchestrator.cluster import show_ui_of
+
+            raise typer.Exit(show_ui_of(cluster, sweep, port))
         config = load(sweep, storage, tracking)
         from orchestrator.mlflow_ui import serve
 
         raise typer.Exit(serve(config, host, port))
+
+
+@app.command()
+def stop(
+    sweep: Sweep, cluster: Annotated[str, typer.Option(help="The launcher file of the cluster it runs on.")]
+) -> None:
+    """End a sweep that runs on a cluster. Its trials keep their last checkpoints, and `renyi run` takes it up again.
+
+    Example: `renyi stop digits --cluster cluster.yaml`
+    """
+    with usage_errors():
+        from orchestrator.cluster import stop_sweep_on
+
+        raise typer.Exit(stop_sweep_on(cluster, sweep))
+
+
+@app.command()
+def preflight(sweep: Sweep, storage: Storage = None, tracking: Tracking = None, cluster: ClusterFile = None) -> None:
+    """Check that every node of a cluster can do its part of a sweep: versions, storage, data, tracking, GPUs, clocks.
+
+    `renyi run` does so itself before the first trial. Exit code: 0 all well, 2 with a line for each thing to mend.
+
+    Example: `renyi preflight digits --cluster cluster.yaml`
+    """
+    with usage_errors():
+        if cluster:
+            _call_on(cluster, [sweep], "preflight", _places(storage, tracking))
+        from orchestrator.preflight import preflight as check
+
+        check(load(sweep, storage, tracking))
 
 
 @app.command()
@@ -266,6 +338,18 @@ def usage_errors() -> Iterator[None]:
     except (UsageError, AnalysisError, TrainingError) as error:
         errors.print(str(error), markup=False, style="red")
         raise typer.Exit(BAD_INPUT) from error
+
+
+def _places(storage: str | None, tracking: str | None) -> list[str]:
+    """The options that say where results go, as words for a command on a cluster."""
+    given = (("--storage", storage), ("--tracking", tracking))
+    return [word for name, value in given if value is not None for word in (name, value)]
+
+
+def _call_on(cluster: str, sweeps: list[str], command: str, options: list[str]) -> None:
+    from orchestrator.cluster import call_on
+
+    raise typer.Exit(call_on(cluster, sweeps, [command], options))
 
 
 def chosen_failures(plan: Plan, trial_ids: list[str] | None) -> list[str]:

@@ -17,6 +17,7 @@ from trainables.storage import absolute, is_remote, join, without_secrets
 
 SHIPPED = Path(__file__).parent / "sweeps"
 STORAGE_VARIABLE = "RENYI_STORAGE"
+TRACKING_VARIABLE = "RENYI_TRACKING"
 DEFAULT_STORAGE = "~/renyi"
 
 
@@ -69,7 +70,7 @@ class SweepConfig(Section):
     sharpness: SharpnessSettings = SharpnessSettings()
     resources: Resources = Resources()
     storage: Annotated[str, Field(validate_default=True)] = ""
-    tracking: str | None = None
+    tracking: Annotated[str | None, Field(validate_default=True)] = None
 
     @field_validator("model")
     @classmethod
@@ -90,6 +91,11 @@ class SweepConfig(Section):
     def _absolute_storage(cls, storage: str) -> str:
         place = storage or os.environ.get(STORAGE_VARIABLE) or DEFAULT_STORAGE
         return absolute(place)
+
+    @field_validator("tracking")
+    @classmethod
+    def _tracking_of_this_machine(cls, tracking: str | None) -> str | None:
+        return tracking or os.environ.get(TRACKING_VARIABLE) or None
 
     @model_validator(mode="after")
     def _tracked_somewhere(self) -> "SweepConfig":

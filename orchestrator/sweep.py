@@ -1,5 +1,6 @@
 """The sweep: plan → train and measure → log → report. Everything that `renyi run` does, from top to bottom."""
 
+import os
 from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Literal
 
@@ -62,6 +63,10 @@ def run_sweep(
     with Interrupts() as interrupts, Lease(open_folder(config.folder), f"renyi run {command}") as lease:
         plan = make_plan(config)
         plan.store.mark_layout()
+        if executor == "ray" and "RAY_ADDRESS" in os.environ and (plan.work.to_train or plan.work.to_measure):
+            from orchestrator.preflight import preflight
+
+            preflight(config)
         tracker = _open_tracker(plan)
         try:
             prepare(plan)

@@ -10,7 +10,7 @@ from typer.testing import CliRunner
 from orchestrator.cli import app
 
 HEAVY = ("torch", "ray", "mlflow", "pandas", "matplotlib")
-COMMANDS = ("sweeps", "plan", "run", "status", "retry", "report", "ui", "measure")
+COMMANDS = ("sweeps", "plan", "run", "status", "retry", "report", "ui", "stop", "preflight", "measure")
 
 runner = CliRunner()
 
