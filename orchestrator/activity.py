@@ -1,8 +1,6 @@
 """Who is at what: a small file beside the trials that the driver keeps up to date, and that anyone can read."""
 
 import json
-import os
-import socket
 import time
 from dataclasses import asdict, dataclass, field
 
@@ -39,26 +37,10 @@ class NodeActivity:
 class Activity:
     """What the driver of a sweep knows of it at some moment."""
 
-    host: str = field(default_factory=socket.gethostname)
-    pid: int = field(default_factory=os.getpid)
     started: float = field(default_factory=time.time)  # Unix time
     updated: float = 0.0  # Unix time of the last news
-    ended: bool = False  # the driver left in good order
     measured: int = 0  # trials since it started
     nodes: dict[str, NodeActivity] = field(default_factory=dict)
-
-    @property
-    def running(self) -> bool:
-        """Whether the driver is at work, as far as can be told from here: it may have been killed on another host."""
-        if self.ended or self.host != socket.gethostname():
-            return not self.ended
-        try:
-            os.kill(self.pid, 0)
-        except ProcessLookupError:
-            return False
-        except PermissionError:
-            pass
-        return True
 
     def seconds_left(self, trials: int) -> float | None:
         """How long this many trials will take at the rate so far; None before the first is measured."""
@@ -119,7 +101,6 @@ class ActivityFile:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._activity.ended = True
         for node in self._activity.nodes.values():
             node.training, node.measuring = {}, {}
         self._write()

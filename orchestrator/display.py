@@ -47,16 +47,14 @@ def show_status(status: "Status") -> None:
     """Counts by state, what each node is at, how long it will take, and every failure with its reason."""
     plan, activity = status.plan, status.activity
     console.print(f"[bold]{plan.config.name}[/]: {len(plan.specs)} trials: {_counts(plan)}")
-    if activity is None:
+    if status.driver is None:
         console.print(f"  never started; to do: {_cost(plan.cost)}")
     else:
-        news = _duration(max(0.0, time.time() - activity.updated))
-        driver = f"process {activity.pid} on {activity.host}, last news {news} ago"
-        console.print(f"  {'running' if status.running else 'not running'}: {driver}")
+        console.print(f"  {'running' if status.running else 'not running; last'}: {status.driver}", markup=False)
         if not status.done:
             left = "" if status.seconds_left is None else f"; about {_duration(status.seconds_left)} left"
             console.print(f"  to do: {_cost(plan.cost)}{left}")
-        for name, node in activity.nodes.items():
+        for name, node in activity.nodes.items() if activity else ():
             console.print(f"  {name}: {_node(node)}", markup=False)
     show_failures(plan)
 

@@ -44,6 +44,11 @@ class Driver:
         """Whether it certainly ended: it said so, or it was on this machine and its process is no more."""
         return self.ended or (self.machine == _machine() and _process_started(self.pid) != self.process_started)
 
+    @property
+    def is_at_work(self) -> bool:
+        """Whether it still works on the sweep, as far as can be told from here."""
+        return not self.is_gone and time.time() - self.heartbeat < EXPIRY
+
 
 class LeaseError(UsageError):
     """Another driver works on the sweep."""

@@ -1,11 +1,11 @@
 """`renyi status`: where a sweep is, from its store alone. Imports no torch, no Ray, no MLflow."""
 
-import time
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from orchestrator.activity import Activity, read_activity
 from orchestrator.config import SweepConfig
+from orchestrator.lease import Driver, current_driver
 from orchestrator.plan import Plan, make_plan
 from orchestrator.trial_store import TrialState
 
@@ -15,12 +15,13 @@ class Status:
     """A sweep at one moment."""
 
     plan: Plan
-    activity: Activity | None  # None: it never ran
+    driver: Driver | None  # the last one; None: it never ran
+    activity: Activity | None  # what that driver last said its nodes are at
 
     @property
     def running(self) -> bool:
         """Whether a driver is at work on it."""
-        return self.activity is not None and self.activity.running
+        return self.driver is not None and self.driver.is_at_work
 
     @property
     def done(self) -> bool:
@@ -50,7 +51,7 @@ class Status:
             },
             "running": self.running,
             "seconds_left": self.seconds_left,
-            "seconds_since_news": time.time() - self.activity.updated if self.activity is not None else None,
+            "driver": asdict(self.driver) if self.driver is not None else None,
             "nodes": {name: asdict(node) for name, node in self.activity.nodes.items()} if self.activity else {},
             "storage": plan.config.folder,
         }
@@ -59,4 +60,4 @@ class Status:
 def read_status(config: SweepConfig) -> Status:
     """Look a sweep up in its store."""
     plan = make_plan(config)
-    return Status(plan, read_activity(plan.store.folder))
+    return Status(plan, current_driver(plan.store.folder), read_activity(plan.store.folder))

@@ -102,7 +102,7 @@ def test_status_says_everything_to_people_and_to_programs(storage: Path, sweep_f
     assert "never started" in never
     run(path, "run")
     told = runner.invoke(app, ["status", str(path), "--watch"]).output  # ends by itself: nothing is left to do
-    assert "not running: process" in told
+    assert "not running; last: `renyi run" in told
     assert "2 trained, 0 measuring tasks done, 2 failed" in told
     found = json.loads(runner.invoke(app, ["status", str(path), "--json"]).output)
     assert found["states"] == {"pending": 0, "training": 0, "trained": 0, "measured": 2, "failed": 2}
