@@ -5,12 +5,11 @@ import getpass
 import json
 import logging
 import os
-import sqlite3
 import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -25,7 +24,7 @@ from mlflow.utils.mlflow_tags import (
     MLFLOW_SOURCE_TYPE,
     MLFLOW_USER,
 )
-from sqlalchemy import Engine, create_engine, text
+from sqlalchemy import Engine, create_engine, inspect, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from analysis import schema
@@ -179,7 +178,7 @@ class SweepTracker:
             )
         if found is not None:
             return str(found.experiment_id)
-        location = Path(artifact_folder(self._config)).as_uri() if _is_local(self._config) else None
+        location = Path(artifact_folder(self._config)).as_uri() if _keeps_artifacts(self._config) else None
         # Without this tag the UI opens the experiment in its view for generative AI.
         kind = {"mlflow.experimentKind": "custom_model_development"}
         return str(self._client.create_experiment(self._config.name, artifact_location=location, tags=kind))
@@ -391,7 +390,7 @@ def answering(config: SweepConfig) -> Iterator[None]:
             f"tracking: {config.shown_tracking} needs the package {error.name}; for PostgreSQL: "
             "pip install 'renyi-sharpness[postgres]'"
         ) from error
-    except (MlflowException, SQLAlchemyError, sqlite3.Error, OSError) as error:
+    except (MlflowException, SQLAlchemyError, OSError) as error:
         raise UsageError(
             f"tracking: {config.shown_tracking} can't be used: {_deepest(error)}; start the server or mend the address "
             "(--tracking, or `tracking` in the sweep file), then give the same command"
@@ -412,8 +411,8 @@ def open_client(config: SweepConfig) -> MlflowClient:
     try:
         engine.connect().close()
         with _alone(engine):
-            if _is_local(config):
-                _follow_moved_folder(config)
+            if _keeps_artifacts(config):
+                _follow_moved_folder(config, engine)
             return MlflowClient(config.tracking_uri)
     finally:
         engine.dispose()
@@ -440,31 +439,41 @@ def _alone(engine: Engine) -> Iterator[None]:
 
 
 def artifact_folder(config: SweepConfig) -> str:
-    """Where a sweep without a tracking server keeps its artifacts."""
+    """Where a sweep without a tracking server keeps its artifacts; MLflow's own choice is the current folder."""
     return f"{config.storage}/mlartifacts/{config.name}"
 
 
-def _is_local(config: SweepConfig) -> bool:
-    return config.tracking is None and not is_remote(config.storage)
+def _keeps_artifacts(config: SweepConfig) -> bool:
+    return not config.tracking_uri.startswith("http") and not is_remote(config.storage)
 
 
-def _follow_moved_folder(config: SweepConfig) -> None:
-    """Have MLflow look for artifacts where they are, after the storage folder was moved together with its database.
+def _follow_moved_folder(config: SweepConfig, engine: Engine) -> None:
+    """Have MLflow look for artifacts where they are, after the storage folder was moved.
 
     MLflow keeps the absolute address with the experiment and again with every run, and has no call to change either.
     """
-    with closing(sqlite3.connect(f"{config.storage}/mlflow.db", timeout=20)) as database, database:
-        if not database.execute("SELECT 1 FROM sqlite_master WHERE name = 'experiments'").fetchone():
-            return
-        query = "SELECT artifact_location FROM experiments WHERE name = ?"
-        found = database.execute(query, (config.name,)).fetchone()
+    if not inspect(engine).has_table("experiments"):
+        return
+    with engine.begin() as connection:
+        query = text("SELECT experiment_id, artifact_location FROM experiments WHERE name = :name")
+        found = connection.execute(query, {"name": config.name}).first()
         here = Path(artifact_folder(config)).as_uri()
-        if found is None or found[0] == here:
+        if found is None or found.artifact_location == here or not found.artifact_location.startswith("file:"):
             return
-        database.execute("UPDATE experiments SET artifact_location = ? WHERE name = ?", (here, config.name))
-        database.execute(
-            "UPDATE runs SET artifact_uri = ? || substr(artifact_uri, ?) WHERE substr(artifact_uri, 1, ?) = ?",
-            (here, len(found[0]) + 1, len(found[0]), found[0]),
+        values = {
+            "here": here,
+            "key": found.experiment_id,
+            "there": found.artifact_location,
+            "size": len(found.artifact_location),
+            "rest": len(found.artifact_location) + 1,
+        }
+        connection.execute(text("UPDATE experiments SET artifact_location = :here WHERE experiment_id = :key"), values)
+        connection.execute(
+            text(
+                "UPDATE runs SET artifact_uri = :here || substr(artifact_uri, :rest) "
+                "WHERE experiment_id = :key AND substr(artifact_uri, 1, :size) = :there"
+            ),
+            values,
         )
 
 
