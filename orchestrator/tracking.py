@@ -5,12 +5,11 @@ import getpass
 import json
 import logging
 import os
-import sqlite3
 import tempfile
 import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -25,7 +24,7 @@ from mlflow.utils.mlflow_tags import (
     MLFLOW_SOURCE_TYPE,
     MLFLOW_USER,
 )
-from sqlalchemy import Engine, create_engine, text
+from sqlalchemy import Engine, create_engine, inspect, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from analysis import schema
@@ -394,7 +393,7 @@ def answering(config: SweepConfig) -> Iterator[None]:
             f"tracking: {config.shown_tracking} needs the package {error.name}; for PostgreSQL: "
             "pip install 'renyi-sharpness[postgres]'"
         ) from error
-    except (MlflowException, SQLAlchemyError, sqlite3.Error, OSError) as error:
+    except (MlflowException, SQLAlchemyError, OSError) as error:
         raise UsageError(
             f"tracking: {config.shown_tracking} can't be used: {_deepest(error)}; start the server or mend the address "
             "(--tracking, or `tracking` in the sweep file), then give the same command"
@@ -415,8 +414,8 @@ def open_client(config: SweepConfig) -> MlflowClient:
     try:
         engine.connect().close()
         with _alone(engine):
-            if config.tracking is None:
-                _follow_moved_folder(config)
+            if artifact_location(config) is not None:
+                _follow_moved_folder(config, engine)
             return MlflowClient(config.tracking_uri)
     finally:
         engine.dispose()
@@ -453,23 +452,33 @@ def artifact_location(config: SweepConfig) -> str | None:
     return place if is_remote(place) else Path(place).as_uri()
 
 
-def _follow_moved_folder(config: SweepConfig) -> None:
-    """Have MLflow look for artifacts where they are, after the storage folder was moved together with its database.
+def _follow_moved_folder(config: SweepConfig, engine: Engine) -> None:
+    """Have MLflow look for artifacts where they are, after the storage folder was moved.
 
     MLflow keeps the absolute address with the experiment and again with every run, and has no call to change either.
     """
-    with closing(sqlite3.connect(f"{config.storage}/mlflow.db", timeout=20)) as database, database:
-        if not database.execute("SELECT 1 FROM sqlite_master WHERE name = 'experiments'").fetchone():
-            return
-        query = "SELECT artifact_location FROM experiments WHERE name = ?"
-        found = database.execute(query, (config.name,)).fetchone()
+    if not inspect(engine).has_table("experiments"):
+        return
+    with engine.begin() as connection:
+        query = text("SELECT experiment_id, artifact_location FROM experiments WHERE name = :name")
+        found = connection.execute(query, {"name": config.name}).first()
         here = artifact_location(config)
-        if found is None or found[0] == here:
+        if found is None or found.artifact_location == here or not found.artifact_location.startswith("file:"):
             return
-        database.execute("UPDATE experiments SET artifact_location = ? WHERE name = ?", (here, config.name))
-        database.execute(
-            "UPDATE runs SET artifact_uri = ? || substr(artifact_uri, ?) WHERE substr(artifact_uri, 1, ?) = ?",
-            (here, len(found[0]) + 1, len(found[0]), found[0]),
+        values = {
+            "here": here,
+            "key": found.experiment_id,
+            "there": found.artifact_location,
+            "size": len(found.artifact_location),
+            "rest": len(found.artifact_location) + 1,
+        }
+        connection.execute(text("UPDATE experiments SET artifact_location = :here WHERE experiment_id = :key"), values)
+        connection.execute(
+            text(
+                "UPDATE runs SET artifact_uri = :here || substr(artifact_uri, :rest) "
+                "WHERE experiment_id = :key AND substr(artifact_uri, 1, :size) = :there"
+            ),
+            values,
         )
 
 

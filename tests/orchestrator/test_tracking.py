@@ -184,6 +184,32 @@ def test_a_sweep_taken_up_again_runs_again(config: SweepConfig, specs: list[Tria
     assert sorted(point.step for point in points) == [0, 1, 2]
 
 
+@pytest.mark.parametrize("own", [False, True])
+def test_artifacts_are_found_after_the_storage_was_moved(
+    config: SweepConfig,
+    specs: list[TrialSpec],
+    store: TrialStore,
+    sweep_file: Callable[..., Path],
+    tmp_path: Path,
+    own: bool,
+) -> None:
+    if own:
+        config = load(str(sweep_file()), tracking=f"sqlite:///{tmp_path}/own.db")
+    store.trial(specs[0].trial_id).write_trained(Trained(HISTORY, OUTCOME))
+    first = SweepTracker(config, store, specs)
+    first.reconcile(store.states(specs))
+    assert first.wait() == 0
+    Path(config.storage).rename(tmp_path / "new")
+    moved = load(str(sweep_file()), str(tmp_path / "new"), config.tracking)
+    store = TrialStore(f"{tmp_path}/new/small", moved.sharpness.measurement_id)
+    second = SweepTracker(moved, store, specs)
+    second.reconcile(store.states(specs))
+    assert second.wait() == 0
+    (run,) = trial_runs(moved)
+    assert run.info.artifact_uri == f"file://{tmp_path}/new/mlartifacts/small/{run.info.run_id}/artifacts"
+    assert run.data.tags["renyi.checkpoint"] == f"{tmp_path}/new/small/trials/{specs[0].trial_id}/last.pt"
+
+
 def test_epochs_that_are_late_do_not_open_a_finished_run(
     config: SweepConfig, specs: list[TrialSpec], store: TrialStore
 ) -> None:
