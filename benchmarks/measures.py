@@ -9,7 +9,7 @@ One core. The arithmetic minimum is the forward passes and the gradients that a 
 that plain torch takes for it in batches of 128, measured just before and after; a forward-mode derivative counts as
 three forward passes. Spectral measures have no minimum here: their engines have a benchmark of their own.
 
-The peer is the package pytorch-optimizer of the extra `oracle`, left out where it isn't installed.
+The peer is the package pytorch-optimizer of the extra `dev`, left out where it isn't installed.
 """
 
 import argparse

@@ -52,7 +52,7 @@ class PeerSAM:
 
 
 def available() -> dict[str, Callable[[nn.Module], Any]]:
-    """Ours, and the peer's where it is installed (extra `oracle`)."""
+    """Ours, and the peer's where it is installed (extra `dev`)."""
     try:
         import pytorch_optimizer  # noqa: F401
     except ImportError:

@@ -2,7 +2,6 @@
 
 from pathlib import Path
 
-import pytest
 import yaml
 
 from orchestrator.capacity import Node
@@ -24,8 +23,18 @@ def test_all_nodes_that_the_file_allows_are_counted(tmp_path: Path) -> None:
     assert launchable_nodes(file) == [Node("", 2, 0), *[Node("", 8, 1)] * 2, *[Node("", 32, 0)] * 3]
 
 
-@pytest.mark.parametrize("file", [OUR_CLUSTER, Path("nowhere.yaml")])
-def test_limits_that_are_not_known_refuse_nothing(file: Path) -> None:
+def test_our_cluster_file_says_how_large_its_nodes_are() -> None:
+    head, *workers = launchable_nodes(OUR_CLUSTER) or []
+    assert (head.cpus, head.gpus) == (0, 0)  # trials and measuring stay off the head
+    assert workers
+    assert all(node.gpus == 1 for node in workers)
+
+
+def test_limits_that_are_not_known_refuse_nothing(tmp_path: Path) -> None:
+    file = tmp_path / "cluster.yaml"
+    assert launchable_nodes(file) is None
+    kinds = {**KINDS, "found_by_the_provider": {"max_workers": 2}}
+    file.write_text(yaml.safe_dump({"head_node_type": "head", "available_node_types": kinds}))
     assert launchable_nodes(file) is None
 
 

@@ -1,5 +1,6 @@
 """Forward passes against the networks of torchvision and vit_pytorch, with the same weights."""
 
+import importlib
 from collections.abc import Callable
 from functools import partial
 
@@ -55,7 +56,7 @@ def test_bottlenecks_equal_torchvision() -> None:
 
 
 def test_simple_vit_equals_vit_pytorch() -> None:
-    oracle = pytest.importorskip("vit_pytorch.simple_vit", reason="vit-pytorch is in the extra `oracle`")
+    oracle = importlib.import_module("vit_pytorch.simple_vit")
     torch.manual_seed(0)
     model = SimpleViT(10, image_size=16, width=32, depth=2, heads=4, head_width=8, mlp_width=48).double()
     twin = oracle.SimpleViT(
