@@ -65,7 +65,7 @@ def trial_ids_in_mlflow(path: Path) -> list[str]:
     return [run.data.tags["renyi.trial_id"] for run in runs]
 
 
-@pytest.mark.parametrize(("stop", "exit_code"), [(signal.SIGKILL, -9), (signal.SIGINT, 130), (signal.SIGTERM, 130)])
+@pytest.mark.parametrize(("stop", "exit_code"), [(signal.SIGKILL, -9), (signal.SIGINT, 130)])
 def test_a_sweep_cut_in_the_middle_repeats_nothing(
     storage: Path, sweep_file: SweepFile, stop: signal.Signals, exit_code: int
 ) -> None:
