@@ -22,7 +22,7 @@ from orchestrator.config import SweepConfig
 from orchestrator.display import console
 from orchestrator.errors import UsageError
 from orchestrator.ray_cluster import LAUNCHER_FILE, connect, possible_nodes, present_nodes
-from trainables.errors import TrainingError
+from trainables.errors import StorageError, TrainingError
 from trainables.specs import DataSpec
 from trainables.storage import Folder, open_folder
 
@@ -174,7 +174,7 @@ def _ask(config: SweepConfig, nodes: Sequence[Mapping[str, Any]]) -> list[NodeAn
         return [interview.answer(folder, unwritable) for interview in interviews]
     finally:
         for name in (token, *(f"{token}-{node['NodeID']}" for node in nodes)):
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(StorageError):
                 folder.delete(name)
 
 
@@ -266,13 +266,14 @@ def _write(folder: Folder, name: str, data: bytes) -> str | None:
     """Write a file; why that fails."""
     try:
         folder.write(name, data)
-    except OSError as error:
-        return error.strerror or str(error).splitlines()[0]
+    except StorageError as error:
+        cause = error.__cause__ or error
+        return getattr(cause, "strerror", None) or str(cause).splitlines()[0]
     return None
 
 
 def _read(folder: Folder, name: str) -> bytes | None:
     try:
         return folder.read(name)
-    except OSError:
+    except (FileNotFoundError, StorageError):
         return None
