@@ -21,7 +21,7 @@ from orchestrator.capacity import place_pool
 from orchestrator.config import SweepConfig
 from orchestrator.display import console
 from orchestrator.errors import UsageError
-from orchestrator.ray_cluster import LAUNCHER_FILE, connect, possible_nodes, present_nodes
+from orchestrator.ray_cluster import LAUNCHER_FILE, connect, leave, possible_nodes, present_nodes
 from trainables.errors import StorageError, TrainingError
 from trainables.specs import DataSpec
 from trainables.storage import Folder, open_folder
@@ -49,7 +49,7 @@ def preflight(config: SweepConfig) -> None:
         answers = _ask(config, nodes)
         problems += node_problems(answers, config.folder)
     finally:
-        ray.shutdown()
+        leave()
     if problems:
         raise UsageError(*problems)
     console.print("  preflight: versions, storage, data, tracking, GPUs, clocks and size are right")

@@ -1,5 +1,6 @@
 """The Ray cluster that a sweep runs on: joining it, and which nodes it has or could have."""
 
+import gc
 import logging
 import os
 import signal
@@ -38,6 +39,20 @@ def connect() -> None:
         logging_level=logging.ERROR,
     )
     signal.signal(signal.SIGTERM, on_sigterm)  # Ray's own handler would abort without a word
+
+
+def leave() -> None:
+    """Leave the cluster, and end it if it is a local one.
+
+    Garbage is collected before, and none while Ray shuts down: a reference to one of its objects that another thread
+    frees just then ends the process without a word.
+    """
+    gc.collect()
+    gc.disable()
+    try:
+        ray.shutdown()
+    finally:
+        gc.enable()
 
 
 def present_nodes(avoided: Collection[str] = ()) -> list[Node]:

@@ -10,7 +10,6 @@ from collections.abc import Collection, Generator, Iterator
 from dataclasses import replace
 from typing import Any
 
-import ray
 from ray import tune
 from ray.tune.experiment import Trial
 
@@ -29,7 +28,7 @@ from orchestrator.events import (
     Work,
 )
 from orchestrator.measuring_pool import Ending, MeasuringPool
-from orchestrator.ray_cluster import avoiding, connect, names_of_nodes, possible_nodes, present_nodes
+from orchestrator.ray_cluster import avoiding, connect, leave, names_of_nodes, possible_nodes, present_nodes
 from orchestrator.trial_store import TrialState, TrialStore
 from trainables.data import load_dataset
 from trainables.errors import StorageError
@@ -70,7 +69,7 @@ class RayExecutor:
             while to_train is not None:
                 to_train = yield from self._round(to_train, pool)
         finally:
-            ray.shutdown()
+            leave()
 
     def _open_pool(self) -> MeasuringPool:
         config, resources = self._config, self._config.resources
