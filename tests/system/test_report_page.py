@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webdriver import WebDriver
+from selenium.webdriver.support.ui import WebDriverWait
 
 from analysis.report import Report, build_report
 from tests.analysis.simulated import simulated_sweep
@@ -122,6 +123,8 @@ def test_what_is_missing_sorts_last_either_way(page: WebDriver) -> None:
 def test_numbers_of_a_figure_open_and_can_be_saved(page: WebDriver, report: Report) -> None:
     details = page.find_element(By.CSS_SELECTOR, "#tau_over_orders details")
     details.find_element(By.TAG_NAME, "summary").click()
+    # The rows are made when the browser tells the page that the details are open, which is a little later.
+    WebDriverWait(page, 30).until(lambda _: details.find_elements(By.CSS_SELECTOR, "tbody tr"))
     rows = details.find_elements(By.CSS_SELECTOR, "tbody tr")
     assert len(rows) == report.files["tau_over_orders.csv"].decode().count("\n") - 1
     assert details.find_element(By.TAG_NAME, "button").text == "Save as CSV"
