@@ -212,10 +212,11 @@ class RemoteFolder:
     def create(self, name: str, data: bytes) -> bool:
         """As the protocol says, in a store that has no exclusive creation, by listing what others are about to create.
 
-        Each caller first writes a claim, then lists the claims of all. Whoever sees another's, or the file, withdraws;
-        of two callers, the one whose claim came second sees the first's. So two never create, given that a listing
-        shows what was written before it (S3, Google and Azure do), unless a process stands still for longer than
-        CLAIM_SECONDS between the list and its write. Two that see each other both withdraw: try again a little later.
+        Each caller first writes a claim, then lists the claims of all, then looks for the file. Whoever sees another's
+        claim, or the file, withdraws; of two callers, the one whose claim came second sees the first's, or that it is
+        gone, and then the file. So two never create, given that a listing shows what was written before it began and
+        is there when it ends (S3, Google and Azure do; it need not be of one moment), unless a process stands still
+        for longer than CLAIM_SECONDS before its write. Two that see each other both withdraw: try again a little later.
         """
         claim = f"{name}.claim-{uuid.uuid4().hex}"
         begun = time.monotonic()
@@ -227,7 +228,7 @@ class RemoteFolder:
                 for other, when in written.items()
                 if other.startswith(f"{name}.claim-") and other != claim and written[claim] - when < CLAIM_SECONDS
             ]
-            if name in written or rivals or time.monotonic() - begun > CLAIM_SECONDS / 2:
+            if rivals or self._has(name) or time.monotonic() - begun > CLAIM_SECONDS / 2:
                 return False
             self.write(name, data)
         finally:
@@ -249,6 +250,12 @@ class RemoteFolder:
     def _write(self, name: str, data: bytes) -> None:
         with self._filesystem.open_output_stream(f"{self._path}/{name}") as stream:
             stream.write(data)  # in one call: a part that fails leaves the upload unfinished, and so the old object
+
+    def _has(self, name: str) -> bool:
+        from pyarrow import fs
+
+        with self._told(name, "read"):
+            return bool(self._filesystem.get_file_info(f"{self._path}/{name}").type != fs.FileType.NotFound)
 
     def _written(self) -> dict[str, float]:
         """Names of all files and folders inside, and when each was written by the clock of the store."""
