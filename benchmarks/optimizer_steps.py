@@ -4,13 +4,14 @@
 
 A ResNet-20 on a batch of 128 random 32×32 images, one thread. The methods take turns, a step each, so that a machine
 that slows down slows them all; the figures are medians over rounds of the ratio to SGD in the same round, in processor
-seconds (wall seconds beside them). Two passes differ by more from round to round than the optimizers do, so what each
-adds to the passes is timed alone too, with gradients that are ready made. Extra memory is the peak of live tensors in a
-step above SGD's, in copies of the parameters, from torch's profiler. Pass criteria: SAM and RSAM at most 2.05 times SGD
-and no slower than pytorch-optimizer's SAM; one copy.
+seconds (wall seconds beside them), and of the ratio to the peer's SAM, with a 95 % interval. Two passes differ by more
+from round to round than the optimizers do, so what each adds to the passes is timed alone too, with gradients that are
+ready made. Extra memory is the peak of live tensors in a step above SGD's, in copies of the parameters, from torch's
+profiler. Pass criteria: SAM and RSAM at most 2.05 times SGD and no slower than pytorch-optimizer's SAM; one copy.
 """
 
 import argparse
+import math
 import statistics
 import time
 from collections.abc import Callable
@@ -117,6 +118,18 @@ def peak_bytes(step: Callable[[], None]) -> int:
     return peak
 
 
+def ratios(times: list[float], others: list[float]) -> list[float]:
+    """Round by round."""
+    return [time / other for time, other in zip(times, others, strict=True)]
+
+
+def median_interval(values: list[float]) -> tuple[float, float, float]:
+    """The median between the order statistics that enclose that of the distribution with 95 % confidence."""
+    ordered = sorted(values)
+    below = max(int(len(ordered) / 2 - 1.96 * math.sqrt(len(ordered)) / 2), 0)
+    return ordered[below], statistics.median(ordered), ordered[-1 - below]
+
+
 def main() -> None:
     """Print the table."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
@@ -141,16 +154,18 @@ def main() -> None:
             processor[name].append(time.process_time() - start)
             wall[name].append(time.perf_counter() - start_wall)
 
-    print(f"{'':20}  step (ms)  × SGD (cpu)  × SGD (wall)  bookkeeping (ms)  extra memory (copies)")
+    peer = min((name for name in optimizers if name.startswith("peer")), key=lambda name: alone[name], default="SAM")
+    by_peer = f"× {peer} (cpu)"
+    print(f"{'':20}  step (ms)  × SGD (cpu)  × SGD (wall)  {by_peer:>29}  bookkeeping (ms)  extra memory (copies)")
     for name in optimizers:
-        ratios = [
-            statistics.median(mine / sgd for mine, sgd in zip(times[name], times["SGD"], strict=True))
-            for times in (processor, wall)
-        ]
         milliseconds = 1000 * statistics.median(processor[name])
+        by_processor, by_wall = (statistics.median(ratios(times[name], times["SGD"])) for times in (processor, wall))
+        low, middle, high = median_interval(ratios(processor[name], processor[peer]))
         extra = (peaks[name] - peaks["SGD"]) / size
-        figures = f"{milliseconds:9.1f}  {ratios[0]:11.3f}  {ratios[1]:12.3f}  {1000 * alone[name]:16.2f}"
-        print(f"{name:20}  {figures}  {extra:21.2f}")
+        print(
+            f"{name:20}  {milliseconds:9.1f}  {by_processor:11.3f}  {by_wall:12.3f}  "
+            f"{f'{middle:.3f} ({low:.3f} to {high:.3f})':>29}  {1000 * alone[name]:16.2f}  {extra:21.2f}"
+        )
 
 
 if __name__ == "__main__":
