@@ -61,6 +61,8 @@ class SpectralQuadrature:
     num_products: int = 0  # matrix-vector products spent
     estimator: str = ""
     ending: Ending = Ending.FIXED
+    engine: str = ""  # the way the products were computed, or the exact spectrum
+    engine_reason: str = ""  # why that engine was chosen
 
     def __post_init__(self) -> None:
         nodes, weights = checked_rule(self.nodes, self.weights)

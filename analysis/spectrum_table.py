@@ -10,6 +10,7 @@ from analysis.spectrum import SpectralQuadrature
 if TYPE_CHECKING:
     import pyarrow as pa
 
+SHARED = ("dim", "noise", "num_products", "estimator", "engine", "engine_reason")  # columns alike in every row
 GAUSS = "gauss"  # the rule a row belongs to, beside the names of Role
 
 
@@ -17,8 +18,8 @@ def to_table(quadrature: SpectralQuadrature) -> "pa.Table":
     """A quadrature as a pyarrow table, one row a node.
 
     Columns: rule ("gauss" or the companion's role), probe, node, weight; and, the same in every row and so next to
-    nothing in Parquet, dim, noise, num_products, estimator, ending. Tables of several layers can be stacked under a
-    column of their own.
+    nothing in Parquet, dim, noise, num_products, estimator, ending, engine, engine_reason. Tables of several layers can
+    be stacked under a column of their own.
     """
     import pyarrow as pa
 
@@ -32,12 +33,14 @@ def to_table(quadrature: SpectralQuadrature) -> "pa.Table":
         "weight": np.concatenate([weights.ravel() for _, _, weights in rules]),
     }
     num_rows = columns["node"].size
-    shared = {name: getattr(quadrature, name) for name in ("dim", "noise", "num_products", "estimator", "ending")}
+    shared = {name: getattr(quadrature, name) for name in (*SHARED, "ending")}
     return pa.table({**columns, **{name: np.full(num_rows, value) for name, value in shared.items()}})
 
 
 def from_table(table: "pa.Table") -> SpectralQuadrature:
     """The quadrature that `to_table` wrote, bit for bit; columns that others added do not matter.
+
+    Tables written before engines were recorded lack those two columns: both are empty then.
 
     Raises:
         ValueError: the table holds no row.
@@ -52,7 +55,7 @@ def from_table(table: "pa.Table") -> SpectralQuadrature:
         rules[str(name)] = tuple(table[key].to_numpy()[here].reshape(num_probes, -1) for key in ("node", "weight"))
     nodes, weights = rules.pop(GAUSS)
     companion = next((Companion(Role(name), *rule) for name, rule in rules.items()), None)
-    first = {name: table[name][0].as_py() for name in ("dim", "noise", "num_products", "estimator")}
+    first = {name: table[name][0].as_py() for name in SHARED if name in table.column_names}
     return SpectralQuadrature(
         nodes=nodes, weights=weights, companion=companion, ending=Ending(table["ending"][0].as_py()), **first
     )

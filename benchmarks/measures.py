@@ -128,11 +128,13 @@ def costs(name: str, num_samples: int, small: bool, spectral: bool) -> None:
     total, least, before = 0.0, 0.0, pass_seconds(model, inputs, targets)
     for measure in settings.measures:
         passes.forward = 0.0
-        handle = model.register_forward_hook(count)
+        # With a hook on it a network has no tape, and its spectra would be computed by double backward.
+        handle = None if measure in SPECTRAL else model.register_forward_hook(count)
         started = time.perf_counter()
         result = MEASURES[measure](subject)
         seconds = time.perf_counter() - started
-        handle.remove()
+        if handle is not None:
+            handle.remove()
         after = pass_seconds(model, inputs, targets)
         forwards, gradients = (0.0, 0.0) if measure in SPECTRAL else minimum(measure, subject, passes.forward)
         needed = float((before + after) @ torch.tensor([forwards, gradients], dtype=before.dtype)) / 2

@@ -92,11 +92,18 @@ def spectra_or_reasons(
     found: dict[str | None, Spectrum] = {}
     try:
         for block in layer_operators(
-            model, inputs, targets, layers, curvature=curvature, num_products=EXPECTED_PRODUCTS
+            model,
+            inputs,
+            targets,
+            layers,
+            curvature=curvature,
+            num_products=math.inf if estimator == "exact" else EXPECTED_PRODUCTS,
+            spectrum=estimator in ("ritz", "exact"),
         ):
             layer_seed = derive_seed(seed, "probes", block.layer or ALL_LAYERS)
             try:
-                found[block.layer] = estimate_spectrum(block, estimator, effort, layer_seed)
+                quadrature = estimate_spectrum(block, estimator, effort, layer_seed)
+                found[block.layer] = replace(quadrature, engine=block.engine, engine_reason=block.reason)
             except UndefinedMeasureError as error:
                 found[block.layer] = error
     except UndefinedMeasureError as error:

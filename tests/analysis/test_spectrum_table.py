@@ -14,8 +14,9 @@ def quadrature() -> SpectralQuadrature:
     weights = rng.random((3, 4))
     radau = Companion(Role.RADAU, rng.random((3, 5)), np.full((3, 5), 0.2))
     nodes = rng.normal(size=(3, 4))
+    weights /= weights.sum(1, keepdims=True)
     return SpectralQuadrature(
-        9, nodes, weights / weights.sum(1, keepdims=True), radau, 1e-9, 123, "ritz", Ending.TOLERANCE
+        9, nodes, weights, radau, 1e-9, 123, "ritz", Ending.TOLERANCE, "r_operator", "the cheapest of 2"
     )
 
 
@@ -31,7 +32,7 @@ def test_everything_survives_parquet_bit_for_bit() -> None:
     assert after.companion.role is Role.RADAU
     np.testing.assert_array_equal(after.companion.nodes, before.companion.nodes)
     np.testing.assert_array_equal(after.companion.weights, before.companion.weights)
-    for name in ("dim", "noise", "num_products", "estimator", "ending"):
+    for name in ("dim", "noise", "num_products", "estimator", "ending", "engine", "engine_reason"):
         assert getattr(after, name) == getattr(before, name)
     assert after.renyi_entropy(0.5) == before.renyi_entropy(0.5)
 
@@ -47,6 +48,12 @@ def test_stacked_tables_come_apart_again() -> None:
         again = SpectralQuadrature.from_table(stacked.filter(pa.compute.equal(stacked["layer"], layer)))
         assert again.renyi_entropy(1.5) == spectrum.renyi_entropy(1.5)
         assert again.ending is spectrum.ending
+
+
+def test_tables_without_engines_can_be_read() -> None:
+    """As they were written before engines were recorded."""
+    older = quadrature().to_table().drop_columns(["engine", "engine_reason"])
+    assert SpectralQuadrature.from_table(older).engine == ""
 
 
 def test_an_empty_table_is_refused() -> None:

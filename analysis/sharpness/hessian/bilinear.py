@@ -4,7 +4,7 @@ Weights and their directions are matrices here, (C, K) and (P, C, K) with C the 
 Activations are (B, …), tangents and cotangents (B, P, …): P directions a sample.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
@@ -44,8 +44,8 @@ class Bilinear(Protocol):
     def bias_gradient(self, dz: Tensor) -> Tensor:
         """Per sample ∂⟨dz_p, b⟩/∂b: (B, P, C)."""
 
-    def sample_gradients(self, x: Tensor, dz: Tensor, out: Tensor) -> None:
-        """Per sample ∂⟨dz_p, A(W) x⟩/∂W, written to `out` (B, P, C, K)."""
+    def sample_gradients(self, x: Tensor, dz: Tensor, scale: Tensor, out: Tensor) -> None:
+        """Per sample ∂⟨dz_p, A(W) x⟩/∂W, rows times `scale` (C,), written to `out` (B, P, C, K)."""
 
 
 @dataclass(frozen=True)
@@ -112,12 +112,13 @@ class Convolution:
     def bias_gradient(self, dz: Tensor) -> Tensor:
         return dz.flatten(3).sum(3)
 
-    def sample_gradients(self, x: Tensor, dz: Tensor, out: Tensor) -> None:
+    def sample_gradients(self, x: Tensor, dz: Tensor, scale: Tensor, out: Tensor) -> None:
         if self.groups == 1 and x.ndim == 4:
-            batched_times_transpose(dz.flatten(1, 2).flatten(2), self._patches(x), out.flatten(1, 2))
+            by_row = scale.repeat(dz.shape[1])
+            batched_times_transpose(dz.flatten(1, 2).flatten(2), self._patches(x), by_row, out.flatten(1, 2))
             return
         for row, x_i, dz_i in zip(out, x[:, None], dz[:, None], strict=True):
-            row.copy_(self.weight_gradient(x_i, dz_i))
+            torch.mul(self.weight_gradient(x_i, dz_i), scale[:, None], out=row)
 
     def _patches(self, x: Tensor) -> Tensor:
         """(B, K, positions): what every output position of a two-dimensional convolution sees.
@@ -156,11 +157,26 @@ class Convolution:
 
     def _backward(self, dz: Tensor, x: Tensor, weight: Tensor, which: int) -> Tensor:
         """Gradient of a convolution in its input (0) or weight (1) only."""
+        if which == 0 and self._picks:
+            return self._spread_picked(dz, x, weight)
         zero = [0] * len(self.stride)
         mask = [which == 0, which == 1, False]
         args = (self.stride, self.padding, self.dilation, False, zero, self.groups, mask)
         gradient: Tensor = aten.convolution_backward(dz, x, weight, None, *args)[which]
         return gradient
+
+    @property
+    def _picks(self) -> bool:
+        """Whether it sees single positions, and not all of them, as a shortcut does."""
+        return set(self.kernel[1:]) == {1} and max(self.stride) > 1 and not any(self.padding)
+
+    def _spread_picked(self, dz: Tensor, x: Tensor, weight: Tensor) -> Tensor:
+        """The input gradient of such a convolution, at the positions it sees: measured 4 times faster."""
+        dx = torch.zeros_like(x)
+        seen = dx[(..., *(slice(None, None, step) for step in self.stride))]
+        unit = replace(self, stride=[1] * len(self.stride))
+        seen.copy_(unit._backward(dz, torch.empty_like(seen), weight, 0))
+        return dx
 
 
 @dataclass(frozen=True)
@@ -190,8 +206,8 @@ class MatrixProduct:
     def bias_gradient(self, dz: Tensor) -> Tensor:
         return _tokens(dz, 2).sum(2)
 
-    def sample_gradients(self, x: Tensor, dz: Tensor, out: Tensor) -> None:
-        batched = _tokens(dz, 2).transpose(2, 3).flatten(1, 2)  # (B, P·C, tokens)
+    def sample_gradients(self, x: Tensor, dz: Tensor, scale: Tensor, out: Tensor) -> None:
+        batched = _tokens(dz * scale, 2).transpose(2, 3).flatten(1, 2)  # (B, P·C, tokens)
         torch.bmm(batched, _tokens(x, 1), out=out.flatten(1, 2))
 
 
@@ -227,8 +243,8 @@ class ChannelScale:
     def bias_gradient(self, dz: Tensor) -> Tensor:
         return dz.flatten(3).sum(3) if dz.ndim > 3 else dz
 
-    def sample_gradients(self, x: Tensor, dz: Tensor, out: Tensor) -> None:
-        out.copy_(self._contract(x[:, None], dz)[:, :, :, None])
+    def sample_gradients(self, x: Tensor, dz: Tensor, scale: Tensor, out: Tensor) -> None:
+        torch.mul(self._contract(x[:, None], dz), scale, out=out[..., 0])
 
     def _contract(self, x: Tensor, dz: Tensor) -> Tensor:
         """(B, P, C): x ∘ dz summed over positions."""

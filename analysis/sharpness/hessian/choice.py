@@ -1,5 +1,6 @@
 """Which engine serves a block: the cheapest that fits into memory, for the products that are expected."""
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -35,10 +36,13 @@ class Setting:
     tape: Tape | None
     tape_reason: str  # why there is no tape
     memory: int  # bytes for what an engine holds
-    num_products: int
+    num_products: float
+    spectrum: bool  # whether the exact spectrum would do in place of the products
 
     @classmethod
-    def of(cls, problem: Problem, curvature: str, memory_budget: int, num_products: int) -> "Setting":
+    def of(
+        cls, problem: Problem, curvature: str, memory_budget: int, num_products: float, spectrum: bool = False
+    ) -> "Setting":
         """Trace and profile the network."""
         if curvature not in CURVATURES:
             raise AnalysisError(f"curvature must be one of {', '.join(CURVATURES)}; got {curvature!r}")
@@ -55,7 +59,7 @@ class Setting:
         except UnsupportedError as error:
             reason = str(error)
         memory = int(SHARE * (memory_budget - taken))
-        return cls(problem, curvature, Profile.of(problem), tape, reason, memory, num_products)
+        return cls(problem, curvature, Profile.of(problem), tape, reason, memory, num_products, spectrum)
 
     @property
     def factor_memory(self) -> int:
@@ -102,17 +106,20 @@ class Setting:
             for name, cost in costs.items()
             if name in ("r_operator", "double_backward", "head") or cost.memory <= self.factor_memory
         }
-        best = min(fitting, key=lambda name: fitting[name].of(self.num_products))
+        best = min(fitting, key=lambda name: self._price(fitting[name]))
         return Choice(best, self._explain(best, costs, fitting), costs[best])
+
+    def _price(self, cost: EngineCost) -> float:
+        return cost.of(self.num_products, self.spectrum)
 
     def _explain(self, best: str, costs: dict[str, EngineCost], fitting: dict[str, EngineCost]) -> str:
         def price(name: str) -> str:
-            return f"{name} {costs[name].of(self.num_products):.3g}"
+            return f"{name} {self._price(costs[name]):.3g}"
 
         rivals = ", ".join(price(name) for name in costs if name != best)
-        text = f"{price(best)} forward passes for {self.num_products} products" + (
-            f", against {rivals}" if rivals else ""
-        )
+        aims = [f"{self.num_products} products"] if math.isfinite(self.num_products) else []
+        aims += ["the exact spectrum"] if self.spectrum else []
+        text = f"{price(best)} forward passes for {' or '.join(aims)}" + (f", against {rivals}" if rivals else "")
         for name in set(costs) - set(fitting):
             text += f"; {name} needs {costs[name].memory / 2**20:.0f} MiB, more than {self.factor_memory / 2**20:.0f}"
         return text + (f"; no tape: {self.tape_reason}" if self.tape is None else "")

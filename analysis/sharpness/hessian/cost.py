@@ -45,9 +45,10 @@ class EngineCost:
     exact: float  # passes for the exact spectrum, set-up not counted
     memory: int  # bytes held or needed at the peak
 
-    def of(self, num_products: int) -> float:
-        """Passes for the set-up and so many products."""
-        return self.setup + num_products * self.product
+    def of(self, num_products: float, spectrum: bool = False) -> float:
+        """Passes for the set-up and so many products; with `spectrum`, or for the exact one where that is cheaper."""
+        products = num_products * self.product
+        return self.setup + (min(products, self.exact) if spectrum else products)
 
 
 @dataclass(frozen=True)
@@ -144,13 +145,13 @@ class Profile:
         return EngineCost(setup, self.passes(n * n), self.passes(EIGENVALUES * n**3), 2 * n * n * self.itemsize)
 
     def gram(self, names: list[str], rank: int) -> EngineCost:
-        """As `factor`, then GGᵀ, (r, r); for several parameters the sum of theirs."""
+        """As `factor`, then GGᵀ, (r, r); for several parameters the sum of theirs, and another engine's products."""
         n, r, (own, reach) = sum(self.sizes[name] for name in names), self.num_samples * rank, self._reach(names)
         largest = max(self.sizes[name] for name in names)
         setup = 1 + rank * (reach + own) + self.passes(GRAM_SHARE * r * r * n)
-        product = 2.0 * r * n if len(names) == 1 else 4 * self.total * self.num_samples
+        product = self.passes(2.0 * r * n) if len(names) == 1 else self.r_operator(names, hessian=False).product
         memory = (r * largest + 2 * r * r) * self.itemsize
-        return EngineCost(setup, self.passes(product), self.passes(EIGENVALUES * r**3), memory)
+        return EngineCost(setup, product, self.passes(EIGENVALUES * r**3), memory)
 
     def r_operator(self, names: list[str], hessian: bool) -> EngineCost:
         """Two convolutions a layer from the block on, and two (four with the Hessian's own terms) in the block."""

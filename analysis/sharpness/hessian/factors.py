@@ -21,10 +21,10 @@ from analysis.sharpness.hessian.tape import Tape, Weights, folding_of
 
 @dataclass(frozen=True)
 class Rows:
-    """The rows of one parameter's factor that belong to B samples, not computed yet; unscaled by 1/√N."""
+    """The rows of one parameter's factor that belong to B samples, not computed yet."""
 
     num_samples: int  # B
-    write: Callable[[Tensor], None]  # computes them, into a (B, R, n) tensor
+    write: Callable[[Tensor, float], None]  # computes s_ijᵀ J_i times a factor (1/√N), into a (B, R, n) tensor
 
 
 class FactorPass(Protocol):
@@ -65,9 +65,9 @@ class TapeFactors:
 
 
 def _rows(folding: Folding, state: dict[str, Tensor], name: str, x: Tensor, dz: Tensor) -> Rows:
-    def write(out: Tensor) -> None:
+    def write(out: Tensor, scale: float) -> None:
         with torch.no_grad():
-            folding.sample_gradients(state, name, x, dz, out)
+            folding.sample_gradients(state, name, x, dz, scale, out)
 
     return Rows(len(x), write)
 
@@ -149,18 +149,18 @@ class Call:
 def _summed(parts: list[Rows]) -> Rows:
     """The sum of the factors of several uses of one weight."""
 
-    def write(out: Tensor) -> None:
-        parts[0].write(out)
+    def write(out: Tensor, scale: float) -> None:
+        parts[0].write(out, scale)
         for part in parts[1:]:
             more = torch.empty_like(out)
-            part.write(more)
+            part.write(more, scale)
             out += more
 
     return Rows(parts[0].num_samples, write)
 
 
 def _one_by_one(chunk: Problem, name: str, roots: Tensor) -> Rows:
-    def write(out: Tensor) -> None:
+    def write(out: Tensor, scale: float) -> None:
         twin = chunk.parameters[name].detach().clone().requires_grad_()
         with held_still(chunk.model):
             for index in range(chunk.num_samples):
@@ -169,6 +169,6 @@ def _one_by_one(chunk: Problem, name: str, roots: Tensor) -> Rows:
                     (row,) = torch.autograd.grad(
                         outputs, twin, roots[index : index + 1, column], retain_graph=True, materialize_grads=True
                     )
-                    out[index, column] = row.flatten()
+                    out[index, column] = scale * row.flatten()
 
     return Rows(chunk.num_samples, write)

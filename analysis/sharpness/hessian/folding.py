@@ -100,22 +100,28 @@ class Folding:
             out[gamma] = _sum(out.get(gamma), inverse * d_bias * gb)
         return out
 
-    def sample_gradients(self, state: Mapping[str, Tensor], name: str, x: Tensor, dz: Tensor, out: Tensor) -> None:
-        """Per sample the gradient of ⟨dz_p, z⟩ in one parameter, for x (B, …), dz (B, P, …), to out (B, P, numel)."""
+    def sample_gradients(
+        self, state: Mapping[str, Tensor], name: str, x: Tensor, dz: Tensor, scale: float, out: Tensor
+    ) -> None:
+        """Per sample `scale` times the gradient of ⟨dz_p, z⟩ in one parameter, for x (B, …), dz (B, P, …).
+
+        Written to out (B, P, numel). Factors, batch-norm's s too, are applied where that costs no pass over memory.
+        """
         norm = self.norm
         if norm is not None and name == norm.gamma:
             raw = self.map.apply(x, self._weight(state), self._bias(state))
             centred = (raw - spread(state[norm.mean], raw.ndim - 1)) * spread(self._inverse(state), raw.ndim - 1)
-            ChannelScale().sample_gradients(centred, dz, out[..., None])
+            everywhere = dz.new_full((raw.shape[1],), scale)
+            ChannelScale().sample_gradients(centred, dz, everywhere, out[..., None])
         elif norm is not None and name == norm.beta:
-            out.copy_(self.map.bias_gradient(dz))
-        elif name == self.bias:
-            gradient = self.map.bias_gradient(dz)
-            out.copy_(gradient if norm is None else gradient * self._scale(state))
+            torch.mul(self.map.bias_gradient(dz), scale, out=out)
         else:
-            scaled = dz if norm is None else dz * spread(self._scale(state), dz.ndim - 2)
-            weight = state[name]
-            self.map.sample_gradients(x, scaled, torch.unflatten(out, 2, (len(weight), -1)))
+            num_outputs = len(state[name])
+            by_output = dz.new_full((num_outputs,), scale) if norm is None else scale * self._scale(state)
+            if name == self.bias:
+                torch.mul(self.map.bias_gradient(dz), by_output, out=out)
+            else:
+                self.map.sample_gradients(x, dz, by_output, torch.unflatten(out, 2, (num_outputs, -1)))
 
     def _weight(self, state: Mapping[str, Tensor]) -> Tensor:
         if self.weight is not None:

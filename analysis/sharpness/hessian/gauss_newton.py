@@ -147,8 +147,7 @@ class FactorStore:
     def add(self, rows: Rows) -> bool:
         """Take the rows of the next samples; True when all are there."""
         place = self._G[self._done * self._rank : (self._done + rows.num_samples) * self._rank]
-        rows.write(place.view(rows.num_samples, self._rank, -1))
-        place.mul_(self._num_samples**-0.5)
+        rows.write(place.view(rows.num_samples, self._rank, -1), self._num_samples**-0.5)
         self._done += rows.num_samples
         return self._done == self._num_samples
 
@@ -168,8 +167,8 @@ class DenseStore:
     def add(self, rows: Rows) -> bool:
         """Take the rows of the next samples; True when all are there."""
         part = self._H.new_empty(rows.num_samples, self._rank, len(self._H))
-        rows.write(part)
-        self._H += gram(part.flatten(0, 1).T).mul_(1 / self._num_samples)
+        rows.write(part, self._num_samples**-0.5)
+        self._H += gram(part.flatten(0, 1).T)
         self._done += rows.num_samples
         return self._done == self._num_samples
 

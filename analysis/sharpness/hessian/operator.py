@@ -93,7 +93,8 @@ def block_operator(
     curvature: str = "hessian",
     loss: str = "cross_entropy",
     memory_budget: int = DEFAULT_MEMORY_BUDGET,
-    num_products: int = 150,
+    num_products: float = 150,
+    spectrum: bool = False,
 ) -> HessianBlock:
     """The block of the loss Hessian that belongs to one layer, as an operator.
 
@@ -113,6 +114,7 @@ def block_operator(
         memory_budget: bytes that the process may take on a CPU, or the tensors on a GPU; samples and directions are
             cut into chunks to stay within it.
         num_products: how many products the caller expects to ask for; only `auto` looks at it.
+        spectrum: the caller would take the exact spectrum in their place where that is cheaper; so does `auto`.
 
     Raises:
         AnalysisError: unknown layer (the nearest names are given), engine or loss; samples and targets that do not
@@ -131,6 +133,7 @@ def block_operator(
         loss=loss,
         memory_budget=memory_budget,
         num_products=num_products,
+        spectrum=spectrum,
     )
     return next(blocks)
 
@@ -145,7 +148,8 @@ def layer_operators(
     curvature: str = "hessian",
     loss: str = "cross_entropy",
     memory_budget: int = DEFAULT_MEMORY_BUDGET,
-    num_products: int = 150,
+    num_products: float = 150,
+    spectrum: bool = False,
 ) -> Iterator[HessianBlock]:
     """Operators of many blocks, from one factor pass where that serves them: last layer first, all layers at the end.
 
@@ -167,7 +171,7 @@ def layer_operators(
     settle_allocator()
     with torch.inference_mode(False):
         problem = pose(model, inputs, targets, loss)
-        setting = Setting.of(problem, curvature, memory_budget, num_products)
+        setting = Setting.of(problem, curvature, memory_budget, num_products, spectrum)
     choices = {layer: setting.choose(names, layer, engine) for layer, names in members.items()}
     for layer, choice in choices.items():
         if engine not in ("auto", choice.engine):

@@ -34,10 +34,10 @@ def times_transpose(A: Tensor, B: Tensor) -> Tensor:
     return A @ B.T
 
 
-def batched_times_transpose(A: Tensor, B: Tensor, out: Tensor) -> None:
-    """A_i B_iᵀ into out (b, m, n), for A (b, m, k), B (b, n, k)."""
+def batched_times_transpose(A: Tensor, B: Tensor, scale: Tensor, out: Tensor) -> None:
+    """diag(scale) A_i B_iᵀ into out (b, m, n), for A (b, m, k), B (b, n, k), scale (m,)."""
     if ONEDNN and A.dtype == torch.float32 and A.device.type == "cpu":
         for row, a, b in zip(out, A, B, strict=True):
-            row.copy_(times_transpose(a, b))
+            torch.mul(times_transpose(a, b), scale[:, None], out=row)
     else:
-        torch.bmm(A, B.transpose(1, 2), out=out)
+        torch.bmm(A * scale[:, None], B.transpose(1, 2), out=out)

@@ -69,8 +69,9 @@ def test_one_sample_and_orthonormal_samples() -> None:
 @pytest.mark.parametrize("estimator", ["ritz", "paired", "paper"])
 def test_every_estimator_is_near_the_exact_spectrum(estimator: str) -> None:
     model, (inputs, targets) = small_network(), samples(12, 4)
-    exact = layer_spectra(model, inputs, targets, ["2.weight"], "exact")["2.weight"]
-    estimate = layer_spectra(model, inputs, targets, ["2.weight"], estimator)["2.weight"]
+    block = block_operator(model, inputs, targets, "2.weight", "r_operator")
+    exact = estimate_spectrum(block, "exact", Effort(), 0)
+    estimate = estimate_spectrum(block, estimator, Effort(), 0)
     assert estimate.renyi_entropy(2).value == pytest.approx(exact.renyi_entropy(2).value, abs=0.25)
     assert estimate.estimator == estimator
 
@@ -217,3 +218,10 @@ def test_rows_carry_errors_reasons_and_warnings() -> None:
     assert rows["hidden", 0.1].reason == NOT_RESOLVED
     assert rows["hidden", 0.1].value is not None
     assert rows["hidden", 2.0].reason is None
+
+
+def test_the_engine_and_the_reason_for_it_are_kept_with_the_spectrum() -> None:
+    spectra = layer_spectra(small_network(), *samples(12, 4), ["0.weight", None], "exact")
+    assert spectra["0.weight"].engine == "gauss_newton_factor"
+    assert "forward passes for the exact spectrum, against" in spectra["0.weight"].engine_reason
+    assert spectra[None].engine == "r_operator"

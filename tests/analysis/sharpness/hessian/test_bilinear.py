@@ -12,6 +12,7 @@ MAPS: dict[str, tuple[Bilinear, tuple[int, ...], tuple[int, int]]] = {  # the ma
     "conv1d": (Convolution.of(nn.Conv1d(3, 4, 3, stride=2, padding=1)), (3, 7), (4, 9)),
     "conv2d": (Convolution.of(nn.Conv2d(3, 4, (3, 2), padding=(1, 0), dilation=(1, 2))), (3, 5, 6), (4, 18)),
     "conv2d grouped": (Convolution.of(nn.Conv2d(4, 6, 3, stride=2, padding=2, groups=2)), (4, 5, 5), (6, 18)),
+    "conv2d shortcut": (Convolution.of(nn.Conv2d(4, 6, 1, stride=2, groups=2)), (4, 5, 6), (6, 2)),
     "conv3d": (Convolution.of(nn.Conv3d(2, 3, 2)), (2, 3, 3, 4), (3, 16)),
     "linear": (MatrixProduct(), (5,), (3, 5)),
     "linear on tokens": (MatrixProduct(), (4, 5), (3, 5)),
@@ -47,8 +48,9 @@ def test_gradients_are_those_of_autograd(case: Case) -> None:
     back, weight = bilinear.transpose(dz, W, x), bilinear.weight_gradient(x, dz)
     crossed, moved = bilinear.weight_gradient_directions(dx, dz[:, 0]), bilinear.transpose_directions(dz[:, 0], V, x)
     single = torch.empty(2, 3, *W.shape, dtype=torch.float64)
-    bilinear.sample_gradients(x, dz, single)
-    assert torch.allclose(single.sum(0), weight)
+    scale = torch.arange(1.0, len(W) + 1, dtype=torch.float64)
+    bilinear.sample_gradients(x, dz, scale, single)
+    assert torch.allclose(single.sum(0), scale[:, None] * weight)
     for p in range(3):
         inputs, weights = x.clone().requires_grad_(), W.clone().requires_grad_()
         bias = torch.zeros(len(W), dtype=torch.float64, requires_grad=True)

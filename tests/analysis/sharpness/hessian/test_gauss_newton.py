@@ -48,8 +48,8 @@ def test_float64_gram_of_a_float32_factor_resolves_small_eigenvalues() -> None:
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
 def test_products(dtype: torch.dtype) -> None:
     A, B = draw(3, 4, 7, dtype=dtype), draw(3, 5, 7, dtype=dtype)
-    out = torch.empty(3, 4, 5, dtype=dtype)
-    batched_times_transpose(A, B, out)
-    assert torch.allclose(out, A @ B.transpose(1, 2), atol=1e-5)
+    out, scale = torch.empty(3, 4, 5, dtype=dtype), draw(4, dtype=dtype)
+    batched_times_transpose(A, B, scale, out)
+    assert torch.allclose(out, scale[:, None] * (A @ B.transpose(1, 2)), atol=1e-5)
     assert torch.allclose(times_transpose(A[0], B[0]), A[0] @ B[0].T, atol=1e-5)
     assert times_transpose(A[0][:0], B[0]).shape == (0, 5)

@@ -1,5 +1,6 @@
 """Chunks, memory budgets, shared passes and self-checks change how products are made, never what they are."""
 
+import math
 import warnings
 from collections.abc import Iterator
 
@@ -71,6 +72,24 @@ def test_auto_counts_the_products_that_are_expected() -> None:
     assert often.engine.startswith("gauss_newton")
     assert often.cost.product < once.cost.product
     assert "forward passes for 10000 products, against" in often.reason
+
+
+def test_auto_weighs_the_exact_spectrum_where_it_would_do() -> None:
+    """The Gram matrix of all layers makes its spectrum cheap, and its products as dear as any engine's."""
+    model, (inputs, targets) = build("resnet"), samples(20)
+
+    def choose(num_products: float, spectrum: bool) -> HessianBlock:
+        return block_operator(
+            model, inputs, targets, None, curvature="gauss_newton", num_products=num_products, spectrum=spectrum
+        )
+
+    assert choose(100, spectrum=False).engine == "r_operator"
+    assert choose(1, spectrum=True).engine == "r_operator"
+    block = choose(100, spectrum=True)
+    assert block.engine == "gauss_newton_gram"
+    assert block.cost.of(100, spectrum=True) == block.cost.setup + block.cost.exact
+    assert "for 100 products or the exact spectrum, against" in block.reason
+    assert "forward passes for the exact spectrum, against" in choose(math.inf, spectrum=True).reason
 
 
 def test_one_pass_serves_all_layers(monkeypatch: pytest.MonkeyPatch) -> None:
