@@ -19,13 +19,14 @@ from analysis.statistics import (
     holm,
     kendall_taus,
     max_permutation_test,
-    nested_order_tau,
+    nested_order_taus,
     partial_kendall,
     permuted_taus,
     sign_error,
     stratified_kendall,
     tau_differences,
 )
+from analysis.statistics.axes import Grid
 from analysis.statistics.resampling import FloatArray, IntArray
 
 RENYI = ("renyi", "renyi_gauss_newton")
@@ -94,8 +95,10 @@ def selection_table(matrix: SweepMatrix, association: Association, seed: int = 0
         scopes = {layer: matrix.families[measure, layer] for layer in layers}
         if len(everywhere) > 1 and matrix.keys[LAYER][everywhere].nunique() > 1:
             scopes[ANY_LAYER] = everywhere
-        for layer, columns in scopes.items():
-            nested = nested_order_tau(matrix.values[:, columns], matrix.gap, seed, matrix.axes.cells)
+        choices = [np.searchsorted(everywhere, columns) for columns in scopes.values()]
+        values = matrix.values[:, everywhere]
+        nested_taus = nested_order_taus(values, matrix.gap, choices, seed, matrix.axes.cells) if choices else []
+        for (layer, columns), nested in zip(scopes.items(), nested_taus, strict=True):
             best = max_permutation_test(association.taus.tau_b[columns], association.permuted[:, columns])
             rows.append(_selection_row(matrix, measure, layer, columns, nested, best))
     names = ("choices", "nested_tau", "ci_low", "ci_high", "paper_tau", "paper_parameter", "paper_layer", "p_value")
@@ -137,13 +140,13 @@ def axes_table(matrix: SweepMatrix) -> pd.DataFrame:
     axes = matrix.axes
     if not axes.labels:
         return pd.DataFrame(columns=[MEASURE, PARAMETER, LAYER, "granulated", "information"])
-    stderr = _gap_stderr(matrix)
+    grid, stderr = Grid.of(axes.labels), _gap_stderr(matrix)
     rows: list[dict[str, object]] = []
     for column in np.flatnonzero(matrix.headline):
         values = matrix.values[:, column]
-        granulated = granulated_kendall(values, matrix.gap, axes.labels, over=axes.averaged)
-        information = conditional_mutual_information(values, matrix.gap, axes.labels)
-        error = sign_error(values, matrix.gap, axes.labels, gap_stderr=stderr, min_effective_pairs=LEAST_PAIRS)
+        granulated = granulated_kendall(values, matrix.gap, grid, over=axes.averaged)
+        information = conditional_mutual_information(values, matrix.gap, grid)
+        error = sign_error(values, matrix.gap, grid, gap_stderr=stderr, min_effective_pairs=LEAST_PAIRS)
         rows.append(
             {
                 **_key(matrix, int(column)),

@@ -12,6 +12,7 @@ from analysis.statistics.order_selection import (
     adjusted_p_values,
     max_permutation_test,
     nested_order_tau,
+    nested_order_taus,
     permuted_taus,
 )
 from analysis.statistics.sign_error import SignError, sign_error
@@ -38,6 +39,7 @@ __all__ = [
     "kendall_taus",
     "max_permutation_test",
     "nested_order_tau",
+    "nested_order_taus",
     "partial_kendall",
     "permuted_taus",
     "sign_error",

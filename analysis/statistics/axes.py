@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,51 +14,96 @@ Axes = Mapping[str, ArrayLike]
 
 
 @dataclass(frozen=True)
-class Models:
-    """Models that have a measure, a gap and a value on every axis."""
-
-    names: tuple[str, ...]
-    codes: IntArray  # (n, num_axes) number of each model's value on each axis
-    measure: FloatArray  # (n,)
-    gap: FloatArray  # (n,)
-    kept: NDArray[np.bool_]  # (all models,) which of those given these are
-
-    @classmethod
-    def of(cls, measure: ArrayLike, gap: ArrayLike, axes: Axes) -> "Models":
-        """Number the axes' values, and drop models without a measure or a gap.
-
-        Raises:
-            AnalysisError: there is no axis, or the lengths differ.
-        """
-        x, y = np.asarray(measure, dtype=np.float64).ravel(), np.asarray(gap, dtype=np.float64).ravel()
-        columns = {name: np.asarray(values).ravel() for name, values in axes.items()}
-        if not columns:
-            raise AnalysisError("axes is empty: name at least one hyperparameter that varies over the models")
-        lengths = {"measure": x.size, "gap": y.size} | {name: column.size for name, column in columns.items()}
-        if len(set(lengths.values())) > 1:
-            raise AnalysisError(f"measure, gap and axes must have one entry a model; got {lengths}")
-        kept = np.isfinite(x) & np.isfinite(y)
-        codes = np.stack([np.unique(column[kept], return_inverse=True)[1] for column in columns.values()], axis=1)
-        return cls(tuple(columns), codes, x[kept], y[kept], kept)
-
-    def pairs_along(self, axis: int) -> "PairsAlong":
-        """Pairs of models that differ in one axis and in nothing else; repeats of a configuration are not paired."""
-        others = np.delete(self.codes, axis, axis=1)
-        _, line = np.unique(others, axis=0, return_inverse=True)
-        line = line.ravel()
-        i, j = np.triu_indices(len(line), 1)
-        chosen = (line[i] == line[j]) & (self.codes[i, axis] != self.codes[j, axis])
-        i, j = i[chosen], j[chosen]
-        swap = self.codes[i, axis] > self.codes[j, axis]  # so that a change v1 → v2 has one name
-        i, j = np.where(swap, j, i), np.where(swap, i, j)
-        return PairsAlong(i, j, line[i], int(line.max(initial=-1)) + 1)
-
-
-@dataclass(frozen=True)
 class PairsAlong:
     """Pairs of models along one axis."""
 
     i: IntArray  # (num_pairs,) the model with the lower value on the axis
     j: IntArray  # (num_pairs,)
     line: IntArray  # (num_pairs,) number of the combination of all other axes
-    num_lines: int  # combinations of the other axes that any model has
+    change: IntArray  # (num_pairs,) number of the line and the two values
+    line_of_model: IntArray  # (N,)
+
+    def among(self, models: NDArray[np.bool_]) -> "PairsAlong":
+        """Those of some models (N,)."""
+        if models.all():
+            return self
+        chosen = models[self.i] & models[self.j]
+        return PairsAlong(
+            self.i[chosen], self.j[chosen], self.line[chosen], self.change[chosen], self.line_of_model[models]
+        )
+
+    @property
+    def num_lines(self) -> int:
+        """Combinations of the other axes that any model has."""
+        return len(np.unique(self.line_of_model))
+
+
+@dataclass(frozen=True)
+class Grid:
+    """Where models lie on some axes; what all measures of them share is found once."""
+
+    names: tuple[str, ...]
+    codes: IntArray  # (N, num_axes) number of each model's value on each axis
+
+    @classmethod
+    def of(cls, axes: "Axes | Grid") -> "Grid":
+        """Number the axes' values.
+
+        Raises:
+            AnalysisError: there is no axis, or their lengths differ.
+        """
+        if isinstance(axes, Grid):
+            return axes
+        columns = {name: np.asarray(values).ravel() for name, values in axes.items()}
+        if not columns:
+            raise AnalysisError("axes is empty: name at least one hyperparameter that varies over the models")
+        lengths = {name: column.size for name, column in columns.items()}
+        if len(set(lengths.values())) > 1:
+            raise AnalysisError(f"axes must have one entry a model; got {lengths}")
+        codes = np.stack([np.unique(column, return_inverse=True)[1] for column in columns.values()], axis=1)
+        return cls(tuple(columns), codes)
+
+    @cached_property
+    def along(self) -> list[PairsAlong]:
+        """For each axis the pairs that differ in it and in nothing else; repeats of a configuration are not paired."""
+        return [self._along(axis) for axis in range(len(self.names))]
+
+    def _along(self, axis: int) -> PairsAlong:
+        others = np.delete(self.codes, axis, axis=1)
+        line = np.unique(others, axis=0, return_inverse=True)[1].ravel()
+        value = self.codes[:, axis]
+        i, j = np.triu_indices(len(line), 1)
+        chosen = (line[i] == line[j]) & (value[i] != value[j])
+        i, j = i[chosen], j[chosen]
+        swap = value[i] > value[j]  # so that a change v1 → v2 has one name
+        i, j = np.where(swap, j, i), np.where(swap, i, j)
+        change = np.stack([line[i], value[i], value[j]], axis=1)
+        return PairsAlong(i, j, line[i], np.unique(change, axis=0, return_inverse=True)[1].ravel(), line)
+
+
+@dataclass(frozen=True)
+class Models:
+    """Models on a grid with a measure and a gap."""
+
+    grid: Grid
+    measure: FloatArray  # (N,)
+    gap: FloatArray  # (N,)
+    present: NDArray[np.bool_]  # (N,) which of them have both
+
+    @classmethod
+    def of(cls, measure: ArrayLike, gap: ArrayLike, axes: Axes | Grid) -> "Models":
+        """Put the models on their grid.
+
+        Raises:
+            AnalysisError: there is no axis, or the lengths differ.
+        """
+        x, y = np.asarray(measure, dtype=np.float64).ravel(), np.asarray(gap, dtype=np.float64).ravel()
+        grid = Grid.of(axes)
+        lengths = {"measure": x.size, "gap": y.size, "axes": len(grid.codes)}
+        if len(set(lengths.values())) > 1:
+            raise AnalysisError(f"measure, gap and axes must have one entry a model; got {lengths}")
+        return cls(grid, x, y, np.isfinite(x) & np.isfinite(y))
+
+    def pairs_along(self, axis: int) -> PairsAlong:
+        """Pairs of present models that differ in one axis and in nothing else."""
+        return self.grid.along[axis].among(self.present)

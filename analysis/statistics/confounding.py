@@ -12,8 +12,7 @@ from analysis.statistics.pairs import PairSums
 from analysis.statistics.resampling import (
     NUM_DRAWS,
     FloatArray,
-    bootstrap_multiplicities,
-    jackknife_multiplicities,
+    Resampling,
     jackknife_stderr,
 )
 
@@ -71,22 +70,21 @@ def partial_kendall(
     # All three τ over the same models: those that have column, gap and third quantity.
     x = np.where(sums.present & np.isfinite(z)[:, None], sums.columns, math.nan)
     x_with_gap, x_with_z = PairSums(x, sums.gap), PairSums(x, z)
-    gap_with_z = PairSums(np.where(np.isfinite(x), sums.gap[:, None], math.nan), z)
-
-    def taus(multiplicities: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-        xy, xz, yz = (pair.weighted_tau(multiplicities) for pair in (x_with_gap, x_with_z, gap_with_z))
-        correlations = (np.sin(math.pi / 2 * tau) for tau in (xy, xz, yz))
-        return _partial(xy, xz, yz), 2 / math.pi * np.arcsin(np.clip(_partial(*correlations), -1, 1)), xz
-
-    tau, normal, with_third = (values[0] for values in taus(np.ones((1, sums.n))))
+    known, of_column = np.unique(np.isfinite(x), axis=1, return_inverse=True)
+    gap_with_z = PairSums(np.where(known, sums.gap[:, None], math.nan), z)
+    resampling = Resampling.of(sums.n, seed, draws, cells)
+    xy, xz, yz = (pair.weighted_tau(resampling.multiplicities) for pair in (x_with_gap, x_with_z, gap_with_z))
+    yz = yz[:, of_column]
+    correlations = (np.sin(math.pi / 2 * tau) for tau in (xy, xz, yz))
+    tau, left_out, drawn = resampling.split(_partial(xy, xz, yz))
+    normal, _, normal_drawn = resampling.split(2 / math.pi * np.arcsin(np.clip(_partial(*correlations), -1, 1)))
     told = (np.isfinite(x).sum(axis=0) >= MIN_FOR_INTERVAL) & np.isfinite(tau)
-    drawn, normal_drawn, _ = taus(bootstrap_multiplicities(sums.n, seed, draws, cells))
-    stderr = jackknife_stderr(taus(jackknife_multiplicities(sums.n, cells))[0])
+    stderr = jackknife_stderr(left_out)
     (low, high), (normal_low, normal_high) = interval(drawn), interval(normal_drawn)
     stderr, low, high, normal_low, normal_high = (
         np.where(told, values, math.nan) for values in (stderr, low, high, normal_low, normal_high)
     )
-    return PartialTau(with_third, tau, stderr, low, high, normal, normal_low, normal_high)
+    return PartialTau(xz[0], tau, stderr, low, high, normal, normal_low, normal_high)
 
 
 def _beside(columns: ArrayLike, gap: ArrayLike, third: ArrayLike) -> tuple[PairSums, FloatArray]:
@@ -130,7 +128,7 @@ def stratified_kendall(
         inside = PairSums(sums.columns[strata == stratum], sums.gap[strata == stratum])
         by_stratum.append(inside.weighted_tau(np.ones((1, inside.n)))[0])
         x, y = inside.untied_pairs()
-        top, untied_x, untied_y = top + inside.concordance(), untied_x + x, untied_y + y
+        top, untied_x, untied_y = top + inside.concordance(np.ones((1, inside.n)))[0], untied_x + x, untied_y + y
     with np.errstate(invalid="ignore", divide="ignore"):
         tau = np.where(untied_x * untied_y > 0, top / np.sqrt(untied_x * untied_y), math.nan)
     return StratifiedTau(tau, np.array(by_stratum), strata)

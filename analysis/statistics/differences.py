@@ -16,9 +16,8 @@ from analysis.statistics.resampling import (
     NUM_DRAWS,
     FloatArray,
     IntArray,
-    bootstrap_multiplicities,
+    Resampling,
     cell_index,
-    jackknife_multiplicities,
     jackknife_stderr,
 )
 
@@ -111,12 +110,11 @@ def _differences(
 ) -> list[TauDifference]:
     """Comparisons of complete columns."""
     x, y = pairs.T
-    tau = sums.weighted_tau(np.ones((1, sums.n)))[0]
+    resampling = Resampling.of(sums.n, seed, draws, cells)
+    tau, left_out, drawn = resampling.split(sums.weighted_tau(resampling.multiplicities))
     if sums.n < MIN_FOR_INTERVAL:
         nothing = (math.nan,) * 4
         return [TauDifference(float(tau[i]), float(tau[j]), float(tau[i] - tau[j]), *nothing, sums.n) for i, j in pairs]
-    left_out = sums.weighted_tau(jackknife_multiplicities(sums.n, cells))
-    drawn = sums.weighted_tau(bootstrap_multiplicities(sums.n, seed, draws, cells))
     stderr = jackknife_stderr(left_out[:, x] - left_out[:, y])
     low, high = interval(drawn[:, x] - drawn[:, y])
     p_values = swap_test(sums.columns[:, x], sums.columns[:, y], sums.gap, seed, swaps, cells)

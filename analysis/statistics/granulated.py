@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from analysis.statistics.axes import Axes, Models
+from analysis.statistics.axes import Axes, Grid, Models
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class GranulatedKendall:
 
 
 def granulated_kendall(
-    measure: ArrayLike, gap: ArrayLike, axes: Axes, over: Collection[str] | None = None
+    measure: ArrayLike, gap: ArrayLike, axes: Axes | Grid, over: Collection[str] | None = None
 ) -> GranulatedKendall:
     """Kendall's τ along each axis with all others held, and the mean of these over axes.
 
@@ -45,7 +45,9 @@ def granulated_kendall(
         AnalysisError: there are no axes, `over` names an unknown one, or the lengths differ.
     """
     models = Models.of(measure, gap, axes)
-    by_axis = {name: _along(models, index) for index, name in enumerate(models.names) if over is None or name in over}
+    by_axis = {
+        name: _along(models, index) for index, name in enumerate(models.grid.names) if over is None or name in over
+    }
     defined = [axis.tau for axis in by_axis.values() if math.isfinite(axis.tau)]
     return GranulatedKendall(float(np.mean(defined)) if defined else math.nan, by_axis)
 
@@ -54,8 +56,7 @@ def _along(models: Models, axis: int) -> AxisTau:
     pairs = models.pairs_along(axis)
     signs = np.sign(models.measure[pairs.i] - models.measure[pairs.j])
     signs *= np.sign(models.gap[pairs.i] - models.gap[pairs.j])
-    counts = np.bincount(pairs.line, minlength=pairs.num_lines)
-    sums = np.bincount(pairs.line, weights=signs, minlength=pairs.num_lines)
+    counts, sums = np.bincount(pairs.line), np.bincount(pairs.line, weights=signs)
     whole = counts > 0
     lines = int(whole.sum())
     tau = float((sums[whole] / counts[whole]).mean()) if lines else math.nan

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike
 
-from analysis.statistics.axes import Axes, Models
+from analysis.statistics.axes import Axes, Grid, Models
 from analysis.statistics.resampling import FloatArray, IntArray
 
 SIGNS = 3  # −, 0, +
@@ -23,7 +23,7 @@ class ConditionalInformation:
 
 
 def conditional_mutual_information(
-    measure: ArrayLike, gap: ArrayLike, axes: Axes, most_axes: int = 2
+    measure: ArrayLike, gap: ArrayLike, axes: Axes | Grid, most_axes: int = 2
 ) -> ConditionalInformation:
     """The least normalized information that a measure's order carries about the gap's, given up to two axes.
 
@@ -40,19 +40,22 @@ def conditional_mutual_information(
         AnalysisError: there are no axes, or the lengths differ.
     """
     models = Models.of(measure, gap, axes)
-    n = len(models.measure)
-    first, second = np.nonzero(~np.eye(n, dtype=bool))
-    v_measure = np.sign(models.measure[first] - models.measure[second]).astype(np.intp) + 1
-    v_gap = np.sign(models.gap[first] - models.gap[second]).astype(np.intp) + 1
+    codes = models.grid.codes[models.present]
+    n = len(codes)
+    measure_signs, gap_signs = (_signs(values[models.present]) for values in (models.measure, models.gap))
     given: dict[tuple[str, ...], float] = {}
     for size in range(most_axes + 1):
-        for chosen in itertools.combinations(range(len(models.names)), size):
-            cells = _cells(models.codes[:, list(chosen)])
-            condition = cells[first] * n + cells[second]
-            names = tuple(models.names[index] for index in chosen)
-            given[names] = _normalized_information(v_measure, v_gap, condition)
+        for chosen in itertools.combinations(range(len(models.grid.names)), size):
+            names = tuple(models.grid.names[index] for index in chosen)
+            given[names] = _normalized_information(SIGNS * measure_signs + gap_signs, _cells(codes[:, list(chosen)]))
     defined = [value for value in given.values() if math.isfinite(value)]
     return ConditionalInformation(min(defined, default=math.nan), given, n)
+
+
+def _signs(values: FloatArray) -> IntArray:
+    """(n, n) 0, 1 or 2 where the first of two models has the smaller, the same or the larger value."""
+    signs: IntArray = np.sign(values[:, None] - values).astype(np.intp) + 1
+    return signs
 
 
 def _cells(codes: IntArray) -> IntArray:
@@ -61,13 +64,23 @@ def _cells(codes: IntArray) -> IntArray:
     return cells
 
 
-def _normalized_information(v_measure: IntArray, v_gap: IntArray, condition: IntArray) -> float:
-    """I(V_μ; V_g | U) / H(V_g | U); NaN where the denominator is 0."""
-    if not len(condition):
+def _normalized_information(signs: IntArray, cells: IntArray) -> float:
+    """I(V_μ; V_g | U) / H(V_g | U); NaN where the denominator is 0.
+
+    Args:
+        signs: (n, n) both signs of each ordered pair, as one number.
+        cells: (n,) what U consists of.
+    """
+    n = len(cells)
+    if n < 2:
         return math.nan
-    _, u = np.unique(condition, return_inverse=True)
-    joint = np.bincount((u * SIGNS + v_measure) * SIGNS + v_gap, minlength=(int(u.max()) + 1) * SIGNS**2)
-    p = joint.reshape(-1, SIGNS, SIGNS) / len(condition)
+    size = int(cells.max()) + 1
+    condition = cells[:, None] * size + cells
+    counts = np.bincount((condition * SIGNS**2 + signs).ravel(), minlength=size**2 * SIGNS**2)
+    counts = counts.reshape(-1, SIGNS, SIGNS)
+    # A model makes no pair with itself: equal in both, under the condition of its own cell twice.
+    counts[:: size + 1, 1, 1] -= np.bincount(cells)
+    p = counts / (n * (n - 1))
     entropy_u = _entropy(p.sum(axis=(1, 2)))
     entropy_gap = _entropy(p.sum(axis=1)) - entropy_u  # H(V_g | U)
     entropy_measure = _entropy(p.sum(axis=2)) - entropy_u

@@ -10,8 +10,7 @@ from analysis.statistics.pairs import PairSums
 from analysis.statistics.resampling import (
     NUM_DRAWS,
     FloatArray,
-    bootstrap_multiplicities,
-    jackknife_multiplicities,
+    Resampling,
     jackknife_stderr,
 )
 
@@ -93,12 +92,11 @@ def kendall_taus(
     sums = PairSums(columns, gap)
     n = sums.present.sum(axis=0)
     pairs = n * (n - 1) / 2
-    concordance = sums.concordance()
+    resampling = Resampling.of(sums.n, seed, draws, cells)
+    concordance = sums.concordance(resampling.multiplicities)
     with np.errstate(invalid="ignore", divide="ignore"):
-        tau_a = np.where(pairs > 0, concordance / pairs, math.nan)
-    tau_b = sums.weighted_tau(np.ones((1, sums.n)))[0]
-    left_out = sums.weighted_tau(jackknife_multiplicities(sums.n, cells))
-    drawn = sums.weighted_tau(bootstrap_multiplicities(sums.n, seed, draws, cells))
+        tau_a = np.where(pairs > 0, concordance[0] / pairs, math.nan)
+    tau_b, left_out, drawn = resampling.split(sums.weighted_tau(resampling.multiplicities, concordance))
     low, high = interval(drawn)
     # Too few models, or a constant column: no interval.
     told = (n >= MIN_FOR_INTERVAL) & np.isfinite(tau_b)

@@ -6,6 +6,7 @@ other models (`nested_order_tau`), and compare the maximum with maxima under per
 """
 
 import math
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,7 +14,7 @@ from numpy.typing import ArrayLike, NDArray
 
 from analysis.errors import AnalysisError
 from analysis.statistics.kendall import MIN_FOR_INTERVAL
-from analysis.statistics.pairs import CHUNK, EXACT_IN_SINGLE, PairSums, sign_of_difference
+from analysis.statistics.pairs import CHUNK, PairSums, Signs, as_columns
 from analysis.statistics.resampling import NUM_DRAWS, FloatArray, IntArray, bootstrap_multiplicities, permutations
 
 NORMAL_QUANTILE = 1.959964
@@ -62,23 +63,50 @@ def nested_order_tau(columns: ArrayLike, gap: ArrayLike, seed: int = 0, cells: A
     Raises:
         AnalysisError: columns and gap differ in length, or there is no column.
     """
+    every = np.arange(as_columns(columns).shape[1])
+    return nested_order_taus(columns, gap, [every], seed, cells)[0]
+
+
+def nested_order_taus(
+    columns: ArrayLike,
+    gap: ArrayLike,
+    choices: Sequence[IntArray],
+    seed: int = 0,
+    cells: ArrayLike | None = None,
+) -> list[NestedTau]:
+    """`nested_order_tau` of several choices among the same columns: the orders of one layer, of another, of any.
+
+    Args:
+        columns, gap, seed, cells: as for `nested_order_tau`.
+        choices: numbers of the columns that each may choose from; `chosen` counts within them.
+
+    Raises:
+        AnalysisError: columns and gap differ in length, or a choice is empty.
+    """
     sums = PairSums(columns, gap)
-    if not sums.num_columns:
+    if not all(len(choice) for choice in choices):
         raise AnalysisError("columns is empty: give at least one order to choose from")
-    n = int(sums.present.any(axis=1).sum())
-    nested = _LeavePairOut(sums)
+    nested = _LeavePairOut(sums, choices)
     i, j = np.triu_indices(sums.n, 1)
-    (tau,), counts = nested.tau(np.ones((1, sums.n)), i, j)
+    whole = nested.taus(np.ones((1, sums.n)), [1] * len(choices), i, j)
+    some = np.random.default_rng(seed).permutation(len(i))[:NESTED_PAIRS]
+    draws = [int(np.clip(NESTED_WORK / max(len(some) * len(choice), 1), *NESTED_DRAWS)) for choice in choices]
+    drawn = nested.taus(bootstrap_multiplicities(sums.n, seed, max(draws), cells), draws, i[some], j[some])
+    return [
+        _nested_tau(float(tau), counts, resampled, int(sums.present[:, choice].any(axis=1).sum()))
+        for choice, ((tau,), counts), (resampled, _) in zip(choices, whole, drawn, strict=True)
+    ]
+
+
+def _nested_tau(tau: float, counts: IntArray, resampled: FloatArray, n: int) -> NestedTau:
+    """The estimate of one choice, from its τ, how often each column was chosen, and its bootstrap."""
     scored = np.flatnonzero(counts if math.isfinite(tau) else counts * 0)
     shares = {int(c): float(counts[c] / counts.sum()) for c in sorted(scored, key=lambda c: -counts[c])}
-    stderr = math.nan
-    if n >= MIN_FOR_INTERVAL and math.isfinite(tau):
-        some = np.random.default_rng(seed).permutation(len(i))[:NESTED_PAIRS]
-        draws = int(np.clip(NESTED_WORK / (len(some) * sums.num_columns), *NESTED_DRAWS))
-        drawn, _ = nested.tau(bootstrap_multiplicities(sums.n, seed, draws, cells), i[some], j[some])
-        stderr = float(np.std(drawn[np.isfinite(drawn)], ddof=1)) if np.isfinite(drawn).sum() > 1 else math.nan
+    known = resampled[np.isfinite(resampled)]
+    told = n >= MIN_FOR_INTERVAL and math.isfinite(tau) and len(known) > 1
+    stderr = float(np.std(known, ddof=1)) if told else math.nan
     low, high = (float(np.clip(tau + z * stderr, -1, 1)) for z in (-NORMAL_QUANTILE, NORMAL_QUANTILE))
-    return NestedTau(float(tau), stderr, low, high, shares, n)
+    return NestedTau(tau, stderr, low, high, shares, n)
 
 
 def max_permutation_test(observed: FloatArray, permuted: FloatArray) -> MaxTau:
@@ -146,72 +174,122 @@ class _LeavePairOut:
     two. All sums are of small whole numbers, so single precision is exact where it holds them.
     """
 
-    def __init__(self, sums: PairSums) -> None:
+    def __init__(self, sums: PairSums, choices: Sequence[IntArray]) -> None:
         self._sums = sums
-        self._exact: type[np.floating] = np.float32 if sums.alike and sums.n <= EXACT_IN_SINGLE else np.float64
+        self._choices = choices
+        # Columns whose denominators are the same are ranked by their numerators alone.
+        self._alike = [sums.alike(choice) for choice in choices]
+        # Where a column's concordance, untied pairs, and pairs untied in the gap are found among those of all.
+        self._places = (np.arange(sums.num_columns), sums.in_column.of_column, sums.in_gap.of_column)
 
-    def tau(self, multiplicities: FloatArray, i: IntArray, j: IntArray) -> tuple[FloatArray, IntArray]:
-        """τ of each draw over the pairs (i, j), and how many pairs of all draws chose each column.
+    def taus(
+        self, multiplicities: FloatArray, draws: Sequence[int], i: IntArray, j: IntArray
+    ) -> list[tuple[FloatArray, IntArray]]:
+        """τ of each choice and draw over the pairs (i, j), and how many pairs of all draws chose each of its columns.
 
         Args:
             multiplicities: (draws, N) how often each model is in each draw.
+            draws: how many of the draws each choice takes part in.
             i, j: (num_pairs,) pairs of models.
 
         Returns:
-            (draws,) τ, NaN where no pair can be scored; (num_columns,) counts.
+            (draws,) τ, NaN where no pair can be scored, and (len(choice),) counts, for each choice.
         """
-        m = multiplicities.astype(self._exact)
-        by_model = self._by_model(m)
-        sums = np.zeros((3, len(m)))  # scores, untied in the column, untied in the gap
-        counts = np.zeros(self._sums.num_columns, dtype=np.intp)
-        size = max(CHUNK // 4 // self._sums.num_columns, 1)
+        m = multiplicities.astype(self._sums.exact)
+        own = self._own(m)
+        sums = [np.zeros((3, count)) for count in draws]  # scores, untied in the column, untied in the gap
+        counts = np.zeros((len(draws), self._sums.num_columns), dtype=np.intp)
+        size = max(CHUNK // self._sums.num_columns, 1)
         for start in range(0, len(i), size):
-            first, second = i[start : start + size], j[start : start + size]
-            kinds = self._signs(first, second)
+            block = i[start : start + size], j[start : start + size]
+            signs = self._signs(*block)
             for draw, weights in enumerate(m):
-                pairs = weights[first] * weights[second]
-                best, usable = self._best([of_draw[draw] for of_draw in by_model], first, second, pairs, kinds)
-                pairs = pairs * usable
-                scored = np.arange(len(pairs))
-                sums[:, draw] += [(pairs * kind[scored, best]).sum(dtype=np.float64) for kind in kinds]
-                counts += np.bincount(best[pairs > 0], minlength=len(counts))
+                pairs = _Pairs.drawn(weights, *block)
+                of_models = [kind[draw] for kind in own]
+                for index in (index for index, count in enumerate(draws) if draw < count):
+                    best, usable = self._best(index, of_models, pairs, signs)
+                    scored = pairs.row[usable]
+                    places = (place[best] for place in self._places)
+                    found = [kind[place, scored] for kind, place in zip(signs, places, strict=True)]
+                    sums[index][:, draw] += [(pairs.weight[usable] * each).sum(dtype=np.float64) for each in found]
+                    counts[index] += np.bincount(best, minlength=self._sums.num_columns)
         with np.errstate(invalid="ignore", divide="ignore"):
-            tau: FloatArray = np.where(sums[1] * sums[2] > 0, sums[0] / np.sqrt(sums[1] * sums[2]), math.nan)
-        return tau, counts
+            taus = [np.where(x * y > 0, score / np.sqrt(x * y), math.nan) for score, x, y in sums]
+        return [(tau, count[choice]) for tau, count, choice in zip(taus, counts, self._choices, strict=True)]
 
-    def _signs(self, i: IntArray | int, j: IntArray) -> list[NDArray[np.floating]]:
-        """(num_pairs, num_columns) of pairs of models: concordance, untied in the column, untied in the gap."""
+    def _signs(self, i: IntArray, j: IntArray) -> list[Signs]:
+        """(…, num_pairs) each: concordance of every column, and what is untied for every pattern of ties."""
+        concordance = np.ascontiguousarray((self._sums.signs(i, j) * self._sums.gap_signs(i, j)[:, None]).T)
+        return [concordance, self._sums.in_column.pairs(i, j), self._sums.in_gap.pairs(i, j)]
+
+    def _own(self, m: Signs) -> list[Signs]:
+        """(draws, …, N) each: what the pairs of each model's copies add to the draw's sums."""
         sums = self._sums
-        shared = sums.present[i] & sums.present[j]
-        x = sign_of_difference(sums.columns[i], sums.columns[j], self._exact) * shared
-        y = sign_of_difference(sums.gap[i], sums.gap[j], self._exact)[..., None] * shared
-        return [x * y, np.abs(x), np.abs(y)]
-
-    def _by_model(self, m: NDArray[np.floating]) -> list[NDArray[np.floating]]:
-        """Three of (draws, N, num_columns): what the pairs of each model's copies add to the draw's sums."""
-        everyone = np.arange(self._sums.n)
-        rows = [[m @ kind for kind in self._signs(model, everyone)] for model in range(self._sums.n)]
-        return [m[:, :, None] * np.stack(kind, axis=1) for kind in zip(*rows, strict=True)]
+        kinds: list[tuple[Callable[[int], Signs], int]] = [(sums.matrix, sums.num_columns)]
+        if not all(self._alike):
+            kinds += [(patterns.matrix, patterns.count) for patterns in (sums.in_column, sums.in_gap)]
+        return [np.stack([m * (m @ matrix(index)) for index in range(count)], axis=1) for matrix, count in kinds]
 
     def _best(
-        self,
-        by_model: list[NDArray[np.floating]],
-        i: IntArray,
-        j: IntArray,
-        pairs: NDArray[np.floating],
-        kinds: list[NDArray[np.floating]],
+        self, index: int, own: list[Signs], pairs: "_Pairs", signs: list[Signs]
     ) -> tuple[IntArray, NDArray[np.bool_]]:
-        """(num_pairs,) the column that is best without both models, and whether there is one."""
-        if self._sums.alike:  # the denominators are the same for all columns: the numerators decide
-            by_model, kinds = by_model[:1], kinds[:1]
-        rest = [
-            sums.sum(axis=0) / 2 - sums[i] - sums[j] + pairs[:, None] * kind
-            for sums, kind in zip(by_model, kinds, strict=True)
-        ]
-        if self._sums.alike:
-            return rest[0].argmax(axis=1), np.ones(len(pairs), dtype=bool)
+        """The column of a choice that is best without the two models of a pair, in one draw.
+
+        Returns:
+            (num_usable,) numbers of columns, and (num_pairs,) which pairs any column can score.
+        """
+        choice = self._choices[index]
+        if self._alike[index]:
+            likely = choice[_likely(own[0][choice], pairs.weight.max(initial=0))]
+            rest = pairs.rest(own[0][likely], signs[0][likely])
+            return likely[rest.argmax(axis=0)], np.ones(len(pairs.row), dtype=bool)
+        score, untied_x, untied_y = (
+            pairs.rest(kind[place[choice]], sign[place[choice]]).astype(np.float64)
+            for kind, sign, place in zip(own, signs, self._places, strict=True)
+        )
         with np.errstate(invalid="ignore", divide="ignore"):
-            tau = np.where(rest[1] * rest[2] > 0, rest[0] / np.sqrt(rest[1] * rest[2]), -np.inf)
-        tau[~(self._sums.present[i] & self._sums.present[j])] = -np.inf
-        best = tau.argmax(axis=1)
-        return best, np.isfinite(tau[np.arange(len(best)), best])
+            tau = np.where(untied_x * untied_y > 0, score / np.sqrt(untied_x * untied_y), -np.inf)
+        present = self._sums.present[:, choice].T
+        tau[~(present[:, pairs.i] & present[:, pairs.j])] = -np.inf
+        usable = np.asarray(np.isfinite(tau).any(axis=0))
+        return choice[tau[:, usable].argmax(axis=0)], usable
+
+
+@dataclass(frozen=True)
+class _Pairs:
+    """The pairs of models that are in a draw."""
+
+    i: IntArray  # (num_pairs,) models
+    j: IntArray
+    weight: Signs  # (num_pairs,) m_i m_j
+    row: IntArray  # (num_pairs,) their place among those asked for
+
+    @classmethod
+    def drawn(cls, multiplicities: Signs, i: IntArray, j: IntArray) -> "_Pairs":
+        weight = multiplicities[i] * multiplicities[j]
+        row = np.flatnonzero(weight)
+        return cls(i[row], j[row], weight[row], row)
+
+    def rest(self, own: Signs, signs: Signs) -> Signs:
+        """(num_columns, num_pairs) a draw's sums over the pairs that hold neither i nor j.
+
+        Args:
+            own: (num_columns, N) what the pairs of each model's copies add.
+            signs: (num_columns, …) of all pairs asked for.
+        """
+        total = (own.sum(axis=1, dtype=np.float64) / 2).astype(own.dtype)  # each pair is its two models' own
+        # `take` is twice as fast as an index.
+        either = own.take(self.i, axis=1) + own.take(self.j, axis=1)
+        rest: Signs = total[:, None] - either + self.weight * signs.take(self.row, axis=1)
+        return rest
+
+
+def _likely(own: Signs, most: float) -> IntArray:
+    """The columns whose numerator can be the highest without two models that make no more than so many pairs.
+
+    Args:
+        own: (num_columns, N) what the pairs of each model's copies add.
+    """
+    total = own.sum(axis=1, dtype=np.float64) / 2
+    lowest, highest = total - 2 * own.max(axis=1) - most, total - 2 * own.min(axis=1) + most
+    return np.flatnonzero(highest >= lowest.max())

@@ -2,10 +2,15 @@
 
 With signs s_ij = sign(v_i − v_j) and multiplicities m_i, a draw's τ_b is Σ_{i<j} m_i m_j s^x_ij s^y_ij over
 sqrt(Σ m_i m_j |s^x_ij| · Σ m_i m_j |s^y_ij|). The numerators of all draws and columns are one matrix product,
-(draws, pairs) @ (pairs, columns). All its terms are small whole numbers, so single precision gives it exactly. The
-denominators need no pairs at all: the pairs that are not tied are the square of the total less the squares of the tied
-levels' totals.
+(draws, pairs) @ (pairs, columns). All its terms are small whole numbers, so single precision gives it exactly. Models
+that every draw counts alike, as those of one cell, enter as one: their pairs are summed first, and a grid of ten seeds
+costs a tenth. The denominators need no pairs at all: the pairs that are not tied are the square of the total less
+the squares of the tied levels' totals.
 """
+
+from collections.abc import Callable
+from functools import cached_property
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -13,6 +18,7 @@ from numpy.typing import ArrayLike, NDArray
 from analysis.errors import AnalysisError
 from analysis.statistics.resampling import FloatArray, IntArray
 
+Signs = NDArray[np.floating]  # whole numbers, in whatever precision holds their sums
 MISSING = -1  # the level of a model without a value
 CHUNK = 1 << 24  # entries of a block of signs: 64 MiB
 EXACT_IN_SINGLE = 5000  # models; Σ m_i m_j ≤ n²/2 < 2²⁴ up to here
@@ -33,107 +39,138 @@ class PairSums:
         if self.gap.size != self.n:
             raise AnalysisError(f"measure and gap must have the same length; got {self.n} and {self.gap.size}")
         self.present = np.isfinite(self.columns) & np.isfinite(self.gap)[:, None]
-        self._values = np.where(self.present, self.columns, np.nan)
+        values = np.where(self.present, self.columns, np.nan)
+        self.exact: type[np.floating] = np.float32 if self.n <= EXACT_IN_SINGLE else np.float64
+        # Ranks have the same signs of differences as the values, in half the memory.
+        self._ranks = _by_column(_ranks, values).astype(self.exact)
+        self._gap_ranks = _ranks(self.gap).astype(self.exact)
         self._gap_levels = levels(self.gap)
-        self._x = _Patterns(
-            np.stack([levels(column) for column in self._values.T], axis=1)
-            if self._values.size
-            else np.zeros((self.n, self.num_columns), np.intp)
-        )
-        self._y = _Patterns(np.where(self.present, self._gap_levels[:, None], MISSING))
+        self.in_column = TiePatterns(_by_column(levels, values))
+        self.in_gap = TiePatterns(np.where(self.present, self._gap_levels[:, None], MISSING))
 
-    def weighted_tau(self, multiplicities: FloatArray) -> FloatArray:
+    def weighted_tau(self, multiplicities: FloatArray, concordance: FloatArray | None = None) -> FloatArray:
         """τ_b of every column when model i counts m_i times; pairs of a model with itself never count.
 
         Args:
-            multiplicities: (draws, n) whole numbers. Cost: draws · n²/2 · columns multiplications.
+            multiplicities: (draws, n) whole numbers. Cost: draws · n·k/2 · columns multiplications, k ≤ n kinds of
+                models being told apart by any draw.
+            concordance: (draws, num_columns) of the same draws, where it is known already.
 
         Returns:
             (draws, num_columns); NaN where a column or the gap is constant in the draw.
         """
-        numerator = np.zeros((len(multiplicities), self.num_columns))
-        weights = multiplicities.astype(self._precision)
-        for i, j in self._blocks(len(multiplicities)):
-            signs = self._signs(i, j) * self._gap_signs(self.gap[i], self.gap[j])[:, None]
-            numerator += (weights[:, i] * weights[:, j]) @ signs
-        return _divide(numerator, self._x.untied(multiplicities), self._y.untied(multiplicities))
+        numerator = self.concordance(multiplicities) if concordance is None else concordance
+        return _divide(numerator, self.in_column.untied(multiplicities), self.in_gap.untied(multiplicities))
 
     def permuted_tau(self, permutations: IntArray) -> FloatArray:
         """τ_b of every column when model i is given the gap of model [b, i].
 
         Args:
-            permutations: (draws, n). Cost as that of `weighted_tau`.
+            permutations: (draws, n). Cost: draws · n²/2 · columns multiplications.
 
         Returns:
             (draws, num_columns).
         """
         numerator = np.zeros((len(permutations), self.num_columns))
-        gaps = self.gap[permutations]
+        gaps = self._gap_ranks[permutations]
         for i, j in self._blocks(len(permutations)):
-            numerator += self._gap_signs(gaps[:, i], gaps[:, j]) @ self._signs(i, j)
+            numerator += sign_of_difference(gaps[:, i], gaps[:, j], self.exact) @ self.signs(i, j)
         once = np.ones((1, self.n))
         untied = np.empty((len(permutations), self.num_columns))
         unique, inverse = np.unique(self.present, axis=1, return_inverse=True)
         for index, present in enumerate(unique.T):
             untied[:, inverse == index] = _untied_permuted(self._gap_levels, permutations, present)[:, None]
-        return _divide(numerator, self._x.untied(once), untied)
+        return _divide(numerator, self.in_column.untied(once), untied)
 
-    def concordance(self) -> FloatArray:
-        """(num_columns,) Σ_{i<j} s^x_ij s^y_ij: concordant less discordant pairs."""
-        total: FloatArray = self.row_sums().sum(axis=0) / 2
-        return total
-
-    def row_sums(self) -> FloatArray:
-        """(n, num_columns) Σ_j s^x_ij s^y_ij: what each model contributes."""
-        sums = np.empty((self.n, self.num_columns))
-        for model in range(self.n):
-            signs = sign_of_difference(self._values[model], self._values)
-            sums[model] = sign_of_difference(self.gap[model], self.gap) @ signs
-        return sums
+    def concordance(self, multiplicities: FloatArray) -> FloatArray:
+        """(draws, num_columns) Σ_{i<j} m_i m_j s^x_ij s^y_ij: concordant less discordant pairs."""
+        weights, kind = np.unique(multiplicities.astype(self.exact), axis=1, return_inverse=True)
+        numerator = np.zeros((len(weights), self.num_columns))
+        for i, j in self._blocks(len(weights), np.argsort(kind, kind="stable")):
+            signs = self.signs(i, j) * self.gap_signs(i, j)[:, None]
+            begins = np.flatnonzero((np.diff(kind[i], prepend=-1) != 0) | (np.diff(kind[j], prepend=-1) != 0))
+            signs = np.add.reduceat(signs, begins, axis=0) if len(begins) < len(signs) else signs
+            numerator += (weights[:, kind[i[begins]]] * weights[:, kind[j[begins]]]) @ signs
+        return numerator
 
     def untied_pairs(self) -> tuple[FloatArray, FloatArray]:
         """(num_columns,) pairs not tied in the column, and not tied in the gap, among models that have both."""
         once = np.ones((1, self.n))
-        return self._x.untied(once)[0], self._y.untied(once)[0]
+        return self.in_column.untied(once)[0], self.in_gap.untied(once)[0]
 
-    @property
-    def alike(self) -> bool:
-        """Whether all columns have the same models and the same ties, so that all their denominators are equal."""
-        return self._x.num_patterns <= 1 and self._y.num_patterns <= 1
+    def signs(self, i: IntArray, j: IntArray) -> Signs:
+        """(num_pairs, num_columns) sign of each column's difference between models i and j; 0 where one is missing."""
+        return sign_of_difference(self._ranks[i], self._ranks[j], self.exact)
 
-    @property
-    def _precision(self) -> type[np.floating]:
-        return np.float32 if self.n <= EXACT_IN_SINGLE else np.float64
+    def gap_signs(self, i: IntArray, j: IntArray) -> Signs:
+        """(num_pairs,) sign of the gap's difference between models i and j."""
+        return sign_of_difference(self._gap_ranks[i], self._gap_ranks[j], self.exact)
 
-    def _blocks(self, draws: int) -> list[tuple[IntArray, IntArray]]:
-        """All pairs i < j, in blocks whose matrices stay small."""
+    def matrix(self, column: int) -> Signs:
+        """(n, n) s^x_ij s^y_ij of one column."""
+        ranks = self._ranks[:, column]
+        return sign_of_difference(ranks[:, None], ranks, self.exact) * self._gap_matrix
+
+    @cached_property
+    def _gap_matrix(self) -> Signs:
+        return sign_of_difference(self._gap_ranks[:, None], self._gap_ranks, self.exact)
+
+    def alike(self, columns: IntArray) -> bool:
+        """Whether columns have the same models and the same ties, so that all their denominators are equal."""
+        return all(len(set(patterns.of_column[columns])) == 1 for patterns in (self.in_column, self.in_gap))
+
+    def _blocks(self, draws: int, order: IntArray | None = None) -> list[tuple[IntArray, IntArray]]:
+        """All pairs of models, in blocks whose matrices stay small; in an order of the models, if one is given."""
         i, j = np.triu_indices(self.n, 1)
         size = max(CHUNK // max(draws, self.num_columns, 1), 1)
+        i, j = (i, j) if order is None else (order[i], order[j])
         return [(i[start : start + size], j[start : start + size]) for start in range(0, len(i), size)]
 
-    def _signs(self, i: IntArray, j: IntArray) -> NDArray[np.floating]:
-        return sign_of_difference(self._values[i], self._values[j], self._precision)
 
-    def _gap_signs(self, first: FloatArray, second: FloatArray) -> NDArray[np.floating]:
-        return sign_of_difference(first, second, self._precision)
-
-
-class _Patterns:
+class TiePatterns:
     """Which models are tied or missing, column by column; columns that agree in it are counted once."""
 
     def __init__(self, codes: IntArray) -> None:
-        self._unique, self._inverse = np.unique(codes, axis=1, return_inverse=True)
-        self.num_patterns = int(self._unique.shape[1])
+        """Take (n, num_columns) levels of the models, equal where tied, `MISSING` where missing."""
+        unique, self.of_column = np.unique(codes, axis=1, return_inverse=True)  # (num_columns,) pattern of each
+        self._codes = unique.T
+        self.count = len(self._codes)
 
     def untied(self, multiplicities: FloatArray) -> FloatArray:
         """(draws, num_columns) Σ_{i<j} m_i m_j over pairs of present models that are not tied."""
-        counts = np.empty((len(multiplicities), self._unique.shape[1]))
-        for index, codes in enumerate(self._unique.T):
+        counts = np.empty((len(multiplicities), self.count))
+        for index, codes in enumerate(self._codes):
             present = codes != MISSING
             one_hot = (codes[present, None] == np.unique(codes[present])[None, :]).astype(np.float64)
             totals = multiplicities[:, present] @ one_hot
             counts[:, index] = (totals.sum(axis=1) ** 2 - (totals**2).sum(axis=1)) / 2
-        return counts[:, self._inverse]
+        return counts[:, self.of_column]
+
+    def pairs(self, i: IntArray, j: IntArray) -> Signs:
+        """(count, num_pairs) 1 where models i and j are present and not tied, in each pattern; else 0."""
+        return _differ(self._codes[:, i], self._codes[:, j])
+
+    def matrix(self, pattern: int) -> Signs:
+        """(n, n) the same of all models, in one pattern."""
+        return _differ(self._codes[pattern][:, None], self._codes[pattern])
+
+
+def _differ(first: IntArray, second: IntArray) -> Signs:
+    differ: Signs = ((first != second) & (first != MISSING) & (second != MISSING)).astype(np.float32)
+    return differ
+
+
+def _by_column(function: Callable[[FloatArray], NDArray[Any]], values: FloatArray) -> NDArray[Any]:
+    """(n, num_columns) what a function of a vector makes of each column."""
+    return np.stack([function(column) for column in values.T], axis=1) if values.size else np.zeros(values.shape, int)
+
+
+def _ranks(values: FloatArray) -> FloatArray:
+    """(n,) place of each value among those that differ, from 0 up; NaN where missing."""
+    present = np.isfinite(values)
+    ranks = np.full(values.shape, np.nan)
+    ranks[present] = np.unique(values[present], return_inverse=True)[1]
+    return ranks
 
 
 def levels(values: FloatArray) -> IntArray:
@@ -145,12 +182,10 @@ def levels(values: FloatArray) -> IntArray:
     return codes
 
 
-def sign_of_difference(
-    first: ArrayLike, second: ArrayLike, kind: type[np.floating] = np.float64
-) -> NDArray[np.floating]:
+def sign_of_difference(first: ArrayLike, second: ArrayLike, kind: type[np.floating] = np.float64) -> Signs:
     """sign(first − second), 0 where one is missing; finite values only need to be comparable, not subtractable."""
     a, b = np.asarray(first), np.asarray(second)
-    signs: NDArray[np.floating] = (a > b).astype(kind) - (a < b).astype(kind)
+    signs: Signs = (a > b).astype(kind) - (a < b).astype(kind)
     return signs
 
 

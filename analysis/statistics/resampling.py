@@ -1,5 +1,7 @@
 """Which models a draw holds: bootstrap, jackknife and permutation, over models or over cells of the grid."""
 
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
@@ -39,6 +41,25 @@ def jackknife_multiplicities(n: int, cells: ArrayLike | None = None) -> FloatArr
     left_out = np.arange(labels.max(initial=-1) + 1)[:, None] == labels[None, :]
     weights: FloatArray = 1.0 - left_out
     return weights
+
+
+@dataclass(frozen=True)
+class Resampling:
+    """All models, all but one cell at a time, and bootstrap draws, as rows of one matrix: one pass serves all."""
+
+    multiplicities: FloatArray  # (1 + number of cells + draws, n)
+    num_cells: int
+
+    @classmethod
+    def of(cls, n: int, seed: int = 0, draws: int = NUM_DRAWS, cells: ArrayLike | None = None) -> "Resampling":
+        """The resampling of n models, as `bootstrap_multiplicities` and `jackknife_multiplicities` make it."""
+        left_out = jackknife_multiplicities(n, cells)
+        drawn = bootstrap_multiplicities(n, seed, draws, cells)
+        return cls(np.concatenate([np.ones((1, n)), left_out, drawn]), len(left_out))
+
+    def split(self, values: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Values of every row as those of all models, (number of cells, …) without each cell, and (draws, …)."""
+        return values[0], values[1 : 1 + self.num_cells], values[1 + self.num_cells :]
 
 
 def jackknife_stderr(left_out: FloatArray) -> FloatArray:

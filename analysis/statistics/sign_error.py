@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 from scipy.special import ndtr
 
-from analysis.statistics.axes import Axes, Models
+from analysis.statistics.axes import Axes, Grid, Models
 from analysis.statistics.resampling import FloatArray
 
 MIN_EFFECTIVE_PAIRS = 12.0  # Dziugaite et al. 2020
@@ -27,7 +27,7 @@ class SignError:
 def sign_error(
     measure: ArrayLike,
     gap: ArrayLike,
-    axes: Axes,
+    axes: Axes | Grid,
     num_test: int | None = None,
     gap_stderr: ArrayLike | None = None,
     min_effective_pairs: float = MIN_EFFECTIVE_PAIRS,
@@ -52,10 +52,10 @@ def sign_error(
         AnalysisError: there are no axes, or the lengths differ.
     """
     models = Models.of(measure, gap, axes)
-    stderr = None if gap_stderr is None else np.asarray(gap_stderr, dtype=np.float64).ravel()[models.kept]
+    stderr = None if gap_stderr is None else np.asarray(gap_stderr, dtype=np.float64).ravel()
     errors: list[float] = []
     discarded = 0
-    for axis in range(len(models.names)):
+    for axis in range(len(models.grid.names)):
         pairs = models.pairs_along(axis)
         difference = models.gap[pairs.i] - models.gap[pairs.j]
         agreement = np.sign(models.measure[pairs.i] - models.measure[pairs.j]) * np.sign(difference)
@@ -66,16 +66,13 @@ def sign_error(
         else:
             certainty = np.ones(len(difference))
         weights = np.maximum(certainty - 0.5, 0.0)
-        change = np.stack([pairs.line, models.codes[pairs.i, axis], models.codes[pairs.j, axis]], axis=1)
-        _, environment = np.unique(change, axis=0, return_inverse=True)
-        environment = environment.ravel()
-        total = np.bincount(environment, weights=weights)
-        squares = np.bincount(environment, weights=weights**2)
-        wrong = np.bincount(environment, weights=weights * (1 - agreement) / 2)
+        total = np.bincount(pairs.change, weights=weights)
+        squares = np.bincount(pairs.change, weights=weights**2)
+        wrong = np.bincount(pairs.change, weights=weights * (1 - agreement) / 2)
         with np.errstate(invalid="ignore", divide="ignore"):
             enough = (total > 0) & (total**2 / squares >= min_effective_pairs - 1e-9)
         errors += list(wrong[enough] / total[enough])
-        discarded += int((~enough).sum())
+        discarded += int((np.bincount(pairs.change) > 0).sum() - enough.sum())
     if not errors:
         return SignError(math.nan, math.nan, math.nan, 0, discarded)
     return SignError(

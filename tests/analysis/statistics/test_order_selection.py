@@ -5,7 +5,14 @@ import pytest
 from scipy.stats import kendalltau, kstest
 
 from analysis.errors import AnalysisError
-from analysis.statistics import adjusted_p_values, kendall_taus, max_permutation_test, nested_order_tau, permuted_taus
+from analysis.statistics import (
+    adjusted_p_values,
+    kendall_taus,
+    max_permutation_test,
+    nested_order_tau,
+    nested_order_taus,
+    permuted_taus,
+)
 
 
 def entropies(rng: np.random.Generator, n: int = 30, orders: int = 32) -> np.ndarray:
@@ -41,6 +48,19 @@ def test_it_equals_leaving_each_pair_out_in_turn(untidy: bool) -> None:
         columns, gap = np.round(columns, 0), np.round(gap, 0)
         columns[2, 1] = math.nan
     assert nested_order_tau(columns, gap).tau == pytest.approx(reference_nested(columns, gap), abs=1e-12)
+
+
+@pytest.mark.parametrize("untidy", [False, True])
+def test_choices_made_together_are_those_made_one_by_one(untidy: bool) -> None:
+    rng = np.random.default_rng(6)
+    columns, gap = entropies(rng, orders=9), rng.normal(size=30)
+    if untidy:
+        columns[:4, 2], columns[5:9, 7] = math.nan, 1.0
+    choices = [np.arange(4), np.arange(4, 9), np.arange(9)]
+    cells = np.arange(30) // 3
+    together = nested_order_taus(columns, gap, choices, cells=cells)
+    assert together == [nested_order_tau(columns[:, choice], gap, cells=cells) for choice in choices]
+    assert len({nested.tau for nested in together}) > 1
 
 
 def test_one_column_leaves_nothing_to_choose() -> None:
