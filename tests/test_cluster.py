@@ -91,3 +91,11 @@ def test_the_ray_job_runs_on_the_cluster_of_the_file_by_its_release() -> None:
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.name)
 def test_bash_can_read_a_script(script: Path) -> None:
     subprocess.run(["bash", "-n", script], check=True)
+
+
+def test_the_documentation_says_of_every_command_whether_it_was_run() -> None:
+    text = (REPOSITORY / "docs" / "clusters.md").read_text()
+    blocks = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
+    commands = [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
+    assert len(commands) > 20
+    assert [command for command in commands if not re.search("# [●○]", command)] == []

@@ -140,6 +140,8 @@ def other_python(hosts: Hosts, host: Host) -> Iterator[str]:
 
 def test_every_machine_joins(hosts: Hosts) -> None:
     until(lambda: running_nodes(hosts) == 3, 90, "three nodes")
+    told = hosts.laptop.run("ray exec ~/local.yaml 'tail -n 100 /tmp/ray/session_latest/logs/monitor*'").stdout
+    assert "Ray runtime started" in told  # on the worker that joined last
 
 
 def listeners(host: Host) -> list[tuple[str, int, str]]:
@@ -211,7 +213,7 @@ def test_preflight_names_all_that_is_wrong_at_once(hosts: Hosts) -> None:
     first, second = hosts.workers
     with other_torch_release(first), read_only_storage(second):
         text = SWEEP.replace("{dataset: digits}", "{dataset: cifar10}").replace("name: hosts", "name: wrong")
-        text = text.replace("fails_once.digits_cnn", "resnet18").replace("trial: {cpus: 1}", "trial: {cpus: 1, gpus: 1}")
+        text = text.replace("fails_once.digits_cnn", "resnet18").replace("trial: {cpus: 1", "trial: {cpus: 1, gpus: 1")
         write_sweep(hosts, "wrong.yaml", text)
         done = renyi(hosts, "run ~/wrong.yaml --tracking http://127.0.0.1:5999")
     lines = [line for line in done.stdout.splitlines() if line.strip()]
