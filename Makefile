@@ -7,7 +7,7 @@ BIN    := $(VENV)/bin
 SWEEP  ?= digits
 
 # Debian's packages for the system tests: a browser; a database; hosts with sshd; a Slurm cluster of them.
-PACKAGES := chromium chromium-driver postgresql openssh-server iproute2 rsync curl munge slurmctld slurmd slurm-client
+PACKAGES := chromium chromium-driver postgresql openssh-server iproute2 nftables rsync curl munge slurmctld slurmd slurm-client
 
 .PHONY: help demo ui test lint test-system bench clean
 

@@ -29,7 +29,7 @@ head=$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)
 export RAY_ADDRESS=$head:6379    # what the driver joins
 # The nodes are given back soon after the sweep's end (--wait); the exit code is the sweep's own.
 code=$(mktemp)
-srun --wait=15 --nodes="$SLURM_JOB_NUM_NODES" --ntasks="$SLURM_JOB_NUM_NODES" \
+srun --wait=5 --nodes="$SLURM_JOB_NUM_NODES" --ntasks="$SLURM_JOB_NUM_NODES" \
     ray symmetric-run --address "$RAY_ADDRESS" --min-nodes "$SLURM_JOB_NUM_NODES" -- \
     bash -c 'code=$1; shift; renyi run "$@"; echo $? > "$code"' sweep "$code" "$@" || true
 exit "$(grep . "$code" || echo 1)"

@@ -1,5 +1,8 @@
 #!/usr/bin/env bash
-# On a machine of one's own: ends Ray, and MLflow where it runs. Results and the environment stay.
+# On a machine of one's own: ends Ray, and MLflow where it runs, and opens the ports again. Results and the environment stay.
 . ~/renyi.env
 ray stop --grace-period 10 || ray stop --force
 pkill -u "$(id -u)" -f 'mlflow.server|bin/mlflow server' || true
+as_root=()
+[ "$(id -u)" = 0 ] || as_root=(sudo -n)
+PATH=$PATH:/usr/sbin:/sbin "${as_root[@]}" nft delete table inet renyi 2> /dev/null || true

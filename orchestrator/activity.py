@@ -11,6 +11,7 @@ from orchestrator.events import (
     MeasuringStarted,
     NodeAvoided,
     TrialFailed,
+    TrialLost,
     TrialMeasured,
     TrialStarted,
     TrialTrained,
@@ -53,6 +54,8 @@ class Activity:
             case TrialStarted(trial_id=trial_id, node=node):
                 self._leave(trial_id)
                 self._node(node).training[trial_id] = 0
+            case TrialLost(trial_id=trial_id):
+                self._leave(trial_id)
             case EpochsDone(trial_id=trial_id, epochs=epochs):
                 for each in self.nodes.values():
                     if trial_id in each.training:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, NoReturn
 
 import typer
 
@@ -62,7 +62,12 @@ Tracking = Annotated[
     typer.Option(help="Address of the MLflow server or database, in place of the file's.", show_default=False),
 ]
 Executor = Annotated[
-    ExecutorName, typer.Option(help="`ray`: a cluster, or all of this machine. `inline`: this process, for debugging.")
+    ExecutorName | None,
+    typer.Option(
+        help="`ray`, the default: all of this machine, or the cluster at RAY_ADDRESS. `inline`: this process, for "
+        "debugging.",
+        show_default=False,
+    ),
 ]
 
 ClusterFile = Annotated[
@@ -102,7 +107,7 @@ def plan(sweep: Sweep, storage: Storage = None, tracking: Tracking = None) -> No
 @app.command()
 def run(
     sweep: Sweep,
-    executor: Executor = ExecutorName.ray,
+    executor: Executor = None,
     storage: Storage = None,
     tracking: Tracking = None,
     cluster: ClusterFile = None,
@@ -119,9 +124,7 @@ def run(
     """
     with usage_errors():
         if cluster:
-            from orchestrator.cluster import run_sweep_on
-
-            raise typer.Exit(run_sweep_on(cluster, sweep, ["run", *_places(storage, tracking)]))
+            _run_on(cluster, executor, sweep, ["run", *_places(storage, tracking)])
         config = load(sweep, storage, tracking)
         raise typer.Exit(_run(config, executor, sweep))
 
@@ -164,7 +167,7 @@ def retry(
         list[str] | None,
         typer.Option(help="Only this trial, by the id that `status` shows; may be given again.", show_default=False),
     ] = None,
-    executor: Executor = ExecutorName.ray,
+    executor: Executor = None,
     storage: Storage = None,
     tracking: Tracking = None,
     cluster: ClusterFile = None,
@@ -175,10 +178,8 @@ def retry(
     """
     with usage_errors():
         if cluster:
-            from orchestrator.cluster import run_sweep_on
-
             chosen = [word for name in trial or () for word in ("--trial", name)]
-            raise typer.Exit(run_sweep_on(cluster, sweep, ["retry", *chosen, *_places(storage, tracking)]))
+            _run_on(cluster, executor, sweep, ["retry", *chosen, *_places(storage, tracking)])
         config = load(sweep, storage, tracking)
         before = make_plan(config)
         chosen = chosen_failures(before, trial)
@@ -194,7 +195,7 @@ def retry(
 @app.command()
 def remeasure(
     sweep: Sweep,
-    executor: Executor = ExecutorName.ray,
+    executor: Executor = None,
     storage: Storage = None,
     tracking: Tracking = None,
     cluster: ClusterFile = None,
@@ -208,9 +209,7 @@ def remeasure(
     """
     with usage_errors():
         if cluster:
-            from orchestrator.cluster import run_sweep_on
-
-            raise typer.Exit(run_sweep_on(cluster, sweep, ["remeasure", *_places(storage, tracking)]))
+            _run_on(cluster, executor, sweep, ["remeasure", *_places(storage, tracking)])
         config = load(sweep, storage, tracking)
         trained = [spec.trial_id for spec in make_plan(config).work.to_measure]
 
@@ -346,7 +345,17 @@ def _places(storage: str | None, tracking: str | None) -> list[str]:
     return [word for name, value in given if value is not None for word in (name, value)]
 
 
-def _call_on(cluster: str, sweeps: list[str], command: str, options: list[str]) -> None:
+def _run_on(cluster: str, executor: ExecutorName | None, sweep: str, command: list[str]) -> NoReturn:
+    """Have a cluster run a command about a sweep as a Ray job, and end with its exit code."""
+    if executor is not None:
+        raise UsageError("--executor: a cluster runs trials with its own Ray; leave it out with --cluster")
+    from orchestrator.cluster import run_sweep_on
+
+    raise typer.Exit(run_sweep_on(cluster, sweep, command))
+
+
+def _call_on(cluster: str, sweeps: list[str], command: str, options: list[str]) -> NoReturn:
+    """Have the head of a cluster run a short command about sweeps, and end with its exit code."""
     from orchestrator.cluster import call_on
 
     raise typer.Exit(call_on(cluster, sweeps, [command], options))
@@ -372,14 +381,14 @@ def chosen_failures(plan: Plan, trial_ids: list[str] | None) -> list[str]:
 
 def _run(
     config: SweepConfig,
-    executor: ExecutorName,
+    executor: ExecutorName | None,
     sweep: str,
     only: list[str] | None = None,
     prepare: Callable[[Plan], None] = lambda _: None,
 ) -> int:
     from orchestrator.sweep import run_sweep
 
-    return run_sweep(config, executor.value, sweep, only, prepare)
+    return run_sweep(config, (executor or ExecutorName.ray).value, sweep, only, prepare)
 
 
 if __name__ == "__main__":

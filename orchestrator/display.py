@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from orchestrator.events import EpochsDone, Event, NodeAvoided, TrialFailed, TrialMeasured, TrialTrained
+from orchestrator.events import EpochsDone, Event, NodeAvoided, TrialFailed, TrialLost, TrialMeasured, TrialTrained
 from orchestrator.trial_store import TrialState, TrialStore
 from trainables.specs import TrialSpec
 
@@ -188,6 +188,8 @@ class SweepProgress:
             return
         spec = self._specs[event.trial_id]
         match event:
+            case TrialLost(node=node):
+                self.say(f"lost on {node or 'its node'}: {spec.label}; it goes on from its last checkpoint")
             case EpochsDone(epochs=epochs):
                 self._bars.update(self._training, note=f"{spec.label}: epoch {epochs[-1].epoch + 1}")
             case TrialTrained():

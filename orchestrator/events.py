@@ -17,6 +17,14 @@ class TrialStarted:
 
 
 @dataclass(frozen=True)
+class TrialLost:
+    """The process that trained a trial ended unasked, with its node or alone: it goes on from its last checkpoint."""
+
+    trial_id: str
+    node: str
+
+
+@dataclass(frozen=True)
 class EpochsDone:
     """Epochs of a trial that are done and in its checkpoint."""
 
@@ -72,7 +80,7 @@ class NodeAvoided:
 
 
 TrialEvent = EpochsDone | TrialTrained | TrialMeasured | TrialFailed  # what there is to record of a trial
-Event = TrialEvent | TrialStarted | MeasuringStarted | MeasuringEnded | NodeAvoided
+Event = TrialEvent | TrialStarted | TrialLost | MeasuringStarted | MeasuringEnded | NodeAvoided
 
 
 @dataclass(frozen=True)

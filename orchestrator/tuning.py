@@ -23,6 +23,7 @@ from orchestrator.events import (
     MeasuringStarted,
     NodeAvoided,
     TrialFailed,
+    TrialLost,
     TrialStarted,
     TrialTrained,
     Work,
@@ -135,9 +136,9 @@ class RayExecutor:
 
     def _named(self, event: Event) -> Event:
         """The event with its node's name in place of its id."""
-        return (
-            replace(event, node=self._name(event.node)) if isinstance(event, TrialStarted | MeasuringStarted) else event
-        )
+        if isinstance(event, TrialStarted | TrialLost | MeasuringStarted):
+            return replace(event, node=self._name(event.node))
+        return event
 
     def _name(self, node: str) -> str:
         if node not in self._names:
@@ -305,6 +306,10 @@ class _Relay(tune.Callback):
                 self._end(trial_id, succeeded=True)
             case TrialState.FAILED:
                 self._fail(trial_id)
+
+    def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **_: Any) -> None:
+        trial_id = _trial_id(trial)
+        self._events.put(TrialLost(trial_id, self._where.pop(trial_id, "")))
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **_: Any) -> None:
         trial_id = _trial_id(trial)

@@ -38,12 +38,19 @@ def test_ray_would_tell_a_misspelt_key(path: Path) -> None:
 def test_a_launcher_file_opens_nothing_and_holds_no_credential(path: Path) -> None:
     text = path.read_text()
     config = yaml.safe_load(text)
-    heads = [command for command in config["head_start_ray_commands"] if "ray start" in command]
+    heads = [command for command in config["head_start_ray_commands"] if "--head" in command]
     assert len(heads) == 1
     assert "--dashboard-host=127.0.0.1" in heads[0]
     assert not re.search(r"(?i)AKIA[0-9A-Z]{16}|secret_access_key|password\s*:|PRIVATE KEY", text)
-    for permission in config["provider"].get("security_group", {}).get("IpPermissions", []):
-        assert (permission["FromPort"], permission["ToPort"]) == (22, 22)
+
+
+def test_on_aws_the_world_reaches_ssh_alone() -> None:
+    from ray.autoscaler._private.aws.config import _create_default_inbound_rules
+
+    group = yaml.safe_load((REPOSITORY / "cluster.yaml").read_text())["provider"]["security_group"]
+    rules = _create_default_inbound_rules(["sg-nodes"], group.get("IpPermissions"))
+    from_outside = [rule for rule in rules if rule.get("UserIdGroupPairs") != [{"GroupId": "sg-nodes"}]]
+    assert [(rule["FromPort"], rule["ToPort"], rule["IpProtocol"]) for rule in from_outside] == [(22, 22, "tcp")]
 
 
 @launcher_file
@@ -84,3 +91,11 @@ def test_the_ray_job_runs_on_the_cluster_of_the_file_by_its_release() -> None:
 @pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.name)
 def test_bash_can_read_a_script(script: Path) -> None:
     subprocess.run(["bash", "-n", script], check=True)
+
+
+def test_the_documentation_says_of_every_command_whether_it_was_run() -> None:
+    text = (REPOSITORY / "docs" / "clusters.md").read_text()
+    blocks = re.findall(r"```sh\n(.*?)```", text, re.DOTALL)
+    commands = [line for block in blocks for line in block.replace("\\\n", " ").splitlines()]
+    assert len(commands) > 20
+    assert [command for command in commands if not re.search("# [●○]", command)] == []

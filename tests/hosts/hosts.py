@@ -29,7 +29,7 @@ HOME = "/srv"  # of root on the hosts: not /root, where the interpreter may live
 SHARED = "/mnt/renyi"
 NETWORK = "10.213.77"
 NUMBERS = {"laptop": 1, "head": 10, "worker1": 11, "worker2": 12}  # the last part of each address
-TOOLS = ("sshd", "ssh", "ssh-keygen", "ip", "rsync", "unshare", "nsenter", "setpriv")
+TOOLS = ("sshd", "ssh", "ssh-keygen", "ip", "rsync", "nft", "unshare", "nsenter", "setpriv")
 PREFIX = "renyi-hosts-"
 
 INIT = """
@@ -60,7 +60,8 @@ def missing() -> str | None:
         return "needs root, for namespaces"
     lacking = [tool for tool in TOOLS if shutil.which(tool) is None and not Path("/usr/sbin", tool).exists()]
     if lacking:
-        return f"needs {', '.join(lacking)} (Debian: openssh-server iproute2 rsync; `make test-system` installs them)"
+        packages = "openssh-server iproute2 nftables rsync"
+        return f"needs {', '.join(lacking)} (Debian: {packages}; `make test-system` installs them)"
     probe = subprocess.run(["unshare", "--net", "--mount", "--pid", "--uts", "--fork", "true"], capture_output=True)
     return None if probe.returncode == 0 else f"no namespaces here: {probe.stderr.decode().strip()}"
 

@@ -1,4 +1,4 @@
-"""From clusters/local.yaml to a finished sweep on three hosts, one of which is cut off on the way.
+"""From clusters/local.yaml to a finished sweep on three hosts, one of which joins late and is cut off on the way.
 
 The tests are one story and run in the order of the file: each takes up the cluster as the one before left it.
 """
@@ -6,6 +6,7 @@ The tests are one story and run in the order of the file: each takes up the clus
 import contextlib
 import platform
 import re
+import shutil
 import subprocess
 import sysconfig
 import time
@@ -15,18 +16,22 @@ from pathlib import Path
 
 import pytest
 
+from orchestrator.activity import NodeActivity, read_activity
 from tests.hosts import hosts as hosts_module
+from tests.hosts.fails_once import FAULT
 from tests.hosts.hosts import HOME, REPOSITORY, Host, Hosts, provision
 from tests.trainables.data.images import draw, encode, write_parquet
+from trainables.storage import open_folder
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
 
 CLUSTER = f"--cluster {HOME}/local.yaml"
+START_RAY = "bash ~/renyi-sharpness/clusters/start_ray.sh"
 TRIALS = 9
 SWEEP = """\
 name: hosts
 data: {dataset: digits}
-model: digits_cnn
+model: fails_once.digits_cnn
 training: {epochs: 20}
 grid:
   - optimizer: sgd
@@ -62,6 +67,8 @@ def cluster(hosts: Hosts) -> None:
         text = text.replace(shipped, own)
     (hosts.laptop.home / "local.yaml").write_text(text)
     write_sweep(hosts, "hosts.yaml", SWEEP)
+    for host in hosts.all.values():  # as a package of the user's own would be
+        shutil.copy(Path(__file__).with_name("fails_once.py"), next(host.home.glob("venv/lib/python*/site-packages")))
     hosts.laptop.run("ray get-auth-token --generate > /dev/null")
     hosts.laptop.run("ray up --yes ~/local.yaml", timeout=240)
 
@@ -123,18 +130,18 @@ def other_python(hosts: Hosts, host: Host) -> Iterator[str]:
     if release == platform.python_version() or release.split(".")[:2] != platform.python_version().split(".")[:2]:
         yield platform.python_version()
         return
-    start = f". ~/renyi.env; ray stop; ray start --address={hosts.head.address}:6379"
     host.run("mv ~/venv ~/venv-right")
     provision(host.home / "venv", python)
-    host.run(f"bash ~/renyi-sharpness/clusters/install.sh && {start}")
+    host.run("bash ~/renyi-sharpness/clusters/install.sh")
+    host.run(f". ~/renyi.env; ray stop; {START_RAY} --address={hosts.head.address}:6379")
     yield release
-    host.run("rm -r ~/venv && mv ~/venv-right ~/venv")
-    host.run(start)
-    until(lambda: running_nodes(hosts) == 3, 60, "three nodes")
+    host.run(". ~/renyi.env; ray stop; rm -r ~/venv && mv ~/venv-right ~/venv")
 
 
 def test_every_machine_joins(hosts: Hosts) -> None:
     until(lambda: running_nodes(hosts) == 3, 90, "three nodes")
+    told = hosts.laptop.run("ray exec ~/local.yaml 'tail -n 100 /tmp/ray/session_latest/logs/monitor*'").stdout
+    assert "Ray runtime started" in told  # on the worker that joined last
 
 
 def listeners(host: Host) -> list[tuple[str, int, str]]:
@@ -155,12 +162,28 @@ def test_pages_for_people_listen_on_the_head_itself_alone(hosts: Hosts) -> None:
         assert refused.returncode == 7  # could not connect
 
 
-def test_only_ssh_and_ray_listen_to_the_network(hosts: Hosts) -> None:
+def reachable(source: Host, target: Host) -> set[int]:
+    """The ports of a host that another one can connect to."""
+    address = target.address
+    ports = sorted({port for _, port, _ in listeners(target)})
+    probe = f"[print(p) for p in {ports} if not socket.socket().connect_ex(('{address}', p))]"
+    return {int(port) for port in source.run(f'python -c "import socket; {probe}"').stdout.split()}
+
+
+def test_nothing_but_ssh_can_be_reached_from_outside_the_cluster(hosts: Hosts) -> None:
     for host in (hosts.head, *hosts.workers):
-        open_to_network = {program for address, _, program in listeners(host) if not address.endswith("127.0.0.1]")}
-        programs = {program for address, _, program in listeners(host) if "127.0.0.1" not in address}
-        assert open_to_network >= programs
-        assert programs <= {"sshd", "raylet", "gcs_server", "python", "ray::DashboardA", "ray::RuntimeEnv"}
+        assert reachable(hosts.laptop, host) == {22}
+    assert reachable(hosts.workers[0], hosts.head) >= {22, 6379}
+    assert len(reachable(hosts.head, hosts.workers[0])) > 4
+
+
+def test_ray_does_not_start_where_its_ports_can_not_be_closed(hosts: Hosts) -> None:
+    host = hosts.workers[0]
+    host.run("mount --bind /dev/null /usr/sbin/nft")
+    refused = host.run(f". ~/renyi.env; {START_RAY} --address={hosts.head.address}:6379", check=False)
+    host.run("umount /usr/sbin/nft")
+    assert refused.returncode == 2
+    assert "worker1: ports 6379, 17000-17999 can't be closed to other machines" in refused.stdout
 
 
 def test_ray_refuses_who_has_no_token(hosts: Hosts) -> None:
@@ -190,7 +213,7 @@ def test_preflight_names_all_that_is_wrong_at_once(hosts: Hosts) -> None:
     first, second = hosts.workers
     with other_torch_release(first), read_only_storage(second):
         text = SWEEP.replace("{dataset: digits}", "{dataset: cifar10}").replace("name: hosts", "name: wrong")
-        text = text.replace("digits_cnn", "resnet18").replace("trial: {cpus: 1}", "trial: {cpus: 1, gpus: 1}")
+        text = text.replace("fails_once.digits_cnn", "resnet18").replace("trial: {cpus: 1", "trial: {cpus: 1, gpus: 1")
         write_sweep(hosts, "wrong.yaml", text)
         done = renyi(hosts, "run ~/wrong.yaml --tracking http://127.0.0.1:5999")
     lines = [line for line in done.stdout.splitlines() if line.strip()]
@@ -227,7 +250,11 @@ def test_preflight_sees_folders_that_are_not_one_and_a_cluster_too_small(hosts: 
         assert expected in done.stdout
 
 
-def test_the_sweep_outlives_the_laptop_and_a_host(hosts: Hosts) -> None:
+def test_the_sweep_outlives_the_laptop_and_a_host_that_joined_late(hosts: Hosts) -> None:
+    late = hosts.workers[1]
+    late.run(". ~/renyi.env; ray stop")
+    hosts.cut_off(late)  # till the sweep has begun
+    (hosts.shared / Path(FAULT).name).touch()
     watching = hosts.laptop.start(
         f"exec python -m orchestrator.cli run ~/hosts.yaml {CLUSTER}",
         stdout=subprocess.PIPE,
@@ -237,26 +264,52 @@ def test_the_sweep_outlives_the_laptop_and_a_host(hosts: Hosts) -> None:
     seen = []
     for line in watching.stdout:
         seen.append(line)
-        if "/9 trained" in line:
+        if "starting the ray executor" in line:
             break
-    assert any("/9 trained" in line for line in seen), "".join(seen)
+    assert any("preflight: 2 nodes" in line for line in seen), "".join(seen)
+    hosts.join(late)
+    until(lambda: any(node_of(hosts, "worker2").training.values()), 150, "the late host trains")
     hosts.laptop.run("pkill -KILL -f orchestrator.cli")
     watching.wait(timeout=30)
-    cut = hosts.workers[1]
-    assert any("ray::" in process and "IDLE" not in process for process in cut.processes())
-    hosts.cut_off(cut)
+    hosts.cut_off(late)
 
     done = renyi(hosts, "run ~/hosts.yaml", timeout=420)
+    hosts.join(late)  # the autoscaler takes it back, which is waited for below
     print(done.stdout)
     assert "hosts is running already" in done.stdout
+    assert "lost on worker2: " in done.stdout
+    assert "Traceback" not in done.stdout
+    assert done.returncode == 1, done.stdout
+    assert f"{TRIALS - 1} trained, {TRIALS - 1} measured; {TRIALS} trials in all" in done.stdout
+    assert "in training: RuntimeError: the machine had a bad moment" in done.stdout
+
+
+def node_of(hosts: Hosts, name: str) -> NodeActivity:
+    """What a host does and did, as the driver of the sweep wrote it."""
+    activity = read_activity(open_folder(str(hosts.shared / "renyi" / "hosts")))
+    return activity.nodes.get(name, NodeActivity()) if activity else NodeActivity()
+
+
+def test_retry_runs_the_failed_trial_and_nothing_else(hosts: Hosts) -> None:
+    done = renyi(hosts, "retry ~/hosts.yaml")
     assert done.returncode == 0, done.stdout
-    assert f"{TRIALS} trained, {TRIALS} measured; {TRIALS} trials in all" in done.stdout
+    assert f"1 trained, 1 measured; {TRIALS} trials in all" in done.stdout
 
 
 def test_running_it_again_trains_nothing(hosts: Hosts) -> None:
     done = renyi(hosts, "run ~/hosts.yaml")
     assert done.returncode == 0, done.stdout
     assert f"0 trained, 0 measured; {TRIALS} trials in all" in done.stdout
+
+
+def test_remeasure_measures_on_every_host_and_trains_nothing(hosts: Hosts) -> None:
+    text = SWEEP.replace("samples: 20", "samples: 25").replace("actors: 1", "actors: 3")
+    write_sweep(hosts, "remeasured.yaml", text)
+    until(lambda: running_nodes(hosts) == 3, 120, "three nodes again")
+    done = renyi(hosts, "remeasure ~/remeasured.yaml")
+    assert done.returncode == 0, done.stdout
+    assert f"0 trained, {TRIALS} measured; {TRIALS} trials in all" in done.stdout
+    assert all(node_of(hosts, name).measured for name in ("head", "worker1", "worker2"))
 
 
 def test_status_and_report_are_told_on_the_laptop(hosts: Hosts) -> None:
@@ -333,7 +386,6 @@ def test_no_secret_is_in_a_log_or_a_command_line(hosts: Hosts) -> None:
 
 
 def test_ray_down_leaves_nothing_running(hosts: Hosts) -> None:
-    hosts.join(hosts.workers[1])
     hosts.laptop.run("ray down --yes ~/local.yaml", timeout=120)
     for host in (hosts.head, *hosts.workers):
         key = "-i ~/.ssh/id_ed25519 -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null"
