@@ -6,13 +6,14 @@ import torch
 
 from trainables.checkpoints import load_checkpoint
 from trainables.data import load_dataset
-from trainables.errors import DivergedError, TrainingError
+from trainables.errors import DivergedError, ReplacedError, TrainingError
 from trainables.specs import DataSpec, TrialSpec
 from trainables.steps import Trainer
 from trainables.storage import LocalFolder
 from trainables.training import attempt, initial_model, train
 from trainables.trial_folder import (
     BEST_CHECKPOINT,
+    FAILED_FILE,
     INITIAL_CHECKPOINT,
     LAST_CHECKPOINT,
     TRAINED_FILE,
@@ -108,6 +109,31 @@ def test_the_same_seed_gives_every_optimizer_the_same_initial_weights(tmp_path: 
         next(iter(train(spec(optimizer=Path(folder.folder.uri).name), folder, CPU)))
     first, second = (load_checkpoint(folder.folder, INITIAL_CHECKPOINT).model for folder in folders)
     assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_a_worker_that_was_replaced_writes_nothing_more(tmp_path: Path) -> None:
+    wanted, folder = spec(epochs=4), LocalFolder(tmp_path)
+    left_behind = attempt(wanted, TrialFolder(folder), CPU)
+    next(left_behind)
+    (tmp_path / f".{LAST_CHECKPOINT}.{'0' * 32}").write_bytes(b"a writer killed half way")
+    successor = attempt(wanted, TrialFolder(folder), CPU)
+    next(successor)
+    with pytest.raises(ReplacedError, match="by now"):
+        next(left_behind)
+    assert len(load_checkpoint(folder, LAST_CHECKPOINT).history) == 2
+    history = list(successor)[-1:]
+    assert TrialFolder(folder).read_trained().history[-1:] == history
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_a_worker_that_was_replaced_does_not_call_the_trial_failed(tmp_path: Path) -> None:
+    wanted, folder = spec(epochs=1, training={"target_train_loss": 1e-9}), LocalFolder(tmp_path)
+    left_behind = attempt(wanted, TrialFolder(folder), CPU)
+    next(left_behind)
+    TrialFolder(folder).take()
+    with pytest.raises(ReplacedError):
+        next(left_behind)
+    assert FAILED_FILE not in folder.names()
 
 
 def test_divergence_is_a_recorded_failure(tmp_path: Path) -> None:
