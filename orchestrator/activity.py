@@ -11,6 +11,7 @@ from orchestrator.events import (
     MeasuringStarted,
     NodeAvoided,
     TrialFailed,
+    TrialLost,
     TrialMeasured,
     TrialStarted,
     TrialTrained,
@@ -57,6 +58,8 @@ class Activity:
                 for each in self.nodes.values():
                     if trial_id in each.training:
                         each.training[trial_id] = epochs[-1].epoch + 1
+            case TrialLost(trial_id=trial_id):
+                self._leave(trial_id)
             case TrialTrained(trial_id=trial_id):
                 for each in self._leave(trial_id):
                     each.trained += 1

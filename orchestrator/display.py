@@ -8,7 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from orchestrator.events import EpochsDone, Event, NodeAvoided, TrialFailed, TrialMeasured, TrialTrained
+from orchestrator.events import EpochsDone, Event, NodeAvoided, TrialFailed, TrialLost, TrialMeasured, TrialTrained
 from orchestrator.trial_store import TrialState, TrialStore
 from trainables.specs import TrialSpec
 
@@ -190,6 +190,8 @@ class SweepProgress:
         match event:
             case EpochsDone(epochs=epochs):
                 self._bars.update(self._training, note=f"{spec.label}: epoch {epochs[-1].epoch + 1}")
+            case TrialLost():
+                self._line("lost", spec, "its process is gone; it goes on from its last checkpoint")
             case TrialTrained():
                 self._trained += 1
                 self._bars.update(self._training, completed=self._trained)

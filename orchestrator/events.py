@@ -25,6 +25,13 @@ class EpochsDone:
 
 
 @dataclass(frozen=True)
+class TrialLost:
+    """The process that trained a trial is gone; the trial is started again, from its last checkpoint."""
+
+    trial_id: str
+
+
+@dataclass(frozen=True)
 class TrialTrained:
     """A trial's last checkpoint is final."""
 
@@ -72,7 +79,7 @@ class NodeAvoided:
 
 
 TrialEvent = EpochsDone | TrialTrained | TrialMeasured | TrialFailed  # what there is to record of a trial
-Event = TrialEvent | TrialStarted | MeasuringStarted | MeasuringEnded | NodeAvoided
+Event = TrialEvent | TrialStarted | TrialLost | MeasuringStarted | MeasuringEnded | NodeAvoided
 
 
 @dataclass(frozen=True)

@@ -26,6 +26,7 @@ def connect() -> None:
         "RAY_ENABLE_AUTO_CONNECT": "0",  # a thread that outlives the cluster must not start another
         "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # MLflow is the record; Tune's own CSV and JSON files cost memory
         "TUNE_DISABLE_SIGINT_HANDLER": "1",
+        "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",  # a traceback for each lost process, which the driver tells in a line
         "RAY_AIR_NEW_OUTPUT": "0",  # the new reporter prints a table even when told to be quiet
     }
     for name, value in quiet.items():

@@ -23,6 +23,7 @@ from orchestrator.events import (
     MeasuringStarted,
     NodeAvoided,
     TrialFailed,
+    TrialLost,
     TrialStarted,
     TrialTrained,
     Work,
@@ -305,6 +306,10 @@ class _Relay(tune.Callback):
                 self._end(trial_id, succeeded=True)
             case TrialState.FAILED:
                 self._fail(trial_id)
+
+    def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **_: Any) -> None:
+        self._where.pop(_trial_id(trial), None)
+        self._events.put(TrialLost(_trial_id(trial)))
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **_: Any) -> None:
         trial_id = _trial_id(trial)

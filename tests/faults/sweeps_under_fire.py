@@ -64,6 +64,7 @@ class Victim(StrEnum):
     PREEMPTED = "driver, by SIGTERM"
 
 
+WORKERS = {Victim.TRAINING: b"ray::ImplicitFunc", Victim.ACTOR: b"ray::MeasuringActor"}  # what Ray calls them
 FATAL = (Victim.DRIVER, Victim.HEAD, Victim.PREEMPTED)  # the command ends too, and is given again
 
 
@@ -126,6 +127,7 @@ class Fire:
         """Wait for the command, which must end well by itself; what it said."""
         output = self._end()
         assert self._exit_code == 0, output
+        assert "Traceback" not in output, output
         return output
 
     def strike(self, victim: Victim) -> bool:
@@ -177,6 +179,7 @@ class Fire:
         output = self._end()
         assert time.monotonic() - signalled < TO_LEAVE, output
         assert self._exit_code == 130, output
+        assert "Traceback" not in output, output
         assert "The same command takes it up again" in output
 
     def _end(self) -> str:
@@ -224,12 +227,11 @@ class Fire:
         """Until the command has got on since its start and the victim is there, with something to do."""
         assert self.process is not None
         deadline = time.monotonic() + MOST_SECONDS
-        workers = victim in (Victim.TRAINING, Victim.ACTOR)
         while self.process.poll() is None:
             assert time.monotonic() < deadline, f"no {victim} to kill after {MOST_SECONDS:g} s"
             got_on = any(_written(file) > self._started for file in self._files(LAST_CHECKPOINT))
             to_measure = victim is not Victim.ACTOR or self._count(TRAINED_FILE) > self._count(MEASURED_FILE)
-            if got_on and to_measure and (not workers or any(True for _ in self._workers(victim))):
+            if got_on and to_measure and (victim not in WORKERS or any(True for _ in self._workers(victim))):
                 return
             time.sleep(0.05)
 
@@ -240,14 +242,12 @@ class Fire:
         return len(list(self._files(name)))
 
     def _workers(self, victim: Victim | None = None) -> Iterator[int]:
-        """Ray's worker processes of this sweep's cluster: those that train, those that measure, or with None all."""
+        """Processes of this sweep's cluster: those that train, those that measure, or with None all of them."""
         for process in Path("/proc").glob("[0-9]*"):
             with contextlib.suppress(OSError):
                 command, environment = (process / "cmdline").read_bytes(), (process / "environ").read_bytes()
-                mine = command.startswith(b"ray::") and self.environment["RENYI_STORAGE"].encode() in environment
-                measures = command.startswith(b"ray::MeasuringActor")
-                trains = not measures and not command.startswith(b"ray::IDLE")
-                if mine and (victim is None or (measures if victim is Victim.ACTOR else trains)):
+                mine = self.environment["RENYI_STORAGE"].encode() in environment
+                if mine and command.startswith(WORKERS[victim] if victim else b"ray::"):
                     yield int(process.name)
 
 
