@@ -1,6 +1,6 @@
 """Sweeps under fire: processes are killed at random moments, one after another, and nothing may be lost or done twice.
 
-    python benchmarks/faults.py 100              # kills; about 200 an hour on two cores
+    python benchmarks/faults.py 100              # kills; about 200 an hour on two cores that do nothing else
     python benchmarks/faults.py 24 --seed 3 --seconds 600
 
 Each round is one sweep of sixteen trials on a cluster of two nodes on this machine. Its driver, its training workers,
@@ -52,7 +52,7 @@ def main() -> int:
             shutil.rmtree(fire.folder)
         lost += not holds
         minutes = (time.monotonic() - started) / 60
-        print(f"round {rounds}, minute {minutes:.1f}: {', '.join(fire.killed)}: {'held' if holds else 'DID NOT HOLD'}")
+        print(f"round {rounds}, minute {minutes:.1f}: {'held' if holds else 'DID NOT HOLD'}: {', '.join(fire.killed)}")
         sys.stdout.flush()
     print(f"{'victim':20} {'kills':>6} {'all held':>9}")
     for victim in Victim:

@@ -61,7 +61,7 @@ class Victim(StrEnum):
     ACTOR = "measuring actor"
     NODE = "second node"
     HEAD = "head"
-    PREEMPTED = "driver, by SIGTERM"
+    PREEMPTED = "preempted driver"
 
 
 WORKERS = {Victim.TRAINING: b"ray::ImplicitFunc", Victim.ACTOR: b"ray::MeasuringActor"}  # what Ray calls them
