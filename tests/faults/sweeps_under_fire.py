@@ -28,7 +28,7 @@ from trainables.checkpoints import load_checkpoint
 from trainables.trial_folder import LAST_CHECKPOINT, TRAINED_FILE
 
 RENYI = [sys.executable, "-m", "orchestrator.cli"]
-MOST_SECONDS = 300.0  # for one run of the command, on a busy machine
+MOST_SECONDS = 900.0  # for one run of the command, on a busy machine
 TO_LEAVE = 30.0  # seconds that a driver may take after a signal that it can see
 BETWEEN = 3.0  # seconds at most from a moment at which there is something to lose to a kill
 TO_START = 15.0  # seconds within which some drivers are killed after their start, whatever they are at
@@ -40,7 +40,7 @@ SWEEP = """\
 name: fire
 data: {dataset: digits}
 model: digits_cnn_bn
-training: {epochs: 50, batch_size: 32}
+training: {epochs: 40, batch_size: 32}
 grid:
   - optimizer: sgd
     learning_rate: [0.05, 0.1]
@@ -69,13 +69,13 @@ FATAL = (Victim.DRIVER, Victim.HEAD, Victim.PREEMPTED)  # the command ends too, 
 
 
 def in_some_order(moments: random.Random) -> list[Victim]:
-    """Every victim once, one that ends the command last.
+    """Every victim once, a training worker twice, and last one that ends the command.
 
-    So between two starts of it each kind is killed once at most, and nothing is given up, as a trial is whose process
-    was lost too often.
+    So between two starts of it no trial loses its process more than three times and no measuring task more than twice,
+    which is what a sweep puts up with.
     """
     last = moments.choice(FATAL)
-    others = [victim for victim in Victim if victim is not last]
+    others = [Victim.TRAINING, *(victim for victim in Victim if victim is not last)]
     moments.shuffle(others)
     return [*others, last]
 
