@@ -5,9 +5,9 @@
 
 Each round is one sweep of twelve trials on a cluster of two nodes on this machine. Its driver, its training workers,
 its measuring actors, the second node and the head are killed in random order, fourteen times in all; the command is
-given again whenever it ended with them. When it is done, every trial must be measured, with the same bits as in a sweep that
-was left alone, and be one run in MLflow, with every step of every metric once. A round that does not hold is told with
-its traceback and its folder is kept; then the exit code is 1.
+given again whenever it ended with them. When it is done, every trial must be measured, with the same bits as in a sweep
+that was left alone, and be one run in MLflow, with every step of every metric once. A round that does not hold is told
+with its traceback and its folder is kept; then the exit code is 1.
 """
 
 import argparse
