@@ -188,10 +188,10 @@ class SweepProgress:
             return
         spec = self._specs[event.trial_id]
         match event:
-            case TrialLost(node=node):
-                self.say(f"lost on {node or 'its node'}: {spec.label}; it goes on from its last checkpoint")
             case EpochsDone(epochs=epochs):
                 self._bars.update(self._training, note=f"{spec.label}: epoch {epochs[-1].epoch + 1}")
+            case TrialLost(node=node):
+                self._line("lost", spec, f"with its process on {node or 'a node'}; it goes on from its last checkpoint")
             case TrialTrained():
                 self._trained += 1
                 self._bars.update(self._training, completed=self._trained)

@@ -91,7 +91,7 @@ class Lease:
             self._driver = Driver(self._command, socket.gethostname(), _machine(), pid, _process_started(pid), now, now)
             if self._folder.create(_name(self._number), _to_json(self._driver)):
                 if self._is_last():
-                    self._forget_older()
+                    self._tidy()
                     self._thread.start()
                     return self
                 self._folder.delete(_name(self._number))
@@ -163,10 +163,12 @@ class Lease:
         last = _last(self._folder)
         return last is not None and last[0] == self._number
 
-    def _forget_older(self) -> None:
+    def _tidy(self) -> None:
+        """Remove older leases, claims to them, and what drivers left who were killed as they wrote one."""
         for name in self._folder.names():
             if name < _name(self._number):
                 self._folder.delete(name)
+        self._folder.clear(*(_name(number) for number in range(1, self._number)))
 
 
 def current_driver(folder: Folder) -> Driver | None:

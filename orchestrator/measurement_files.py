@@ -55,6 +55,7 @@ def write_measured(folder: Folder, measured: Measured, settings: SharpnessSettin
     record = {**measured.record, "timestamp": time.time(), "settings": settings.model_dump(mode="json")}
     write_json(folder, MEASURED_FILE, record)
     folder.delete(FAILED_FILE)  # of an attempt before
+    folder.clear()
 
 
 def read_measured(folder: Folder, prefix: str = "", record: str = MEASURED_FILE) -> Measured:

@@ -11,6 +11,7 @@ from typing import Any
 import ray
 import yaml
 
+from analysis.garbage import no_garbage_collection
 from orchestrator.capacity import Node
 
 LAUNCHER_FILE = Path("~/ray_bootstrap_config.yaml")  # where `ray up` puts the cluster's description on the head
@@ -49,11 +50,8 @@ def leave() -> None:
     frees just then ends the process without a word.
     """
     gc.collect()
-    gc.disable()
-    try:
+    with no_garbage_collection():
         ray.shutdown()
-    finally:
-        gc.enable()
 
 
 def present_nodes(avoided: Collection[str] = ()) -> list[Node]:

@@ -10,6 +10,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -28,25 +29,24 @@ from sqlalchemy import Engine, create_engine, inspect, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from analysis import schema
-from analysis.parquet import measurements_from_parquet
 from analysis.results import experiment_id, search_runs
 from orchestrator.config import SweepConfig
 from orchestrator.errors import UsageError
 from orchestrator.events import EpochsDone, TrialEvent
-from orchestrator.generalization import of_subset, of_training
 from orchestrator.run_description import TAG_CHECKPOINT, code_tags, dataset_input, trial_note, trial_tags
+from orchestrator.run_metrics import milliseconds, of_epochs, of_measurement, of_trained
 from orchestrator.spool import Spool
 from orchestrator.trial_store import MEASURED_FILE, TrialState, TrialStore
 from trainables.specs import TrialSpec
 from trainables.storage import is_remote, join
-from trainables.trial_folder import LAST_CHECKPOINT, EpochMetrics, Generalization, TrialFolder
+from trainables.trial_folder import LAST_CHECKPOINT, EpochMetrics, TrialFolder
 
 BATCH = 1000  # metrics in one request, MLflow's limit
 SECONDS_BETWEEN_FLUSHES = 20.0  # of a running trial's epochs
 PATIENCE = 60.0  # seconds without a success after which the end of a sweep no longer waits for MLflow
 SHORT_PATIENCE = 10.0  # the same, where the sweep was stopped, or has waited in vain before
 SETUP_LOCK = 0x52656E7969  # any number of this package's own
-EPOCH_METRICS = ("train_loss", "test_loss", "test_accuracy", "validation_accuracy", "learning_rate")
+_COMPARED = (schema.TAG_STATE, schema.TAG_REASON, schema.TAG_MEASUREMENT_ID, TAG_CHECKPOINT)
 _FINAL = {TrialState.MEASURED: "FINISHED", TrialState.FAILED: "FAILED"}
 
 # The spool repeats what fails, after it has looked what is there. MLflow's own repeats look at nothing, so that a
@@ -54,6 +54,21 @@ _FINAL = {TrialState.MEASURED: "FINISHED", TrialState.FAILED: "FAILED"}
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
 os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
 logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # a traceback for each busy moment
+
+
+@dataclass
+class _Logged:
+    """What MLflow has of a trial's run, as far as this driver knows: enough to tell what is still to be written."""
+
+    run_id: str
+    status: str
+    tags: dict[str, str]  # those that this class compares
+    described: bool  # its parameters are there
+
+    @classmethod
+    def of(cls, run: Run) -> "_Logged":
+        tags = {name: run.data.tags[name] for name in _COMPARED if name in run.data.tags}
+        return cls(run.info.run_id, run.info.status, tags, bool(run.data.params))
 
 
 class SweepTracker:
@@ -100,7 +115,7 @@ class SweepTracker:
             self.experiment_id = self._experiment()
             runs = self._search(f"tags.`{schema.TAG_SWEEP}` = '{config.name}'")
             self.parent_run_id = self._parent([run for run in runs if _kind(run) == schema.KIND_SWEEP])
-            self._runs = self._one_a_trial(run for run in runs if _kind(run) == schema.KIND_TRIAL)
+            self._logged = self._one_a_trial(run for run in runs if _kind(run) == schema.KIND_TRIAL)
         self._spool = Spool(on_trouble, on_recovery)
 
     def reconcile(self, states: Mapping[str, TrialState], progress: Callable[[str], None] = lambda _: None) -> None:
@@ -158,13 +173,13 @@ class SweepTracker:
 
     def _finish(self, stopped: str) -> None:
         states = self._store.states(list(self._specs.values()))
-        for trial_id, run in self._runs.items():
-            if stopped and states.get(trial_id) not in _FINAL and run.info.status == "RUNNING":
-                self._client.set_terminated(run.info.run_id, "KILLED")
+        for trial_id, logged in self._logged.items():
+            if stopped and states.get(trial_id) not in _FINAL and logged.status == "RUNNING":
+                self._client.set_terminated(logged.run_id, "KILLED")
         counts = {state.value: list(states.values()).count(state) for state in TrialState}
         self._client.log_batch(
             self.parent_run_id,
-            metrics=[Metric(f"trials/{name}", count, _milliseconds(time.time()), 0) for name, count in counts.items()],
+            metrics=[Metric(f"trials/{name}", count, milliseconds(time.time()), 0) for name, count in counts.items()],
         )
         failed = TrialState.FAILED in states.values()
         self._client.set_terminated(self.parent_run_id, stopped or ("FAILED" if failed else "FINISHED"))
@@ -201,12 +216,12 @@ class SweepTracker:
         }
         return str(self._client.create_run(self.experiment_id, tags=tags).info.run_id)
 
-    def _one_a_trial(self, runs: Iterable[Run]) -> dict[str, Run]:
+    def _one_a_trial(self, runs: Iterable[Run]) -> dict[str, _Logged]:
         """The run of each trial."""
         found: dict[str, list[Run]] = defaultdict(list)
         for run in runs:
             found[run.data.tags[schema.TAG_TRIAL_ID]].append(run)
-        return {trial_id: self._only(same, self._store.trial(trial_id)) for trial_id, same in found.items()}
+        return {trial_id: _Logged.of(self._only(same, self._store.trial(trial_id))) for trial_id, same in found.items()}
 
     def _only(self, runs: list[Run], trial: TrialFolder | None = None) -> Run:
         """Of several runs of the same thing the one that the store names, else the first; the others are deleted.
@@ -224,21 +239,21 @@ class SweepTracker:
                 self._client.delete_run(run.info.run_id)
         return kept
 
-    def _run(self, trial_id: str) -> Run:
-        """The run of a trial, running; looked for, then created, the first time it is asked for."""
-        run = self._runs.get(trial_id)
-        if run is None:
+    def _run(self, trial_id: str) -> _Logged:
+        """The run of a trial; looked for, then created, the first time it is asked for."""
+        if trial_id not in self._logged:
             found = self._search(f"tags.`{schema.TAG_TRIAL_ID}` = '{trial_id}'")
             trial = self._store.trial(trial_id)
             run = self._only(found, trial) if found else self._create(trial_id)
             trial.write_run_id(self._config.shown_tracking, str(run.info.run_id))
-            self._runs[trial_id] = run
-        if not run.data.params:
+            self._logged[trial_id] = _Logged.of(run)
+        logged = self._logged[trial_id]
+        if not logged.described:
             parameters = [Param(name, str(value)) for name, value in self._specs[trial_id].parameters().items()]
-            self._client.log_inputs(run.info.run_id, datasets=[dataset_input(self._config)])
-            self._client.log_batch(run.info.run_id, params=parameters)
-            run = self._runs[trial_id] = self._client.get_run(run.info.run_id)
-        return run
+            self._client.log_inputs(logged.run_id, datasets=[dataset_input(self._config)])
+            self._client.log_batch(logged.run_id, params=parameters)
+            logged.described = True
+        return logged
 
     def _create(self, trial_id: str) -> Run:
         spec = self._specs[trial_id]
@@ -254,14 +269,14 @@ class SweepTracker:
         return self._client.create_run(self.experiment_id, tags=tags)
 
     def _is_recorded(self, trial_id: str, state: TrialState) -> bool:
-        run = self._runs.get(trial_id)
-        if run is None or run.data.tags.get(schema.TAG_STATE) != state.value:
+        logged = self._logged.get(trial_id)
+        if logged is None or logged.tags.get(schema.TAG_STATE) != state.value:
             return False
-        if run.info.status != _FINAL.get(state, run.info.status):
+        if logged.status != _FINAL.get(state, logged.status):
             return False
-        if run.data.tags.get(TAG_CHECKPOINT, self._checkpoint(trial_id)) != self._checkpoint(trial_id):
+        if logged.tags.get(TAG_CHECKPOINT, self._checkpoint(trial_id)) != self._checkpoint(trial_id):
             return False  # the storage has moved
-        return run.data.tags.get(schema.TAG_MEASUREMENT_ID, "") in ("", self._store.measurement_id)
+        return logged.tags.get(schema.TAG_MEASUREMENT_ID, "") in ("", self._store.measurement_id)
 
     def _checkpoint(self, trial_id: str) -> str:
         return (self._store.trial(trial_id).folder / LAST_CHECKPOINT).uri
@@ -271,89 +286,60 @@ class SweepTracker:
         epochs = list(self._unlogged.get(trial_id, ()))
         if not epochs:
             return
-        run = self._run(trial_id)
-        if run.info.status != "RUNNING":
-            self._client.update_run(run.info.run_id, status="RUNNING")
-            run = self._runs[trial_id] = self._client.get_run(run.info.run_id)
-        self._log_epochs(run.info.run_id, epochs)
+        logged = self._run(trial_id)
+        if logged.status != "RUNNING":
+            self._client.update_run(logged.run_id, status="RUNNING")
+            logged.status = "RUNNING"
+        self._log_metrics(logged.run_id, of_epochs(epochs))
         del self._unlogged[trial_id][: len(epochs)]
 
     def _sync(self, trial_id: str) -> None:
-        """Bring a trial's run to what the store says of it. The state's tag comes last: it says that all is logged."""
+        """Bring a trial's run to what the store says of it; if that fails half way, look there before the next try."""
+        try:
+            self._write(trial_id)
+        except Exception:
+            self._logged.pop(trial_id, None)
+            raise
+
+    def _write(self, trial_id: str) -> None:
+        """Log what a trial's run lacks. The state's tag comes last: it says that all is logged."""
         state = self._store.state(trial_id)
-        run = self._run(trial_id)
-        run_id = run.info.run_id
+        logged = self._run(trial_id)
         trial = self._store.trial(trial_id)
+        metrics: list[Metric] = []
         tags = {schema.TAG_STATE: state.value}
         if state in (TrialState.TRAINED, TrialState.MEASURED):
             trained = trial.read_trained()
-            if run.data.tags.get(schema.TAG_STATE) not in (TrialState.TRAINED, TrialState.MEASURED):
-                self._log_epochs(run_id, trained.history)
-                self._log_quantities(run_id, of_training(trained), trained.history[-1].timestamp)
+            if logged.tags.get(schema.TAG_STATE) not in (TrialState.TRAINED, TrialState.MEASURED):
+                metrics += of_trained(trained)
             self._unlogged.pop(trial_id, None)
             tags[MLFLOW_RUN_NOTE] = trial_note(self._specs[trial_id], trained, trial.folder)
             tags[TAG_CHECKPOINT] = self._checkpoint(trial_id)
         if state is TrialState.MEASURED:
-            self._log_measurements(run_id, trial_id, trained.generalization)
+            folder = self._store.measurement(trial_id)
+            files = {name: folder.read(name) for name in (schema.MEASUREMENTS_FILE, schema.SPECTRA_FILE)}
+            log_files(self._client, logged.run_id, files)
+            record = json.loads(folder.read(MEASURED_FILE))
+            metrics += of_measurement(trained.generalization, record, files[schema.MEASUREMENTS_FILE])
             tags[schema.TAG_MEASUREMENT_ID] = self._store.measurement_id
         if state is TrialState.FAILED:
             self._flush(trial_id)
             failure = self._store.failure(trial_id)
             tags[schema.TAG_REASON] = failure.reason
             tags[MLFLOW_RUN_NOTE] = f"Failed in {failure.stage}: {failure.reason}\n\n```\n{failure.traceback}\n```"
-        elif schema.TAG_REASON in run.data.tags:
-            self._client.delete_tag(run_id, schema.TAG_REASON)
+        elif schema.TAG_REASON in logged.tags:
+            self._client.delete_tag(logged.run_id, schema.TAG_REASON)
+            del logged.tags[schema.TAG_REASON]
+        self._log_metrics(logged.run_id, metrics)
         if state in _FINAL:
-            self._client.set_terminated(run_id, _FINAL[state])
-        self._client.log_batch(run_id, tags=[RunTag(key, value) for key, value in tags.items()])
-        self._runs[trial_id] = self._client.get_run(run_id)
-
-    def _log_epochs(self, run_id: str, epochs: list[EpochMetrics]) -> None:
-        self._log_metrics(
-            run_id,
-            [
-                Metric(
-                    f"{schema.TRAINING_PREFIX}/{name}",
-                    getattr(epoch, name),
-                    _milliseconds(epoch.timestamp),
-                    epoch.epoch,
-                )
-                for epoch in epochs
-                for name in EPOCH_METRICS
-                if getattr(epoch, name) is not None
-            ],
-        )
-
-    def _log_quantities(self, run_id: str, values: Mapping[str, float], timestamp: float) -> None:
-        self._log_metrics(
-            run_id,
-            [
-                Metric(f"{schema.GENERALIZATION_PREFIX}/{name}", value, _milliseconds(timestamp), 0)
-                for name, value in values.items()
-            ],
-        )
-
-    def _log_measurements(self, run_id: str, trial_id: str, generalization: Generalization) -> None:
-        folder = self._store.measurement(trial_id)
-        record = json.loads(folder.read(MEASURED_FILE))
-        self._log_quantities(run_id, of_subset(generalization, record), record["timestamp"])
-        files = {name: folder.read(name) for name in (schema.MEASUREMENTS_FILE, schema.SPECTRA_FILE)}
-        self._log_files(run_id, files)
-        self._log_metrics(
-            run_id,
-            [
-                Metric(schema.metric_name(row), row.value, _milliseconds(record["timestamp"]), 0)
-                for row in schema.headline(measurements_from_parquet(files[schema.MEASUREMENTS_FILE]))
-                if row.value is not None
-            ],
-        )
+            self._client.set_terminated(logged.run_id, _FINAL[state])
+            logged.status = _FINAL[state]
+        self._client.log_batch(logged.run_id, tags=[RunTag(key, value) for key, value in tags.items()])
+        logged.tags |= {name: value for name, value in tags.items() if name in _COMPARED}
 
     def _log_metrics(self, run_id: str, metrics: list[Metric]) -> None:
         for start in range(0, len(metrics), BATCH):
             self._client.log_batch(run_id, metrics=metrics[start : start + BATCH])
-
-    def _log_files(self, run_id: str, files: Mapping[str, bytes]) -> None:
-        log_files(self._client, run_id, files)
 
 
 def log_report(config: SweepConfig, files: Mapping[str, bytes], note: str, folder: str | None = None) -> None:
@@ -492,7 +478,3 @@ def _deepest(error: BaseException) -> str:
 def _kind(run: Run) -> str | None:
     kind: str | None = run.data.tags.get(schema.TAG_KIND)
     return kind
-
-
-def _milliseconds(seconds: float) -> int:
-    return int(seconds * 1000)

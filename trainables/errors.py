@@ -12,3 +12,7 @@ class DivergedError(TrainingError):
 class StorageError(TrainingError):
     """The place that keeps results can't be read or written just now. It ends the sweep and fails no trial: nothing
     that was written is damaged, and the same command goes on once the place is in order."""
+
+
+class ReplacedError(TrainingError):
+    """Another worker has taken up the trial: this one was given up for dead, and must write nothing more of it."""

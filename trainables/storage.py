@@ -6,7 +6,7 @@ import re
 import shutil
 import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
@@ -40,6 +40,9 @@ class Folder(Protocol):
 
     def delete(self, name: str) -> None:
         """Remove a file, if it is there."""
+
+    def clear(self, *names: str) -> None:
+        """Remove what writers of these files, or of any, left when they were killed half way; one still at it fails."""
 
 
 def join(place: str, name: str) -> str:
@@ -99,11 +102,17 @@ class LocalFolder:
         with self._told(name, "deleted"):
             (self.path / name).unlink(missing_ok=True)
 
+    def clear(self, *names: str) -> None:
+        with self._told("", "read", missing_is_answer=True):
+            unfinished = [entry.name for entry in os.scandir(self.path) if _is_unfinished(entry.name, names)]
+        for name in unfinished:
+            self.delete(name)
+
     @contextmanager
     def _whole(self, name: str, data: bytes) -> Iterator[Path]:
         """The data on disk under a name of this call's own, to be moved: writers never share a half-written file."""
         self.path.mkdir(parents=True, exist_ok=True)
-        temporary = self.path / f".{name}.{uuid.uuid4().hex}"
+        temporary = self.path / _unfinished(name)
         try:
             _write_new(temporary, data)
             yield temporary
@@ -123,6 +132,17 @@ class LocalFolder:
                 f"{self.path / name} can't be {action}: {error.strerror or error} ({_room(self.path)}); "
                 f"{_REMEDIES.get(error.errno or 0, 'mend that')}, and the same command goes on from here"
             ) from error
+
+
+def _unfinished(name: str) -> str:
+    """What a file is called, which nobody else writes, until it is whole."""
+    return f".{name}.{uuid.uuid4().hex}"
+
+
+def _is_unfinished(found: str, names: Collection[str]) -> bool:
+    """Whether that is what one of these files, or with none of them any, is called until it is whole."""
+    match = re.fullmatch(r"\.(.+)\.[0-9a-f]{32}", found)
+    return match is not None and (not names or match[1] in names)
 
 
 _REMEDIES = {
@@ -204,7 +224,7 @@ class RemoteFolder:
             if self._filesystem.type_name in OBJECT_STORES:
                 self._write(name, data)
                 return
-            temporary = f".{name}.{uuid.uuid4().hex}"
+            temporary = _unfinished(name)
             self._filesystem.create_dir(self._path)
             self._write(temporary, data)
             self._filesystem.move(f"{self._path}/{temporary}", f"{self._path}/{name}")
@@ -242,6 +262,13 @@ class RemoteFolder:
         with self._told(name, "deleted"), suppress(FileNotFoundError):
             self._filesystem.delete_file(f"{self._path}/{name}")
 
+    def clear(self, *names: str) -> None:
+        if self._filesystem.type_name in OBJECT_STORES:
+            return  # where what is not whole is not there
+        for name in self._listing():
+            if _is_unfinished(name, names):
+                self.delete(name)
+
     def _read(self, name: str) -> bytes:
         with self._filesystem.open_input_stream(f"{self._path}/{name}") as stream:
             data: bytes = stream.read()
@@ -258,16 +285,16 @@ class RemoteFolder:
             return bool(self._filesystem.get_file_info(f"{self._path}/{name}").type != fs.FileType.NotFound)
 
     def _written(self) -> dict[str, float]:
+        """The listing without what is not finished."""
+        return {name: when for name, when in self._listing().items() if not name.startswith(".")}
+
+    def _listing(self) -> dict[str, float]:
         """Names of all files and folders inside, and when each was written by the clock of the store."""
         from pyarrow import fs
 
         with self._told("", "read"):
             found = self._filesystem.get_file_info(fs.FileSelector(self._path, allow_not_found=True))
-        return {
-            info.base_name: info.mtime.timestamp() if info.mtime else 0.0
-            for info in found
-            if not info.base_name.startswith(".")
-        }
+        return {info.base_name: info.mtime.timestamp() if info.mtime else 0.0 for info in found}
 
     @contextmanager
     def _told(self, name: str, action: str, missing_is_answer: bool = False) -> Iterator[None]:

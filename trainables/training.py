@@ -10,7 +10,7 @@ from torch import nn
 from analysis.seeding import derive_seed
 from trainables.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from trainables.data import Dataset, load_dataset
-from trainables.errors import StorageError, TrainingError
+from trainables.errors import ReplacedError, StorageError, TrainingError
 from trainables.evaluation import accuracy, evaluate, generalization
 from trainables.models import build_model
 from trainables.schedules import learning_rate_factor
@@ -27,36 +27,54 @@ from trainables.trial_folder import (
     write_failure,
 )
 
+CHECKPOINT_SHARE = 0.03  # of the time at most is spent on keeping where a trial is
+
 
 def train(spec: TrialSpec, trial: TrialFolder, device: torch.device) -> Iterator[EpochMetrics]:
-    """Train a trial from wherever its folder says it is, yielding each epoch after its checkpoint is written.
+    """Train a trial from wherever its folder says it is, yielding each epoch once a checkpoint holds it.
+
+    Epochs that are short for what a checkpoint costs share one: CHECKPOINT_SHARE.
 
     When the iterator ends, the folder holds the initial and the last checkpoint and the outcome. Every random draw
     is seeded by (seed, purpose, epoch), so on the CPU a trial that was cut ends with the same bits as one that was not.
+    A worker that was cut off, and replaced by another while it lived on, stops before its next write.
 
     Raises:
+        ReplacedError: another worker trains it by now.
         TrainingError: the network or the data can't be had as specified, or the loss did not reach its target.
         DivergedError: the loss is no longer finite.
     """
+    trial.take()
     with determinism(spec.training.deterministic):
         data = load_dataset(spec.data).to(device)
         check_validation(spec, data)
         trainer = Trainer(spec, initial_model(spec, data), data)
         history = resume(trainer, trial)
+        unsaved: list[EpochMetrics] = []
+        due = time.monotonic()
         while not is_done(spec.training, history, trainer.steps_per_epoch):
             metrics = one_epoch(trainer, len(history))
             best = all(metrics.choice > earlier.choice for earlier in history)
             history = [*history, metrics]
+            unsaved.append(metrics)
             # The optimizer's state is for going on: two thirds of a checkpoint that nobody goes on from.
             done = is_done(spec.training, history, trainer.steps_per_epoch)
             state = {} if done else trainer.optimizer.state_dict()
             checkpoint = Checkpoint(spec, trainer.model.state_dict(), state, history, trainer.scaler.state_dict())
             if best and spec.training.keep_best:
+                trial.check()
                 save_checkpoint(trial.folder, BEST_CHECKPOINT, replace(checkpoint, optimizer={}))
-            save_checkpoint(trial.folder, LAST_CHECKPOINT, checkpoint)
-            yield metrics
+            started = time.monotonic()
+            if done or started >= due:
+                trial.check()
+                save_checkpoint(trial.folder, LAST_CHECKPOINT, checkpoint)
+                due = time.monotonic() + (time.monotonic() - started) / CHECKPOINT_SHARE
+                yield from unsaved
+                unsaved = []
         check_target(spec.training, history)
-        trial.write_trained(Trained(history, generalization(trainer.model, data)))
+        trained = Trained(history, generalization(trainer.model, data))
+        trial.check()
+        trial.write_trained(trained)
 
 
 def one_epoch(trainer: Trainer, epoch: int) -> EpochMetrics:
@@ -147,10 +165,12 @@ def attempt(spec: TrialSpec, trial: TrialFolder, device: torch.device) -> Iterat
 
     Raises:
         StorageError: the storage failed, which is no fault of the trial.
+        ReplacedError: another worker trains the trial by now, and what becomes of it is for that one to say.
     """
     try:
         yield from train(spec, trial, device)
-    except StorageError:
+    except (StorageError, ReplacedError):
         raise
     except Exception as error:  # noqa: BLE001 - a failed trial is a result with a reason, whatever the reason is
+        trial.check()
         write_failure(trial.folder, Failure.of("training", error))

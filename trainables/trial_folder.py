@@ -2,10 +2,14 @@
 
 import json
 import math
+import os
+import socket
 import traceback
+import uuid
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from trainables.errors import ReplacedError
 from trainables.specs import TrialSpec
 from trainables.storage import Folder
 
@@ -16,6 +20,8 @@ BEST_CHECKPOINT = "best.pt"
 TRAINED_FILE = "trained.json"
 FAILED_FILE = "failed.json"
 RUN_FILE = "mlflow_run.json"
+WORKER_FILE = "worker.json"
+TRAINING_FILES = (SPEC_FILE, INITIAL_CHECKPOINT, LAST_CHECKPOINT, BEST_CHECKPOINT, TRAINED_FILE)  # a worker's own
 
 
 @dataclass(frozen=True)
@@ -104,6 +110,24 @@ class TrialFolder:
 
     def __init__(self, folder: Folder) -> None:
         self.folder = folder
+        self._worker = ""
+
+    def take(self) -> None:
+        """Train the trial from here on: a worker that did so before, and lives on somewhere, is to stop (`check`)."""
+        self._worker = uuid.uuid4().hex
+        worker = {"worker": self._worker, "host": socket.gethostname(), "process": os.getpid()}
+        write_json(self.folder, WORKER_FILE, worker)
+        self.folder.clear(*TRAINING_FILES)
+
+    def check(self) -> None:
+        """Do nothing while it is this worker that trains the trial; costs a read of a small file.
+
+        Raises:
+            ReplacedError: another one has taken it.
+        """
+        worker = json.loads(self.folder.read(WORKER_FILE))
+        if worker["worker"] != self._worker:
+            raise ReplacedError(f"process {worker['process']} on {worker['host']} trains {self.folder.uri} by now")
 
     def write_spec(self, spec: TrialSpec) -> None:
         """Say whose folder this is."""

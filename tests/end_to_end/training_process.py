@@ -4,10 +4,10 @@ from multiprocessing.connection import Connection
 
 import torch
 
+from trainables import training
 from trainables.data import load_dataset
 from trainables.specs import DataSpec, TrialSpec
 from trainables.storage import open_folder
-from trainables.training import train
 from trainables.trial_folder import TrialFolder
 
 load_dataset(DataSpec(dataset="digits"))
@@ -15,7 +15,8 @@ torch.optim.SGD([torch.zeros(1)])  # the first optimizer of a process imports to
 
 
 def train_in_process(wanted: TrialSpec, folder: str, progress: Connection) -> None:
-    """Train, and send a word after each epoch."""
+    """Train, and send a word after each epoch, all of which are kept."""
     torch.set_num_threads(1)
-    for metrics in train(wanted, TrialFolder(open_folder(folder)), torch.device("cpu")):
+    training.CHECKPOINT_SHARE = 1.0
+    for metrics in training.train(wanted, TrialFolder(open_folder(folder)), torch.device("cpu")):
         progress.send(metrics.epoch)

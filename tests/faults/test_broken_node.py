@@ -12,7 +12,7 @@ import pytest
 
 from orchestrator.trial_store import TrialState
 from tests.faults.moody_models import BROKEN_NODE_FILE
-from tests.faults.sweeps_under_fire import RENYI, Fire, open_cluster
+from tests.faults.sweeps_under_fire import RENYI, Fire
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
 
@@ -25,7 +25,6 @@ grid:
   - optimizer: sgd
     learning_rate: [0.02, 0.05, 0.1, 0.2]
     weight_decay: [1e-4, 1e-3]
-seeds: [0, 1, 2, 3]
 sharpness: {samples: 20, measures: [l2]}
 resources:
   trial: {cpus: 0.5}
@@ -36,10 +35,9 @@ resources:
 @pytest.fixture
 def fire(tmp_path: Path) -> Iterator[Fire]:
     before = dict(os.environ)
-    fire = Fire(tmp_path / "fire", random.Random(0))
-    fire.path.write_text(SWEEP)
+    fire = Fire(tmp_path / "fire", random.Random(0), SWEEP, seeds=4)
     fire.environment[BROKEN_NODE_FILE] = str(tmp_path / "broken_node")
-    fire.cluster = open_cluster(fire.environment)
+    fire.open_cluster()
     yield fire
     fire.close()
     os.environ.clear()
@@ -52,9 +50,8 @@ def test_a_broken_node_is_left_out_and_named(fire: Fire, tmp_path: Path, broken:
     nodes = {"second": next(iter(fire.cluster.worker_nodes)), "head": fire.cluster.head_node}
     node_id = nodes[broken].node_id
     (tmp_path / "broken_node").write_text(node_id)
-    process = fire.start()
-    output, _ = process.communicate(timeout=600)
-    assert process.returncode == 0, output
+    fire.start()
+    output = fire.finish()
     assert set(fire.plan.states.values()) == {TrialState.MEASURED}, output
     assert output.count("gets no more work: ") == 1, output
     assert re.search(rf"/{node_id[:6]} was avoided: \d trials failed on it in a row", output), output

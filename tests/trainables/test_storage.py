@@ -242,3 +242,15 @@ def test_a_reader_never_sees_a_part_of_a_file(tmp_path: Path) -> None:
 def test_an_unknown_scheme_is_named() -> None:
     with pytest.raises(TrainingError, match="nowhere://bucket"):
         open_folder("nowhere://bucket/path")
+
+
+def test_what_killed_writers_left_is_cleared_away(tmp_path: Path) -> None:
+    folder = LocalFolder(tmp_path)
+    folder.write("a.json", b"whole")
+    for name in (f".a.json.{uuid.uuid4().hex}", f".b.json.{uuid.uuid4().hex}", ".profile", f".{uuid.uuid4().hex}"):
+        (tmp_path / name).write_bytes(b"a par")
+    folder.clear("a.json")
+    assert [path.name.split(".")[1] for path in sorted(tmp_path.glob(".[abp]*.*"))] == ["b"]
+    folder.clear()
+    assert len(list(tmp_path.glob(".*"))) == 2
+    assert folder.read("a.json") == b"whole"

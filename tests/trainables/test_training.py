@@ -4,15 +4,17 @@ from typing import Any
 import pytest
 import torch
 
+from trainables import training
 from trainables.checkpoints import load_checkpoint
 from trainables.data import load_dataset
-from trainables.errors import DivergedError, TrainingError
+from trainables.errors import DivergedError, ReplacedError, TrainingError
 from trainables.specs import DataSpec, TrialSpec
 from trainables.steps import Trainer
 from trainables.storage import LocalFolder
 from trainables.training import attempt, initial_model, train
 from trainables.trial_folder import (
     BEST_CHECKPOINT,
+    FAILED_FILE,
     INITIAL_CHECKPOINT,
     LAST_CHECKPOINT,
     TRAINED_FILE,
@@ -81,6 +83,15 @@ def test_a_trial_cut_after_an_epoch_ends_with_the_same_bits(tmp_path: Path, want
     assert whole.read_trained().generalization == cut.read_trained().generalization
 
 
+def test_short_epochs_share_a_checkpoint_and_are_told_once_it_holds_them(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(training, "CHECKPOINT_SHARE", 1e-9)
+    trial = TrialFolder(LocalFolder(tmp_path))
+    held = [load_checkpoint(trial.folder, LAST_CHECKPOINT).epoch for _ in train(spec(epochs=4), trial, CPU)]
+    assert held == [1, 4, 4, 4]
+
+
 def test_training_learns_and_leaves_what_measuring_needs(tmp_path: Path) -> None:
     trial = TrialFolder(LocalFolder(tmp_path))
     wanted = spec(epochs=8)
@@ -108,6 +119,31 @@ def test_the_same_seed_gives_every_optimizer_the_same_initial_weights(tmp_path: 
         next(iter(train(spec(optimizer=Path(folder.folder.uri).name), folder, CPU)))
     first, second = (load_checkpoint(folder.folder, INITIAL_CHECKPOINT).model for folder in folders)
     assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_a_worker_that_was_replaced_writes_nothing_more(tmp_path: Path) -> None:
+    wanted, folder = spec(epochs=4), LocalFolder(tmp_path)
+    left_behind = attempt(wanted, TrialFolder(folder), CPU)
+    next(left_behind)
+    (tmp_path / f".{LAST_CHECKPOINT}.{'0' * 32}").write_bytes(b"a writer killed half way")
+    successor = attempt(wanted, TrialFolder(folder), CPU)
+    next(successor)
+    with pytest.raises(ReplacedError, match="by now"):
+        next(left_behind)
+    assert len(load_checkpoint(folder, LAST_CHECKPOINT).history) == 2
+    history = list(successor)[-1:]
+    assert TrialFolder(folder).read_trained().history[-1:] == history
+    assert not list(tmp_path.glob(".*"))
+
+
+def test_a_worker_that_was_replaced_does_not_call_the_trial_failed(tmp_path: Path) -> None:
+    wanted, folder = spec(epochs=1, training={"target_train_loss": 1e-9}), LocalFolder(tmp_path)
+    left_behind = attempt(wanted, TrialFolder(folder), CPU)
+    next(left_behind)
+    TrialFolder(folder).take()
+    with pytest.raises(ReplacedError):
+        next(left_behind)
+    assert FAILED_FILE not in folder.names()
 
 
 def test_divergence_is_a_recorded_failure(tmp_path: Path) -> None:
