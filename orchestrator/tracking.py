@@ -46,6 +46,7 @@ SECONDS_BETWEEN_FLUSHES = 20.0  # of a running trial's epochs
 PATIENCE = 60.0  # seconds without a success after which the end of a sweep no longer waits for MLflow
 SHORT_PATIENCE = 10.0  # the same, where the sweep was stopped, or has waited in vain before
 SETUP_LOCK = 0x52656E7969  # any number of this package's own
+SYSTEM_PREFIX = "system"  # what the UI shows on its page of system metrics
 EPOCH_METRICS = ("train_loss", "test_loss", "test_accuracy", "validation_accuracy", "learning_rate")
 _FINAL = {TrialState.MEASURED: "FINISHED", TrialState.FAILED: "FAILED"}
 
@@ -312,15 +313,9 @@ class SweepTracker:
         self._log_metrics(
             run_id,
             [
-                Metric(
-                    f"{schema.TRAINING_PREFIX}/{name}",
-                    getattr(epoch, name),
-                    _milliseconds(epoch.timestamp),
-                    epoch.epoch,
-                )
+                Metric(name, value, _milliseconds(epoch.timestamp), epoch.epoch)
                 for epoch in epochs
-                for name in EPOCH_METRICS
-                if getattr(epoch, name) is not None
+                for name, value in _epoch_metrics(epoch).items()
             ],
         )
 
@@ -492,6 +487,13 @@ def _deepest(error: BaseException) -> str:
 def _kind(run: Run) -> str | None:
     kind: str | None = run.data.tags.get(schema.TAG_KIND)
     return kind
+
+
+def _epoch_metrics(epoch: EpochMetrics) -> dict[str, float]:
+    """The metrics of an epoch by the names they have in MLflow."""
+    training = {f"{schema.TRAINING_PREFIX}/{name}": getattr(epoch, name) for name in EPOCH_METRICS}
+    system = {f"{SYSTEM_PREFIX}/{name}": value for name, value in epoch.system.items()}
+    return {name: value for name, value in (training | system).items() if value is not None}
 
 
 def _milliseconds(seconds: float) -> int:

@@ -12,6 +12,7 @@ from trainables.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from trainables.data import Dataset, load_dataset
 from trainables.errors import StorageError, TrainingError
 from trainables.evaluation import accuracy, evaluate, generalization
+from trainables.machine_load import MachineLoad
 from trainables.models import build_model
 from trainables.schedules import learning_rate_factor
 from trainables.specs import RSAMSpec, TrainingSpec, TrialSpec
@@ -28,11 +29,18 @@ from trainables.trial_folder import (
 )
 
 
-def train(spec: TrialSpec, trial: TrialFolder, device: torch.device) -> Iterator[EpochMetrics]:
+def train(
+    spec: TrialSpec, trial: TrialFolder, device: torch.device, system_metrics: bool = False
+) -> Iterator[EpochMetrics]:
     """Train a trial from wherever its folder says it is, yielding each epoch after its checkpoint is written.
 
     When the iterator ends, the folder holds the initial and the last checkpoint and the outcome. Every random draw
     is seeded by (seed, purpose, epoch), so on the CPU a trial that was cut ends with the same bits as one that was not.
+
+    Args:
+        spec, trial: what to train, and where.
+        device: on what.
+        system_metrics: whether each epoch says how busy the machine was.
 
     Raises:
         TrainingError: the network or the data can't be had as specified, or the loss did not reach its target.
@@ -43,8 +51,9 @@ def train(spec: TrialSpec, trial: TrialFolder, device: torch.device) -> Iterator
         check_validation(spec, data)
         trainer = Trainer(spec, initial_model(spec, data), data)
         history = resume(trainer, trial)
+        load = MachineLoad(device) if system_metrics else None
         while not is_done(spec.training, history, trainer.steps_per_epoch):
-            metrics = one_epoch(trainer, len(history))
+            metrics = one_epoch(trainer, len(history), load)
             best = all(metrics.choice > earlier.choice for earlier in history)
             history = [*history, metrics]
             # The optimizer's state is for going on: two thirds of a checkpoint that nobody goes on from.
@@ -59,13 +68,14 @@ def train(spec: TrialSpec, trial: TrialFolder, device: torch.device) -> Iterator
         trial.write_trained(Trained(history, generalization(trainer.model, data)))
 
 
-def one_epoch(trainer: Trainer, epoch: int) -> EpochMetrics:
-    """Train for an epoch and see how the network does after it."""
+def one_epoch(trainer: Trainer, epoch: int, load: MachineLoad | None = None) -> EpochMetrics:
+    """Train for an epoch and see how the network does after it, and the machine as its last batch is done."""
     started = time.perf_counter()
     training, data, model = trainer.spec.training, trainer.data, trainer.model
     learning_rate = trainer.set_learning_rate(learning_rate_factor(epoch, training))
     steps_left = training.iterations and training.iterations - epoch * trainer.steps_per_epoch
     train_loss = trainer.train_epoch(epoch, steps_left)
+    system = load.read() if load else {}
     validation_accuracy = None if data.validation is None else accuracy(model, data.validation, data.normalize)
     trainer.end_epoch(validation_accuracy)
     test_losses, test_correct = evaluate(model, data.test, data.normalize)
@@ -78,6 +88,7 @@ def one_epoch(trainer: Trainer, epoch: int) -> EpochMetrics:
         seconds=time.perf_counter() - started,
         timestamp=time.time(),
         validation_accuracy=validation_accuracy,
+        system=system,
     )
 
 
@@ -142,14 +153,16 @@ def initial_model(spec: TrialSpec, data: Dataset) -> nn.Module:
         return build_model(spec.model, data.num_classes, data.in_channels)
 
 
-def attempt(spec: TrialSpec, trial: TrialFolder, device: torch.device) -> Iterator[EpochMetrics]:
+def attempt(
+    spec: TrialSpec, trial: TrialFolder, device: torch.device, system_metrics: bool = False
+) -> Iterator[EpochMetrics]:
     """As `train`, but whatever goes wrong becomes the trial's recorded failure, so that other trials go on.
 
     Raises:
         StorageError: the storage failed, which is no fault of the trial.
     """
     try:
-        yield from train(spec, trial, device)
+        yield from train(spec, trial, device, system_metrics)
     except StorageError:
         raise
     except Exception as error:  # noqa: BLE001 - a failed trial is a result with a reason, whatever the reason is
