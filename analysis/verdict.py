@@ -225,7 +225,7 @@ def _noise(evidence: Evidence) -> str:
     if noisy.empty:
         worst = headline.iloc[int(headline["noise"].argmax())]
         if 1 - worst["attenuation"] < SMALL_LOSS:
-            return f"standard errors shrink no τ by {SMALL_LOSS:.0%}"
+            return f"standard errors shrink no τ by as much as {SMALL_LOSS:.0%}"
         return f"standard errors shrink no τ by more than {1 - worst['attenuation']:.0%} ({_name(worst)})"
     return (
         f"standard errors above {NOTABLE_NOISE:g} of the spread shrink the τ of {_listed(noisy)} by up to "
