@@ -81,6 +81,7 @@ SIGNED = {
     *("low_loss", "middle_loss", "high_loss"),
 }
 PERCENTAGES = {"test_accuracy", "best_epoch", "validation_accuracy", "behind", "behind_stderr"}
+SHARES = {"stderr", "noise", "attenuation", "information", "sign_error_mean", "sign_error_90", "sign_error_max"}
 PROBABILITIES = {"p_value", "p_adjusted", "p_holm"}
 
 
@@ -127,6 +128,8 @@ def _number(column: str, value: float) -> str:
         return f"{value:.2f}"
     if column in PROBABILITIES:
         return "< 0.001" if value < 0.001 else f"{value:.3f}"
+    if column in SHARES:
+        return f"{value:.3f}"
     if value == int(value) and abs(value) < 1e6:
         return f"{value:.0f}"
     return f"{value:.3g}".replace("-", "−")

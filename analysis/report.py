@@ -152,10 +152,15 @@ def _exhibits(
                 "Differences are between runs of the same seed, which start at the same weights and see the images in "
                 "the same order. The best epoch is chosen by the test images, and so is optimistic; the paper's "
                 "figures are probably of this kind.",
-                comparison.methods,
+                _filled(comparison.methods),
             ),
         ]
     return [exhibit for exhibit in exhibits if len(exhibit.table)]
+
+
+def _filled(table: pd.DataFrame) -> pd.DataFrame:
+    """The table without columns that have no entry at all."""
+    return table.loc[:, (table.notna() & (table != "")).any()]
 
 
 def _drawings(evidence: Sequence[Evidence], sweeps: Sequence[SweepResults]) -> list[Drawn]:

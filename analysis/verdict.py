@@ -15,6 +15,7 @@ from analysis.tables import RENYI
 LEVEL = 0.05
 FITTED = 0.99  # training accuracy; below, a network has not been trained to fit
 NOTABLE_NOISE = 0.3  # standard error over spread; above, τ shrinks by 5 % or more
+SMALL_LOSS = 0.01  # of a τ
 NAMED = 3  # columns named in a line; the tables have them all
 
 
@@ -154,7 +155,7 @@ def _differences(evidence: Evidence) -> str:
     text += f"lower in {below} (Holm's p < {LEVEL:g}); {len(table) - len(told)} not resolved"
     beaten = told[told["difference"] < 0]
     if len(beaten):
-        text += f"; higher than it: {', '.join(dict.fromkeys(measure_name(name) for name in beaten['other']))}"
+        text += f"; with a higher τ than it: {', '.join(dict.fromkeys(measure_name(name) for name in beaten['other']))}"
     return text
 
 
@@ -170,7 +171,7 @@ def _selection(evidence: Evidence) -> str:
     return (
         f"the best of {row['choices']} orders and layers is {where}, τ = {signed(row['paper_tau'])} (optimistic); "
         f"chosen on other trials, {with_interval(row['nested_tau'], row['ci_low'], row['ci_high'])}; "
-        f"{p_text(row['p_value'])} against choices as free"
+        f"{p_text(row['p_value'])} against as free a choice with permuted gaps"
     )
 
 
@@ -208,8 +209,11 @@ def _axes(evidence: Evidence) -> str:
     along = [str(name) for name in table.columns if str(name).startswith("along ")]
     parts = [f"{name.removeprefix('along ')} {signed(best[name])}" for name in along]
     most = table.iloc[int(table["information"].argmax())] if table["information"].notna().any() else None
-    text = f"largest Ψ is {signed(best['granulated'])}, {_name(best)} ({', '.join(parts)})"
-    return text if most is None else f"{text}; largest K is {most['information']:.2f}, {_name(most)}"
+    text = f"largest Ψ (mean τ along one hyperparameter at a time) is {signed(best['granulated'])}, of {_name(best)}: "
+    text += ", ".join(parts)
+    if most is None:
+        return text
+    return f"{text}; largest K (what hyperparameters do not tell) is {most['information']:.2f}, of {_name(most)}"
 
 
 def _noise(evidence: Evidence) -> str:
@@ -220,6 +224,8 @@ def _noise(evidence: Evidence) -> str:
         return "no measure has a standard error"
     if noisy.empty:
         worst = headline.iloc[int(headline["noise"].argmax())]
+        if 1 - worst["attenuation"] < SMALL_LOSS:
+            return f"standard errors shrink no τ by as much as {SMALL_LOSS:.0%}"
         return f"standard errors shrink no τ by more than {1 - worst['attenuation']:.0%} ({_name(worst)})"
     return (
         f"standard errors above {NOTABLE_NOISE:g} of the spread shrink the τ of {_listed(noisy)} by up to "

@@ -1,7 +1,7 @@
 """How often the 95 % intervals of τ hold the truth, with no association and with a planted one, and whether p-values
 are uniform where there is nothing to find.
 
-    OMP_NUM_THREADS=1 python benchmarks/interval_coverage.py [--repeats 800]
+    OMP_NUM_THREADS=1 python benchmarks/interval_coverage.py [--repeats 800] [--models 30 90]
 
 Columns are as alike as neighbouring orders are. The truth is 0 with no association; else the mean over the repeats.
 """
@@ -22,10 +22,12 @@ def main() -> None:
     """One line a size and a strength of association."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=800)
-    repeats = parser.parse_args().repeats
+    parser.add_argument("--models", type=int, nargs="+", default=MODELS)
+    arguments = parser.parse_args()
+    repeats = arguments.repeats
     print(f"{repeats} repeats, {ORDERS} orders; in % of them the interval holds the truth (95 is right)")
     print("models  association  fixed τ  covered  nested τ  covered  best τ  uniform p-values (Kolmogorov-Smirnov)")
-    for models in MODELS:
+    for models in arguments.models:
         for association in ASSOCIATIONS:
             print(_line(models, association, repeats), flush=True)
 

@@ -50,6 +50,7 @@ def main() -> None:
         start = time.perf_counter()
         tracker = SweepTracker(config, plan.store, plan.specs)
         tracker.reconcile(plan.store.states(plan.specs))
+        tracker.wait()
         logged = time.perf_counter()
         table = load_results(config.tracking_uri, config.name)
         loaded = time.perf_counter()

@@ -27,7 +27,7 @@ class NodeActivity:
     """What one node is doing, and did since the driver started."""
 
     training: dict[str, int] = field(default_factory=dict)  # trial → epochs that are done
-    measuring: dict[str, str] = field(default_factory=dict)  # trial and task → the task
+    measuring: list[str] = field(default_factory=list)  # trial and task
     trained: int = 0  # trials
     measured: int = 0  # tasks
     failed: int = 0  # trials, in training
@@ -67,16 +67,17 @@ class Activity:
                 for each in self._leave(trial_id):
                     each.failed += 1
             case MeasuringStarted(trial_id=trial_id, node=node, task=task):
-                self._node(node).measuring[f"{trial_id} {task}"] = task
+                self._node(node).measuring.append(f"{trial_id} {task}")
             case MeasuringEnded(trial_id=trial_id, task=task):
                 for each in self.nodes.values():
-                    if each.measuring.pop(f"{trial_id} {task}", None):
+                    if f"{trial_id} {task}" in each.measuring:
+                        each.measuring.remove(f"{trial_id} {task}")
                         each.measured += 1
             case TrialMeasured():
                 self.measured += 1
             case NodeAvoided(node=node, trial_ids=trial_ids, reason=reason):
                 each = self._node(node)
-                each.training, each.measuring = {}, {}
+                each.training, each.measuring = {}, []
                 each.avoided = f"{len(trial_ids)} trials failed on it in a row, the last with: {reason}"
 
     def _node(self, name: str) -> NodeActivity:
@@ -105,7 +106,7 @@ class ActivityFile:
 
     def __exit__(self, *_: object) -> None:
         for node in self._activity.nodes.values():
-            node.training, node.measuring = {}, {}
+            node.training, node.measuring = {}, []
         self._write()
 
     def record(self, event: Event) -> None:

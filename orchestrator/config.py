@@ -18,6 +18,7 @@ from trainables.storage import absolute, is_remote, join, without_secrets
 SHIPPED = Path(__file__).parent / "sweeps"
 STORAGE_VARIABLE = "RENYI_STORAGE"
 TRACKING_VARIABLE = "RENYI_TRACKING"
+SYSTEM_METRICS_VARIABLE = "MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING"  # MLflow's own
 DEFAULT_STORAGE = "~/renyi"
 
 
@@ -71,6 +72,7 @@ class SweepConfig(Section):
     resources: Resources = Resources()
     storage: Annotated[str, Field(validate_default=True)] = ""
     tracking: Annotated[str | None, Field(validate_default=True)] = None
+    system_metrics: bool = Field(default_factory=lambda: os.environ.get(SYSTEM_METRICS_VARIABLE, "") in ("true", "1"))
 
     @field_validator("model")
     @classmethod

@@ -19,6 +19,7 @@ class InlineExecutor:
     def __init__(self, config: SweepConfig, store: TrialStore) -> None:
         self._store = store
         self._data = config.data
+        self._system_metrics = config.system_metrics
         self._actor = SharpnessActor(store.folder.uri, config.sharpness, config.resources.trial.threads, config.data)
         self._device = default_device()
         self._node = socket.gethostname()
@@ -30,7 +31,7 @@ class InlineExecutor:
             yield self._measure(spec)
         for spec in work.to_train:
             yield TrialStarted(spec.trial_id, self._node)
-            for metrics in attempt(spec, self._store.trial(spec.trial_id), self._device):
+            for metrics in attempt(spec, self._store.trial(spec.trial_id), self._device, self._system_metrics):
                 yield EpochsDone(spec.trial_id, [metrics])
             if self._store.state(spec.trial_id) is TrialState.FAILED:
                 yield TrialFailed(spec.trial_id)

@@ -11,16 +11,17 @@ from analysis.parquet import measurements_from_parquet
 from orchestrator.generalization import of_subset, of_training
 from trainables.trial_folder import EpochMetrics, Generalization, Trained
 
+SYSTEM_PREFIX = "system"  # what the UI shows on its page of system metrics
 EPOCH_METRICS = ("train_loss", "test_loss", "test_accuracy", "validation_accuracy", "learning_rate")
 
 
 def of_epochs(epochs: Iterable[EpochMetrics]) -> list[Metric]:
-    """What each of some epochs showed."""
+    """What each of some epochs showed, and how busy its machine was where that was asked for."""
     return [
-        Metric(f"{schema.TRAINING_PREFIX}/{name}", getattr(epoch, name), milliseconds(epoch.timestamp), epoch.epoch)
+        Metric(name, value, milliseconds(epoch.timestamp), epoch.epoch)
         for epoch in epochs
-        for name in EPOCH_METRICS
-        if getattr(epoch, name) is not None
+        for name, value in _of_epoch(epoch).items()
+        if value is not None
     ]
 
 
@@ -48,6 +49,11 @@ def of_measurement(generalization: Generalization, record: Mapping[str, Any], me
 def milliseconds(seconds: float) -> int:
     """Unix time as MLflow wants it."""
     return int(seconds * 1000)
+
+
+def _of_epoch(epoch: EpochMetrics) -> dict[str, float | None]:
+    training = {f"{schema.TRAINING_PREFIX}/{name}": getattr(epoch, name) for name in EPOCH_METRICS}
+    return training | {f"{SYSTEM_PREFIX}/{name}": value for name, value in epoch.system.items()}
 
 
 def _of_quantities(values: Mapping[str, float], timestamp: float) -> list[Metric]:

@@ -227,6 +227,7 @@ class Tuning:
                 "trial_id": spec.trial_id,
                 "folder": store.trial(spec.trial_id).folder.uri,
                 "threads": resources.threads,
+                "system_metrics": config.system_metrics,
             }
             for spec in specs
         ]

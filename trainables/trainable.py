@@ -24,6 +24,8 @@ STORAGE_ERROR = "storage_error"  # key of a report
 def trainable(config: Mapping[str, Any]) -> None:
     """Train the trial `config["trial"]` in the folder `config["folder"]`, with `config["threads"]` CPU threads.
 
+    With `config["system_metrics"]` its epochs say how busy the machine was.
+
     Progress lives in the trial's own folder, not in Tune: a trial that is started again, by Tune after a node was
     lost or by a new sweep, goes on from its last checkpoint there. The first report says where it runs.
     """
@@ -34,7 +36,8 @@ def trainable(config: Mapping[str, Any]) -> None:
     pending: list[dict[str, Any]] = []
     reported = 0.0
     try:
-        for metrics in attempt(spec, TrialFolder(open_folder(config["folder"])), device):
+        folder = TrialFolder(open_folder(config["folder"]))
+        for metrics in attempt(spec, folder, device, config["system_metrics"]):
             pending.append(asdict(metrics))
             if time.monotonic() - reported > SECONDS_BETWEEN_REPORTS:
                 tune.report({"epochs": pending})

@@ -12,6 +12,7 @@ from trainables.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from trainables.data import Dataset, load_dataset
 from trainables.errors import ReplacedError, StorageError, TrainingError
 from trainables.evaluation import accuracy, evaluate, generalization
+from trainables.machine_load import MachineLoad
 from trainables.models import build_model
 from trainables.schedules import learning_rate_factor
 from trainables.specs import RSAMSpec, TrainingSpec, TrialSpec
@@ -30,7 +31,9 @@ from trainables.trial_folder import (
 CHECKPOINT_SHARE = 0.03  # of the time at most is spent on keeping where a trial is
 
 
-def train(spec: TrialSpec, trial: TrialFolder, device: torch.device) -> Iterator[EpochMetrics]:
+def train(
+    spec: TrialSpec, trial: TrialFolder, device: torch.device, system_metrics: bool = False
+) -> Iterator[EpochMetrics]:
     """Train a trial from wherever its folder says it is, yielding each epoch once a checkpoint holds it.
 
     Epochs that are short for what a checkpoint costs share one: CHECKPOINT_SHARE.
@@ -38,6 +41,11 @@ def train(spec: TrialSpec, trial: TrialFolder, device: torch.device) -> Iterator
     When the iterator ends, the folder holds the initial and the last checkpoint and the outcome. Every random draw
     is seeded by (seed, purpose, epoch), so on the CPU a trial that was cut ends with the same bits as one that was not.
     A worker that was cut off, and replaced by another while it lived on, stops before its next write.
+
+    Args:
+        spec, trial: what to train, and where.
+        device: on what.
+        system_metrics: whether each epoch says how busy the machine was.
 
     Raises:
         ReplacedError: another worker trains it by now.
@@ -52,8 +60,9 @@ def train(spec: TrialSpec, trial: TrialFolder, device: torch.device) -> Iterator
         history = resume(trainer, trial)
         unsaved: list[EpochMetrics] = []
         due = time.monotonic()
+        load = MachineLoad(device) if system_metrics else None
         while not is_done(spec.training, history, trainer.steps_per_epoch):
-            metrics = one_epoch(trainer, len(history))
+            metrics = one_epoch(trainer, len(history), load)
             best = all(metrics.choice > earlier.choice for earlier in history)
             history = [*history, metrics]
             unsaved.append(metrics)
@@ -77,13 +86,14 @@ def train(spec: TrialSpec, trial: TrialFolder, device: torch.device) -> Iterator
         trial.write_trained(trained)
 
 
-def one_epoch(trainer: Trainer, epoch: int) -> EpochMetrics:
-    """Train for an epoch and see how the network does after it."""
+def one_epoch(trainer: Trainer, epoch: int, load: MachineLoad | None = None) -> EpochMetrics:
+    """Train for an epoch and see how the network does after it, and the machine as its last batch is done."""
     started = time.perf_counter()
     training, data, model = trainer.spec.training, trainer.data, trainer.model
     learning_rate = trainer.set_learning_rate(learning_rate_factor(epoch, training))
     steps_left = training.iterations and training.iterations - epoch * trainer.steps_per_epoch
     train_loss = trainer.train_epoch(epoch, steps_left)
+    system = load.read() if load else {}
     validation_accuracy = None if data.validation is None else accuracy(model, data.validation, data.normalize)
     trainer.end_epoch(validation_accuracy)
     test_losses, test_correct = evaluate(model, data.test, data.normalize)
@@ -96,6 +106,7 @@ def one_epoch(trainer: Trainer, epoch: int) -> EpochMetrics:
         seconds=time.perf_counter() - started,
         timestamp=time.time(),
         validation_accuracy=validation_accuracy,
+        system=system,
     )
 
 
@@ -160,7 +171,9 @@ def initial_model(spec: TrialSpec, data: Dataset) -> nn.Module:
         return build_model(spec.model, data.num_classes, data.in_channels)
 
 
-def attempt(spec: TrialSpec, trial: TrialFolder, device: torch.device) -> Iterator[EpochMetrics]:
+def attempt(
+    spec: TrialSpec, trial: TrialFolder, device: torch.device, system_metrics: bool = False
+) -> Iterator[EpochMetrics]:
     """As `train`, but whatever goes wrong becomes the trial's recorded failure, so that other trials go on.
 
     Raises:
@@ -168,7 +181,7 @@ def attempt(spec: TrialSpec, trial: TrialFolder, device: torch.device) -> Iterat
         ReplacedError: another worker trains the trial by now, and what becomes of it is for that one to say.
     """
     try:
-        yield from train(spec, trial, device)
+        yield from train(spec, trial, device, system_metrics)
     except (StorageError, ReplacedError):
         raise
     except Exception as error:  # noqa: BLE001 - a failed trial is a result with a reason, whatever the reason is

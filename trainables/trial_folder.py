@@ -36,6 +36,7 @@ class EpochMetrics:
     seconds: float  # wall time of the epoch
     timestamp: float  # Unix time at its end, kept so that logging it twice is logging it once
     validation_accuracy: float | None = None  # in [0, 1], where the data set has validation images
+    system: dict[str, float] = field(default_factory=dict)  # readings of the machine, where they are wanted
 
     @property
     def choice(self) -> float:

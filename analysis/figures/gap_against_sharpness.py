@@ -161,7 +161,8 @@ def _draw_panel(ax: "Axes", panel: Panel, groups: list[str], pixels: bool) -> No
         )
     interval = "" if np.isnan(panel.ci_low) else f" [{signed(panel.ci_low)}, {signed(panel.ci_high)}]"
     ax.set_title(f"{layer_name(panel.layer)}\nτ = {signed(panel.tau)}{interval}", fontsize=SMALL)
-    ax.set_xlabel(textwrap.fill(measure_name(panel.measure, panel.parameter), LABEL_WIDTH), fontsize=SMALL)
+    name = measure_name(panel.measure, panel.parameter).replace(" = ", "\u00a0=\u00a0")  # not parted by a line's end
+    ax.set_xlabel(textwrap.fill(name, LABEL_WIDTH), fontsize=SMALL)
     lowest, highest = panel.values.min(initial=np.inf), panel.values.max(initial=-np.inf)
     if lowest > 0 and highest > SPREAD_FOR_LOGARITHM * lowest:
         ax.set_xscale("log")

@@ -18,9 +18,9 @@ MARKERS = ("o", "^", "s", "D", "v", "P")
 DASHES = ("-", "--", "-.", ":")
 GREY = "#7f7f7f"
 SMALL, MEDIUM, LARGE = 7, 8, 9  # points
-DPI = 200
-KINDS = ("png", "svg", "pdf")
-MANY_POINTS = 8000  # more are drawn as pixels inside SVG and PDF
+DPI = {"png": 200, "svg": 144, "pdf": 200}  # SVG is for the page, whose inch has 96 pixels of one to two dots
+KINDS = tuple(DPI)
+MANY_POINTS = 8000  # more are drawn as pixels inside SVG: a browser is slow with so many marks, a PDF is not
 
 
 @dataclass(frozen=True)
@@ -55,10 +55,13 @@ def render(figure: "Figure", kind: str, name: str) -> bytes:
     import matplotlib as mpl
 
     buffer = io.BytesIO()
+    if kind == "pdf":
+        for artist in figure.findobj(lambda each: bool(each.get_rasterized())):
+            artist.set_rasterized(False)
     metadata = {"png": {"Software": None}, "svg": {"Date": None}, "pdf": {"CreationDate": None}}[kind]
     # Text stays text in SVG: searchable, and a tenth of the size.
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": name, "pdf.fonttype": 42}):
-        figure.savefig(buffer, format=kind, dpi=DPI, metadata=metadata)
+        figure.savefig(buffer, format=kind, dpi=DPI[kind], metadata=metadata)
     # What was arranged for one kind stays so for the next.
     figure.set_layout_engine("none")
     return buffer.getvalue()

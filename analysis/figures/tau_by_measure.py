@@ -101,7 +101,7 @@ def _label_rows(ax: "Axes", table: pd.DataFrame, groups: list[tuple[str, float]]
     labels: list[str] = []
     top = 0
     for (measure, parameter), height in zip(groups, heights, strict=True):
-        ax.text(-1.02, top - 0.55, measure_name(measure, parameter), fontsize=SMALL, va="center", fontweight="bold")
+        ax.text(-1.02, top - 0.66, measure_name(measure, parameter), fontsize=SMALL, va="center", fontweight="bold")
         layers = [layer_name(layer) for layer in _of_group(table, (measure, parameter))[LAYER]]
         names = layers if len(layers) == height else ["all layers", "single layers"][-height:]
         ticks += [top + index for index in range(len(names))]

@@ -34,6 +34,7 @@ def test_numbers_have_signs_and_what_is_missing_a_dash() -> None:
         ("p_value", 0.0004, "< 0.001", 0.0004),
         ("n", 30, "30", 30.0),
         ("noise", 0.12345, "0.123", 0.12345),
+        ("information", 0.000309, "0.000", 0.000309),
         ("noise", math.nan, "–", math.inf),
         ("parameter", math.nan, "", math.inf),
         ("layer", "conv1.weight", "conv1", "conv1"),

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from analysis.errors import AnalysisError
+from analysis.figures.style import KINDS
 from analysis.page import inline_svg
 from analysis.report import PAGE_FILE, Report, build_report
 from tests.analysis.simulated import LAYERS, simulated_sweep
@@ -21,7 +22,7 @@ TABLES = ("headline", "selection", "differences", "training", "axes", "clusters"
 def coarse() -> Iterator[None]:
     """Few pixels: what the pictures show is tested with the figures."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("analysis.figures.style.DPI", 30)
+        patch.setattr("analysis.figures.style.DPI", dict.fromkeys(KINDS, 30))
         yield
 
 

@@ -54,6 +54,14 @@ def test_what_only_reflects_the_training_loss_is_seen() -> None:
     assert "no longer told from 0" in lines["how far trained"]
 
 
+def test_errors_are_told_by_what_they_take_from_tau() -> None:
+    results = simulated_sweep("planted")
+    spread = results.table.groupby(["measure", "parameter", "layer"], dropna=False)["value"].transform("std")
+    assert said(changed(results, stderr=0.01 * spread))["errors"] == "standard errors shrink no τ by as much as 1%"
+    assert "shrink no τ by more than 2%" in said(changed(results, stderr=0.2 * spread))["errors"]
+    assert said(changed(results, stderr=0.5 * spread))["errors"].endswith("by up to 13%")
+
+
 def test_seeds_are_named_as_repeats() -> None:
     assert "90 trials measured, of 30 configurations" in said(simulated_sweep(seeds=(0, 1, 2)))["data"]
 

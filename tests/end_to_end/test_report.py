@@ -9,6 +9,7 @@ from mlflow import MlflowClient
 from typer.testing import CliRunner, Result
 
 from analysis.errors import AnalysisError
+from analysis.figures.style import KINDS
 from analysis.results import experiment_id, load_results, load_sweep
 from orchestrator.cli import app
 from orchestrator.config import load
@@ -22,7 +23,7 @@ runner = CliRunner()
 @pytest.fixture(autouse=True)
 def coarse(monkeypatch: pytest.MonkeyPatch) -> None:
     """Few pixels: what the pictures show is tested with the figures."""
-    monkeypatch.setattr("analysis.figures.style.DPI", 30)
+    monkeypatch.setattr("analysis.figures.style.DPI", dict.fromkeys(KINDS, 30))
 
 
 def renyi(*arguments: str | Path) -> Result:

@@ -34,6 +34,15 @@ def test_the_digits_sweep_is_the_papers_layout_in_small() -> None:
     assert len(PAPER_ORDERS) == 37
 
 
+def test_system_metrics_are_off_until_asked_for(sweep_file: SweepFile, monkeypatch: pytest.MonkeyPatch) -> None:
+    plain, asked = sweep_file(), sweep_file(("name: small", "name: small\nsystem_metrics: true"), name="asked.yaml")
+    assert not load(str(plain)).system_metrics
+    assert load(str(asked)).system_metrics
+    assert [spec.trial_id for spec in expand(load(str(asked)))] == [spec.trial_id for spec in expand(load(str(plain)))]
+    monkeypatch.setenv("MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING", "true")
+    assert load(str(plain)).system_metrics
+
+
 def test_scientific_notation_is_a_number(sweep_file: SweepFile) -> None:
     config = load(str(sweep_file(("[1e-4, 1e-3]", "1e-3"))))
     assert {spec.optimizer.weight_decay for spec in expand(config)} == {0.001}

@@ -18,7 +18,19 @@ from orchestrator.trial_store import TrialState, TrialStore
 from trainables.specs import TrialSpec
 from trainables.trial_folder import EpochMetrics, Failure, Generalization, Trained, write_failure
 
-HISTORY = [EpochMetrics(epoch, 0.1, 1.0 / (epoch + 1), 2.0, 0.5, 0.01, 1000.0 + epoch) for epoch in range(3)]
+HISTORY = [
+    EpochMetrics(
+        epoch,
+        0.1,
+        1.0 / (epoch + 1),
+        2.0,
+        0.5,
+        0.01,
+        1000.0 + epoch,
+        system={"cpu_utilization_percentage": 10.0 * epoch},
+    )
+    for epoch in range(3)
+]
 OUTCOME = Generalization(0.1, 0.01, 1.0, 0.0, 0.3, 0.02, 0.9, 0.03)
 
 
@@ -76,6 +88,8 @@ def test_a_driver_that_died_anywhere_is_made_up_for_exactly_once(
     assert run.data.tags["mlflow.parentRunId"] == tracker.parent_run_id
     points = client.get_metric_history(run.info.run_id, "training/train_loss")
     assert sorted((point.step, point.value) for point in points) == [(0, 1.0), (1, 0.5), (2, 1.0 / 3)]
+    points = client.get_metric_history(run.info.run_id, "system/cpu_utilization_percentage")
+    assert sorted((point.step, point.value) for point in points) == [(0, 0.0), (1, 10.0), (2, 20.0)]
     assert by_trial[failed].info.status == "FAILED"
     assert by_trial[failed].data.tags["renyi.reason"] == "ValueError: no"
     assert client.get_run(tracker.parent_run_id).info.status == "FAILED"

@@ -53,6 +53,24 @@ def final_weights(trial: TrialFolder) -> dict[str, torch.Tensor]:
     return load_checkpoint(trial.folder, LAST_CHECKPOINT).model
 
 
+def test_system_metrics_are_in_the_history_where_they_are_wanted(tmp_path: Path) -> None:
+    with_them, without = TrialFolder(LocalFolder(tmp_path / "with")), TrialFolder(LocalFolder(tmp_path / "without"))
+    list(train(spec(epochs=2), with_them, CPU, system_metrics=True))
+    list(train(spec(epochs=2), without, CPU))
+    for epoch in with_them.read_trained().history:
+        assert set(epoch.system) == {
+            *("cpu_utilization_percentage", "system_memory_usage_megabytes", "system_memory_usage_percentage")
+        }
+        assert all(
+            0 <= epoch.system[f"{name}_percentage"] <= 100 for name in ("cpu_utilization", "system_memory_usage")
+        )
+        assert epoch.system["system_memory_usage_megabytes"] > 100
+    assert load_checkpoint(with_them.folder, LAST_CHECKPOINT).history == with_them.read_trained().history
+    assert [epoch.system for epoch in without.read_trained().history] == [{}, {}]
+    for name, tensor in final_weights(without).items():
+        assert torch.equal(tensor, final_weights(with_them)[name]), name
+
+
 AUGMENTED = {"augment": True, "crop_padding": 1, "flip": False, "rotation": 10}
 
 
