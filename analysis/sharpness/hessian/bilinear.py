@@ -173,7 +173,9 @@ class Convolution:
     def _spread_picked(self, dz: Tensor, x: Tensor, weight: Tensor) -> Tensor:
         """The input gradient of such a convolution, at the positions it sees: measured 4 times faster."""
         dx = torch.zeros_like(x)
-        seen = dx[(..., *(slice(None, None, step) for step in self.stride))]
+        seen = dx
+        for dim, step in enumerate(self.stride, start=2):
+            seen = seen.movedim(dim, 0)[::step].movedim(0, dim)
         unit = replace(self, stride=[1] * len(self.stride))
         seen.copy_(unit._backward(dz, torch.empty_like(seen), weight, 0))
         return dx
