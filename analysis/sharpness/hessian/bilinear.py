@@ -5,7 +5,7 @@ Activations are (B, …), tangents and cotangents (B, P, …): P directions a sa
 """
 
 from dataclasses import dataclass, replace
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -173,8 +173,9 @@ class Convolution:
     def _spread_picked(self, dz: Tensor, x: Tensor, weight: Tensor) -> Tensor:
         """The input gradient of such a convolution, at the positions it sees: measured 4 times faster."""
         dx = torch.zeros_like(x)
-        positions: tuple[Any, ...] = (..., *(slice(None, None, step) for step in self.stride))
-        seen = dx[positions]
+        seen = dx
+        for dim, step in enumerate(self.stride, start=2):
+            seen = seen.movedim(dim, 0)[::step].movedim(0, dim)
         unit = replace(self, stride=[1] * len(self.stride))
         seen.copy_(unit._backward(dz, torch.empty_like(seen), weight, 0))
         return dx

@@ -55,8 +55,11 @@ class DoubleBackward:
             return self._build(chunk, self._parameters, chunk.num_samples / self._problem.num_samples)
 
     def _products(self, graph: Product, V: Tensor) -> Tensor:
-        moved = [graph(dict(zip(self._parameters, self._split(v), strict=True))) for v in V]
-        return torch.stack([torch.cat([parts[name].flatten() for name in self._parameters]) for parts in moved])
+        products = torch.empty_like(V)
+        for v, product in zip(V, products, strict=True):
+            moved = graph(dict(zip(self._parameters, self._split(v), strict=True)))
+            torch.cat([moved[name].flatten() for name in self._parameters], out=product)
+        return products
 
     def _split(self, v: Tensor) -> list[Tensor]:
         """(n,) cut into the shapes of the parameters."""

@@ -7,6 +7,7 @@ linear in one layer's weights, so the loss is the only source of curvature.
 from collections.abc import Callable
 
 import torch
+from scipy import linalg
 from torch import Tensor
 
 from analysis.errors import AnalysisError
@@ -15,6 +16,7 @@ from analysis.sharpness.hessian.factors import Rows
 from analysis.sharpness.hessian.problem import Problem
 from analysis.sharpness.hessian.products import times_transpose
 
+CONVERTED_COLUMNS = 4096  # of a factor, converted to another type at a time
 GRAM_BLOCK = 160  # rows; the upper half of a Gram matrix is not computed, whose cost tends to a half as blocks shrink
 
 
@@ -23,23 +25,18 @@ def gram(G: Tensor, dtype: torch.dtype | None = None) -> Tensor:
 
     Only blocks on and below the diagonal are computed: measured 0.58 of the time of one matrix product.
     """
+    if dtype not in (None, G.dtype):
+        K = torch.zeros(len(G), len(G), dtype=dtype, device=G.device)
+        for columns in torch.split(G, CONVERTED_COLUMNS, dim=1):
+            K += gram(columns.to(dtype))
+        return K
     G = G.contiguous()  # oneDNN takes a thousand times longer on slices of a transposed matrix
-    K = torch.empty(len(G), len(G), dtype=dtype or G.dtype, device=G.device)
+    K = torch.empty(len(G), len(G), dtype=G.dtype, device=G.device)
     for start in range(0, len(G), GRAM_BLOCK):
         stop = min(start + GRAM_BLOCK, len(G))
-        K[start:stop, :stop] = _product(G[start:stop], G[:stop], K.dtype)
+        K[start:stop, :stop] = times_transpose(G[start:stop], G[:stop])
         K[:start, start:stop] = K[start:stop, :start].T
     return K
-
-
-def _product(A: Tensor, B: Tensor, dtype: torch.dtype, columns: int = 4096) -> Tensor:
-    """A Bᵀ in `dtype`, converting a slice of the columns at a time where that is another."""
-    if A.dtype == dtype:
-        return times_transpose(A, B)
-    out = torch.zeros(len(A), len(B), dtype=dtype, device=A.device)
-    for a, b in zip(torch.split(A, columns, dim=1), torch.split(B, columns, dim=1), strict=True):
-        out.addmm_(a.to(dtype), b.to(dtype).T)
-    return out
 
 
 def spectrum(gram_matrix: Tensor) -> Tensor:
@@ -48,8 +45,16 @@ def spectrum(gram_matrix: Tensor) -> Tensor:
     Solved in the matrix's own type: its entries are no better, and entropies of ResNet-20's blocks (α ≥ .1) moved by
     less than 2e-5 nats between all-float32 and all-float64.
     """
-    eigenvalues: Tensor = torch.linalg.eigvalsh(gram_matrix)
-    return eigenvalues.double().flip(0).clamp_min(0)
+    return _eigenvalues(gram_matrix).double().flip(0).clamp_min(0)
+
+
+def _eigenvalues(symmetric: Tensor) -> Tensor:
+    """Smallest first; on a CPU by SciPy's LAPACK: measured 0.72 of the time of torch's, on a processor of AMD's."""
+    if symmetric.device.type != "cpu":
+        return torch.linalg.eigvalsh(symmetric)  # type: ignore[no-any-return]
+    if not symmetric.isfinite().all():
+        return symmetric.new_full((len(symmetric),), torch.nan)
+    return torch.from_numpy(linalg.eigvalsh(symmetric.numpy(), driver="evd", check_finite=False))
 
 
 class GaussNewtonFactor:

@@ -203,16 +203,21 @@ class Workshop:
     def _graph_bytes(self, names: list[str]) -> int:
         """Bytes a sample of a graph that can be differentiated twice, measured on two samples."""
         saved: dict[int, int] = {}
+        # A graph whose hooks keep its own results is a cycle that no collector sees: emptied boxes break it.
+        boxes: list[list[Tensor]] = []
         few = self.setting.problem.take(slice(0, 2))
         parameters = {tensor.data_ptr() for tensor in self.setting.problem.parameters.values()}
 
-        def note(tensor: Tensor) -> Tensor:
+        def note(tensor: Tensor) -> list[Tensor]:
             if tensor.data_ptr() not in parameters:
                 saved[tensor.data_ptr()] = tensor.untyped_storage().nbytes()
-            return tensor
+            boxes.append([tensor])
+            return boxes[-1]
 
-        with torch.autograd.graph.saved_tensors_hooks(note, lambda tensor: tensor):
+        with torch.autograd.graph.saved_tensors_hooks(note, lambda box: box[0]):
             DoubleBackward(few, names, self.setting.curvature)
+        for box in boxes:
+            box.clear()
         return max(1, sum(saved.values()) // few.num_samples)
 
     def _chunk(self, bytes_a_sample: int) -> int:

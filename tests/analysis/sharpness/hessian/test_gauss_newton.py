@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from analysis.sharpness.hessian.gauss_newton import GRAM_BLOCK, GaussNewtonFactor, GaussNewtonGram, gram
+from analysis.sharpness.hessian.gauss_newton import GRAM_BLOCK, GaussNewtonFactor, GaussNewtonGram, gram, spectrum
 from analysis.sharpness.hessian.products import batched_times_transpose, times_transpose
 
 
@@ -43,6 +43,12 @@ def test_float64_gram_of_a_float32_factor_resolves_small_eigenvalues() -> None:
     factor = GaussNewtonFactor((left * values @ right.T).float())
     assert torch.allclose(factor.exact_eigenvalues(torch.float64), values**2, rtol=1e-2, atol=1e-14)
     assert not torch.allclose(factor.exact_eigenvalues(), values**2, rtol=1e-2, atol=1e-14)
+
+
+def test_a_matrix_that_is_not_finite_has_no_eigenvalues() -> None:
+    K = draw(3, 3)
+    K[1, 1] = torch.inf
+    assert spectrum(K).isnan().all()
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.float64])

@@ -10,6 +10,18 @@ from analysis.sharpness.hessian import block_operator, layer_operators
 from tests.analysis.sharpness.hessian.networks import build, samples
 
 
+def test_no_tensor_outlives_its_job() -> None:
+    """The all-layer graph of double backward is the largest thing there is, and its size is tried out beforehand."""
+    model, (inputs, targets) = build("digits_cnn_bn"), samples(3)
+
+    def alive_after_a_job() -> int:
+        block_operator(model, inputs, targets, None, "double_backward")
+        gc.collect()
+        return sum(type(thing) is torch.Tensor for thing in gc.get_objects())
+
+    assert alive_after_a_job() == alive_after_a_job()
+
+
 @pytest.mark.parametrize(
     "engine", ["head", "gauss_newton_factor", "gauss_newton_gram", "r_operator", "double_backward"]
 )
