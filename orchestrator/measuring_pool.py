@@ -14,7 +14,6 @@ from analysis.settings import SharpnessSettings
 from orchestrator.config import PoolResources
 from orchestrator.events import Event, MeasuringEnded, MeasuringStarted, TrialFailed, TrialMeasured
 from orchestrator.measurement_files import missing_parts
-from orchestrator.measuring import SharpnessActor
 from orchestrator.measuring_tasks import MeasuringTask, divide
 from orchestrator.ray_cluster import avoiding
 from orchestrator.trial_store import TrialState, TrialStore
@@ -259,8 +258,25 @@ class MeasuringPool:
         return actor.measure_part.remote(trial.trial_id, call.task)
 
 
-class MeasuringActor(SharpnessActor):
-    """A measuring actor that says where it is."""
+class MeasuringActor:
+    """A measuring actor that says where it is. Torch is imported there: it would double the driver's memory."""
+
+    def __init__(self, store_folder: str, settings: SharpnessSettings, threads: int, data: DataSpec) -> None:
+        from orchestrator.measuring import SharpnessActor
+
+        self._actor = SharpnessActor(store_folder, settings, threads, data)
+
+    def measure(self, trial_id: str) -> bool:
+        """As `SharpnessActor` does."""
+        return self._actor.measure(trial_id)
+
+    def measure_part(self, trial_id: str, task: MeasuringTask) -> bool:
+        """As `SharpnessActor` does."""
+        return self._actor.measure_part(trial_id, task)
+
+    def assemble(self, trial_id: str, tasks: Sequence[MeasuringTask]) -> bool:
+        """As `SharpnessActor` does."""
+        return self._actor.assemble(trial_id, tasks)
 
     @ray.method(max_task_retries=-1)
     def node(self) -> str:
