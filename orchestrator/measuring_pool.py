@@ -157,12 +157,25 @@ class MeasuringPool:
     def avoid(self, nodes: Collection[str], places: Sequence[str]) -> None:
         """Move the actors on some nodes to other places; what they were at is done again there."""
         self._avoided |= set(nodes)
-        for member in [*self._idle, *self._probing.values(), *(member for member, _ in self._running.values())]:
+        for member in self._members:
             if member.node in nodes:
                 self._drop(member)
-        missing = self._resources.actors - len(self._idle) - len(self._probing) - len(self._running)
-        for place in places[:missing]:
+        self.resize(places)
+
+    def resize(self, places: Sequence[str]) -> bool:
+        """Have an actor for each place; whether that took a change. Those go first that do nothing yet, or are lost."""
+        members = self._members
+        for member in members[len(places) :]:
+            self._drop(member)
+        free = Counter(places) - Counter(member.node for member in members)
+        for place in list(free.elements())[: max(0, len(places) - len(members))]:
             self._start(place)
+        return len(members) != len(places)
+
+    @property
+    def _members(self) -> list[_Member]:
+        """All actors, those at work first and those that are started last."""
+        return [*(member for member, _ in self._running.values()), *self._idle, *self._probing.values()]
 
     def _drop(self, member: _Member) -> None:
         ray.kill(member.handle)

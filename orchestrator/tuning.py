@@ -5,6 +5,7 @@ import os
 import queue
 import tempfile
 import threading
+import time
 from collections import Counter, deque
 from collections.abc import Collection, Generator, Iterator
 from dataclasses import replace
@@ -13,7 +14,7 @@ from typing import Any
 from ray import tune
 from ray.tune.experiment import Trial
 
-from orchestrator.capacity import place_pool
+from orchestrator.capacity import place_largest_pool, place_pool
 from orchestrator.circuit_breaker import CircuitBreaker
 from orchestrator.config import SweepConfig
 from orchestrator.errors import UsageError
@@ -22,6 +23,7 @@ from orchestrator.events import (
     Event,
     MeasuringStarted,
     NodeAvoided,
+    PoolResized,
     TrialFailed,
     TrialLost,
     TrialStarted,
@@ -39,6 +41,7 @@ from trainables.trial_folder import EpochMetrics, Failure, write_failure
 MAX_FAILURES = 3  # starts of a trial whose process or node was lost; errors of its own are recorded, not repeated
 MAX_TUNERS = 3  # that may end and leave a trial untrained
 POLL_SECONDS = 0.1
+SECONDS_BETWEEN_LOOKS = 5.0  # at the nodes that there are
 _UNTRAINED = (TrialState.PENDING, TrialState.TRAINING)
 SECONDS_TO_END = 10  # for Tune to end its trials; each keeps its last checkpoint however it ends
 
@@ -54,6 +57,7 @@ class RayExecutor:
         self._suspects: set[str] = set()  # to be avoided from the next round on
         self._judged: set[str] = set()  # trials whose ending was heard of
         self._names: dict[str, str] = {}
+        self._looked = time.monotonic()  # at the nodes
         self._tuners: Counter[str] = Counter()  # that ended and left a trial untrained
         self._specs: dict[str, TrialSpec] = {}
 
@@ -101,6 +105,7 @@ class RayExecutor:
                 for event in pool.collect(timeout=0 if tuning.alive else POLL_SECONDS):
                     yield self._named(event)
                 self._judge(pool.endings)
+                yield from self._keep_room(pool)
                 if not tuning.alive:
                     self._judge(tuning.endings)
                 if self._suspects:
@@ -117,6 +122,24 @@ class RayExecutor:
         finally:
             tuning.stop()
         return None
+
+    def _keep_room(self, pool: MeasuringPool) -> Iterator[Event]:
+        """Make the pool smaller where nodes were lost for good, and larger when they are back.
+
+        Ray starts lost actors again wherever there is room; together they could take all that is left, and the trials
+        would wait for ever. What an autoscaler may still bring counts as there.
+        """
+        if time.monotonic() - self._looked < SECONDS_BETWEEN_LOOKS:
+            return
+        self._looked = time.monotonic()
+        possible = possible_nodes()
+        if possible is None:
+            return
+        places = place_largest_pool(
+            self._config.resources, [node for node in possible if node.node_id not in self._avoided]
+        )
+        if places and pool.resize(places):
+            yield PoolResized(len(places))
 
     def _given_up(self, specs: list[TrialSpec], pool: MeasuringPool) -> Generator[Event, None, list[TrialSpec]]:
         """What a Tuner left untrained when it ended, to be tried again, but for what is tried too often."""

@@ -130,13 +130,13 @@ class Fire:
         assert "Traceback" not in output, output
         return output
 
-    def strike(self, victim: Victim) -> bool:
+    def strike(self, victim: Victim, replace_node: bool = True) -> bool:
         """Kill the victim at a random moment; False where the sweep is as good as over.
 
         A lost node is replaced before the next strike; a command that ended is given again.
         """
         assert self.cluster is not None
-        if not self.cluster.worker_nodes:
+        if replace_node and not self.cluster.worker_nodes:
             self.cluster.add_node(num_cpus=1)
         if not self._wait_for_moment(victim):
             return False
