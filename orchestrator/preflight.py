@@ -166,16 +166,21 @@ def _ask(config: SweepConfig, nodes: Sequence[Mapping[str, Any]]) -> list[NodeAn
     """Ask every node at once, the driver's first."""
     here = ray.get_runtime_context().get_node_id()
     ordered = sorted(nodes, key=lambda node: (node["NodeID"] != here, node["NodeManagerAddress"]))
-    token = f".preflight-{uuid.uuid4().hex}"
+    token = _file("preflight")
     folder = open_folder(config.folder)
     unwritable = _write(folder, token, token.encode())
+    interviews = [_Interview(config, node, token) for node in ordered]
     try:
-        interviews = [_Interview(config, node, token) for node in ordered]
         return [interview.answer(folder, unwritable) for interview in interviews]
     finally:
-        for name in (token, *(f"{token}-{node['NodeID']}" for node in nodes)):
+        for name in (token, *(interview.file for interview in interviews)):
             with contextlib.suppress(StorageError):
                 folder.delete(name)
+
+
+def _file(name: str) -> str:
+    """A file that `Folder.clear` takes for one that was left unfinished, if this process is killed."""
+    return f".{name}.{uuid.uuid4().hex}"
 
 
 class _Interview:
@@ -190,10 +195,10 @@ class _Interview:
             scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False),
         ).remote()
         self._name = f"{node['NodeManagerHostname']} ({node['NodeManagerAddress']})"
-        self._token, self._mine = token, f"{token}-{node['NodeID']}"
+        self._token, self.file = token, _file(f"preflight-{node['NodeID']}")
         self._questions = {
             "versions": self._probe.versions.remote(),
-            "storage": self._probe.storage.remote(config.folder, token, self._mine),
+            "storage": self._probe.storage.remote(config.folder, token, self.file),
             "gpus": self._probe.gpus.remote(expected),
         }
         self._data = self._probe.data.remote(config.data)
@@ -214,7 +219,7 @@ class _Interview:
         except (ray.exceptions.RayError, ray.exceptions.GetTimeoutError) as error:
             return NodeAnswer(self._name, {}, silence=f"{type(error).__name__}: {error}".splitlines()[0])
         refusal, seen = said["storage"]
-        shared = unwritable is not None or (seen and _read(folder, self._mine) == self._token.encode())
+        shared = unwritable is not None or (seen and _read(folder, self.file) == self._token.encode())
         return NodeAnswer(self._name, said["versions"], skew, refusal, shared, data, said["gpus"])
 
     def _skew(self) -> float:

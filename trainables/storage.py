@@ -263,8 +263,6 @@ class RemoteFolder:
             self._filesystem.delete_file(f"{self._path}/{name}")
 
     def clear(self, *names: str) -> None:
-        if self._filesystem.type_name in OBJECT_STORES:
-            return  # where what is not whole is not there
         for name in self._listing():
             if _is_unfinished(name, names):
                 self.delete(name)
