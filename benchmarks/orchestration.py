@@ -81,16 +81,24 @@ def fill(config: Any, unfinished: int) -> None:
             (folder / "spec.json").write_text(spec.model_dump_json(indent=2))
 
 
-def log_all(config: Any) -> float:
-    """Bring MLflow to the state of the store; the milliseconds that one trial takes.
+def in_process(function: str, path: Path) -> list[str]:
+    """The command that calls a function of this file with a sweep's path; its memory is then its own."""
+    code = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import orchestration; "
+    return [sys.executable, "-c", code + f"orchestration.{function}({str(path)!r})"]
+
+
+def log_all(path: str) -> None:
+    """Bring MLflow to the state of the store, and print the milliseconds that one trial takes. In this process.
 
     Some trials are logged as the driver logs them. The records of the others are copied from one of these in the
     database, row by row, which leaves what logging each would leave.
     """
+    from orchestrator.config import load
     from orchestrator.plan import make_plan
     from orchestrator.tracking import SweepTracker
     from orchestrator.trial_store import TrialState
 
+    config = load(path)
     plan = make_plan(config)
     measured = [trial_id for trial_id, state in plan.states.items() if state is TrialState.MEASURED]
     tracker = SweepTracker(config, plan.store, plan.specs)
@@ -100,7 +108,7 @@ def log_all(config: Any) -> float:
         time.sleep(0.05)
     seconds = time.perf_counter() - started
     copy_record(config.tracking_uri.removeprefix("sqlite:///"), measured[0], measured[LOGGED:])
-    return 1000 * seconds / min(LOGGED, len(measured))
+    print(f"{1000 * seconds / min(LOGGED, len(measured)):.0f}")
 
 
 def copy_record(database: str, trial_id: str, others: list[str]) -> None:
@@ -162,13 +170,12 @@ def scale(sizes: Iterable[int]) -> None:
                 seconds, megabytes, code, output = timed(command, environment)
                 assert code == 0, output
                 print(f"{trials:>7}  {name:8} {seconds:8.2f} {megabytes:6.0f}  {TARGETS[name]:g} s", flush=True)
-            milliseconds = log_all(load(str(path)))
-            code_text = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import orchestration; "
-            resume = [sys.executable, "-c", code_text + f"orchestration.start_of_a_resume({str(path)!r})"]
-            seconds, megabytes, code, output = timed(resume, environment)
+            _, _, code, milliseconds = timed(in_process("log_all", path), environment)
+            assert code == 0, milliseconds
+            seconds, megabytes, code, output = timed(in_process("start_of_a_resume", path), environment)
             assert code == 0, output
             print(f"{trials:>7}  {'resume':8} {seconds:8.2f} {megabytes:6.0f}  20 s, 1000 MB", flush=True)
-            print(f"{trials:>7}  logging  {milliseconds:8.0f} ms a trial", flush=True)
+            print(f"{trials:>7}  logging  {milliseconds.split()[-1]:>8} ms a trial", flush=True)
 
 
 def no_op(config: dict[str, Any]) -> None:
@@ -238,9 +245,8 @@ def memory(number: int) -> None:
     with tempfile.TemporaryDirectory(prefix="renyi-memory-") as scratch:
         path = Path(scratch) / "sweep.yaml"
         path.write_text(sweep_text(number))
-        code = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import orchestration; "
-        command = [sys.executable, "-c", code + f"orchestration.drive({str(path)!r})"]
-        seconds, megabytes, exit_code, output = timed(command, {**os.environ, "RENYI_STORAGE": f"{scratch}/storage"})
+        environment = {**os.environ, "RENYI_STORAGE": f"{scratch}/storage"}
+        seconds, megabytes, exit_code, output = timed(in_process("drive", path), environment)
         assert exit_code == 0, output
         print(f"{number:>7}  {'driver':8} {seconds:8.2f} {megabytes:6.0f}  600 MB at 1 000 trials", flush=True)
 
