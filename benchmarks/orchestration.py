@@ -203,19 +203,26 @@ def trials(number: int) -> None:
         assert Work(specs).to_train
         os.environ["RAY_DEDUP_LOGS"] = "0"
         tuning.connect()
-        seconds: dict[str, list[float]] = {"bare Ray Tune": [], "this driver": []}
+        both = {
+            "bare Ray Tune": lambda: _bare(number),
+            "this driver": lambda: _ours(tuning, config, store, specs),
+        }
+        spent: dict[str, list[tuple[float, float]]] = {name: [] for name in both}
         for _ in range(3):
-            seconds["bare Ray Tune"].append(_bare(number))
-            seconds["this driver"].append(_ours(tuning, config, store, specs))
-    best = {name: min(values) / number for name, values in seconds.items()}
-    for name, value in best.items():
-        spread = ", ".join(f"{each / number * 1000:.0f}" for each in seconds[name])
-        print(f"{name:14} {value * 1000:7.1f} ms a trial (of {spread})")
-    ratio = best["this driver"] / best["bare Ray Tune"]
-    print(f"{'ratio':14} {ratio:7.2f}, target at most 1.15, {number} no-op trials")
+            for name, run in both.items():
+                wall, cpu = time.perf_counter(), time.process_time()
+                run()
+                spent[name].append((time.perf_counter() - wall, time.process_time() - cpu))
+    for index, clock in enumerate(("wall", "driver's CPU")):
+        milliseconds = {name: [1000 * each[index] / number for each in runs] for name, runs in spent.items()}
+        for name, values in milliseconds.items():
+            each = ", ".join(f"{value:.0f}" for value in values)
+            print(f"{clock:14} {name:14} {min(values):7.1f} ms a trial (of {each})")
+        ratio = min(milliseconds["this driver"]) / min(milliseconds["bare Ray Tune"])
+        print(f"{clock:14} {'ratio':14} {ratio:7.2f}, target at most 1.15, {number} no-op trials", flush=True)
 
 
-def _bare(number: int) -> float:
+def _bare(number: int) -> None:
     from ray import tune
 
     with tempfile.TemporaryDirectory(prefix="renyi-bare-") as scratch:
@@ -225,19 +232,15 @@ def _bare(number: int) -> float:
             tune_config=tune.TuneConfig(reuse_actors=True),
             run_config=tune.RunConfig(storage_path=scratch, verbose=0),
         )
-        started = time.perf_counter()
         tuner.fit()
-        return time.perf_counter() - started
 
 
-def _ours(tuning: Any, config: Any, store: Any, specs: Any) -> float:
+def _ours(tuning: Any, config: Any, store: Any, specs: Any) -> None:
     tuning._train = no_op
-    started = time.perf_counter()
     run = tuning.Tuning(config, store, specs)
     while run.alive:
         for _ in run.collect(timeout=0.1):
             pass
-    return time.perf_counter() - started
 
 
 def memory(number: int) -> None:
