@@ -89,7 +89,7 @@ class LocalFolder:
         with self._told(name, "written"), self._whole(name, data) as temporary:
             try:
                 _link(temporary, self.path / name)
-            except FileExistsError:
+            except (FileExistsError, FileNotFoundError):  # one who was first made it, or cleared this one's away
                 return False
         return True
 
