@@ -1,16 +1,20 @@
-"""What the driver costs: time a no-op trial against bare Ray Tune; plan, status and a resume as sweeps grow.
+"""What the driver costs: time a no-op trial against bare Ray Tune; plan, status and a resume as sweeps grow; memory.
 
 python benchmarks/orchestration.py            # all of it, about 15 minutes on two cores
 python benchmarks/orchestration.py scale 100 1000
 python benchmarks/orchestration.py trials 50
+python benchmarks/orchestration.py memory 1000
 """
 
+import contextlib
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
 import tempfile
 import time
+import uuid
 from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
@@ -19,6 +23,15 @@ RENYI = [sys.executable, "-m", "orchestrator.cli"]
 SIZES = (100, 1000, 10_000)
 TARGETS = {"plan": 5.0, "status": 2.0, "resume": 20.0}  # seconds at 10 000 trials
 UNFINISHED = 10
+LOGGED = 50  # trials whose logging is timed
+RECORD = {  # MLflow's tables that hold a run, and the column that names it
+    "runs": "run_uuid",
+    "tags": "run_uuid",
+    "params": "run_uuid",
+    "metrics": "run_uuid",
+    "latest_metrics": "run_uuid",
+    "inputs": "destination_id",
+}
 
 
 def sweep_text(trials: int, seeds: int = 10) -> str:
@@ -68,15 +81,60 @@ def fill(config: Any, unfinished: int) -> None:
             (folder / "spec.json").write_text(spec.model_dump_json(indent=2))
 
 
-def log_all(config: Any) -> float:
-    """Bring MLflow to the state of the store, as earlier drivers would have; the seconds it took."""
+def in_process(function: str, path: Path) -> list[str]:
+    """The command that calls a function of this file with a sweep's path; its memory is then its own."""
+    code = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import orchestration; "
+    return [sys.executable, "-c", code + f"orchestration.{function}({str(path)!r})"]
+
+
+def log_all(path: str) -> None:
+    """Bring MLflow to the state of the store, and print the milliseconds that one trial takes. In this process.
+
+    Some trials are logged as the driver logs them. The records of the others are copied from one of these in the
+    database, row by row, which leaves what logging each would leave.
+    """
+    from orchestrator.config import load
     from orchestrator.plan import make_plan
     from orchestrator.tracking import SweepTracker
+    from orchestrator.trial_store import TrialState
 
-    started = time.perf_counter()
+    config = load(path)
     plan = make_plan(config)
-    SweepTracker(config, plan.store, plan.specs).reconcile(plan.states)
-    return time.perf_counter() - started
+    measured = [trial_id for trial_id, state in plan.states.items() if state is TrialState.MEASURED]
+    tracker = SweepTracker(config, plan.store, plan.specs)
+    started = time.perf_counter()
+    tracker.reconcile(dict.fromkeys(measured[:LOGGED], TrialState.MEASURED))
+    while tracker.waiting:
+        time.sleep(0.05)
+    seconds = time.perf_counter() - started
+    copy_record(config.tracking_uri.removeprefix("sqlite:///"), measured[0], measured[LOGGED:])
+    print(f"{1000 * seconds / min(LOGGED, len(measured)):.0f}")
+
+
+def copy_record(database: str, trial_id: str, others: list[str]) -> None:
+    """Give other trials the record of one, under their own names; those that have one keep it."""
+    with contextlib.closing(sqlite3.connect(database)) as connection, connection:
+        runs = dict(connection.execute("SELECT value, run_uuid FROM tags WHERE key = 'renyi.trial_id'"))
+        copies = [(other, uuid.uuid4().hex) for other in others if other not in runs]
+        for table, column in RECORD.items():
+            found = connection.execute(f"SELECT * FROM {table} WHERE {column} = ?", (runs[trial_id],))
+            names = [each[0] for each in found.description]
+            rows = found.fetchall()
+            connection.executemany(
+                f"INSERT INTO {table} VALUES ({', '.join('?' * len(names))})",
+                (
+                    [
+                        uuid.uuid4().hex
+                        if name == "input_uuid"
+                        else value.replace(trial_id, other).replace(runs[trial_id], run)
+                        if isinstance(value, str)
+                        else value
+                        for name, value in zip(names, row, strict=True)
+                    ]
+                    for other, run in copies
+                    for row in rows
+                ),
+            )
 
 
 def start_of_a_resume(path: str) -> None:
@@ -112,15 +170,12 @@ def scale(sizes: Iterable[int]) -> None:
                 seconds, megabytes, code, output = timed(command, environment)
                 assert code == 0, output
                 print(f"{trials:>7}  {name:8} {seconds:8.2f} {megabytes:6.0f}  {TARGETS[name]:g} s", flush=True)
-            if trials > 1000 and "--log" not in sys.argv:
-                continue
-            logging = log_all(load(str(path)))
-            code_text = f"import sys; sys.path.insert(0, {str(Path(__file__).parent)!r}); import orchestration; "
-            resume = [sys.executable, "-c", code_text + f"orchestration.start_of_a_resume({str(path)!r})"]
-            seconds, megabytes, code, output = timed(resume, environment)
+            _, _, code, milliseconds = timed(in_process("log_all", path), environment)
+            assert code == 0, milliseconds
+            seconds, megabytes, code, output = timed(in_process("start_of_a_resume", path), environment)
             assert code == 0, output
-            print(f"{trials:>7}  {'resume':8} {seconds:8.2f} {megabytes:6.0f}  20 s, 1000 MB", end="  ", flush=True)
-            print(f"(logging them took {logging:.0f} s)", flush=True)
+            print(f"{trials:>7}  {'resume':8} {seconds:8.2f} {megabytes:6.0f}  20 s, 1000 MB", flush=True)
+            print(f"{trials:>7}  logging  {milliseconds.split()[-1]:>8} ms a trial", flush=True)
 
 
 def no_op(config: dict[str, Any]) -> None:
@@ -148,19 +203,26 @@ def trials(number: int) -> None:
         assert Work(specs).to_train
         os.environ["RAY_DEDUP_LOGS"] = "0"
         tuning.connect()
-        seconds: dict[str, list[float]] = {"bare Ray Tune": [], "this driver": []}
+        both = {
+            "bare Ray Tune": lambda: _bare(number),
+            "this driver": lambda: _ours(tuning, config, store, specs),
+        }
+        spent: dict[str, list[tuple[float, float]]] = {name: [] for name in both}
         for _ in range(3):
-            seconds["bare Ray Tune"].append(_bare(number))
-            seconds["this driver"].append(_ours(tuning, config, store, specs))
-    best = {name: min(values) / number for name, values in seconds.items()}
-    for name, value in best.items():
-        spread = ", ".join(f"{each / number * 1000:.0f}" for each in seconds[name])
-        print(f"{name:14} {value * 1000:7.1f} ms a trial (of {spread})")
-    ratio = best["this driver"] / best["bare Ray Tune"]
-    print(f"{'ratio':14} {ratio:7.2f}, target at most 1.15, {number} no-op trials")
+            for name, run in both.items():
+                wall, cpu = time.perf_counter(), time.process_time()
+                run()
+                spent[name].append((time.perf_counter() - wall, time.process_time() - cpu))
+    for index, clock in enumerate(("wall", "driver's CPU")):
+        milliseconds = {name: [1000 * each[index] / number for each in runs] for name, runs in spent.items()}
+        for name, values in milliseconds.items():
+            each = ", ".join(f"{value:.0f}" for value in values)
+            print(f"{clock:14} {name:14} {min(values):7.1f} ms a trial (of {each})")
+        ratio = min(milliseconds["this driver"]) / min(milliseconds["bare Ray Tune"])
+        print(f"{clock:14} {'ratio':14} {ratio:7.2f}, target at most 1.15, {number} no-op trials", flush=True)
 
 
-def _bare(number: int) -> float:
+def _bare(number: int) -> None:
     from ray import tune
 
     with tempfile.TemporaryDirectory(prefix="renyi-bare-") as scratch:
@@ -170,28 +232,53 @@ def _bare(number: int) -> float:
             tune_config=tune.TuneConfig(reuse_actors=True),
             run_config=tune.RunConfig(storage_path=scratch, verbose=0),
         )
-        started = time.perf_counter()
         tuner.fit()
-        return time.perf_counter() - started
 
 
-def _ours(tuning: Any, config: Any, store: Any, specs: Any) -> float:
+def _ours(tuning: Any, config: Any, store: Any, specs: Any) -> None:
     tuning._train = no_op
-    started = time.perf_counter()
     run = tuning.Tuning(config, store, specs)
     while run.alive:
         for _ in run.collect(timeout=0.1):
             pass
-    return time.perf_counter() - started
+
+
+def memory(number: int) -> None:
+    """The driver's peak memory in a sweep of that many no-op trials."""
+    with tempfile.TemporaryDirectory(prefix="renyi-memory-") as scratch:
+        path = Path(scratch) / "sweep.yaml"
+        path.write_text(sweep_text(number))
+        environment = {**os.environ, "RENYI_STORAGE": f"{scratch}/storage"}
+        seconds, megabytes, exit_code, output = timed(in_process("drive", path), environment)
+        assert exit_code == 0, output
+        print(f"{number:>7}  {'driver':8} {seconds:8.2f} {megabytes:6.0f}  600 MB at 1 000 trials", flush=True)
+
+
+def drive(path: str) -> None:
+    """What a driver keeps in memory, in this process: a tracker and a Tuner that know all trials, each a no-op."""
+    from orchestrator import tuning
+    from orchestrator.config import load
+    from orchestrator.plan import make_plan
+    from orchestrator.tracking import SweepTracker
+
+    config = load(path)
+    plan = make_plan(config)
+    tracker = SweepTracker(config, plan.store, plan.specs)
+    tuning.connect()
+    _ours(tuning, config, plan.store, plan.specs)
+    tuning.leave()
+    assert not tracker.finish()
 
 
 def main(arguments: list[str]) -> None:
     """Run what is named, or all."""
-    what, *numbers = [word for word in arguments if not word.startswith("--")] or ["all"]
+    what, *numbers = arguments or ["all"]
     if what in ("all", "scale"):
         scale(map(int, numbers) if numbers else SIZES)
     if what in ("all", "trials"):
         trials(int(numbers[0]) if numbers else 200)
+    if what in ("all", "memory"):
+        memory(int(numbers[0]) if numbers else 1000)
 
 
 if __name__ == "__main__":

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 from orchestrator.config import ProcessResources, Resources
@@ -67,6 +68,15 @@ def place_pool(resources: Resources, nodes: Sequence[Node]) -> list[str]:
         left[-best] = left[-best].without(pool)
         places.append(nodes[-best].node_id)
     return places
+
+
+def place_largest_pool(resources: Resources, nodes: Sequence[Node]) -> list[str]:
+    """The node of each actor, of as many as fit beside a trial; none where not even one does."""
+    for actors in range(resources.pool.actors, 0, -1):
+        smaller = resources.model_copy(update={"pool": resources.pool.model_copy(update={"actors": actors})})
+        with suppress(UsageError):
+            return place_pool(smaller, nodes)
+    return []
 
 
 def _check_totals(resources: Resources, nodes: Sequence[Node]) -> None:

@@ -8,7 +8,16 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
-from orchestrator.events import EpochsDone, Event, NodeAvoided, TrialFailed, TrialLost, TrialMeasured, TrialTrained
+from orchestrator.events import (
+    EpochsDone,
+    Event,
+    NodeAvoided,
+    PoolResized,
+    TrialFailed,
+    TrialLost,
+    TrialMeasured,
+    TrialTrained,
+)
 from orchestrator.trial_store import TrialState, TrialStore
 from trainables.specs import TrialSpec
 
@@ -185,6 +194,9 @@ class SweepProgress:
                 f"node {event.node} gets no more work: {len(event.trial_ids)} trials failed on it in a row, the last"
             )
             self.say(f"with {event.reason}; they are tried again elsewhere")
+            return
+        if isinstance(event, PoolResized):
+            self.say(f"the cluster has changed: {event.actors} measuring actors leave room for a trial on it")
             return
         spec = self._specs[event.trial_id]
         match event:

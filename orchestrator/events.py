@@ -79,8 +79,15 @@ class NodeAvoided:
     reason: str  # of the last failure
 
 
+@dataclass(frozen=True)
+class PoolResized:
+    """Nodes were lost, or came back, and the pool has as many actors now as leave room for a trial."""
+
+    actors: int
+
+
 TrialEvent = EpochsDone | TrialTrained | TrialMeasured | TrialFailed  # what there is to record of a trial
-Event = TrialEvent | TrialStarted | TrialLost | MeasuringStarted | MeasuringEnded | NodeAvoided
+Event = TrialEvent | TrialStarted | TrialLost | MeasuringStarted | MeasuringEnded | NodeAvoided | PoolResized
 
 
 @dataclass(frozen=True)

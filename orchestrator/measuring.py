@@ -41,10 +41,6 @@ class SharpnessActor:
         self._settings = settings
         self._device = default_device()
 
-    def ready(self) -> bool:
-        """Answer once the actor is up and torch is loaded."""
-        return True
-
     def measure(self, trial_id: str) -> bool:
         """Measure a trained trial as one task; whether there are measurements now."""
         folder = self._store.measurement(trial_id)

@@ -14,7 +14,6 @@ from analysis.settings import SharpnessSettings
 from orchestrator.config import PoolResources
 from orchestrator.events import Event, MeasuringEnded, MeasuringStarted, TrialFailed, TrialMeasured
 from orchestrator.measurement_files import missing_parts
-from orchestrator.measuring import SharpnessActor
 from orchestrator.measuring_tasks import MeasuringTask, divide
 from orchestrator.ray_cluster import avoiding
 from orchestrator.trial_store import TrialState, TrialStore
@@ -158,12 +157,25 @@ class MeasuringPool:
     def avoid(self, nodes: Collection[str], places: Sequence[str]) -> None:
         """Move the actors on some nodes to other places; what they were at is done again there."""
         self._avoided |= set(nodes)
-        for member in [*self._idle, *self._probing.values(), *(member for member, _ in self._running.values())]:
+        for member in self._members:
             if member.node in nodes:
                 self._drop(member)
-        missing = self._resources.actors - len(self._idle) - len(self._probing) - len(self._running)
-        for place in places[:missing]:
+        self.resize(places)
+
+    def resize(self, places: Sequence[str]) -> bool:
+        """Have an actor for each place; whether that took a change. Those go first that do nothing yet, or are lost."""
+        members = self._members
+        for member in members[len(places) :]:
+            self._drop(member)
+        free = Counter(places) - Counter(member.node for member in members)
+        for place in list(free.elements())[: max(0, len(places) - len(members))]:
             self._start(place)
+        return len(members) != len(places)
+
+    @property
+    def _members(self) -> list[_Member]:
+        """All actors, those at work first and those that are started last."""
+        return [*(member for member, _ in self._running.values()), *self._idle, *self._probing.values()]
 
     def _drop(self, member: _Member) -> None:
         ray.kill(member.handle)
@@ -259,8 +271,25 @@ class MeasuringPool:
         return actor.measure_part.remote(trial.trial_id, call.task)
 
 
-class MeasuringActor(SharpnessActor):
-    """A measuring actor that says where it is."""
+class MeasuringActor:
+    """A measuring actor that says where it is. Torch is imported there: it would double the driver's memory."""
+
+    def __init__(self, store_folder: str, settings: SharpnessSettings, threads: int, data: DataSpec) -> None:
+        from orchestrator.measuring import SharpnessActor
+
+        self._actor = SharpnessActor(store_folder, settings, threads, data)
+
+    def measure(self, trial_id: str) -> bool:
+        """As `SharpnessActor` does."""
+        return self._actor.measure(trial_id)
+
+    def measure_part(self, trial_id: str, task: MeasuringTask) -> bool:
+        """As `SharpnessActor` does."""
+        return self._actor.measure_part(trial_id, task)
+
+    def assemble(self, trial_id: str, tasks: Sequence[MeasuringTask]) -> bool:
+        """As `SharpnessActor` does."""
+        return self._actor.assemble(trial_id, tasks)
 
     @ray.method(max_task_retries=-1)
     def node(self) -> str:

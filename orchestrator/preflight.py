@@ -28,6 +28,7 @@ from trainables.storage import Folder, open_folder
 
 ANSWER_SECONDS = 180.0  # for a node to start a process, import torch and read its data
 DATA_SECONDS = 3600.0  # for a node to download its data and decode it, once
+LOSS_SECONDS = 30.0  # for Ray to notice that a node is gone
 JOIN_SECONDS = 300.0  # for the machines of a launcher file to join, where the sweep can't do without them
 TRACKING_SECONDS = 10.0
 MAX_SKEW_SECONDS = 5.0
@@ -166,16 +167,35 @@ def _ask(config: SweepConfig, nodes: Sequence[Mapping[str, Any]]) -> list[NodeAn
     """Ask every node at once, the driver's first."""
     here = ray.get_runtime_context().get_node_id()
     ordered = sorted(nodes, key=lambda node: (node["NodeID"] != here, node["NodeManagerAddress"]))
-    token = f".preflight-{uuid.uuid4().hex}"
+    token = _file("preflight")
     folder = open_folder(config.folder)
     unwritable = _write(folder, token, token.encode())
+    interviews = [_Interview(config, node, token) for node in ordered]
     try:
-        interviews = [_Interview(config, node, token) for node in ordered]
-        return [interview.answer(folder, unwritable) for interview in interviews]
+        answers = {interview.node_id: interview.answer(folder, unwritable) for interview in interviews}
+        lost = _lost({node_id for node_id, answer in answers.items() if answer.silence})
+        for node_id in lost:
+            console.print(f"  preflight: {answers[node_id].name} was lost while it was asked")
+        return [answer for node_id, answer in answers.items() if node_id not in lost]
     finally:
-        for name in (token, *(f"{token}-{node['NodeID']}" for node in nodes)):
+        for name in (token, *(interview.file for interview in interviews)):
             with contextlib.suppress(StorageError):
                 folder.delete(name)
+
+
+def _lost(silent: set[str]) -> set[str]:
+    """Those of some nodes that are none any more, once Ray has had the time to notice: a sweep goes on without them."""
+    deadline = time.monotonic() + LOSS_SECONDS
+    while True:
+        lost = silent - {node["NodeID"] for node in ray.nodes() if node["Alive"]}
+        if lost == silent or time.monotonic() > deadline:
+            return lost
+        time.sleep(0.5)
+
+
+def _file(name: str) -> str:
+    """A file that `Folder.clear` takes for one that was left unfinished, if this process is killed."""
+    return f".{name}.{uuid.uuid4().hex}"
 
 
 class _Interview:
@@ -189,11 +209,12 @@ class _Interview:
             num_gpus=0.01 if expected else 0,
             scheduling_strategy=NodeAffinitySchedulingStrategy(node["NodeID"], soft=False),
         ).remote()
+        self.node_id: str = node["NodeID"]
         self._name = f"{node['NodeManagerHostname']} ({node['NodeManagerAddress']})"
-        self._token, self._mine = token, f"{token}-{node['NodeID']}"
+        self._token, self.file = token, _file(f"preflight-{node['NodeID']}")
         self._questions = {
             "versions": self._probe.versions.remote(),
-            "storage": self._probe.storage.remote(config.folder, token, self._mine),
+            "storage": self._probe.storage.remote(config.folder, token, self.file),
             "gpus": self._probe.gpus.remote(expected),
         }
         self._data = self._probe.data.remote(config.data)
@@ -214,7 +235,7 @@ class _Interview:
         except (ray.exceptions.RayError, ray.exceptions.GetTimeoutError) as error:
             return NodeAnswer(self._name, {}, silence=f"{type(error).__name__}: {error}".splitlines()[0])
         refusal, seen = said["storage"]
-        shared = unwritable is not None or (seen and _read(folder, self._mine) == self._token.encode())
+        shared = unwritable is not None or (seen and _read(folder, self.file) == self._token.encode())
         return NodeAnswer(self._name, said["versions"], skew, refusal, shared, data, said["gpus"])
 
     def _skew(self) -> float:

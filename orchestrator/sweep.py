@@ -63,6 +63,7 @@ def run_sweep(
     with Interrupts() as interrupts, Lease(open_folder(config.folder), f"renyi run {command}") as lease:
         plan = make_plan(config)
         plan.store.mark_layout()
+        plan.store.folder.clear()
         if executor == "ray" and "RAY_ADDRESS" in os.environ and (plan.work.to_train or plan.work.to_measure):
             from orchestrator.preflight import preflight
 

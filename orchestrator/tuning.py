@@ -5,7 +5,8 @@ import os
 import queue
 import tempfile
 import threading
-from collections import deque
+import time
+from collections import Counter, deque
 from collections.abc import Collection, Generator, Iterator
 from dataclasses import replace
 from typing import Any
@@ -13,7 +14,7 @@ from typing import Any
 from ray import tune
 from ray.tune.experiment import Trial
 
-from orchestrator.capacity import place_pool
+from orchestrator.capacity import place_largest_pool, place_pool
 from orchestrator.circuit_breaker import CircuitBreaker
 from orchestrator.config import SweepConfig
 from orchestrator.errors import UsageError
@@ -22,6 +23,7 @@ from orchestrator.events import (
     Event,
     MeasuringStarted,
     NodeAvoided,
+    PoolResized,
     TrialFailed,
     TrialLost,
     TrialStarted,
@@ -31,14 +33,15 @@ from orchestrator.events import (
 from orchestrator.measuring_pool import Ending, MeasuringPool
 from orchestrator.ray_cluster import avoiding, connect, leave, names_of_nodes, possible_nodes, present_nodes
 from orchestrator.trial_store import TrialState, TrialStore
-from trainables.data import load_dataset
-from trainables.errors import StorageError
+from trainables.errors import STORAGE_ERROR, StorageError
+from trainables.preparation import prepare_dataset
 from trainables.specs import TrialSpec
-from trainables.trainable import STORAGE_ERROR, trainable
 from trainables.trial_folder import EpochMetrics, Failure, write_failure
 
 MAX_FAILURES = 3  # starts of a trial whose process or node was lost; errors of its own are recorded, not repeated
+MAX_TUNERS = 3  # that may end and leave a trial untrained
 POLL_SECONDS = 0.1
+SECONDS_BETWEEN_LOOKS = 5.0  # at the nodes that there are
 _UNTRAINED = (TrialState.PENDING, TrialState.TRAINING)
 SECONDS_TO_END = 10  # for Tune to end its trials; each keeps its last checkpoint however it ends
 
@@ -54,12 +57,14 @@ class RayExecutor:
         self._suspects: set[str] = set()  # to be avoided from the next round on
         self._judged: set[str] = set()  # trials whose ending was heard of
         self._names: dict[str, str] = {}
+        self._looked = time.monotonic()  # at the nodes
+        self._tuners: Counter[str] = Counter()  # that ended and left a trial untrained
         self._specs: dict[str, TrialSpec] = {}
 
     def run(self, work: Work) -> Iterator[Event]:
         """Trials and measuring side by side; the pool is up before the first trial starts."""
         if "RAY_ADDRESS" not in os.environ:
-            load_dataset(self._config.data)  # once, where its progress and its errors are seen
+            prepare_dataset(self._config.data)  # once, where its progress and its errors are seen
         connect()
         try:
             pool = self._open_pool()
@@ -87,26 +92,67 @@ class RayExecutor:
         return pool
 
     def _round(self, to_train: list[TrialSpec], pool: MeasuringPool) -> Generator[Event, None, list[TrialSpec] | None]:
-        """Run one Tuner, and the pool with it, to their end: None; or till a node is to be avoided: what is left.
+        """Run one Tuner, and the pool with it, to their end: None; or what is left for another Tuner.
 
-        Tune can't be told to avoid a node half way, and needn't be: the trials that ran go on from their checkpoints.
+        That is what had not ended when a node came to be avoided: Tune can't be told of it half way, and needn't be, as
+        trials go on from their checkpoints. And it is trials that Tune gave up without cause.
         """
         tuning = Tuning(self._config, self._store, to_train, self._avoided)
+        ended = False
         try:
             while tuning.alive or pool.busy:
                 yield from self._trained(tuning, pool, timeout=POLL_SECONDS)
                 for event in pool.collect(timeout=0 if tuning.alive else POLL_SECONDS):
                     yield self._named(event)
                 self._judge(pool.endings)
+                yield from self._keep_room(pool)
+                if not tuning.alive:
+                    self._judge(tuning.endings)
                 if self._suspects:
                     tuning.stop()
                     yield from self._trained(tuning, pool, timeout=0)
                     self._judge(tuning.endings)
                     yield from self._avoid(pool)
                     return (yield from self._left(to_train, pool))
+                if not ended and not tuning.alive:
+                    ended = True
+                    again = yield from self._given_up(to_train, pool)
+                    if again:
+                        return again
         finally:
             tuning.stop()
         return None
+
+    def _keep_room(self, pool: MeasuringPool) -> Iterator[Event]:
+        """Make the pool smaller where nodes were lost for good, and larger when they are back.
+
+        Ray starts lost actors again wherever there is room; together they could take all that is left, and the trials
+        would wait for ever. What an autoscaler may still bring counts as there.
+        """
+        if time.monotonic() - self._looked < SECONDS_BETWEEN_LOOKS:
+            return
+        self._looked = time.monotonic()
+        possible = possible_nodes()
+        if possible is None:
+            return
+        places = place_largest_pool(
+            self._config.resources, [node for node in possible if node.node_id not in self._avoided]
+        )
+        if places and pool.resize(places):
+            yield PoolResized(len(places))
+
+    def _given_up(self, specs: list[TrialSpec], pool: MeasuringPool) -> Generator[Event, None, list[TrialSpec]]:
+        """What a Tuner left untrained when it ended, to be tried again, but for what is tried too often."""
+        again = []
+        for spec in (yield from self._left(specs, pool)):
+            self._tuners[spec.trial_id] += 1
+            if self._tuners[spec.trial_id] < MAX_TUNERS:
+                again.append(spec)
+                continue
+            reason = f"Ray Tune gave it up {MAX_TUNERS} times, after its process or its node was lost"
+            write_failure(self._store.trial(spec.trial_id).folder, Failure("training", reason))
+            yield TrialFailed(spec.trial_id)
+        return again
 
     def _left(self, specs: list[TrialSpec], pool: MeasuringPool) -> Generator[Event, None, list[TrialSpec]]:
         """What is still to be trained. A trial that ended just as its Tuner was stopped was not heard of: where it is
@@ -309,15 +355,20 @@ class _Relay(tune.Callback):
                 self._fail(trial_id)
 
     def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **_: Any) -> None:
-        trial_id = _trial_id(trial)
-        self._events.put(TrialLost(trial_id, self._where.pop(trial_id, "")))
+        self._lose(_trial_id(trial))
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **_: Any) -> None:
         trial_id = _trial_id(trial)
+        if trial.num_failures <= MAX_FAILURES:  # Tune gives up at once a trial of whose loss it hears twice
+            self._lose(trial_id)
+            return
         reason = f"its process was lost {MAX_FAILURES + 1} times: {trial.get_error() or 'no reason given'}"
         failure = Failure("training", reason.splitlines()[0], reason)
         write_failure(self._store.trial(trial_id).folder, failure)
         self._fail(trial_id)
+
+    def _lose(self, trial_id: str) -> None:
+        self._events.put(TrialLost(trial_id, self._where.get(trial_id, "")))
 
     def _fail(self, trial_id: str) -> None:
         self._events.put(TrialFailed(trial_id))
@@ -328,6 +379,8 @@ class _Relay(tune.Callback):
 
 
 def _train(config: dict[str, Any]) -> None:
+    from trainables.trainable import trainable  # torch is for the workers: it would double the driver's memory
+
     trainable(config["task"])
 
 

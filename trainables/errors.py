@@ -1,5 +1,7 @@
 """The root of every error that this package raises on purpose."""
 
+STORAGE_ERROR = "storage_error"  # the key by which a worker reports to its driver that the storage failed
+
 
 class TrainingError(Exception):
     """A trial that can't be trained as specified; the message says what, which value, and what to do."""

@@ -89,7 +89,7 @@ class LocalFolder:
         with self._told(name, "written"), self._whole(name, data) as temporary:
             try:
                 _link(temporary, self.path / name)
-            except FileExistsError:
+            except (FileExistsError, FileNotFoundError):  # one who was first made it, or cleared this one's away
                 return False
         return True
 
@@ -263,8 +263,6 @@ class RemoteFolder:
             self._filesystem.delete_file(f"{self._path}/{name}")
 
     def clear(self, *names: str) -> None:
-        if self._filesystem.type_name in OBJECT_STORES:
-            return  # where what is not whole is not there
         for name in self._listing():
             if _is_unfinished(name, names):
                 self.delete(name)

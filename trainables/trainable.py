@@ -10,7 +10,7 @@ import torch
 from ray import tune
 
 from trainables.device import default_device
-from trainables.errors import StorageError
+from trainables.errors import STORAGE_ERROR, StorageError
 from trainables.specs import TrialSpec
 from trainables.storage import open_folder
 from trainables.training import attempt
@@ -18,7 +18,6 @@ from trainables.trial_folder import TrialFolder
 
 # Tune holds the trial until each report is processed, so short epochs are reported together.
 SECONDS_BETWEEN_REPORTS = 1.0
-STORAGE_ERROR = "storage_error"  # key of a report
 
 
 def trainable(config: Mapping[str, Any]) -> None:

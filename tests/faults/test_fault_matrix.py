@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults.sweeps_under_fire import Fire, Victim, besiege, check_same, in_some_order
+from tests.faults.sweeps_under_fire import Fire, Victim, besiege, check_mlflow, check_same, in_some_order
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
 
@@ -35,3 +35,13 @@ def test_nothing_is_lost_or_done_twice(fire: Fire, reference: Fire) -> None:
     besiege(fire, in_some_order(random.Random(1)))
     assert set(fire.killed) == set(Victim)
     check_same(fire, reference)
+
+
+def test_a_node_that_does_not_come_back_leaves_room_for_trials(fire: Fire) -> None:
+    fire.open_cluster()
+    fire.start()
+    assert fire.strike(Victim.NODE)
+    assert fire.strike(Victim.TRAINING, replace_node=False)  # else the trial would keep its place on the head
+    output = fire.finish()
+    assert "the cluster has changed: 1 measuring actors leave room for a trial on it" in output
+    check_mlflow(fire.plan)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orchestrator.capacity import Node, place_pool
+from orchestrator.capacity import Node, place_largest_pool, place_pool
 from orchestrator.config import PoolResources, ProcessResources, Resources
 from orchestrator.errors import UsageError
 
@@ -35,6 +35,15 @@ def test_what_fits_in_sum_but_on_no_node_is_refused() -> None:
 
 def test_actors_share_a_node_where_spreading_them_would_leave_no_room_for_a_trial() -> None:
     assert place_pool(resources((4, 0), (2, 1, 0)), [Node("a", 4, 0), Node("b", 4, 0)]) in (["a", "a"], ["b", "b"])
+
+
+def test_the_pool_shrinks_to_what_leaves_room_for_a_trial() -> None:
+    wanted = resources((0.5, 0), (3, 0.5, 0))
+    assert place_largest_pool(wanted, [Node("a", 1, 0), Node("b", 1, 0)]) == place_pool(
+        wanted, [Node("a", 1, 0), Node("b", 1, 0)]
+    )
+    assert place_largest_pool(wanted, [Node("a", 1, 0)]) == ["a"]
+    assert place_largest_pool(wanted, [Node("a", 0.5, 0)]) == []
 
 
 def test_actors_that_need_no_gpu_go_where_there_is_none() -> None:

@@ -244,13 +244,16 @@ def test_an_unknown_scheme_is_named() -> None:
         open_folder("nowhere://bucket/path")
 
 
-def test_what_killed_writers_left_is_cleared_away(tmp_path: Path) -> None:
-    folder = LocalFolder(tmp_path)
-    folder.write("a.json", b"whole")
-    for name in (f".a.json.{uuid.uuid4().hex}", f".b.json.{uuid.uuid4().hex}", ".profile", f".{uuid.uuid4().hex}"):
-        (tmp_path / name).write_bytes(b"a par")
+def test_what_killed_writers_left_is_cleared_away(folder: Folder) -> None:
+    first, second = f".a.json.{uuid.uuid4().hex}", f".b.json.{uuid.uuid4().hex}"
+    kept = ("a.json", ".profile", f".{uuid.uuid4().hex}")
+    for name in (*kept, first, second):
+        folder.write(name, b"whole or not")
     folder.clear("a.json")
-    assert [path.name.split(".")[1] for path in sorted(tmp_path.glob(".[abp]*.*"))] == ["b"]
+    with pytest.raises(FileNotFoundError):
+        folder.read(first)
+    assert folder.read(second)
     folder.clear()
-    assert len(list(tmp_path.glob(".*"))) == 2
-    assert folder.read("a.json") == b"whole"
+    with pytest.raises(FileNotFoundError):
+        folder.read(second)
+    assert all(folder.read(name) for name in kept)

@@ -1,0 +1,40 @@
+"""Training, or a measurement, that ends its process every time is given up and told, and takes no other with it."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from orchestrator.config import load
+from orchestrator.measuring_pool import MAX_DEATHS
+from orchestrator.plan import make_plan
+from orchestrator.trial_store import TrialState
+from orchestrator.tuning import MAX_FAILURES
+from tests.faults.drivers import run
+
+pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
+
+
+def test_what_kills_its_process_fails_alone(storage: Path, sweep_file: Callable[..., Path]) -> None:
+    path = sweep_file(
+        ("model: digits_cnn", "model: tests.faults.deadly.kills_seed_one"),
+        ("[renyi, renyi_gauss_newton, trace, lambda_max, l2]", "[l2, tests.faults.deadly.kills_small_weights]"),
+        ("weight_decay: [1e-4, 1e-3]", "weight_decay: [9.0, 1e-3]"),  # the first shrinks its weights to nothing
+        ("learning_rate: [0.05, 0.1]", "learning_rate: 0.1"),
+        ("sharpness:", "seeds: [0, 1]\nsharpness:"),
+    )
+    exit_code, output = run(path, executor="ray")
+    assert exit_code == 1, output
+    assert "Traceback" not in output, output
+    plan = make_plan(load(str(path)))
+    assert plan.counts == {TrialState.MEASURED: 1, TrialState.FAILED: 3}, output
+    for spec in plan.failed:
+        failure = plan.store.failure(spec.trial_id)
+        stage, reason = (
+            ("training", f"its process was lost {MAX_FAILURES + 1} times")
+            if spec.seed == 1
+            else ("measuring", f"the task everything ended its process {MAX_DEATHS} times")
+        )
+        assert failure.stage == stage
+        assert failure.reason.startswith(f"{reason}: ")
+        assert f"in {stage}: {failure.reason}" in output
