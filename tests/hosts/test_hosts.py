@@ -268,7 +268,9 @@ def test_the_sweep_outlives_the_laptop_and_a_host_that_joined_late(hosts: Hosts)
             break
     assert any("preflight: 2 nodes" in line for line in seen), "".join(seen)
     hosts.join(late)
-    until(lambda: any(node_of(hosts, "worker2").training.values()), 150, "the late host trains")
+    until(
+        lambda: any(any(node.training.values()) for node in activity_on(hosts, "worker2")), 150, "the late host trains"
+    )
     hosts.laptop.run("pkill -KILL -f orchestrator.cli")
     watching.wait(timeout=30)
     hosts.cut_off(late)
@@ -277,17 +279,19 @@ def test_the_sweep_outlives_the_laptop_and_a_host_that_joined_late(hosts: Hosts)
     hosts.join(late)  # the autoscaler takes it back, which is waited for below
     print(done.stdout)
     assert "hosts is running already" in done.stdout
-    assert "lost on worker2: " in done.stdout
+    assert "lost on worker2" in done.stdout
+    assert "Downloading artifacts" not in done.stdout
     assert "Traceback" not in done.stdout
     assert done.returncode == 1, done.stdout
     assert f"{TRIALS - 1} trained, {TRIALS - 1} measured; {TRIALS} trials in all" in done.stdout
     assert "in training: RuntimeError: the machine had a bad moment" in done.stdout
 
 
-def node_of(hosts: Hosts, name: str) -> NodeActivity:
-    """What a host does and did, as the driver of the sweep wrote it."""
+def activity_on(hosts: Hosts, name: str) -> list[NodeActivity]:
+    """What a host does and did, as the driver of the sweep wrote it: once for each time that the host joined."""
     activity = read_activity(open_folder(str(hosts.shared / "renyi" / "hosts")))
-    return activity.nodes.get(name, NodeActivity()) if activity else NodeActivity()
+    nodes = activity.nodes if activity else {}
+    return [node for each, node in nodes.items() if each.partition("/")[0] == name]
 
 
 def test_retry_runs_the_failed_trial_and_nothing_else(hosts: Hosts) -> None:
@@ -309,7 +313,8 @@ def test_remeasure_measures_on_every_host_and_trains_nothing(hosts: Hosts) -> No
     done = renyi(hosts, "remeasure ~/remeasured.yaml")
     assert done.returncode == 0, done.stdout
     assert f"0 trained, {TRIALS} measured; {TRIALS} trials in all" in done.stdout
-    assert all(node_of(hosts, name).measured for name in ("head", "worker1", "worker2"))
+    for name in ("head", "worker1", "worker2"):
+        assert any(node.measured for node in activity_on(hosts, name))
 
 
 def test_status_and_report_are_told_on_the_laptop(hosts: Hosts) -> None:
