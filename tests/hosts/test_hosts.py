@@ -27,16 +27,16 @@ pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
 
 CLUSTER = f"--cluster {HOME}/local.yaml"
 START_RAY = "bash ~/renyi-sharpness/clusters/start_ray.sh"
-TRIALS = 9
+TRIALS = 6
 SWEEP = """\
 name: hosts
 data: {dataset: digits}
 model: fails_once.digits_cnn
-training: {epochs: 20}
+training: {epochs: 100}
 grid:
   - optimizer: sgd
     coupled: {learning_rate: [0.02, 0.05, 0.1], batch_size: [16, 32, 32]}
-    weight_decay: [1e-5, 1e-4, 1e-3]
+    weight_decay: [1e-5, 1e-3]
 sharpness: {samples: 20, orders: [0.5, 1.5], num_probes: 2, num_matvecs: 5, measures: [renyi, trace, l2]}
 resources:
   trial: {cpus: 1}
@@ -268,7 +268,9 @@ def test_the_sweep_outlives_the_laptop_and_a_host_that_joined_late(hosts: Hosts)
             break
     assert any("preflight: 2 nodes" in line for line in seen), "".join(seen)
     hosts.join(late)
-    until(lambda: any(node_of(hosts, "worker2").training.values()), 150, "the late host trains")
+    until(
+        lambda: any(any(node.training.values()) for node in activity_on(hosts, "worker2")), 150, "the late host trains"
+    )
     hosts.laptop.run("pkill -KILL -f orchestrator.cli")
     watching.wait(timeout=30)
     hosts.cut_off(late)
@@ -278,16 +280,18 @@ def test_the_sweep_outlives_the_laptop_and_a_host_that_joined_late(hosts: Hosts)
     print(done.stdout)
     assert "hosts is running already" in done.stdout
     assert "with its process on worker2; it goes on from its last checkpoint" in done.stdout
+    assert "Downloading artifacts" not in done.stdout
     assert "Traceback" not in done.stdout
     assert done.returncode == 1, done.stdout
     assert f"{TRIALS - 1} trained, {TRIALS - 1} measured; {TRIALS} trials in all" in done.stdout
     assert "in training: RuntimeError: the machine had a bad moment" in done.stdout
 
 
-def node_of(hosts: Hosts, name: str) -> NodeActivity:
-    """What a host does and did, as the driver of the sweep wrote it."""
+def activity_on(hosts: Hosts, name: str) -> list[NodeActivity]:
+    """What a host does and did, as the driver of the sweep wrote it: once for each time that the host joined."""
     activity = read_activity(open_folder(str(hosts.shared / "renyi" / "hosts")))
-    return activity.nodes.get(name, NodeActivity()) if activity else NodeActivity()
+    nodes = activity.nodes if activity else {}
+    return [node for each, node in nodes.items() if each.partition("/")[0] == name]
 
 
 def test_retry_runs_the_failed_trial_and_nothing_else(hosts: Hosts) -> None:
@@ -309,7 +313,8 @@ def test_remeasure_measures_on_every_host_and_trains_nothing(hosts: Hosts) -> No
     done = renyi(hosts, "remeasure ~/remeasured.yaml")
     assert done.returncode == 0, done.stdout
     assert f"0 trained, {TRIALS} measured; {TRIALS} trials in all" in done.stdout
-    assert all(node_of(hosts, name).measured for name in ("head", "worker1", "worker2"))
+    for name in ("head", "worker1", "worker2"):
+        assert any(node.measured for node in activity_on(hosts, name))
 
 
 def test_status_and_report_are_told_on_the_laptop(hosts: Hosts) -> None:
@@ -349,7 +354,7 @@ def test_mlflow_has_each_trial_once_and_is_seen_through_the_tunnel(hosts: Hosts)
 
 
 def test_interrupting_the_view_leaves_the_job_and_stop_ends_it(hosts: Hosts) -> None:
-    write_sweep(hosts, "long.yaml", SWEEP.replace("name: hosts", "name: long").replace("epochs: 20", "epochs: 2000"))
+    write_sweep(hosts, "long.yaml", SWEEP.replace("name: hosts", "name: long").replace("epochs: 100", "epochs: 2000"))
     watching = hosts.laptop.start(
         f"exec python -m orchestrator.cli run ~/long.yaml {CLUSTER}",
         stdout=subprocess.PIPE,
