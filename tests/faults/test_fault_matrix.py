@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
 @pytest.fixture
 def fire(tmp_path: Path) -> Iterator[Fire]:
     before = dict(os.environ)
-    fire = Fire(tmp_path / "fire", random.Random(0), seeds=2)
+    fire = Fire(tmp_path / "fire", random.Random(0), seeds=4)
     yield fire
     fire.close()
     os.environ.clear()
@@ -25,7 +25,7 @@ def fire(tmp_path: Path) -> Iterator[Fire]:
 @pytest.fixture
 def reference(tmp_path: Path) -> Fire:
     """The sweep left alone, in one process without Ray."""
-    fire = Fire(tmp_path / "reference", random.Random(0), seeds=2)
+    fire = Fire(tmp_path / "reference", random.Random(0), seeds=4)
     fire.start("--executor", "inline")
     fire.finish()
     return fire
