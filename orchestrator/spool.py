@@ -18,10 +18,22 @@ class Spool:
     to tell from elsewhere that they are not done.
     """
 
-    def __init__(self, on_trouble: Callable[[str], None], on_recovery: Callable[[], None]) -> None:
-        """A spool that tells of the first failure after a success, with its reason, and of the first success after."""
+    def __init__(
+        self,
+        on_trouble: Callable[[str], None],
+        on_recovery: Callable[[], None],
+        fatal: tuple[type[Exception], ...] = (),
+    ) -> None:
+        """A spool that tells of the first failure after a success, with its reason, and of the first success after.
+
+        Args:
+            on_trouble, on_recovery: whom it tells.
+            fatal: errors after which a job is not repeated; `check` raises them.
+        """
         self._on_trouble = on_trouble
         self._on_recovery = on_recovery
+        self._fatal = fatal
+        self._failure: Exception | None = None
         self._jobs: dict[str, Job] = {}
         self._changed = threading.Condition()
         self._at_work = False
@@ -35,6 +47,11 @@ class Spool:
         with self._changed:
             self._jobs[key] = job
             self._changed.notify_all()
+
+    def check(self) -> None:
+        """Raise the fatal error that a job failed with, if one did."""
+        if self._failure is not None:
+            raise self._failure
 
     @property
     def reason(self) -> str:
@@ -73,6 +90,8 @@ class Spool:
             reason = ""
             try:
                 job()
+            except self._fatal as error:
+                self._failure = error
             except Exception as error:  # noqa: BLE001 - whatever it is, the job is tried again and the reason told
                 reason = f"{type(error).__name__}: {error}".splitlines()[0]
             self._tell(reason)

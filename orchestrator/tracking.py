@@ -37,6 +37,7 @@ from orchestrator.run_description import TAG_CHECKPOINT, code_tags, dataset_inpu
 from orchestrator.run_metrics import milliseconds, of_epochs, of_measurement, of_trained
 from orchestrator.spool import Spool
 from orchestrator.trial_store import MEASURED_FILE, TrialState, TrialStore
+from trainables.errors import StorageError
 from trainables.specs import TrialSpec
 from trainables.storage import is_remote, join
 from trainables.trial_folder import LAST_CHECKPOINT, EpochMetrics, TrialFolder
@@ -116,7 +117,7 @@ class SweepTracker:
             runs = self._search(f"tags.`{schema.TAG_SWEEP}` = '{config.name}'")
             self.parent_run_id = self._parent([run for run in runs if _kind(run) == schema.KIND_SWEEP])
             self._logged = self._one_a_trial(run for run in runs if _kind(run) == schema.KIND_TRIAL)
-        self._spool = Spool(on_trouble, on_recovery)
+        self._spool = Spool(on_trouble, on_recovery, fatal=(StorageError,))
 
     def reconcile(self, states: Mapping[str, TrialState], progress: Callable[[str], None] = lambda _: None) -> None:
         """Have every trial logged whose record says less than the store: what an earlier driver did not live to log."""
@@ -128,7 +129,12 @@ class SweepTracker:
                 self._spool.put(trial_id, partial(self._sync, trial_id))
 
     def record(self, event: TrialEvent) -> None:
-        """Have logged what just happened; returns at once."""
+        """Have logged what just happened; returns at once.
+
+        Raises:
+            StorageError: an earlier write failed, and not because of MLflow.
+        """
+        self._spool.check()
         trial_id = event.trial_id
         if not isinstance(event, EpochsDone):
             self._spool.put(trial_id, partial(self._sync, trial_id))
@@ -144,8 +150,14 @@ class SweepTracker:
         self._spool.put("report", partial(log_report, self._config, files, note))
 
     def wait(self, patience: float = PATIENCE) -> int:
-        """Wait until everything is logged, or nothing has been for `patience` seconds; how much is still behind."""
-        return self._spool.wait(patience)
+        """Wait until everything is logged, or nothing has been for `patience` seconds; how much is still behind.
+
+        Raises:
+            StorageError: a write failed, and not because of MLflow.
+        """
+        behind = self._spool.wait(patience)
+        self._spool.check()
+        return behind
 
     @property
     def waiting(self) -> int:
@@ -169,7 +181,9 @@ class SweepTracker:
         for trial_id in [trial_id for trial_id, epochs in list(self._unlogged.items()) if epochs]:
             self._spool.put(f"{trial_id} epochs", partial(self._flush, trial_id))
         self._spool.put("sweep", partial(self._finish, stopped))
-        return self.wait(SHORT_PATIENCE if stopped or self.trouble else PATIENCE)
+        if stopped:
+            return self._spool.wait(SHORT_PATIENCE)
+        return self.wait(SHORT_PATIENCE if self.trouble else PATIENCE)
 
     def _finish(self, stopped: str) -> None:
         states = self._store.states(list(self._specs.values()))

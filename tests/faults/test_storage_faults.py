@@ -35,6 +35,7 @@ def test_a_full_disk_stops_in_one_line_and_the_same_command_goes_on(
         )
         exit_code, output = run(path, executor=executor)
         assert exit_code == 2, output
+        print(output)  # shown where the test fails
         (line,) = (line for line in output.splitlines() if "No space left on device" in line)
         assert line.startswith(f"{disk}/renyi/small/")
         assert " MB free of 0.2 MB); make room, and the same command goes on from here" in line

@@ -18,8 +18,8 @@ import pytest
 
 from orchestrator.activity import NodeActivity, read_activity
 from tests.hosts import hosts as hosts_module
-from tests.hosts.fails_once import FAULT
 from tests.hosts.hosts import HOME, REPOSITORY, Host, Hosts, provision
+from tests.hosts.staged_model import FAULT, GATE
 from tests.trainables.data.images import draw, encode, write_parquet
 from trainables.storage import open_folder
 
@@ -31,8 +31,8 @@ TRIALS = 6
 SWEEP = """\
 name: hosts
 data: {dataset: digits}
-model: fails_once.digits_cnn
-training: {epochs: 100}
+model: staged_model.digits_cnn
+training: {epochs: 20}
 grid:
   - optimizer: sgd
     coupled: {learning_rate: [0.02, 0.05, 0.1], batch_size: [16, 32, 32]}
@@ -68,7 +68,7 @@ def cluster(hosts: Hosts) -> None:
     (hosts.laptop.home / "local.yaml").write_text(text)
     write_sweep(hosts, "hosts.yaml", SWEEP)
     for host in hosts.all.values():  # as a package of the user's own would be
-        shutil.copy(Path(__file__).with_name("fails_once.py"), next(host.home.glob("venv/lib/python*/site-packages")))
+        shutil.copy(Path(__file__).with_name("staged_model.py"), next(host.home.glob("venv/lib/python*/site-packages")))
     hosts.laptop.run("ray get-auth-token --generate > /dev/null")
     hosts.laptop.run("ray up --yes ~/local.yaml", timeout=240)
 
@@ -213,7 +213,8 @@ def test_preflight_names_all_that_is_wrong_at_once(hosts: Hosts) -> None:
     first, second = hosts.workers
     with other_torch_release(first), read_only_storage(second):
         text = SWEEP.replace("{dataset: digits}", "{dataset: cifar10}").replace("name: hosts", "name: wrong")
-        text = text.replace("fails_once.digits_cnn", "resnet18").replace("trial: {cpus: 1", "trial: {cpus: 1, gpus: 1")
+        text = text.replace("staged_model.digits_cnn", "resnet18")
+        text = text.replace("trial: {cpus: 1", "trial: {cpus: 1, gpus: 1")
         write_sweep(hosts, "wrong.yaml", text)
         done = renyi(hosts, "run ~/wrong.yaml --tracking http://127.0.0.1:5999")
     lines = [line for line in done.stdout.splitlines() if line.strip()]
@@ -254,7 +255,8 @@ def test_the_sweep_outlives_the_laptop_and_a_host_that_joined_late(hosts: Hosts)
     late = hosts.workers[1]
     late.run(". ~/renyi.env; ray stop")
     hosts.cut_off(late)  # till the sweep has begun
-    (hosts.shared / Path(FAULT).name).touch()
+    for file in (FAULT, GATE):
+        (hosts.shared / Path(file).name).touch()
     watching = hosts.laptop.start(
         f"exec python -m orchestrator.cli run ~/hosts.yaml {CLUSTER}",
         stdout=subprocess.PIPE,
@@ -274,6 +276,7 @@ def test_the_sweep_outlives_the_laptop_and_a_host_that_joined_late(hosts: Hosts)
     hosts.laptop.run("pkill -KILL -f orchestrator.cli")
     watching.wait(timeout=30)
     hosts.cut_off(late)
+    (hosts.shared / Path(GATE).name).unlink()
 
     done = renyi(hosts, "run ~/hosts.yaml", timeout=420)
     hosts.join(late)  # the autoscaler takes it back, which is waited for below

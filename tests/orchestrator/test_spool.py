@@ -46,6 +46,22 @@ def test_what_fails_is_repeated_until_it_succeeds() -> None:
     assert spool.reason == ""
 
 
+def test_what_fails_for_good_is_raised_to_who_asks_and_not_repeated() -> None:
+    def fail() -> None:
+        tries.append(1)
+        raise FileNotFoundError("gone")
+
+    said, tries, done = list[str](), list[int](), list[str]()
+    spool = Spool(said.append, lambda: None, fatal=(OSError,))
+    spool.check()
+    spool.put("a", fail)
+    spool.put("b", lambda: done.append("b"))
+    assert spool.wait(5) == 0
+    with pytest.raises(FileNotFoundError, match="gone"):
+        spool.check()
+    assert (tries, done, said) == ([1], ["b"], [])
+
+
 def test_putting_never_waits() -> None:
     spool = Spool(lambda _: None, lambda: None)
     gate = threading.Event()
