@@ -270,9 +270,7 @@ def test_the_sweep_outlives_the_laptop_and_a_host_that_joined_late(hosts: Hosts)
             break
     assert any("preflight: 2 nodes" in line for line in seen), "".join(seen)
     hosts.join(late)
-    until(
-        lambda: any(any(node.training.values()) for node in activity_on(hosts, "worker2")), 150, "the late host trains"
-    )
+    until(lambda: any(node.training for node in activity_on(hosts, "worker2")), 150, "the late host trains")
     hosts.laptop.run("pkill -KILL -f orchestrator.cli")
     watching.wait(timeout=30)
     hosts.cut_off(late)
