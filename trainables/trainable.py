@@ -14,7 +14,7 @@ from trainables.errors import STORAGE_ERROR, StorageError
 from trainables.specs import TrialSpec
 from trainables.storage import open_folder
 from trainables.training import attempt
-from trainables.trial_folder import TrialFolder
+from trainables.trial_folder import TRAINED_FILE, TrialFolder
 
 # Tune holds the trial until each report is processed, so short epochs are reported together.
 SECONDS_BETWEEN_REPORTS = 1.0
@@ -26,14 +26,15 @@ def trainable(config: Mapping[str, Any]) -> None:
     With `config["system_metrics"]` its epochs say how busy the machine was.
 
     Progress lives in the trial's own folder, not in Tune: a trial that is started again, by Tune after a node was
-    lost or by a new sweep, goes on from its last checkpoint there. The first report says where it runs.
+    lost or by a new sweep, goes on from its last checkpoint there. The first report says where it runs; the last
+    epochs of a trial that is trained are told by its outcome alone.
     """
     torch.set_num_threads(config["threads"])
     device = default_device()
     spec = TrialSpec.model_validate(config["trial"])
     tune.report({"node": ray.get_runtime_context().get_node_id()})
     pending: list[dict[str, Any]] = []
-    reported = 0.0
+    reported = time.monotonic()
     try:
         folder = TrialFolder(open_folder(config["folder"]))
         for metrics in attempt(spec, folder, device, config["system_metrics"]):
@@ -41,7 +42,7 @@ def trainable(config: Mapping[str, Any]) -> None:
             if time.monotonic() - reported > SECONDS_BETWEEN_REPORTS:
                 tune.report({"epochs": pending})
                 pending, reported = [], time.monotonic()
-        if pending:
+        if pending and TRAINED_FILE not in folder.folder.names():  # an outcome has all epochs; a report takes 20 ms
             tune.report({"epochs": pending})
     except StorageError as error:  # ends the sweep; Tune would start the trial again, and then call it failed
         tune.report({STORAGE_ERROR: str(error)})

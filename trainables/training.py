@@ -28,7 +28,7 @@ from trainables.trial_folder import (
     write_failure,
 )
 
-CHECKPOINT_SHARE = 0.03  # of the time at most is spent on keeping where a trial is
+CHECKPOINT_SHARE = 0.02  # of the time at most is spent on keeping where a trial is
 
 
 def train(
