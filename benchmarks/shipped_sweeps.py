@@ -28,7 +28,7 @@ from orchestrator.config import load, shipped_sweeps
 from orchestrator.grid import expand
 from orchestrator.measuring import load_subject
 from trainables.data.image_cache import CACHE_VARIABLE
-from trainables.models import build_model
+from trainables.models import MODELS, build_model
 from trainables.specs import DataSpec, TrialSpec
 from trainables.storage import open_folder
 from trainables.training import train
@@ -88,7 +88,7 @@ def main() -> None:
     """Print a row for each network and method."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", default=shipped_sweeps(), help="names of sweeps")
-    parser.add_argument("--models", nargs="+", help="names of networks")
+    parser.add_argument("--models", nargs="+", choices=list(MODELS), help="names of networks; left out, all")
     parser.add_argument("--train-images", type=int, default=256)
     parser.add_argument("--samples", type=int, default=4, help="images to measure on")
     arguments = parser.parse_args()

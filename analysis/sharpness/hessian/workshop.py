@@ -1,5 +1,6 @@
 """Builds the operators that were chosen: tries the specialised ones, then runs the passes that several share."""
 
+import math
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
@@ -22,7 +23,7 @@ Choices = Mapping[str | None, Choice]
 
 FACTORED = ("gauss_newton_factor", "gauss_newton_gram")
 # Bytes of one activation that are worked on at a time on a CPU: measured the fastest; more leaves the caches.
-R_OPERATOR_BYTES = 2**20
+R_OPERATOR_BYTES = 2**22
 FACTOR_BYTES = 2**23
 
 WEIGHTS_SHARE = 4  # a chunk's activations are at least so many times the weights
@@ -186,7 +187,9 @@ class Workshop:
             return self._chunk((4 + self.setting.rank) * profile.activations)
         cached = room // max(1, max(profile.crest[name] for name in names))
         balanced = WEIGHTS_SHARE * sum(profile.sizes.values()) * profile.itemsize // max(1, profile.activations)
-        return max(1, min(max(cached, balanced), self._chunk((4 + self.setting.rank) * profile.activations)))
+        most = max(1, min(max(cached, balanced), self._chunk((4 + self.setting.rank) * profile.activations)))
+        num_samples = self.setting.problem.num_samples
+        return math.ceil(num_samples / math.ceil(num_samples / most))  # chunks of nearly equal size
 
     def _factors(self) -> FactorPass:
         return CapturedFactors() if self.setting.tape is None else TapeFactors(self.setting.tape)
