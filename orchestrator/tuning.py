@@ -1,6 +1,7 @@
 """The Ray executor: missing trials go to a fresh Ray Tune `Tuner`, trained ones to the pool of measuring actors."""
 
 import contextlib
+import json
 import os
 import queue
 import tempfile
@@ -267,16 +268,18 @@ class Tuning:
 
     def _fit(self, config: SweepConfig, store: TrialStore, specs: list[TrialSpec], avoided: Collection[str]) -> None:
         resources = config.resources.trial
-        trials = [
-            {
-                "trial": spec.model_dump(mode="json"),
-                "trial_id": spec.trial_id,
-                "folder": store.trial(spec.trial_id).folder.uri,
-                "threads": resources.threads,
-                "system_metrics": config.system_metrics,
-            }
+        tasks = [
+            json.dumps(
+                {
+                    "trial": spec.model_dump(mode="json"),
+                    "trial_id": spec.trial_id,
+                    "folder": store.trial(spec.trial_id).folder.uri,
+                    "threads": resources.threads,
+                    "system_metrics": config.system_metrics,
+                }
+            )
             for spec in specs
-        ]
+        ]  # as texts, since Tune copies the whole grid for every trial, to the last value inside
         bundle = {"CPU": resources.cpus, "GPU": resources.gpus}
         selector = avoiding(avoided)
         place = tune.PlacementGroupFactory([bundle], bundle_label_selector=[selector] if selector else None)
@@ -284,7 +287,7 @@ class Tuning:
             with tempfile.TemporaryDirectory(prefix="renyi-tune-") as scratch:
                 tune.Tuner(
                     tune.with_resources(_train, place),
-                    param_space={"task": tune.grid_search(trials)},
+                    param_space={"task": tune.grid_search(tasks)},
                     tune_config=tune.TuneConfig(reuse_actors=True, trial_dirname_creator=_trial_id),
                     run_config=tune.RunConfig(
                         name=config.name,
@@ -381,8 +384,8 @@ class _Relay(tune.Callback):
 def _train(config: dict[str, Any]) -> None:
     from trainables.trainable import trainable  # torch is for the workers: it would double the driver's memory
 
-    trainable(config["task"])
+    trainable(json.loads(config["task"]))
 
 
 def _trial_id(trial: Trial) -> str:
-    return str(trial.config["task"]["trial_id"])
+    return str(json.loads(trial.config["task"])["trial_id"])
