@@ -256,6 +256,8 @@ def memory(number: int) -> None:
 
 def drive(path: str) -> None:
     """What a driver keeps in memory, in this process: a tracker and a Tuner that know all trials, each a no-op."""
+    from ray import cloudpickle
+
     from orchestrator import tuning
     from orchestrator.config import load
     from orchestrator.plan import make_plan
@@ -264,6 +266,7 @@ def drive(path: str) -> None:
     config = load(path)
     plan = make_plan(config)
     tracker = SweepTracker(config, plan.store, plan.specs)
+    cloudpickle.register_pickle_by_value(sys.modules[__name__])  # this file is not on the workers' path
     tuning.connect()
     _ours(tuning, config, plan.store, plan.specs)
     tuning.leave()
