@@ -29,6 +29,7 @@ from sqlalchemy import create_engine, text
 from orchestrator.config import SweepConfig, load
 from orchestrator.events import TrialTrained
 from orchestrator.grid import expand
+from orchestrator.run_metrics import of_trained
 from orchestrator.tracking import SweepTracker
 from orchestrator.trial_store import TrialStore
 from tests.tracking_servers import mlflow_server, postgresql
@@ -47,7 +48,6 @@ storage: {folder}/storage
 tracking: {address}
 """
 MAX_TRIALS = 5000
-POINTS = EPOCHS * 4 + 12  # of a trial: four metrics an epoch, and what generalization it reached
 
 
 @dataclass(frozen=True)
@@ -66,7 +66,8 @@ def main() -> None:
     parser.add_argument("--writers", type=int, default=WRITERS)
     parser.add_argument("--only", choices=list(PLACES), help="one database")
     arguments = parser.parse_args()
-    print(f"{arguments.writers} writers for {arguments.seconds:.0f} s each; a trial is a run with {POINTS} points")
+    each_trial = len(of_trained(outcome(0)))
+    print(f"{arguments.writers} writers for {arguments.seconds:.0f} s each; a trial is a run with {each_trial} points")
     print(
         f"{'database':>22} {'runs asked':>10} {'found':>6} {'points asked':>12} {'found':>8} {'errors':>6} "
         f"{'repeats':>7} {'runs/s':>6} {'slowest hand-over':>17}"
@@ -83,9 +84,9 @@ def main() -> None:
             runs, points = held(database)
         asked = sum(each.trials for each in written)
         errors = sum(each.behind for each in written)
-        lost |= (runs, points, errors) != (asked, asked * POINTS, 0)
+        lost |= (runs, points, errors) != (asked, asked * each_trial, 0)
         print(
-            f"{name:>22} {asked:>10} {runs:>6} {asked * POINTS:>12} {points:>8} {errors:>6} "
+            f"{name:>22} {asked:>10} {runs:>6} {asked * each_trial:>12} {points:>8} {errors:>6} "
             f"{sum(each.troubles for each in written):>7} {asked / took:>6.2f} "
             f"{1000 * max(each.slowest for each in written):>14.2f} ms",
             flush=True,
