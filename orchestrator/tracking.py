@@ -177,6 +177,9 @@ class SweepTracker:
 
         Returns:
             How much is still behind.
+
+        Raises:
+            StorageError: a write failed, and not because of MLflow; a stopped sweep has its own error to tell.
         """
         for trial_id in [trial_id for trial_id, epochs in list(self._unlogged.items()) if epochs]:
             self._spool.put(f"{trial_id} epochs", partial(self._flush, trial_id))
