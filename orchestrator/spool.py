@@ -28,12 +28,13 @@ class Spool:
 
         Args:
             on_trouble, on_recovery: whom it tells.
-            fatal: errors after which a job is not repeated; `check` raises them.
+            fatal: errors after which a job is given up; `check` raises them.
         """
         self._on_trouble = on_trouble
         self._on_recovery = on_recovery
         self._fatal = fatal
         self._failure: Exception | None = None
+        self.given_up = 0  # jobs that failed with a fatal error
         self._jobs: dict[str, Job] = {}
         self._changed = threading.Condition()
         self._at_work = False
@@ -55,14 +56,14 @@ class Spool:
 
     @property
     def reason(self) -> str:
-        """Why the last job failed; empty after a success."""
-        return self._reason
+        """Why the last job failed; empty after a success, unless one was given up."""
+        return self._reason or _one_line(self._failure)
 
     def wait(self, patience: float) -> int:
         """Wait until all is done, but no longer than `patience` seconds from now and from the last success.
 
         Returns:
-            How many jobs are not done.
+            How many jobs are still to be done.
         """
         with self._changed:
             started = time.monotonic()
@@ -75,7 +76,7 @@ class Spool:
 
     @property
     def waiting(self) -> int:
-        """How many jobs are not done."""
+        """How many jobs are still to be done."""
         return len(self._jobs) + self._at_work
 
     def _work(self) -> None:
@@ -92,8 +93,9 @@ class Spool:
                 job()
             except self._fatal as error:
                 self._failure = error
+                self.given_up += 1
             except Exception as error:  # noqa: BLE001 - whatever it is, the job is tried again and the reason told
-                reason = f"{type(error).__name__}: {error}".splitlines()[0]
+                reason = _one_line(error)
             self._tell(reason)
             with self._changed:
                 self._at_work = False
@@ -121,3 +123,7 @@ class Spool:
 
     def _shortened(self, pause: float) -> float:
         return min(pause, FIRST_PAUSE) if self._hurried else pause
+
+
+def _one_line(error: Exception | None) -> str:
+    return "" if error is None else f"{type(error).__name__}: {error}".splitlines()[0]

@@ -179,13 +179,15 @@ class SweepTracker:
             How much is still behind.
 
         Raises:
-            StorageError: a write failed, and not because of MLflow; a stopped sweep has its own error to tell.
+            StorageError: a write failed, and not because of MLflow. A stopped sweep has its own end to tell: one that
+                failed ends in that error's words or another's; where it was killed, the write counts as behind.
         """
         for trial_id in [trial_id for trial_id, epochs in list(self._unlogged.items()) if epochs]:
             self._spool.put(f"{trial_id} epochs", partial(self._flush, trial_id))
         self._spool.put("sweep", partial(self._finish, stopped))
         if stopped:
-            return self._spool.wait(SHORT_PATIENCE)
+            behind = self._spool.wait(SHORT_PATIENCE)
+            return behind + self._spool.given_up if stopped == "KILLED" else behind
         return self.wait(SHORT_PATIENCE if self.trouble else PATIENCE)
 
     def _finish(self, stopped: str) -> None:

@@ -15,6 +15,7 @@ from orchestrator.events import EpochsDone, TrialFailed, TrialTrained
 from orchestrator.grid import expand
 from orchestrator.tracking import SweepTracker
 from orchestrator.trial_store import TrialState, TrialStore
+from trainables.errors import StorageError
 from trainables.specs import TrialSpec
 from trainables.trial_folder import EpochMetrics, Failure, Generalization, Trained, write_failure
 
@@ -279,3 +280,21 @@ def test_a_database_that_is_away_for_a_while_is_ridden_out(
     assert tracker.wait() == 0
     assert said[-1] == "again"
     assert len(trial_runs(config)) == 1
+
+
+@pytest.mark.parametrize("stopped", ["", "KILLED"])
+def test_storage_that_fails_beside_mlflow_is_told_at_the_end(
+    config: SweepConfig, specs: list[TrialSpec], store: TrialStore, stopped: str
+) -> None:
+    tracker = SweepTracker(config, store, specs)
+    trial = store.trial(specs[0].trial_id)
+    trial.write_trained(Trained(HISTORY, OUTCOME))
+    place = Path(config.folder) / "trials"
+    place.rename(place.with_name("gone"))
+    place.symlink_to(place)  # no folder, and nothing that could be made one
+    if stopped:
+        assert tracker.finish(stopped) >= 1
+        assert str(place) in tracker.trouble
+    else:
+        with pytest.raises(StorageError, match=str(place)):
+            tracker.finish()
