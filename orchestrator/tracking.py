@@ -5,6 +5,7 @@ import getpass
 import json
 import logging
 import os
+import shutil
 import tempfile
 import time
 from collections import defaultdict
@@ -419,11 +420,32 @@ def open_client(config: SweepConfig) -> MlflowClient:
     try:
         engine.connect().close()
         with _alone(engine):
+            _create_at_once(engine)
             if artifact_location(config) is not None:
                 _follow_moved_folder(config, engine)
             return MlflowClient(config.tracking_uri)
     finally:
         engine.dispose()
+
+
+def _create_at_once(engine: Engine) -> None:
+    """Make a new SQLite database beside its place, and move it there once MLflow's tables are complete.
+
+    SQLite keeps each table and column as soon as it is made, and MLflow can't open a database that it was killed in the
+    middle of making. Other databases take it all back.
+    """
+    if engine.dialect.name != "sqlite":
+        return
+    place = Path(str(engine.url.database))
+    if place.stat().st_size > 0:
+        return
+    scratch = place.with_name(f".{place.name}.new")
+    shutil.rmtree(scratch, ignore_errors=True)  # of a driver that was killed
+    scratch.mkdir()
+    url = engine.url.set(database=str(scratch / place.name))
+    MlflowClient(url.render_as_string(hide_password=False))
+    (scratch / place.name).replace(place)
+    shutil.rmtree(scratch, ignore_errors=True)
 
 
 @contextmanager

@@ -1,6 +1,8 @@
 """MLflow against a real SQLite database: what is logged, once and no more, whatever was logged before."""
 
 import shutil
+import subprocess
+import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -298,3 +300,22 @@ def test_storage_that_fails_beside_mlflow_is_told_at_the_end(
     else:
         with pytest.raises(StorageError, match=str(place)):
             tracker.finish()
+
+
+def test_a_database_is_made_whole_or_not_at_all(
+    config: SweepConfig, specs: list[TrialSpec], store: TrialStore, tmp_path: Path
+) -> None:
+    database = Path(config.storage) / "mlflow.db"
+    half_made = database.with_name(".mlflow.db.new") / "mlflow.db"
+    database.unlink()
+    code = "from orchestrator import config, tracking; tracking.open_client(config.load('sweep.yaml'))"
+    for _ in range(2):
+        driver = subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path)
+        while not (half_made.exists() and half_made.stat().st_size):
+            assert driver.poll() is None
+            time.sleep(0.005)
+        driver.kill()
+        driver.wait()
+        assert database.stat().st_size == 0
+    assert SweepTracker(config, store, specs).finish() == 0
+    assert not half_made.parent.exists()
