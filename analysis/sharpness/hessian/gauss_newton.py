@@ -18,7 +18,7 @@ from analysis.sharpness.hessian.problem import Problem
 from analysis.sharpness.hessian.products import times_transpose
 
 CONVERTED_COLUMNS = 4096  # of a factor, converted to another type at a time
-GRAM_DEPTH = 4  # how often a Gram matrix is halved: all but 1/32 of its upper half is not computed
+GRAM_DEPTH = 4  # how often a Gram matrix is halved: all but 1/16 of its upper half is not computed
 GRAM_BLOCK = 64  # rows of a block that is not halved further
 
 
