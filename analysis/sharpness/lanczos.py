@@ -9,6 +9,7 @@ from torch import Tensor
 from analysis.entropy import FloatArray
 from analysis.errors import UndefinedMeasureError
 from analysis.rules import Rule
+from analysis.sharpness.eigensystems import eigh
 from analysis.sharpness.hessian import BlockOperator
 
 NEAR_ZERO = 1e-10  # relative to the largest node
@@ -27,7 +28,7 @@ class Tridiagonal:
 
         After a breakdown T falls into blocks, and every node outside the first block gets weight 0.
         """
-        nodes, vectors = np.linalg.eigh(self._matrix())
+        nodes, vectors = eigh(self._matrix())
         return nodes, vectors[:, 0, :] ** 2
 
     def open_gauss(self) -> Rule:
@@ -52,7 +53,7 @@ class Tridiagonal:
         T is bordered by the residual β and the diagonal entry β² e_mᵀT⁻¹e_m, which makes it singular (Golub and
         Meurant 2010, §6.2). Exact for polynomials of degree 2m.
         """
-        nodes, vectors = np.linalg.eigh(self._matrix())
+        nodes, vectors = eigh(self._matrix())
         # A Gauss rule with a node this near 0 is its own Radau rule; 1/θ is kept from swamping the other nodes.
         floor = NEAR_ZERO * np.abs(nodes).max(axis=1, keepdims=True) + np.finfo(np.float64).tiny
         safe = np.where(np.abs(nodes) > floor, nodes, floor)
@@ -69,7 +70,7 @@ class Tridiagonal:
 
         Not those near 0: after a breakdown T is padded with zeros, which are no eigenvalues of the matrix.
         """
-        (nodes,), (vectors,) = np.linalg.eigh(self._matrix())
+        (nodes,), (vectors,) = eigh(self._matrix())
         residuals = self.betas[0, -1] * np.abs(vectors[-1])
         seen = np.abs(nodes) > NEAR_ZERO * np.abs(nodes).max()
         converged = seen & (residuals <= tolerance * np.abs(nodes))

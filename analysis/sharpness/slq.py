@@ -14,6 +14,7 @@ from analysis.errors import AnalysisError, UndefinedMeasureError
 from analysis.rules import Companion, Ending, Role, Rule, is_indefinite
 from analysis.schema import HEADLINE_ORDERS
 from analysis.seeding import derive_seed
+from analysis.sharpness.eigensystems import eigvalsh
 from analysis.sharpness.hessian import BlockOperator, HessianBlock
 from analysis.sharpness.lanczos import Lanczos, Tridiagonal
 from analysis.spectrum import SpectralQuadrature
@@ -129,7 +130,7 @@ def exact_quadrature(operator: BlockOperator, memory_limit: int = MEMORY_LIMIT) 
         H[first : first + size] = operator.matmat(rows).double().cpu().numpy()
     if not np.isfinite(H).all():
         raise UndefinedMeasureError("the Hessian has NaN or infinite entries")
-    eigenvalues = np.asarray(np.linalg.eigvalsh(0.5 * (H + H.T)), dtype=np.float64)
+    eigenvalues = eigvalsh(0.5 * (H + H.T))
     return SpectralQuadrature.from_eigenvalues(
         eigenvalues, noise=noise_of(operator, eigenvalues), num_products=operator.dim
     )

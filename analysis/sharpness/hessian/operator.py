@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from analysis.errors import AnalysisError
+from analysis.sharpness.eigensystems import tensor_eigvalsh
 from analysis.sharpness.hessian.allocator import settle_allocator
 from analysis.sharpness.hessian.choice import (
     DEFAULT_MEMORY_BUDGET,
@@ -79,8 +80,7 @@ class HessianBlock:
                 return eigenvalues
             identity = torch.eye(self.dim, dtype=self.dtype, device=self.device)
             H = self.matmat(identity).double()
-            eigenvalues = torch.linalg.eigvalsh(0.5 * (H + H.T))
-            return eigenvalues.flip(0)
+            return tensor_eigvalsh(0.5 * (H + H.T)).flip(0)
 
 
 def block_operator(
