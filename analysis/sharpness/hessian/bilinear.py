@@ -72,19 +72,19 @@ class Convolution:
         return cls(shape, list(module.stride), list(module.padding), list(module.dilation), module.groups)
 
     def apply(self, x: Tensor, W: Tensor, b: Tensor | None) -> Tensor:
-        return self._convolve(x, W, b, self.groups)
+        return self.convolve(x, torch.unflatten(W, 1, self.kernel), b)
 
     def apply_directions(self, x: Tensor, V: Tensor, v: Tensor | None) -> Tensor:
         # The directions are extra output channels: (G, P, C/G) in this order, so that groups stay together.
         num_directions, num_outputs, _ = V.shape
-        z = self._convolve(x, self._interleave(V), None, self.groups)
+        z = self.convolve(x, torch.unflatten(self._interleave(V), 1, self.kernel), None)
         z = self._separate(z, num_directions, dim=1)
         return z if v is None else z + v.view(1, num_directions, num_outputs, *[1] * (z.ndim - 3))
 
     def transpose(self, dz: Tensor, W: Tensor, x: Tensor) -> Tensor:
         # Only shape and memory format of the input matter here.
         like = x if dz.shape[1] == 1 else x.new_empty(1).expand(dz.shape[0] * dz.shape[1], *x.shape[1:])
-        dx = self._backward(dz.flatten(0, 1), like, torch.unflatten(W, 1, self.kernel), 0)
+        dx = self.input_gradient(dz.flatten(0, 1), like, torch.unflatten(W, 1, self.kernel))
         return torch.unflatten(dx, 0, dz.shape[:2])
 
     def transpose_directions(self, dz: Tensor, V: Tensor, x: Tensor) -> Tensor:
@@ -92,21 +92,21 @@ class Convolution:
         num_directions, num_inputs = len(V), self.kernel[0]
         weights = torch.unflatten(V, 2, self.kernel).movedim(0, 1).flatten(1, 2)  # (C, P·C_in/G, k, …)
         wide = x if num_directions == 1 else x.new_empty(1).expand(len(x), num_directions * x.shape[1], *x.shape[2:])
-        dx = self._backward(dz, wide, weights, 0)
+        dx = self.input_gradient(dz, wide, weights)
         dx = torch.unflatten(dx, 1, (self.groups, num_directions, num_inputs)).movedim(2, 1)
         return dx.flatten(2, 3)
 
     def weight_gradient(self, x: Tensor, dz: Tensor) -> Tensor:
         num_directions, num_outputs = dz.shape[1:3]
         weights = x.new_empty(1).expand(num_directions * num_outputs, *self.kernel)
-        gradient = self._backward(self._interleave_channels(dz), x, weights, 1)
+        gradient = self.kernel_gradient(self._interleave_channels(dz), x, weights)
         return self._separate(gradient, num_directions, dim=0).flatten(2)
 
     def weight_gradient_directions(self, dx: Tensor, dz: Tensor) -> Tensor:
         num_directions = dx.shape[1]
         grouped = torch.unflatten(dx, 2, (self.groups, self.kernel[0])).movedim(1, 2).flatten(1, 3)
         kernel = (num_directions * self.kernel[0], *self.kernel[1:])
-        gradient = self._backward(dz, grouped, dz.new_empty(1).expand(dz.shape[1], *kernel), 1)
+        gradient = self.kernel_gradient(dz, grouped, dz.new_empty(1).expand(dz.shape[1], *kernel))
         return torch.unflatten(gradient, 1, (num_directions, self.kernel[0])).movedim(1, 0).flatten(2)
 
     def bias_gradient(self, dz: Tensor) -> Tensor:
@@ -149,20 +149,27 @@ class Convolution:
         z = torch.unflatten(z, dim, (self.groups, num_directions, -1)).movedim(dim + 1, dim)
         return z.flatten(dim + 1, dim + 2)
 
-    def _convolve(self, x: Tensor, W: Tensor, b: Tensor | None, groups: int) -> Tensor:
+    # The map itself, for kernels (C, C_in/groups, k, …), whatever the number of channels
+
+    def convolve(self, x: Tensor, kernels: Tensor, b: Tensor | None) -> Tensor:
+        """(B, C_in, …) to (B, C, …)."""
         zero = [0] * len(self.stride)
-        weight = torch.unflatten(W, 1, self.kernel)
-        z: Tensor = aten.convolution(x, weight, b, self.stride, self.padding, self.dilation, False, zero, groups)
+        z: Tensor = aten.convolution(x, kernels, b, self.stride, self.padding, self.dilation, False, zero, self.groups)
         return z
 
-    def _backward(self, dz: Tensor, x: Tensor, weight: Tensor, which: int) -> Tensor:
-        """Gradient of a convolution in its input (0) or weight (1) only."""
-        if which == 0 and self._picks:
-            return self._spread_picked(dz, x, weight)
+    def input_gradient(self, dz: Tensor, like: Tensor, kernels: Tensor) -> Tensor:
+        """∂⟨dz, convolve(x)⟩/∂x for an x of the shape and memory format of `like`, whose values are not read."""
+        return self._spread_picked(dz, like, kernels) if self._picks else self._backward(dz, like, kernels, 0)
+
+    def kernel_gradient(self, dz: Tensor, x: Tensor, like: Tensor) -> Tensor:
+        """∂⟨dz, convolve(x)⟩/∂kernels for kernels of the shape of `like`, whose values are not read."""
+        return self._backward(dz, x, like, 1)
+
+    def _backward(self, dz: Tensor, x: Tensor, kernels: Tensor, which: int) -> Tensor:
         zero = [0] * len(self.stride)
         mask = [which == 0, which == 1, False]
         args = (self.stride, self.padding, self.dilation, False, zero, self.groups, mask)
-        gradient: Tensor = aten.convolution_backward(dz, x, weight, None, *args)[which]
+        gradient: Tensor = aten.convolution_backward(dz, x, kernels, None, *args)[which]
         return gradient
 
     @property
@@ -170,14 +177,14 @@ class Convolution:
         """Whether it sees single positions, and not all of them, as a shortcut does."""
         return set(self.kernel[1:]) == {1} and max(self.stride) > 1 and not any(self.padding)
 
-    def _spread_picked(self, dz: Tensor, x: Tensor, weight: Tensor) -> Tensor:
+    def _spread_picked(self, dz: Tensor, like: Tensor, kernels: Tensor) -> Tensor:
         """The input gradient of such a convolution, at the positions it sees: measured 4 times faster."""
-        dx = torch.zeros_like(x)
+        dx = torch.zeros_like(like)
         seen = dx
         for dim, step in enumerate(self.stride, start=2):
             seen = seen.movedim(dim, 0)[::step].movedim(0, dim)
         unit = replace(self, stride=[1] * len(self.stride))
-        seen.copy_(unit._backward(dz, torch.empty_like(seen), weight, 0))
+        seen.copy_(unit.input_gradient(dz, torch.empty_like(seen), kernels))
         return dx
 
 

@@ -162,9 +162,9 @@ class Profile:
         return EngineCost(1 + reach, product, n * product, memory)
 
     def double_backward(self, names: list[str]) -> EngineCost:
-        """About twice the R-operator: autograd also computes what nobody asked for."""
+        """The convolutions of the R-operator; what lies between them, batch-norm above all, costs half as much."""
         n, (own, reach) = sum(self.sizes[name] for name in names), self._reach(names)
-        product = 4 * reach if len(names) == 1 else 4 * reach + 4 * own
+        product = 3 * reach if len(names) == 1 else 3 * reach + 4 * own
         return EngineCost(1 + 2 * reach, product, n * product, self.num_samples * 7 * self.activations)
 
 

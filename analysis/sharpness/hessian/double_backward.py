@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor
 
+from analysis.sharpness.hessian.lean_convolution import LeanConvolutions
 from analysis.sharpness.hessian.problem import Problem, held_still
 
 Directions = dict[str, Tensor]  # by parameter, each of its shape
@@ -15,8 +16,9 @@ class DoubleBackward:
     """H v = ∂/∂w ⟨∂L/∂w, v⟩, or the Gauss–Newton product Jᵀ(∂²L/∂f²)J v, on a graph that is kept for every product.
 
     Only the selected parameters carry gradients, so a late layer's block costs a small part of a pass. Building the
-    graph costs one forward and one backward pass; a product about two backward passes through the layers above. With
-    more than one chunk of samples the graphs do not fit at once: each `matmat` rebuilds them, chunk by chunk.
+    graph costs one forward and one backward pass; a product about two backward passes through the layers above. Its
+    convolutions are `LeanConvolutions`. With more than one chunk of samples the graphs do not fit at once: each
+    `matmat` rebuilds them, chunk by chunk.
 
     J v comes from differentiating u ↦ Jᵀu, which is linear in u.
     """
@@ -51,8 +53,10 @@ class DoubleBackward:
         return self._kept({name: v})[name]
 
     def _graph(self, chunk: Problem) -> Product:
-        with held_still(chunk.model):
-            return self._build(chunk, self._parameters, chunk.num_samples / self._problem.num_samples)
+        convolutions = LeanConvolutions()
+        with held_still(chunk.model), convolutions:
+            share = chunk.num_samples / self._problem.num_samples
+            return self._build(chunk, self._parameters, share, convolutions)
 
     def _products(self, graph: Product, V: Tensor) -> Tensor:
         products = torch.empty_like(V)
@@ -70,7 +74,7 @@ class DoubleBackward:
 # A graph is a closure that knows nothing of the operator: a cycle of references would keep it until the collector runs.
 
 
-def _hessian(chunk: Problem, parameters: Directions, share: float) -> Product:
+def _hessian(chunk: Problem, parameters: Directions, share: float, convolutions: LeanConvolutions) -> Product:
     """v ↦ the part of H v that belongs to a chunk with this share of the samples."""
     loss = chunk.loss.mean(chunk.outputs(parameters), chunk.targets) * share
     gradient = _gradient(loss, parameters, None)
@@ -81,12 +85,13 @@ def _hessian(chunk: Problem, parameters: Directions, share: float) -> Product:
         if not varying:
             return {name: torch.zeros_like(v) for name, v in directions.items()}
         seeds = [directions[name] for name in varying]
-        return _pull([gradient[name] for name in varying], seeds, {name: parameters[name] for name in directions})
+        with convolutions.holding(parameters[name] for name in parameters.keys() - directions.keys()):
+            return _pull([gradient[name] for name in varying], seeds, {name: parameters[name] for name in directions})
 
     return product
 
 
-def _gauss_newton(chunk: Problem, parameters: Directions, share: float) -> Product:
+def _gauss_newton(chunk: Problem, parameters: Directions, share: float, convolutions: LeanConvolutions) -> Product:
     """v ↦ the part of Jᵀ(∂²L/∂f²)J v that belongs to a chunk with this share of the samples."""
     outputs = chunk.outputs(parameters)
     u = torch.zeros_like(outputs, requires_grad=True)
@@ -98,9 +103,11 @@ def _gauss_newton(chunk: Problem, parameters: Directions, share: float) -> Produ
         if not varying:
             return {name: torch.zeros_like(v) for name, v in directions.items()}
         tangents = [directions[name] for name in varying]
-        (pushed,) = torch.autograd.grad([pulled[name] for name in varying], u, tangents, retain_graph=True)
+        with convolutions.holding(parameters.values()):
+            (pushed,) = torch.autograd.grad([pulled[name] for name in varying], u, tangents, retain_graph=True)
         curved = chunk.loss.curvature(frozen, pushed[:, None])[:, 0] * (share / chunk.num_samples)
-        return _pull([outputs], [curved], {name: parameters[name] for name in directions})
+        with convolutions.holding(parameters[name] for name in parameters.keys() - directions.keys()):
+            return _pull([outputs], [curved], {name: parameters[name] for name in directions})
 
     return product
 

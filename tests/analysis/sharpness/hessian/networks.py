@@ -76,6 +76,20 @@ def narrow_wide_resnet(num_classes: int) -> nn.Sequential:
     )
 
 
+def smooth_cnn(num_classes: int) -> nn.Sequential:
+    return nn.Sequential(
+        nn.Conv2d(3, 3, 3, padding=1, bias=False),
+        nn.BatchNorm2d(3),
+        nn.SiLU(),
+        nn.Conv2d(3, 6, 3, stride=2, groups=3),
+        nn.GELU(),
+        nn.Conv2d(6, 4, 3, padding=1),
+        nn.AdaptiveAvgPool2d(1),
+        nn.Flatten(),
+        nn.Linear(4, num_classes),
+    )
+
+
 PIECEWISE_LINEAR: dict[str, Callable[[int], nn.Module]] = {
     "perceptron": perceptron,
     "digits_cnn": lambda c: DigitsCNN(c, 3),
@@ -89,6 +103,7 @@ PIECEWISE_LINEAR: dict[str, Callable[[int], nn.Module]] = {
 SMOOTH: dict[str, Callable[[int], nn.Module]] = {
     "simple_vit": lambda c: SimpleViT(c, image_size=8, width=8, depth=1, heads=2, head_width=3, mlp_width=6),
     "attentive": Attentive,
+    "smooth_cnn": smooth_cnn,
 }
 NETWORKS = PIECEWISE_LINEAR | SMOOTH
 
