@@ -76,10 +76,10 @@ class Convolution:
 
     def apply_directions(self, x: Tensor, V: Tensor, v: Tensor | None) -> Tensor:
         # The directions are extra output channels: (G, P, C/G) in this order, so that groups stay together.
-        num_directions, num_outputs, _ = V.shape
-        z = self.convolve(x, torch.unflatten(self._interleave(V), 1, self.kernel), None)
-        z = self._separate(z, num_directions, dim=1)
-        return z if v is None else z + v.view(1, num_directions, num_outputs, *[1] * (z.ndim - 3))
+        num_directions = len(V)
+        b = None if v is None else self._interleave(v[:, :, None]).flatten()
+        z = self.convolve(x, torch.unflatten(self._interleave(V), 1, self.kernel), b)
+        return self._separate(z, num_directions, dim=1)
 
     def transpose(self, dz: Tensor, W: Tensor, x: Tensor) -> Tensor:
         # Only shape and memory format of the input matter here.

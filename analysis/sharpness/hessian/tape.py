@@ -113,8 +113,8 @@ class Tape:
                     continue
                 if isinstance(operation, Folding):
                     dx = operation.map.transpose(dy, weights[index][0], record.saved[index])
-                    more = extra(index)
-                    dx = dx if more is None else dx.add_(more)
+                    for more in (extra(index), cotangents.pop(source, None)):
+                        dx = dx if more is None else dx.add_(more)
                 elif isinstance(operation, Add):
                     dx = dy
                 else:
