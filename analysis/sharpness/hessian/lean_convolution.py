@@ -8,7 +8,7 @@ whose derivatives are such functions again, each computed only where it is wante
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -25,20 +25,16 @@ class LeanConvolutions(TorchFunctionMode):
 
     def __init__(self) -> None:
         super().__init__()
-        self._fixed: set[int] = set()
+        self.held: set[int] = set()  # identities of weights
 
     @contextmanager
     def holding(self, weights: Iterable[Tensor]) -> Iterator[None]:
         """No gradient is taken in these weights, though they ask for one: in a graph that others are used with too."""
-        before, self._fixed = self._fixed, {id(weight) for weight in weights}
+        before, self.held = self.held, {id(weight) for weight in weights}
         try:
             yield
         finally:
-            self._fixed = before
-
-    def wants(self, weight: int | None) -> bool:
-        """Whether a gradient is to be taken in the weight with this identity; None: in what is no weight."""
-        return weight not in self._fixed
+            self.held = before
 
     def __torch_function__(
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
@@ -47,7 +43,7 @@ class LeanConvolutions(TorchFunctionMode):
             call = _read(DIMENSIONS[func], *args, **(kwargs or {}))
             if call is not None:
                 x, W, b, convolution = call
-                return _Convolve.apply(x, W, b, convolution, self, id(W))
+                return _Convolve.apply(x, W, b, _Use(convolution, self, id(W)))
         return func(*args, **(kwargs or {}))
 
 
@@ -64,86 +60,72 @@ def _read(
     """A call of torch.conv1d, conv2d or conv3d, by their names of the arguments; None for one left to PyTorch."""
     if isinstance(padding, str) or input.ndim != dimensions + 2 or torch._C._are_functorch_transforms_active():
         return None
-
-    def each(size: Any) -> list[int]:
-        return [size] * dimensions if isinstance(size, int) else list(size)
-
-    return (
-        input,
-        weight,
-        bias,
-        Convolution(tuple(weight.shape[1:]), each(stride), each(padding), each(dilation), groups),
+    stride, padding, dilation = (
+        [size] * dimensions if isinstance(size, int) else list(size) for size in (stride, padding, dilation)
     )
+    return input, weight, bias, Convolution(tuple(weight.shape[1:]), stride, padding, dilation, groups)
+
+
+class _Use(NamedTuple):
+    """One convolution of the network, or one that its derivatives are made of."""
+
+    convolution: Convolution
+    lean: LeanConvolutions
+    weight: int | None = None  # identity of W; None: W is a direction or a cotangent
+
+    @property
+    def is_held(self) -> bool:
+        """Whether no gradient is to be taken in W."""
+        return self.weight in self.lean.held
 
 
 class _Convolve(Function):
     """A(W) x + b."""
 
     @staticmethod
-    def forward(
-        ctx: Any,
-        x: Tensor,
-        W: Tensor,
-        b: Tensor | None,
-        convolution: Convolution,
-        lean: LeanConvolutions,
-        weight: int | None,
-    ) -> Tensor:
+    def forward(ctx: Any, x: Tensor, W: Tensor, b: Tensor | None, use: _Use) -> Tensor:
         ctx.save_for_backward(x, W)
-        ctx.rest = convolution, lean, weight
-        return convolution.convolve(x, W, b)
+        ctx.use = use
+        return use.convolution.convolve(x, W, b)
 
     @staticmethod
     def backward(ctx: Any, dz: Tensor) -> tuple[Tensor | None, ...]:
-        (x, W), (convolution, lean, weight) = ctx.saved_tensors, ctx.rest
-        in_x, in_W, in_b = ctx.needs_input_grad[:3]
-        dx = _InputGradient.apply(dz, W, x.detach(), *ctx.rest) if in_x else None
-        dW = _KernelGradient.apply(dz, x, W.detach(), convolution, lean) if in_W and lean.wants(weight) else None
+        (x, W), use, (in_x, in_W, in_b, _) = ctx.saved_tensors, ctx.use, ctx.needs_input_grad
+        dx = _InputGradient.apply(dz, W, x.detach(), use) if in_x else None
+        dW = _KernelGradient.apply(dz, x, W.detach(), use) if in_W and not use.is_held else None
         db = dz.flatten(2).sum((0, 2)) if in_b else None
-        return dx, dW, db, None, None, None
+        return dx, dW, db, None
 
 
 class _InputGradient(Function):
     """A(W)ᵀ dz."""
 
     @staticmethod
-    def forward(
-        ctx: Any,
-        dz: Tensor,
-        W: Tensor,
-        like: Tensor,
-        convolution: Convolution,
-        lean: LeanConvolutions,
-        weight: int | None,
-    ) -> Tensor:
+    def forward(ctx: Any, dz: Tensor, W: Tensor, like: Tensor, use: _Use) -> Tensor:
         ctx.save_for_backward(dz, W)
-        ctx.rest = convolution, lean, weight
-        return convolution.input_gradient(dz, like, W)
+        ctx.use = use
+        return use.convolution.input_gradient(dz, like, W)
 
     @staticmethod
     def backward(ctx: Any, g: Tensor) -> tuple[Tensor | None, ...]:
-        (dz, W), (convolution, lean, weight) = ctx.saved_tensors, ctx.rest
-        in_dz, in_W = ctx.needs_input_grad[:2]
-        d_dz = _Convolve.apply(g, W, None, *ctx.rest) if in_dz else None
-        dW = _KernelGradient.apply(dz, g, W.detach(), convolution, lean) if in_W and lean.wants(weight) else None
-        return d_dz, dW, None, None, None, None
+        (dz, W), use, (in_dz, in_W, _, _) = ctx.saved_tensors, ctx.use, ctx.needs_input_grad
+        d_dz = _Convolve.apply(g, W, None, use) if in_dz else None
+        dW = _KernelGradient.apply(dz, g, W.detach(), use) if in_W and not use.is_held else None
+        return d_dz, dW, None, None
 
 
 class _KernelGradient(Function):
     """dz ⊗ x: the gradient of ⟨dz, A(W) x⟩ in W."""
 
     @staticmethod
-    def forward(
-        ctx: Any, dz: Tensor, x: Tensor, like: Tensor, convolution: Convolution, lean: LeanConvolutions
-    ) -> Tensor:
+    def forward(ctx: Any, dz: Tensor, x: Tensor, like: Tensor, use: _Use) -> Tensor:
         ctx.save_for_backward(dz, x)
-        ctx.rest = convolution, lean
-        return convolution.kernel_gradient(dz, x, like)
+        ctx.use = use._replace(weight=None)
+        return use.convolution.kernel_gradient(dz, x, like)
 
     @staticmethod
     def backward(ctx: Any, G: Tensor) -> tuple[Tensor | None, ...]:
-        (dz, x), (convolution, lean) = ctx.saved_tensors, ctx.rest
-        in_dz, in_x = ctx.needs_input_grad[:2]
-        d_dz = _Convolve.apply(x, G, None, convolution, lean, None) if in_dz else None
-        dx = _InputGradient.apply(dz, G, x.detach(), convolution, lean, None) if in_x else None
-        return d_dz, dx, None, None, None
+        (dz, x), use, (in_dz, in_x, _, _) = ctx.saved_tensors, ctx.use, ctx.needs_input_grad
+        d_dz = _Convolve.apply(x, G, None, use) if in_dz else None
+        dx = _InputGradient.apply(dz, G, x.detach(), use) if in_x else None
+        return d_dz, dx, None, None

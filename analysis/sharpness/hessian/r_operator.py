@@ -20,7 +20,7 @@ from analysis.sharpness.hessian.problem import Problem
 from analysis.sharpness.hessian.tape import Record, Tape
 from analysis.sharpness.hessian.tape_ops import Add
 
-NARROW = 9 * 64  # a convolution of 3 × 3 positions and 64 channels
+NARROW = 9 * 64  # inputs of one output of a convolution: 3 × 3 positions of 64 channels
 
 Moves = Mapping[int, tuple[Tensor | None, Tensor | None]]  # directions of W̃ and b̃ by step
 Sums = dict[int, tuple[Tensor, Tensor]]  # gradients or products in W̃ and b̃ by step
@@ -116,13 +116,12 @@ class ROperator:
 
     @property
     def _narrow(self) -> bool:
-        steps = [(index, step.operation) for index, step in enumerate(self._tape.steps)]
-        inputs = [  # of one output of a convolution
+        fans = [
             self._weights[index][0].shape[1]
-            for index, operation in steps
+            for index, (operation, _) in enumerate(self._tape.steps)
             if isinstance(operation, Folding) and isinstance(operation.map, Convolution)
         ]
-        return bool(inputs) and statistics.median(inputs) <= NARROW
+        return bool(fans) and statistics.median(fans) <= NARROW
 
     def _accumulate(self, record: Record, primal: dict[int, Tensor], moves: Moves, sums: Sums) -> None:
         """Add one chunk's part of the products in (W̃, b̃) to `sums`."""

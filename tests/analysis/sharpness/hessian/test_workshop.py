@@ -9,7 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from analysis.errors import AnalysisError
-from analysis.sharpness.hessian import HessianBlock, block_operator, layer_operators, workshop
+from analysis.sharpness.hessian import HessianBlock, block_operator, layer_operators, r_operator, workshop
 from analysis.sharpness.hessian.allocator import taken_memory
 from analysis.sharpness.hessian.bilinear import Convolution
 from analysis.sharpness.hessian.factors import Rows, TapeFactors
@@ -194,3 +194,15 @@ def test_float32_products_are_close_to_float64() -> None:
             product = block.matmat(dense_vector(block.dim).float())
             reference = wide[block.layer]
             assert (product - reference).norm() < 1e-4 * reference.norm(), (engine, block.layer)
+
+
+@pytest.mark.parametrize("layer", [None, "layer1.0.conv2.weight"])
+def test_the_order_of_activations_in_memory_does_not_matter(layer: str | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Channels last for narrow networks, PyTorch's own order for wide ones."""
+    model, (inputs, targets) = build("resnet"), samples(5)
+    products = []
+    for width in (0, math.inf):
+        monkeypatch.setattr(r_operator, "NARROW", width)
+        block = block_operator(model, inputs, targets, layer, "r_operator")
+        products.append(block.matmat(dense_vector(block.dim)))
+    assert torch.allclose(products[0], products[1], rtol=1e-10)
