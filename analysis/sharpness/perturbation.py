@@ -42,8 +42,8 @@ class Ball:
         """(n,) the point of the ball that is nearest to u."""
         if self.norm == "linf":
             return u.clamp(-rho, rho)
-        shrunk: Tensor = u * (rho / torch.linalg.vector_norm(u).clamp(min=rho))
-        return shrunk
+        size = torch.linalg.vector_norm(u)
+        return torch.where(size > rho, u * (rho / size), u)
 
 
 def one_step_sharpness(

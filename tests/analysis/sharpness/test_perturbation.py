@@ -2,7 +2,7 @@ import math
 
 import pytest
 import torch
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from analysis.errors import UndefinedMeasureError
@@ -73,6 +73,7 @@ vectors = st.lists(st.floats(-5, 5).filter(lambda x: abs(x) > 1e-3), min_size=4,
 
 
 @given(vectors, st.floats(0.01, 3), st.sampled_from(["l2", "linf"]))
+@example([1.0, 1.0, 1.0, 1.0], 2.7786521950056735, "l2")  # ρ · (1/ρ) rounds to less than 1
 def test_projections_are_in_the_ball_and_leave_what_is_inside(entries: list[float], rho: float, norm: str) -> None:
     u = torch.tensor(entries, dtype=torch.float64)
     order = 2 if norm == "l2" else math.inf
