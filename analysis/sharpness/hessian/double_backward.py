@@ -1,6 +1,6 @@
 """Hessian products by differentiating the gradient once more (Pearlmutter 1994): exact for anything differentiable."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 import torch
 from torch import Tensor
@@ -85,8 +85,7 @@ def _hessian(chunk: Problem, parameters: Directions, share: float, convolutions:
         if not varying:
             return {name: torch.zeros_like(v) for name, v in directions.items()}
         seeds = [directions[name] for name in varying]
-        with convolutions.holding(parameters[name] for name in parameters.keys() - directions.keys()):
-            return _pull([gradient[name] for name in varying], seeds, {name: parameters[name] for name in directions})
+        return _pull([gradient[name] for name in varying], seeds, parameters, directions, convolutions)
 
     return product
 
@@ -106,8 +105,7 @@ def _gauss_newton(chunk: Problem, parameters: Directions, share: float, convolut
         with convolutions.holding(parameters.values()):
             (pushed,) = torch.autograd.grad([pulled[name] for name in varying], u, tangents, retain_graph=True)
         curved = chunk.loss.curvature(frozen, pushed[:, None])[:, 0] * (share / chunk.num_samples)
-        with convolutions.holding(parameters[name] for name in parameters.keys() - directions.keys()):
-            return _pull([outputs], [curved], {name: parameters[name] for name in directions})
+        return _pull([outputs], [curved], parameters, directions, convolutions)
 
     return product
 
@@ -118,7 +116,15 @@ def _gradient(value: Tensor, parameters: Directions, seed: Tensor | None) -> Dir
     return dict(zip(parameters, parts, strict=True))
 
 
-def _pull(values: list[Tensor], seeds: list[Tensor], parameters: Directions) -> Directions:
-    """Σ ⟨seed, value⟩ differentiated in the parameters; the graph stays."""
-    parts = torch.autograd.grad(values, list(parameters.values()), seeds, retain_graph=True, materialize_grads=True)
-    return dict(zip(parameters, parts, strict=True))
+def _pull(
+    values: list[Tensor],
+    seeds: list[Tensor],
+    parameters: Directions,
+    names: Collection[str],
+    convolutions: LeanConvolutions,
+) -> Directions:
+    """Σ ⟨seed, value⟩ differentiated in the named parameters, and in no other; the graph stays."""
+    asked = [parameters[name] for name in names]
+    with convolutions.holding(parameter for name, parameter in parameters.items() if name not in names):
+        parts = torch.autograd.grad(values, asked, seeds, retain_graph=True, materialize_grads=True)
+    return dict(zip(names, parts, strict=True))
