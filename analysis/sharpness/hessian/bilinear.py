@@ -26,20 +26,11 @@ class Bilinear(Protocol):
     def apply(self, x: Tensor, W: Tensor, b: Tensor | None) -> Tensor:
         """z, for (B, …) inputs."""
 
-    def apply_directions(self, x: Tensor, V: Tensor, v: Tensor | None) -> Tensor:
-        """A(V_p) x + v_p: (B, P, …)."""
-
     def transpose(self, dz: Tensor, W: Tensor, x: Tensor) -> Tensor:
         """A(W)ᵀ dz: (B, P, …) cotangents of the input, shaped like x."""
 
-    def transpose_directions(self, dz: Tensor, V: Tensor, x: Tensor) -> Tensor:
-        """A(V_p)ᵀ dz for one cotangent (B, …): (B, P, …)."""
-
     def weight_gradient(self, x: Tensor, dz: Tensor) -> Tensor:
         """Σ_samples ∂⟨dz_p, A(W) x⟩/∂W: (P, C, K), for x (B, …) and dz (B, P, …)."""
-
-    def weight_gradient_directions(self, dx: Tensor, dz: Tensor) -> Tensor:
-        """The same for input directions dx (B, P, …) and one cotangent dz (B, …)."""
 
     def bias_gradient(self, dz: Tensor) -> Tensor:
         """Per sample ∂⟨dz_p, b⟩/∂b: (B, P, C)."""
@@ -74,40 +65,17 @@ class Convolution:
     def apply(self, x: Tensor, W: Tensor, b: Tensor | None) -> Tensor:
         return self.convolve(x, torch.unflatten(W, 1, self.kernel), b)
 
-    def apply_directions(self, x: Tensor, V: Tensor, v: Tensor | None) -> Tensor:
-        # The directions are extra output channels: (G, P, C/G) in this order, so that groups stay together.
-        num_directions = len(V)
-        b = None if v is None else self._interleave(v[:, :, None]).flatten()
-        z = self.convolve(x, torch.unflatten(self._interleave(V), 1, self.kernel), b)
-        return self._separate(z, num_directions, dim=1)
-
     def transpose(self, dz: Tensor, W: Tensor, x: Tensor) -> Tensor:
         # Only shape and memory format of the input matter here.
         like = x if dz.shape[1] == 1 else x.new_empty(1).expand(dz.shape[0] * dz.shape[1], *x.shape[1:])
         dx = self.input_gradient(dz.flatten(0, 1), like, torch.unflatten(W, 1, self.kernel))
         return torch.unflatten(dx, 0, dz.shape[:2])
 
-    def transpose_directions(self, dz: Tensor, V: Tensor, x: Tensor) -> Tensor:
-        # The directions are extra input channels.
-        num_directions, num_inputs = len(V), self.kernel[0]
-        weights = torch.unflatten(V, 2, self.kernel).movedim(0, 1).flatten(1, 2)  # (C, P·C_in/G, k, …)
-        wide = x if num_directions == 1 else x.new_empty(1).expand(len(x), num_directions * x.shape[1], *x.shape[2:])
-        dx = self.input_gradient(dz, wide, weights)
-        dx = torch.unflatten(dx, 1, (self.groups, num_directions, num_inputs)).movedim(2, 1)
-        return dx.flatten(2, 3)
-
     def weight_gradient(self, x: Tensor, dz: Tensor) -> Tensor:
         num_directions, num_outputs = dz.shape[1:3]
         weights = x.new_empty(1).expand(num_directions * num_outputs, *self.kernel)
         gradient = self.kernel_gradient(self._interleave_channels(dz), x, weights)
         return self._separate(gradient, num_directions, dim=0).flatten(2)
-
-    def weight_gradient_directions(self, dx: Tensor, dz: Tensor) -> Tensor:
-        num_directions = dx.shape[1]
-        grouped = torch.unflatten(dx, 2, (self.groups, self.kernel[0])).movedim(1, 2).flatten(1, 3)
-        kernel = (num_directions * self.kernel[0], *self.kernel[1:])
-        gradient = self.kernel_gradient(dz, grouped, dz.new_empty(1).expand(dz.shape[1], *kernel))
-        return torch.unflatten(gradient, 1, (num_directions, self.kernel[0])).movedim(1, 0).flatten(2)
 
     def bias_gradient(self, dz: Tensor) -> Tensor:
         return dz.flatten(3).sum(3)
@@ -133,10 +101,6 @@ class Convolution:
         b, c, h, w = x.stride()
         shape = (len(x), self.kernel[0], kernel_height, kernel_width, height, width)
         return x.as_strided(shape, (b, c, h * dy, w * dx, h * down, w * right)).reshape(len(x), -1, height * width)
-
-    def _interleave(self, V: Tensor) -> Tensor:
-        """(P, G·c, K) to (G·P·c, K)."""
-        return torch.unflatten(V, 1, (self.groups, -1)).movedim(1, 0).flatten(0, 2)
 
     def _interleave_channels(self, dz: Tensor) -> Tensor:
         """(B, P, G·c, …) to (B, G·P·c, …)."""
@@ -195,22 +159,11 @@ class MatrixProduct:
     def apply(self, x: Tensor, W: Tensor, b: Tensor | None) -> Tensor:
         return functional.linear(x, W, b)
 
-    def apply_directions(self, x: Tensor, V: Tensor, v: Tensor | None) -> Tensor:
-        z = (x.flatten(0, -2) @ V.flatten(0, 1).T).view(*x.shape[:-1], *V.shape[:2])
-        z = z if v is None else z + v
-        return z.movedim(-2, 1)
-
     def transpose(self, dz: Tensor, W: Tensor, x: Tensor) -> Tensor:
         return dz @ W
 
-    def transpose_directions(self, dz: Tensor, V: Tensor, x: Tensor) -> Tensor:
-        return torch.einsum("b...c,pck->bp...k", dz, V)
-
     def weight_gradient(self, x: Tensor, dz: Tensor) -> Tensor:
         return torch.einsum("bptc,btk->pck", _tokens(dz, 2), _tokens(x, 1))
-
-    def weight_gradient_directions(self, dx: Tensor, dz: Tensor) -> Tensor:
-        return torch.einsum("bptk,btc->pck", _tokens(dx, 2), _tokens(dz, 1))
 
     def bias_gradient(self, dz: Tensor) -> Tensor:
         return _tokens(dz, 2).sum(2)
@@ -233,21 +186,11 @@ class ChannelScale:
         z = x * spread(W[:, 0], x.ndim - 1)
         return z if b is None else z + spread(b, x.ndim - 1)
 
-    def apply_directions(self, x: Tensor, V: Tensor, v: Tensor | None) -> Tensor:
-        z = x[:, None] * spread(V[:, :, 0], x.ndim)
-        return z if v is None else z + spread(v, x.ndim)
-
     def transpose(self, dz: Tensor, W: Tensor, x: Tensor) -> Tensor:
         return dz * spread(W[:, 0], x.ndim - 1)
 
-    def transpose_directions(self, dz: Tensor, V: Tensor, x: Tensor) -> Tensor:
-        return self.apply_directions(dz, V, None)
-
     def weight_gradient(self, x: Tensor, dz: Tensor) -> Tensor:
         return self._contract(x[:, None], dz).sum(0)[:, :, None]
-
-    def weight_gradient_directions(self, dx: Tensor, dz: Tensor) -> Tensor:
-        return self._contract(dx, dz[:, None]).sum(0)[:, :, None]
 
     def bias_gradient(self, dz: Tensor) -> Tensor:
         return dz.flatten(3).sum(3) if dz.ndim > 3 else dz

@@ -7,7 +7,9 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
+from analysis.sharpness.hessian.bilinear import Convolution, UnsupportedError
 from analysis.sharpness.hessian.problem import Problem, held_still
+from analysis.sharpness.hessian.winograd import TILED, suits
 
 GRAM_SHARE = 0.6  # of the products of a Gram matrix, what its lower half costs
 EIGENVALUES = 4 / 3  # multiplications of a symmetric eigenproblem, over the cube of its size
@@ -59,6 +61,7 @@ class Profile:
     after: Mapping[str, float]  # multiply-adds of all modules that run later
     live: Mapping[str, int]  # bytes of the results of this module and all later ones
     crest: Mapping[str, int]  # bytes of the largest of these results
+    tiles: Mapping[str, int]  # bytes of the module's input and result as transformed tiles, where it is done by tiles
     total: float
     sizes: Mapping[str, int]  # entries of each parameter
     num_outputs: int  # C
@@ -72,6 +75,7 @@ class Profile:
         """From a forward pass of one sample."""
         names = {id(parameter): name for name, parameter in problem.model.named_parameters()}
         calls: list[tuple[list[str], float, int]] = []
+        tiles: dict[str, int] = {}
 
         # Looked up beforehand: during a functional call the modules hold twins of their parameters.
         owned = {m: [names[id(p)] for p in m._parameters.values() if id(p) in names] for m in problem.model.modules()}
@@ -80,6 +84,7 @@ class Profile:
             result = result[0] if isinstance(result, tuple) else result
             if isinstance(result, Tensor):
                 calls.append((owned[module], _macs(module, result), result.numel()))
+                tiles.update(dict.fromkeys(owned[module][:1], _tiles(module, args, result)))
 
         handles = [module.register_forward_hook(note) for module, own in owned.items() if own]
         try:
@@ -107,6 +112,7 @@ class Profile:
             after=dict.fromkeys(problem.parameters, total) | after,
             live=dict.fromkeys(problem.parameters, everything) | live,
             crest=dict.fromkeys(problem.parameters, max(widths) * itemsize) | crest,
+            tiles=tiles,
             total=total,
             sizes={name: parameter.numel() for name, parameter in problem.parameters.items()},
             num_outputs=outputs.shape[1],
@@ -157,8 +163,9 @@ class Profile:
         """Two convolutions a layer from the block on, and two (four with the Hessian's own terms) in the block."""
         n, (own, reach) = sum(self.sizes[name] for name in names), self._reach(names)
         product = 2 * reach if len(names) == 1 else 2 * reach + (4 if hessian else 2) * own
-        live = max(self.live[name] for name in names)
-        memory = self.num_samples * live * (2 if len(names) > 1 and hessian else 1)
+        live, meets = max(self.live[name] for name in names), len(names) > 1 and hessian
+        tiles = sum(self.tiles.get(name, 0) for name in names)
+        memory = self.num_samples * (2 * live + tiles if meets else live + tiles // 2)
         return EngineCost(1 + reach, product, n * product, memory)
 
     def double_backward(self, names: list[str]) -> EngineCost:
@@ -166,6 +173,18 @@ class Profile:
         n, (own, reach) = sum(self.sizes[name] for name in names), self._reach(names)
         product = 3 * reach if len(names) == 1 else 3 * reach + 4 * own
         return EngineCost(1 + 2 * reach, product, n * product, self.num_samples * 7 * self.activations)
+
+
+def _tiles(module: nn.Module, args: object, result: Tensor) -> int:
+    """Bytes of one sample's transformed tiles, of the input and of cotangents of the result; zero without tiles."""
+    x = args[0] if isinstance(args, tuple) and args else None
+    if not isinstance(module, nn.Conv2d) or not isinstance(x, Tensor):
+        return 0
+    try:
+        tiled = suits(Convolution.of(module), x, result.shape[1])
+    except UnsupportedError:
+        return 0
+    return int(TILED * (x.numel() + result.numel())) * x.element_size() if tiled else 0
 
 
 def _macs(module: nn.Module, result: Tensor) -> float:

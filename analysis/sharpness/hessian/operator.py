@@ -18,6 +18,7 @@ from analysis.sharpness.hessian.choice import (
 )
 from analysis.sharpness.hessian.cost import BlockOperator, EngineCost
 from analysis.sharpness.hessian.problem import pose
+from analysis.sharpness.hessian.r_operator import ROperator
 from analysis.sharpness.hessian.workshop import Workshop
 from analysis.sharpness.layers import select_parameters, weight_layers
 
@@ -205,7 +206,10 @@ def _blocks(
         yield wrap(layer, operator)
     for layer, names in members.items():
         if choices[layer].engine not in ("gauss_newton_factor", "gauss_newton_gram"):
-            yield wrap(layer, workshop.build(choices[layer].engine, names))
+            operator = workshop.build(choices[layer].engine, names)
+            yield wrap(layer, operator)
+            if isinstance(operator, ROperator):
+                operator.release()
 
 
 def _warn(layer: str | None, engine: str, choice: Choice) -> None:

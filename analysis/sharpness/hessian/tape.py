@@ -90,13 +90,13 @@ class Tape:
         record: Record,
         seed: Tensor,
         needed: list[bool],
-        extra: Callable[[int], Tensor | None] = lambda index: None,
+        transpose: Callable[[int, Tensor], Tensor] | None = None,
         consume: bool = False,
     ) -> Iterator[tuple[int, Tensor]]:
         """Carry cotangents (B, P, C) of the outputs backward through the steps in `needed`.
 
         Yields every Folding, last first, with the cotangents (B, P, …) of its result, and goes on below it when the
-        next one is asked for. What `extra` gives for a Folding is added to the cotangents of its input. With `consume`,
+        next one is asked for: by `transpose`, which is given its index and these, or by its own map. With `consume`,
         what was saved for a step is dropped as soon as it has been used.
         """
         cotangents: dict[int, Tensor] = {len(self.steps) - 1: seed}
@@ -112,9 +112,11 @@ class Tape:
                 if source < 0 or not needed[source]:
                     continue
                 if isinstance(operation, Folding):
-                    dx = operation.map.transpose(dy, weights[index][0], record.saved[index])
-                    for more in (extra(index), cotangents.pop(source, None)):
-                        dx = dx if more is None else dx.add_(more)
+                    if transpose is None:
+                        dx = operation.map.transpose(dy, weights[index][0], record.saved[index])
+                    else:
+                        dx = transpose(index, dy)
+                    dx = dx.add_(cotangents.pop(source)) if source in cotangents else dx
                 elif isinstance(operation, Add):
                     dx = dy
                 else:

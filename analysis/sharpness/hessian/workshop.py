@@ -28,6 +28,8 @@ FACTOR_BYTES = 2**23
 
 WEIGHTS_SHARE = 4  # a chunk's activations are at least so many times the weights
 
+VECTOR_COPIES = 12  # of the parameters that the R-operator holds for a vector, as transformed kernels above all
+
 PATCHES = 9  # what a 3×3 kernel sees, in copies of an activation
 
 
@@ -96,9 +98,17 @@ class Workshop:
             return Head(problem, names[0], None if memory is None else self._chunk(setting.profile.activations))
         assert setting.tape is not None
         kept = setting.profile.r_operator(names, setting.curvature == "hessian").memory
-        keep = memory is None or kept <= memory
-        chunk = self._cached_chunk(names, R_OPERATOR_BYTES)
-        return ROperator(problem, setting.tape, names, setting.curvature, chunk, keep=keep)
+        vector = VECTOR_COPIES * setting.profile.itemsize * sum(setting.profile.sizes[name] for name in names)
+        return ROperator(
+            problem,
+            setting.tape,
+            names,
+            setting.curvature,
+            self._cached_chunk(names, R_OPERATOR_BYTES),
+            keep=memory is None or kept <= memory,
+            vectors_a_pass=max(1, setting.memory // (4 * vector)),
+            tiled=VECTOR_COPIES * setting.profile.itemsize * sum(setting.profile.sizes.values()) <= setting.memory // 4,
+        )
 
     def from_factors(self, members: Members, choices: Choices) -> Iterator[tuple[str | None, BlockOperator]]:
         """The blocks that live on factors, last layer first; that of all layers, a sum of Gram matrices, at the end."""

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from analysis.errors import AnalysisError
 from analysis.sharpness.hessian import HessianBlock, block_operator, layer_operators, r_operator, workshop
 from analysis.sharpness.hessian.allocator import taken_memory
-from analysis.sharpness.hessian.bilinear import Convolution
+from analysis.sharpness.hessian.basis import Kernels
 from analysis.sharpness.hessian.factors import Rows, TapeFactors
 from analysis.sharpness.hessian.problem import Problem
 from analysis.sharpness.layers import select_parameters, weight_layers
@@ -110,8 +110,8 @@ def test_one_pass_serves_all_layers(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_wrong_engine_steps_aside(monkeypatch: pytest.MonkeyPatch) -> None:
     """A sabotaged convolution is found out by the self-check, and the product is still right."""
     model, (inputs, targets) = build("odd"), samples(4)
-    original = Convolution.transpose
-    monkeypatch.setattr(Convolution, "transpose", lambda self, *args: 1.001 * original(self, *args))
+    original = Kernels._transpose
+    monkeypatch.setattr(Kernels, "_transpose", lambda self, *args: 1.001 * original(self, *args))
     with pytest.warns(RuntimeWarning, match="steps aside for double_backward: its product differs"):
         block = block_operator(model, inputs, targets, "conv1.weight", "r_operator")
     assert block.engine == "double_backward"
@@ -119,6 +119,15 @@ def test_a_wrong_engine_steps_aside(monkeypatch: pytest.MonkeyPatch) -> None:
     V = dense_vector(block.dim)
     reference = hessian_rows(model, inputs, targets, ["conv1.weight"], V)
     assert torch.allclose(block.matmat(V), reference, rtol=1e-10)
+
+
+def test_blocks_of_the_r_operator_outlive_what_they_kept() -> None:
+    model, (inputs, targets) = build("resnet"), samples(4)
+    for block in list(layer_operators(model, inputs, targets, engine="r_operator")):
+        assert block.layer is not None
+        V = dense_vector(block.dim)
+        reference = hessian_rows(model, inputs, targets, [block.layer], V)
+        assert torch.allclose(block.matmat(V), reference, rtol=1e-8, atol=1e-12), block.layer
 
 
 class Tied(nn.Module):
