@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 
 from analysis.sharpness.hessian.bilinear import UnsupportedError
+from analysis.sharpness.hessian.cotangents import Cotangents
 from analysis.sharpness.hessian.folding import Folding
 from analysis.sharpness.hessian.problem import Problem, held_still
 from analysis.sharpness.hessian.tape import Tape, Weights, folding_of
@@ -25,6 +26,8 @@ class Rows:
 
     num_samples: int  # B
     write: Callable[[Tensor, float], None]  # computes s_ijᵀ J_i times a factor (1/√N), into a (B, R, n) tensor
+    scales: Tensor | None = None  # u (B, R, C): s_ijᵀ J_i = diag(u_ij) Q_i, with one matrix Q_i (C, K) a sample
+    write_matrices: Callable[[Tensor, float], None] | None = None  # computes these, into a (B, 1, n) tensor
 
 
 class FactorPass(Protocol):
@@ -64,11 +67,17 @@ class TapeFactors:
                 yield name, _rows(folding, state, name, record.saved[index], dz)
 
 
-def _rows(folding: Folding, state: dict[str, Tensor], name: str, x: Tensor, dz: Tensor) -> Rows:
+def _rows(folding: Folding, state: dict[str, Tensor], name: str, x: Tensor, dz: Cotangents) -> Rows:
     def write(out: Tensor, scale: float) -> None:
         with torch.no_grad():
-            folding.sample_gradients(state, name, x, dz, scale, out)
+            folding.sample_gradients(state, name, x, dz.dense(), scale, out)
 
+    def write_matrices(out: Tensor, scale: float) -> None:
+        with torch.no_grad():
+            folding.sample_gradients(state, name, x, dz.values, scale, out)
+
+    if dz.scales is not None and name == folding.weight:
+        return Rows(len(x), write, dz.scales, write_matrices)
     return Rows(len(x), write)
 
 
@@ -91,7 +100,7 @@ class CapturedFactors:
             calls = [call for call in calls if call.folding.names != folding.names]
             for name in reversed([name for name in folding.names if name in remaining]):
                 remaining.remove(name)
-                yield name, _summed([_rows(c.folding, state, name, c.inputs, c.cotangents) for c in shared])
+                yield name, _summed([_rows(c.folding, state, name, c.inputs, Cotangents(c.cotangents)) for c in shared])
         for name in reversed(remaining):
             yield name, _one_by_one(chunk, name, roots)
 

@@ -94,6 +94,10 @@ class GaussNewtonFactor:
         """(p, n) vectors, one a row, to their (p, n) products."""
         return times_transpose(times_transpose(V, self.G), self.G.T)
 
+    def gram(self, dtype: torch.dtype | None = None) -> Tensor:
+        """GGᵀ (r, r), formed in `dtype`; left out, the factor's own."""
+        return gram(self.G, dtype)
+
     def exact_eigenvalues(self, dtype: torch.dtype | None = None) -> Tensor:
         """The min(r, n) eigenvalues that can differ from zero, largest first, in float64.
 

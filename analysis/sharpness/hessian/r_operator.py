@@ -166,7 +166,7 @@ class ROperator:
             return self._bases[index].transpose(pairs, primal.record.saved[index]).unsqueeze(1)
 
         for index, dz in self._tape.pull(self._folded, primal.record, curved, self._live, transpose):
-            entered[index] = self._bases[index].cotangents(dz.squeeze(1))
+            entered[index] = self._bases[index].cotangents(dz.dense().squeeze(1))
             if index in self._chosen:
                 pairs = [(primal.inputs[index], entered[index])]
                 if index in tangents:
@@ -215,7 +215,9 @@ class ROperator:
             (seed,) = torch.autograd.grad(chunk.loss.mean(outputs, chunk.targets), outputs)
         seed = seed[:, None] * (chunk.num_samples / self._problem.num_samples)
         passes = self._tape.pull(self._folded, record, seed, self._live)
-        return {index: self._bases[index].cotangents(dz.squeeze(1)) for index, dz in passes if index in self._chosen}
+        return {
+            index: self._bases[index].cotangents(dz.dense().squeeze(1)) for index, dz in passes if index in self._chosen
+        }
 
     def _sum_gradients(self) -> Sums:
         """∂L/∂W̃ (C, K), out of its basis, and ∂L/∂b̃ (C,) over all samples, by chosen step."""

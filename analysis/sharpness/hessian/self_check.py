@@ -9,7 +9,7 @@ from torch import Tensor
 from analysis.sharpness.hessian.cost import BlockOperator
 from analysis.sharpness.hessian.double_backward import DoubleBackward
 from analysis.sharpness.hessian.factors import FactorPass
-from analysis.sharpness.hessian.gauss_newton import FactorStore
+from analysis.sharpness.hessian.pooled import store_for
 from analysis.sharpness.hessian.problem import Problem, held_still
 
 TOLERANCE = 1e-9
@@ -45,7 +45,7 @@ class SelfCheck:
         reference = DoubleBackward(self.problem, names, self._curvature)
         for name, rows in factors.sweep(self.problem, names):
             shape = self.problem.parameters[name].shape
-            store = FactorStore(self.problem, shape.numel(), rank)
+            store = store_for(rows, self.problem, shape.numel(), rank)
             store.add(rows)
             v = self._random(torch.empty(shape, dtype=torch.float64, device=self.problem.device))
             product = store.factor().matmat(v.reshape(1, -1))

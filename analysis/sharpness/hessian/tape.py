@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from torch import Tensor, fx, nn
 
 from analysis.sharpness.hessian.bilinear import ChannelScale, Convolution, MatrixProduct, UnsupportedError
+from analysis.sharpness.hessian.cotangents import Cotangents
 from analysis.sharpness.hessian.folding import Folding, Norm
 from analysis.sharpness.hessian.tape_ops import Add, Operation, step_of_call, step_of_module
 
@@ -92,14 +93,14 @@ class Tape:
         needed: list[bool],
         transpose: Callable[[int, Tensor], Tensor] | None = None,
         consume: bool = False,
-    ) -> Iterator[tuple[int, Tensor]]:
+    ) -> Iterator[tuple[int, Cotangents]]:
         """Carry cotangents (B, P, C) of the outputs backward through the steps in `needed`.
 
-        Yields every Folding, last first, with the cotangents (B, P, …) of its result, and goes on below it when the
-        next one is asked for: by `transpose`, which is given its index and these, or by its own map. With `consume`,
-        what was saved for a step is dropped as soon as it has been used.
+        Yields every Folding, last first, with the cotangents of its result, and goes on below it when the next one is
+        asked for: by `transpose`, which is given its index and these (B, P, …), or by its own map. With `consume`, what
+        was saved for a step is dropped as soon as it has been used.
         """
-        cotangents: dict[int, Tensor] = {len(self.steps) - 1: seed}
+        cotangents = {len(self.steps) - 1: Cotangents(seed)}
         del seed
         for index in range(len(self.steps) - 1, -1, -1):
             if index not in cotangents:
@@ -112,16 +113,18 @@ class Tape:
                 if source < 0 or not needed[source]:
                     continue
                 if isinstance(operation, Folding):
+                    per_channel = isinstance(operation.map, ChannelScale)
+                    values, scales = (dy.values, dy.scales) if per_channel else (dy.dense(), None)
                     if transpose is None:
-                        dx = operation.map.transpose(dy, weights[index][0], record.saved[index])
+                        dx = operation.map.transpose(values, weights[index][0], record.saved[index])
                     else:
-                        dx = transpose(index, dy)
-                    dx = dx.add_(cotangents.pop(source)) if source in cotangents else dx
-                elif isinstance(operation, Add):
-                    dx = dy
+                        dx = transpose(index, values)
+                    through = Cotangents(dx, scales)
                 else:
-                    dx = operation.pull(record.saved[index], dy)
-                cotangents[source] = cotangents[source] + dx if source in cotangents else dx
+                    through = dy if isinstance(operation, Add) else dy.pull(operation, record.saved[index])
+                before = cotangents.get(source)
+                owned = isinstance(operation, Folding)  # an Add hands one tensor on twice
+                cotangents[source] = through if before is None else through.plus(before, owned)
             if consume:
                 record.saved[index] = None
 

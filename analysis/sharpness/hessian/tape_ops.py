@@ -22,6 +22,10 @@ aten = torch.ops.aten
 class Operation(Protocol):
     """A step of the network with no parameter."""
 
+    @property
+    def per_channel(self) -> bool:
+        """Whether every channel of the result depends on the same channel of the input alone."""
+
     def primal(self, x: Tensor, /) -> tuple[Tensor, Any]:
         """The output, and what the Jacobian depends on."""
 
@@ -42,6 +46,7 @@ class Rectify:
     """ReLU, or leaky ReLU: the sign of the input decides."""
 
     slope: float = 0.0
+    per_channel: bool = True
 
     def primal(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """The output itself is saved: it has the sign of the input, and the next layer saves it anyway."""
@@ -64,6 +69,7 @@ class Linear:
     """Any linear map without parameters (average pooling, mean, flattening)."""
 
     function: Callable[[Tensor], Tensor]
+    per_channel: bool = False
 
     def primal(self, x: Tensor) -> tuple[Tensor, torch.Size]:
         """The shape of the input is saved."""
@@ -86,6 +92,7 @@ class MaxPool:
     """Max-pooling: picks the entry of the input that was largest."""
 
     module: nn.MaxPool2d
+    per_channel: bool = True
 
     def primal(self, x: Tensor) -> tuple[Tensor, tuple[Tensor, torch.Size]]:
         """Indices of the winners are saved."""
@@ -122,7 +129,9 @@ def step_of_module(module: nn.Module) -> Operation | None:
             return None
         case nn.MaxPool2d():
             return MaxPool(module)
-        case nn.AvgPool1d() | nn.AvgPool2d() | nn.AdaptiveAvgPool1d() | nn.AdaptiveAvgPool2d() | nn.Flatten():
+        case nn.AvgPool1d() | nn.AvgPool2d() | nn.AdaptiveAvgPool1d() | nn.AdaptiveAvgPool2d():
+            return Linear(module, per_channel=True)
+        case nn.Flatten():
             return Linear(module)
     raise UnsupportedError(f"{type(module).__name__} is not one of the piecewise-linear modules known")
 
@@ -153,13 +162,17 @@ def step_of_call(node: fx.Node) -> tuple[list[fx.Node], Operation | Add | None]:
     if name in LINEAR_CALLS and node.op in ("call_function", "call_method"):
         if any(isinstance(value, fx.Node) for value in (*node.args[1:], *node.kwargs.values())):
             raise UnsupportedError(f"{name} with arguments that are computed")
-        return [source], Linear(partial(_call, LINEAR_CALLS[name], node.args[1:], dict(node.kwargs)))
+        per_channel = "pool" in name or (name == "mean" and node.args[1:] in POSITIONS and not node.kwargs)
+        return [source], Linear(partial(_call, LINEAR_CALLS[name], node.args[1:], dict(node.kwargs)), per_channel)
     raise UnsupportedError(f"{name} is not one of the piecewise-linear operations known")
 
 
 def _call(function: Callable[..., Tensor], args: tuple[object, ...], kwargs: dict[str, object], x: Tensor) -> Tensor:
     return function(x, *args, **kwargs)
 
+
+# What a mean over the positions of an image is given.
+POSITIONS: tuple[tuple[object, ...], ...] = (([2, 3],), ((2, 3),), ([-2, -1],), ((-2, -1),), ([-1, -2],), ((-1, -2),))
 
 # Linear maps without parameters, by the name of the function or method.
 LINEAR_CALLS: dict[str, Callable[..., Tensor]] = {

@@ -12,8 +12,9 @@ from analysis.sharpness.hessian.choice import Choice, Setting
 from analysis.sharpness.hessian.cost import BlockOperator
 from analysis.sharpness.hessian.double_backward import DoubleBackward
 from analysis.sharpness.hessian.factors import CapturedFactors, FactorPass, TapeFactors
-from analysis.sharpness.hessian.gauss_newton import DenseStore, FactorStore, GaussNewtonFactor, GaussNewtonGram, gram
+from analysis.sharpness.hessian.gauss_newton import DenseStore, FactorStore, GaussNewtonFactor, GaussNewtonGram
 from analysis.sharpness.hessian.head import Head
+from analysis.sharpness.hessian.pooled import PooledFactor, PooledStore, store_for
 from analysis.sharpness.hessian.problem import Problem
 from analysis.sharpness.hessian.r_operator import ROperator
 from analysis.sharpness.hessian.self_check import TOLERANCE, SelfCheck
@@ -125,12 +126,13 @@ class Workshop:
             factor = store.factor()
             K = None
             if name in summed or layers.get(name) == "gauss_newton_gram":
-                K = gram(factor.G)
+                K = factor.gram()
             if name in summed and K is not None:
                 total = K.clone() if total is None else total.add_(K)
             if name in layers:
                 yield name, factor if layers[name] == "gauss_newton_factor" or K is None else _with_products(K, factor)
-            factor.release()
+            if isinstance(factor, GaussNewtonFactor):
+                factor.release()
         if total is not None:
             dim = sum(self.setting.profile.sizes[name] for name in summed)
             engine = "double_backward" if self.setting.tape is None else "r_operator"
@@ -144,7 +146,7 @@ class Workshop:
 
     def _finished(
         self, names: list[str], layers: Mapping[str | None, str], summed: set[str]
-    ) -> Iterator[tuple[str, FactorStore | DenseStore]]:
+    ) -> Iterator[tuple[str, FactorStore | PooledStore | DenseStore]]:
         """Factors of all samples, one parameter after another.
 
         Where the cotangents of all samples fit, one sweep serves all, and only one layer's factor is held at a time.
@@ -176,13 +178,15 @@ class Workshop:
             sweeps = (factors.sweep(piece, group) for piece in pieces)
             # All chunks of samples at one layer, then the next; or all layers of one chunk, then the next.
             steps = zip(*sweeps, strict=True) if streaming else ((step,) for sweep in sweeps for step in sweep)
-            stores: dict[str, FactorStore | DenseStore] = {}
+            stores: dict[str, FactorStore | PooledStore | DenseStore] = {}
             for step in steps:
                 for name, rows in step:
                     if name not in stores:
                         n = setting.profile.sizes[name]
                         stores[name] = (
-                            DenseStore(problem, n, rank) if dense(name) else FactorStore(problem, n, rank, workspace)
+                            DenseStore(problem, n, rank)
+                            if dense(name)
+                            else store_for(rows, problem, n, rank, workspace)
                         )
                     if stores[name].add(rows):
                         yield name, stores.pop(name)
@@ -237,7 +241,7 @@ class Workshop:
         return max(1, min(self.setting.problem.num_samples, self.setting.memory // max(1, bytes_a_sample)))
 
 
-def _with_products(K: Tensor, factor: GaussNewtonFactor) -> GaussNewtonGram:
+def _with_products(K: Tensor, factor: GaussNewtonFactor | PooledFactor) -> GaussNewtonGram:
     return GaussNewtonGram(K, factor.dim, lambda: factor)
 
 

@@ -1,0 +1,46 @@
+"""Cotangents of one result, and the form they take below a pooling of every channel to one number."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from analysis.sharpness.hessian.bilinear import spread
+from analysis.sharpness.hessian.tape_ops import Operation
+
+
+@dataclass(frozen=True)
+class Cotangents:
+    """P cotangents a sample: (B, P, C, …) `values`, or (B, 1, C, …) ones, times `scales` (B, P, C).
+
+    Where each channel ends in one number before channels mix (average pooling in front of the head, with whatever acts
+    channel by channel before it), all cotangents of a sample are one map of positions, scaled: the derivative of that
+    number.
+    """
+
+    values: Tensor
+    scales: Tensor | None = None
+
+    def dense(self) -> Tensor:
+        """All of them, (B, P, C, …)."""
+        return self.values if self.scales is None else self.values * spread(self.scales, self.values.ndim)
+
+    def plus(self, other: "Cotangents", owned: bool = False) -> "Cotangents":
+        """Their sum; in the memory of the first, where it is `owned` by nobody else."""
+        first, second = self.dense(), other.dense()
+        return Cotangents(first.add_(second) if owned else first + second)
+
+    def pull(self, operation: Operation, saved: Any) -> "Cotangents":
+        """Cotangents of an operation's result to those of its input."""
+        if not operation.per_channel:
+            return Cotangents(operation.pull(saved, self.dense()))
+        if self.scales is None and self.values.shape[1] > 1 and _positions(self.values) == 1:
+            below = operation.pull(saved, torch.ones_like(self.values[:, :1]))
+            if _positions(below) > 1:
+                return Cotangents(below, self.values.flatten(2))
+        return Cotangents(operation.pull(saved, self.values), self.scales)
+
+
+def _positions(values: Tensor) -> int:
+    return values[0, 0, 0].numel()
