@@ -40,8 +40,8 @@ class Basis(Protocol):
     def bias_gradient(self, dz: Factor) -> Tensor:
         """Σ dz over samples and positions, (C,), out of the basis."""
 
-    def weight_gradient(self, pairs: Sequence[tuple[Factor, Factor]], into: Tensor | None = None) -> Tensor:
-        """Σ_samples dz ⊗ x over pairs (x, dz), within the basis; added to `into`, which is used up."""
+    def weight_gradient(self, x: Factor, dz: Factor, into: Tensor | None = None) -> Tensor:
+        """Σ_samples dz ⊗ x within the basis; added to `into`, which is used up."""
 
 
 class Standard:
@@ -79,12 +79,9 @@ class Standard:
     def bias_gradient(self, dz: Tensor) -> Tensor:
         return self._map.bias_gradient(dz.unsqueeze(1)).sum((0, 1))
 
-    def weight_gradient(self, pairs: Sequence[tuple[Tensor, Tensor]], into: Tensor | None = None) -> Tensor:
-        for x, dz in pairs:
-            gradient = self._weight_gradient(x, dz)
-            into = gradient if into is None else into.add_(gradient)
-        assert into is not None
-        return into
+    def weight_gradient(self, x: Tensor, dz: Tensor, into: Tensor | None = None) -> Tensor:
+        gradient = self._weight_gradient(x, dz)
+        return gradient if into is None else into.add_(gradient)
 
     def _apply(self, x: Tensor, W: Tensor, b: Tensor | None) -> Tensor:
         return self._map.apply(x, W, b)
@@ -120,8 +117,8 @@ class Kernels(Standard):
         return self._convolution.kernel_gradient(dz, x, self._like)
 
 
-def basis_of(bilinear: Bilinear, x: Tensor, num_outputs: int, tiled: bool = True) -> Basis:
-    """The cheapest basis for a map on (B, …) inputs like `x`, whose values are not read; without `tiled`, but one."""
-    if tiled and suits(bilinear, x, num_outputs):
+def basis_of(bilinear: Bilinear, x: Tensor, num_outputs: int, num_products: int) -> Basis:
+    """The cheapest basis for so many products of a map on (B, …) inputs like `x`, whose values are not read."""
+    if suits(bilinear, x, num_outputs, num_products):
         return Winograd.of(x, num_outputs)
     return Kernels(bilinear, num_outputs, x) if isinstance(bilinear, Convolution) else Standard(bilinear)

@@ -181,7 +181,7 @@ def _tiles(module: nn.Module, args: object, result: Tensor) -> int:
     if not isinstance(module, nn.Conv2d) or not isinstance(x, Tensor):
         return 0
     try:
-        tiled = suits(Convolution.of(module), x, result.shape[1])
+        tiled = suits(Convolution.of(module), x, result.shape[1], num_products=6)
     except UnsupportedError:
         return 0
     return int(TILED * (x.numel() + result.numel())) * x.element_size() if tiled else 0

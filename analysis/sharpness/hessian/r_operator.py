@@ -24,7 +24,13 @@ from analysis.sharpness.hessian.tape_ops import Add
 NARROW = 9 * 64  # inputs of one output of a convolution: 3 × 3 positions of 64 channels
 
 Moves = Mapping[int, tuple[Tensor, Tensor | None]]  # directions of W̃, in the step's basis, and b̃ by step
-Sums = dict[int, tuple[Tensor, Tensor]]  # gradients or products in W̃, in the step's basis, and b̃ by step
+
+
+class Sums(NamedTuple):
+    """Gradients or products, added up over chunks of samples."""
+
+    weights: dict[int, Tensor]  # in W̃, in the step's basis, by step
+    biases: dict[int, Tensor]  # in b̃
 
 
 class Primal(NamedTuple):
@@ -91,7 +97,7 @@ class ROperator:
         """The products of vectors that share a primal pass."""
         named = [self._named(v[None]) for v in V]
         moves = [self._moves(directions) for directions in named]
-        sums: list[Sums] = [{} for _ in named]
+        sums = [Sums({}, {}) for _ in named]
         for primal in self._kept if self._kept is not None else self._primal_passes():
             for move, total in zip(moves, sums, strict=True):
                 self._accumulate(primal, move, total)
@@ -116,8 +122,8 @@ class ROperator:
         wanted = set(self._shapes)
         products: dict[str, Tensor] = {}
         for index, folding in self._chosen.items():
-            weight, bias = self._bases[index].weight_matrix(sums[index][0]), sums[index][1]
-            products |= folding.pull(self._state, weight[None], bias[None], wanted)
+            weight = self._bases[index].weight_matrix(sums.weights[index])
+            products |= folding.pull(self._state, weight[None], sums.biases[index][None], wanted)
             if self._bilinear:
                 curved = folding.curvature(self._state, named, *self._folded_gradients[index], wanted)
                 products |= {name: products[name] + extra for name, extra in curved.items()}
@@ -126,8 +132,18 @@ class ROperator:
     def _choose_bases(self) -> dict[int, Basis]:
         """By live step with weights, from the shapes in a forward pass of one sample."""
         record = self._tape.primal(self._folded, self._problem.take(slice(0, 1)).inputs, self._live)
+
+        def num_products(index: int) -> int:
+            together = len(self._chosen) > 1 and index in self._chosen
+            return (6 if self._bilinear else 4) if together else 2
+
         return {
-            index: basis_of(operation.map, record.saved[index], len(self._folded[index][0]), self._tiled)
+            index: basis_of(
+                operation.map,
+                record.saved[index],
+                num_outputs=len(self._folded[index][0]),
+                num_products=num_products(index) if self._tiled else 0,
+            )
             for index, (operation, _) in enumerate(self._tape.steps)
             if isinstance(operation, Folding) and self._live[index]
         }
@@ -155,7 +171,7 @@ class ROperator:
 
     def _accumulate(self, primal: Primal, moves: Moves, sums: Sums) -> None:
         """Add one chunk's part of the products in (W̃, b̃) to `sums`."""
-        tangents, d_outputs = self._push(primal, moves)
+        d_outputs = self._push(primal, moves, sums)
         curved = self._problem.loss.curvature(primal.record.outputs, d_outputs) / self._problem.num_samples
         entered: dict[int, Factor] = {}  # cotangents by step, in its basis
 
@@ -168,22 +184,21 @@ class ROperator:
         for index, dz in self._tape.pull(self._folded, primal.record, curved, self._live, transpose):
             entered[index] = self._bases[index].cotangents(dz.dense().squeeze(1))
             if index in self._chosen:
-                pairs = [(primal.inputs[index], entered[index])]
-                if index in tangents:
-                    pairs.append((tangents.pop(index), primal.cotangents[index]))
-                self._add(index, pairs, entered[index], sums)
+                self._add(index, primal.inputs[index], entered[index], sums)
+                self._add_bias(index, entered[index], sums)
 
-    def _add(self, index: int, pairs: list[tuple[Factor, Factor]], dz: Factor, sums: Sums) -> None:
-        """Σ dz ⊗ x over pairs (x, dz) to a step's product in W̃, and a cotangent to that in b̃."""
-        basis = self._bases[index]
-        weight, bias = sums.get(index, (None, None))
-        own = basis.bias_gradient(dz)
-        sums[index] = basis.weight_gradient(pairs, weight), own if bias is None else bias.add_(own)
+    def _add(self, index: int, x: Factor, dz: Factor, sums: Sums) -> None:
+        """dz ⊗ x to a step's product in W̃."""
+        sums.weights[index] = self._bases[index].weight_gradient(x, dz, into=sums.weights.get(index))
 
-    def _push(self, primal: Primal, moves: Moves) -> tuple[dict[int, Factor], Tensor]:
-        """Tangents of the inputs of the chosen steps, in their bases (where δ meets them), and those of the outputs."""
+    def _add_bias(self, index: int, dz: Factor, sums: Sums) -> None:
+        """A cotangent to a step's product in b̃."""
+        own = self._bases[index].bias_gradient(dz)
+        sums.biases[index] = sums.biases[index].add_(own) if index in sums.biases else own
+
+    def _push(self, primal: Primal, moves: Moves, sums: Sums) -> Tensor:
+        """The tangents of the outputs; where those of the inputs of a chosen step meet δ, this goes to `sums`."""
         results: dict[int, Tensor] = {}
-        kept: dict[int, Factor] = {}
         for index, (operation, sources) in enumerate(self._tape.steps):
             if not self._live[index]:
                 continue
@@ -194,7 +209,7 @@ class ROperator:
                     tangent = basis.inputs(dxs[0].squeeze(1))
                     pairs.append((tangent, self._weights[index]))
                     if index in primal.cotangents:
-                        kept[index] = tangent
+                        self._add(index, tangent, primal.cotangents[index], sums)
                 V, v = moves.get(index, (None, None))
                 if V is not None:
                     pairs.append((primal.inputs[index], V))
@@ -206,7 +221,7 @@ class ROperator:
             for source in sources:
                 if self._tape.last_use[source] == index:
                     results.pop(source, None)
-        return kept, results[len(self._tape.steps) - 1]
+        return results[len(self._tape.steps) - 1]
 
     def _primal_gradients(self, chunk: Problem, record: Record) -> dict[int, Factor]:
         """δ: the gradient of L in the result of every chosen step, in its basis."""
@@ -219,13 +234,17 @@ class ROperator:
             index: self._bases[index].cotangents(dz.dense().squeeze(1)) for index, dz in passes if index in self._chosen
         }
 
-    def _sum_gradients(self) -> Sums:
+    def _sum_gradients(self) -> dict[int, tuple[Tensor, Tensor]]:
         """∂L/∂W̃ (C, K), out of its basis, and ∂L/∂b̃ (C,) over all samples, by chosen step."""
-        sums: Sums = {}
+        sums = Sums({}, {})
         for primal in self._kept if self._kept is not None else self._primal_passes():
             for index, dz in primal.cotangents.items():
-                self._add(index, [(primal.inputs[index], dz)], dz, sums)
-        return {index: (self._bases[index].weight_matrix(weight), bias) for index, (weight, bias) in sums.items()}
+                self._add(index, primal.inputs[index], dz, sums)
+                self._add_bias(index, dz, sums)
+        return {
+            index: (self._bases[index].weight_matrix(weight), sums.biases[index])
+            for index, weight in sums.weights.items()
+        }
 
 
 def _joined(parts: list[Tensor], dim: int) -> Tensor:

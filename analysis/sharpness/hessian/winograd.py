@@ -21,8 +21,7 @@ from analysis.sharpness.hessian.bilinear import Bilinear, Convolution
 
 TILE, OVERLAP = 4, 2
 TILED = 36 / TILE**2  # entries of transformed tiles over those of the image
-LEAST_CHANNELS = 32  # with fewer the transforms cost more than they save: measured 1.3 times slower with 16
-
+LEAST_CHANNELS = ((6, 32), (4, 64), (2, 128))  # so many products of a layer are cheaper by tiles with so many channels
 BLOCK_BYTES = 2**21  # of transformed tiles that are worked on at a time: what the caches hold
 MATRICES = {  # with the points 0, 1, −1, 2, −2 and ∞
     "B_T": [
@@ -46,8 +45,8 @@ MATRICES = {  # with the points 0, 1, −1, 2, −2 and ∞
 ONE = 7  # entry of a transformed tile that alone is not zero for a constant result: both coordinates at the point 1
 
 
-def suits(bilinear: Bilinear, x: Tensor, num_outputs: int) -> bool:
-    """Whether a map on (B, …) inputs like `x` is such a convolution, on a CPU, and faster so.
+def suits(bilinear: Bilinear, x: Tensor, num_outputs: int, num_products: int) -> bool:
+    """Whether a map on (B, …) inputs like `x` is such a convolution, on a CPU, and so many products are faster so.
 
     On a GPU it is left to cuDNN, which knows this algorithm.
     """
@@ -56,7 +55,8 @@ def suits(bilinear: Bilinear, x: Tensor, num_outputs: int) -> bool:
     plain = Convolution((x.shape[1], 3, 3), [1, 1], [1, 1], [1, 1], 1)
     if bilinear != plain or any(size % TILE for size in x.shape[2:]):
         return False
-    return min(x.shape[1], num_outputs) >= LEAST_CHANNELS
+    narrowest = min(x.shape[1], num_outputs)
+    return any(num_products >= products and narrowest >= channels for products, channels in LEAST_CHANNELS)
 
 
 Tiles = list[Tensor]  # (36, T, C) by block of samples: 36 numbers of every tile and channel
@@ -101,21 +101,21 @@ class Winograd:
 
     def apply(self, pairs: Pairs, b: Tensor | None = None) -> Tensor:
         """Σ A(W) x + b, (B, C_out, H, W), for transformed pairs (x, W)."""
-        images = []
-        for xs in zip(*[tiles for tiles, _ in pairs], strict=True):
+        images = self._new_image(pairs[0][0], pairs[0][1].shape[1], border=0)
+        for image, xs in zip(self._blocks(images), zip(*[tiles for tiles, _ in pairs], strict=True), strict=True):
             products = _sum([(x, W.transpose(1, 2)) for x, (_, W) in zip(xs, pairs, strict=True)])
             if b is not None:
                 products[ONE] += b
-            images.append(self._image(_squared("A_T", products.dtype) @ products.flatten(1), products.shape[2]))
-        return _joined(images).permute(0, 3, 1, 2)
+            self._assemble(_squared("A_T", products.dtype) @ products.flatten(1), image)
+        return _pixels(images).permute(0, 3, 1, 2)
 
     def transpose(self, pairs: Pairs, like: Tensor) -> Tensor:
         """Σ A(W)ᵀ dz, (B, C_in, H, W), for transformed pairs (dz, W)."""
-        images = []
-        for dzs in zip(*[tiles for tiles, _ in pairs], strict=True):
+        images = self._new_image(pairs[0][0], pairs[0][1].shape[2], border=1)
+        for image, dzs in zip(self._blocks(images), zip(*[tiles for tiles, _ in pairs], strict=True), strict=True):
             products = _sum([(dz, W) for dz, (_, W) in zip(dzs, pairs, strict=True)])
-            images.append(self._overlap(_squared("B_T", products.dtype).T @ products.flatten(1), products.shape[2]))
-        return _joined(images).permute(0, 3, 1, 2)
+            self._overlap(_squared("B_T", products.dtype).T @ products.flatten(1), image)
+        return _pixels(images)[:, 1 : self.height + 1, 1 : self.width + 1].permute(0, 3, 1, 2)
 
     def bias_gradient(self, dz: Tiles) -> Tensor:
         """Σ dz over samples and positions, (C_out,)."""
@@ -124,9 +124,9 @@ class Winograd:
             total += more[ONE].sum(0)
         return total
 
-    def weight_gradient(self, pairs: Sequence[tuple[Tiles, Tiles]], into: Tensor | None = None) -> Tensor:
-        """Σ dz ⊗ x, (36, C_out, C_in), for transformed pairs (x, dz); `into` is added to."""
-        return _sum([(dz.transpose(1, 2), x) for xs, dzs in pairs for x, dz in zip(xs, dzs, strict=True)], into)
+    def weight_gradient(self, x: Tiles, dz: Tiles, into: Tensor | None = None) -> Tensor:
+        """Σ_samples dz ⊗ x, (36, C_out, C_in), for transformed x and dz; `into` is added to."""
+        return _sum([(right.transpose(1, 2), left) for left, right in zip(x, dz, strict=True)], into)
 
     def _blocks(self, x: Tensor) -> Sequence[Tensor]:
         """Of nearly equal size."""
@@ -140,19 +140,16 @@ class Winograd:
         tiles = padded.as_strided(shape, (h, w, b, TILE * h, TILE * w, c), padded.storage_offset())
         return (_squared("B_T", x.dtype) @ tiles.reshape(36, -1)).view(36, -1, x.shape[1])
 
-    def _overlap(self, entries: Tensor, num_channels: int) -> Tensor:
-        """(36, T·C) to (B, H, W, C), tiles added where they overlap: transposes how they were cut out."""
+    def _overlap(self, entries: Tensor, image: Tensor) -> None:
+        """Transposes how tiles that overlap were cut out of a padded image: (36, T·C) added into `image`."""
         rows, columns = self.height // TILE, self.width // TILE
-        tiles = entries.view(6, 6, -1, rows, columns, num_channels)
-        image = entries.new_empty(tiles.shape[2], rows + 1, TILE, columns + 1, TILE, num_channels)
+        tiles = entries.view(6, 6, -1, rows, columns, image.shape[5])
         image[:, rows, 0], image[:, :, :, columns, 0] = 0, 0  # of what is not written, all that is read
         place = image.permute(2, 4, 0, 1, 3, 5)
         place[:, :, :, :rows, :columns] = tiles[:TILE, :TILE]
         place[:OVERLAP, :, :, 1:, :columns] += tiles[TILE:, :TILE]
         place[:, :OVERLAP, :, :rows, 1:] += tiles[:TILE, TILE:]
         place[:OVERLAP, :OVERLAP, :, 1:, 1:] += tiles[TILE:, TILE:]
-        padded = image.view(-1, self.height + TILE, self.width + TILE, num_channels)
-        return padded[:, 1 : self.height + 1, 1 : self.width + 1]
 
     def _transformed_cotangents(self, dz: Tensor) -> Tensor:
         """Entries of tiles side by side, rows of channels, then the transform."""
@@ -160,15 +157,21 @@ class Winograd:
         tiles = dz.permute(0, 2, 3, 1).reshape(B, H // TILE, TILE, W // TILE, TILE, C).permute(2, 4, 0, 1, 3, 5)
         return (_squared("A_T", dz.dtype).T @ tiles.reshape(TILE**2, -1)).view(36, -1, C)
 
-    def _image(self, entries: Tensor, num_channels: int) -> Tensor:
-        """(16, T·C) to (B, H, W, C): transposes how tiles side by side were cut out."""
-        tiles = entries.view(TILE, TILE, -1, self.height // TILE, self.width // TILE, num_channels)
-        return tiles.permute(2, 3, 0, 4, 1, 5).reshape(-1, self.height, self.width, num_channels)
+    def _assemble(self, entries: Tensor, image: Tensor) -> None:
+        """Transposes how tiles side by side were cut out: (16, T·C) written to `image`."""
+        place = image.permute(2, 4, 0, 1, 3, 5)
+        place.copy_(entries.view(place.shape))
+
+    def _new_image(self, tiles: Tiles, num_channels: int, border: int) -> Tensor:
+        """(B, H/4, 4, W/4, 4, C), with so many tiles more in height and width."""
+        rows, columns = self.height // TILE, self.width // TILE
+        num_samples = sum(block.shape[1] for block in tiles) // (rows * columns)
+        return tiles[0].new_empty(num_samples, rows + border, TILE, columns + border, TILE, num_channels)
 
 
-def _joined(images: list[Tensor]) -> Tensor:
-    """As `torch.cat`, which copies a single part too."""
-    return images[0] if len(images) == 1 else torch.cat(images)
+def _pixels(image: Tensor) -> Tensor:
+    """(B, H/4, 4, W/4, 4, C) as (B, H, W, C)."""
+    return image.flatten(3, 4).flatten(1, 2)
 
 
 @cache

@@ -39,12 +39,12 @@ def test_sums_are_those_of_the_convolution(basis: Winograd) -> None:
     for way in ways:
         inputs, outputs = [(way.inputs(x), way.inputs(dx)), (way.cotangents(dz), way.cotangents(cotangent))]
         weights = way.weights(W), way.weights(V)
-        gradient = way.weight_gradient([(inputs[0], outputs[0])])
+        gradient = way.weight_gradient(inputs[0], outputs[0])
         results.append(
             [
                 way.apply(list(zip(inputs, weights, strict=True)), b),
                 way.transpose(list(zip(outputs, weights, strict=True)), x),
-                way.weight_matrix(way.weight_gradient([(inputs[1], outputs[1])], into=gradient)),
+                way.weight_matrix(way.weight_gradient(inputs[1], outputs[1], into=gradient)),
                 way.bias_gradient(outputs[0]),
             ]
         )
@@ -74,16 +74,16 @@ def test_either_order_of_activations_in_memory(basis: Winograd) -> None:
     ],
 )
 def test_which_convolutions_are_done_by_tiles(module: nn.Conv2d, size: tuple[int, ...], tiled: bool) -> None:
-    x = torch.zeros(2, module.in_channels, *size)
-    assert suits(Convolution.of(module), x, module.out_channels) is tiled
-    assert isinstance(basis_of(Convolution.of(module), x, module.out_channels), Winograd) is tiled
-    assert not isinstance(basis_of(Convolution.of(module), x, module.out_channels, tiled=False), Winograd)
-    assert not suits(Convolution.of(module), x.to("meta"), module.out_channels)
+    x, convolution = torch.zeros(2, module.in_channels, *size), Convolution.of(module)
+    assert suits(convolution, x, module.out_channels, num_products=6) is tiled
+    assert isinstance(basis_of(convolution, x, module.out_channels, num_products=6), Winograd) is tiled
+    assert not isinstance(basis_of(convolution, x, module.out_channels, num_products=4), Winograd)
+    assert not suits(convolution, x.to("meta"), module.out_channels, num_products=6)
 
 
 @pytest.mark.parametrize("network", ["resnet", "bottleneck", "wide_resnet", "digits_cnn_bn", "odd"])
 def test_products_of_the_r_operator(network: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(winograd, "LEAST_CHANNELS", 1)
+    monkeypatch.setattr(winograd, "LEAST_CHANNELS", ((2, 1),))
     monkeypatch.setattr(winograd, "BLOCK_BYTES", 2 * 36 * 4 * 3 * 8)
     blocks = set()
     split = Winograd._blocks
