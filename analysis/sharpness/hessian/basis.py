@@ -117,8 +117,13 @@ class Kernels(Standard):
         return self._convolution.kernel_gradient(dz, x, self._like)
 
 
-def basis_of(bilinear: Bilinear, x: Tensor, num_outputs: int, num_products: int) -> Basis:
-    """The cheapest basis for so many products of a map on (B, …) inputs like `x`, whose values are not read."""
-    if suits(bilinear, x, num_outputs, num_products):
+def basis_of(bilinear: Bilinear, x: Tensor, num_outputs: int, moved: bool, tiled: bool = True) -> Basis:
+    """The cheapest basis for a map on (B, …) inputs like `x`, whose values are not read.
+
+    Args:
+        moved: whether products are in directions of this map's own weights, among others.
+        tiled: whether there is memory for transformed kernels.
+    """
+    if tiled and suits(bilinear, x, num_outputs, moved):
         return Winograd.of(x, num_outputs)
     return Kernels(bilinear, num_outputs, x) if isinstance(bilinear, Convolution) else Standard(bilinear)

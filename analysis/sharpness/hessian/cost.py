@@ -84,7 +84,7 @@ class Profile:
             result = result[0] if isinstance(result, tuple) else result
             if isinstance(result, Tensor):
                 calls.append((owned[module], _macs(module, result), result.numel()))
-                tiles.update(dict.fromkeys(owned[module][:1], _tiles(module, args, result)))
+                tiles.update(dict.fromkeys(owned[module][:1], _tiles(module, args, result, problem)))
 
         handles = [module.register_forward_hook(note) for module, own in owned.items() if own]
         try:
@@ -175,13 +175,14 @@ class Profile:
         return EngineCost(1 + 2 * reach, product, n * product, self.num_samples * 7 * self.activations)
 
 
-def _tiles(module: nn.Module, args: object, result: Tensor) -> int:
+def _tiles(module: nn.Module, args: object, result: Tensor, problem: Problem) -> int:
     """Bytes of one sample's transformed tiles, of the input and of cotangents of the result; zero without tiles."""
     x = args[0] if isinstance(args, tuple) and args else None
     if not isinstance(module, nn.Conv2d) or not isinstance(x, Tensor):
         return 0
     try:
-        tiled = suits(Convolution.of(module), x, result.shape[1], num_products=6)
+        like = x[:1].expand(problem.num_samples, *x.shape[1:])
+        tiled = suits(Convolution.of(module), like, result.shape[1], moved=True)
     except UnsupportedError:
         return 0
     return int(TILED * (x.numel() + result.numel())) * x.element_size() if tiled else 0

@@ -131,22 +131,15 @@ class ROperator:
 
     def _choose_bases(self) -> dict[int, Basis]:
         """By live step with weights, from the shapes in a forward pass of one sample."""
-        record = self._tape.primal(self._folded, self._problem.take(slice(0, 1)).inputs, self._live)
-
-        def num_products(index: int) -> int:
-            together = len(self._chosen) > 1 and index in self._chosen
-            return (6 if self._bilinear else 4) if together else 2
-
-        return {
-            index: basis_of(
-                operation.map,
-                record.saved[index],
-                num_outputs=len(self._folded[index][0]),
-                num_products=num_products(index) if self._tiled else 0,
-            )
-            for index, (operation, _) in enumerate(self._tape.steps)
-            if isinstance(operation, Folding) and self._live[index]
-        }
+        sample = self._problem.take(slice(0, 1))
+        record = self._tape.primal(self._folded, sample.inputs, self._live)
+        bases = {}
+        for index, (operation, _) in enumerate(self._tape.steps):
+            if isinstance(operation, Folding) and self._live[index]:
+                x, num_outputs = record.saved[index], len(self._folded[index][0])
+                like = x.expand(self._chunk, *x.shape[1:])
+                bases[index] = basis_of(operation.map, like, num_outputs, index in self._chosen, self._tiled)
+        return bases
 
     def _primal_passes(self) -> Iterator[Primal]:
         """By chunk of samples: what the primal forward and backward pass leave."""

@@ -21,7 +21,10 @@ from analysis.sharpness.hessian.bilinear import Bilinear, Convolution
 
 TILE, OVERLAP = 4, 2
 TILED = 36 / TILE**2  # entries of transformed tiles over those of the image
-LEAST_CHANNELS = ((6, 32), (4, 64), (2, 128))  # so many products of a layer are cheaper by tiles with so many channels
+# Where tiles measured faster. A layer whose weights move has 2 to 6 products, which share transforms, and transformed
+# kernels for every vector; one that is only passed through has 2, which share none.
+MOVED_CHANNELS, PASSED_CHANNELS = 32, 128
+MOVED_TILES = 1 / 8  # for every channel
 BLOCK_BYTES = 2**21  # of transformed tiles that are worked on at a time: what the caches hold
 MATRICES = {  # with the points 0, 1, −1, 2, −2 and ∞
     "B_T": [
@@ -45,18 +48,23 @@ MATRICES = {  # with the points 0, 1, −1, 2, −2 and ∞
 ONE = 7  # entry of a transformed tile that alone is not zero for a constant result: both coordinates at the point 1
 
 
-def suits(bilinear: Bilinear, x: Tensor, num_outputs: int, num_products: int) -> bool:
-    """Whether a map on (B, …) inputs like `x` is such a convolution, on a CPU, and so many products are faster so.
+def suits(bilinear: Bilinear, x: Tensor, num_outputs: int, moved: bool) -> bool:
+    """Whether a map on (B, …) inputs like `x` is such a convolution, on a CPU, and faster so.
 
     On a GPU it is left to cuDNN, which knows this algorithm.
+
+    Args:
+        moved: whether products are in directions of this map's own weights, among others.
     """
     if not isinstance(bilinear, Convolution) or x.device.type != "cpu":
         return False
     plain = Convolution((x.shape[1], 3, 3), [1, 1], [1, 1], [1, 1], 1)
     if bilinear != plain or any(size % TILE for size in x.shape[2:]):
         return False
-    narrowest = min(x.shape[1], num_outputs)
-    return any(num_products >= products and narrowest >= channels for products, channels in LEAST_CHANNELS)
+    channels, tiles = sorted((x.shape[1], num_outputs)), x[:, 0].numel() / TILE**2
+    if moved:
+        return channels[0] >= MOVED_CHANNELS and tiles >= MOVED_TILES * channels[1]
+    return channels[0] >= PASSED_CHANNELS
 
 
 Tiles = list[Tensor]  # (36, T, C) by block of samples: 36 numbers of every tile and channel

@@ -29,7 +29,7 @@ FACTOR_BYTES = 2**23
 
 WEIGHTS_SHARE = 4  # a chunk's activations are at least so many times the weights
 
-VECTOR_COPIES = 12  # of the parameters that the R-operator holds for a vector, as transformed kernels above all
+COPIES = 12  # of the parameters that the R-operator holds for a vector, as transformed kernels above all
 
 PATCHES = 9  # what a 3×3 kernel sees, in copies of an activation
 
@@ -99,16 +99,18 @@ class Workshop:
             return Head(problem, names[0], None if memory is None else self._chunk(setting.profile.activations))
         assert setting.tape is not None
         kept = setting.profile.r_operator(names, setting.curvature == "hessian").memory
-        vector = VECTOR_COPIES * setting.profile.itemsize * sum(setting.profile.sizes[name] for name in names)
+        copies = COPIES * setting.profile.itemsize * sum(setting.profile.sizes.values())
+        tiled = copies <= setting.memory // 2
+        room = setting.memory - copies if tiled else setting.memory
         return ROperator(
             problem,
             setting.tape,
             names,
             setting.curvature,
             self._cached_chunk(names, R_OPERATOR_BYTES),
-            keep=memory is None or kept <= memory,
-            vectors_a_pass=max(1, setting.memory // (4 * vector)),
-            tiled=VECTOR_COPIES * setting.profile.itemsize * sum(setting.profile.sizes.values()) <= setting.memory // 4,
+            keep=memory is None or kept <= room,
+            vectors_a_pass=max(1, room // (2 * copies)),
+            tiled=tiled,
         )
 
     def from_factors(self, members: Members, choices: Choices) -> Iterator[tuple[str | None, BlockOperator]]:

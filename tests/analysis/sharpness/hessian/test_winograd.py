@@ -74,16 +74,25 @@ def test_either_order_of_activations_in_memory(basis: Winograd) -> None:
     ],
 )
 def test_which_convolutions_are_done_by_tiles(module: nn.Conv2d, size: tuple[int, ...], tiled: bool) -> None:
-    x, convolution = torch.zeros(2, module.in_channels, *size), Convolution.of(module)
-    assert suits(convolution, x, module.out_channels, num_products=6) is tiled
-    assert isinstance(basis_of(convolution, x, module.out_channels, num_products=6), Winograd) is tiled
-    assert not isinstance(basis_of(convolution, x, module.out_channels, num_products=4), Winograd)
-    assert not suits(convolution, x.to("meta"), module.out_channels, num_products=6)
+    x, convolution = torch.zeros(3, module.in_channels, *size), Convolution.of(module)
+    assert suits(convolution, x, module.out_channels, moved=True) is tiled
+    assert isinstance(basis_of(convolution, x, module.out_channels, moved=True), Winograd) is tiled
+    assert not isinstance(basis_of(convolution, x, module.out_channels, moved=True, tiled=False), Winograd)
+    assert not suits(convolution, x, module.out_channels, moved=False)
+    assert not suits(convolution, x[:1], module.out_channels, moved=True)
+    assert not suits(convolution, x.to("meta"), module.out_channels, moved=True)
+
+
+def test_wide_convolutions_are_done_by_tiles_in_passing_too() -> None:
+    convolution = Convolution.of(nn.Conv2d(128, 128, 3, padding=1))
+    assert suits(convolution, torch.zeros(1, 128, 4, 4), 128, moved=False)
+    assert not suits(convolution, torch.zeros(1, 128, 4, 4), 128, moved=True)
 
 
 @pytest.mark.parametrize("network", ["resnet", "bottleneck", "wide_resnet", "digits_cnn_bn", "odd"])
 def test_products_of_the_r_operator(network: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(winograd, "LEAST_CHANNELS", ((2, 1),))
+    monkeypatch.setattr(winograd, "MOVED_CHANNELS", 1)
+    monkeypatch.setattr(winograd, "PASSED_CHANNELS", 1)
     monkeypatch.setattr(winograd, "BLOCK_BYTES", 2 * 36 * 4 * 3 * 8)
     blocks = set()
     split = Winograd._blocks
