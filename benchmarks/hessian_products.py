@@ -7,8 +7,9 @@
 One thread; processor seconds, so that a busy machine disturbs little; methods take turns, and figures are medians over
 rounds. The unit is F, an evaluation forward pass of the whole network on the same samples without gradients. In this
 process it is cheaper than usual: ours tells the C library to keep the memory of freed activations, which speeds up
-every method here. F in fresh processes, that run the network and nothing else, is printed beside it: a user's unit.
-Products are compared in float64 before anything is timed. Weights and samples are random.
+every method here. Ours is printed in two other units too: F in fresh processes that run the network and nothing else,
+and F in turn with PyHessian's products, in processes without ours. Products are compared in float64 before anything is
+timed. Weights and samples are random.
 
 In `job`, ours runs in full: self-checks, factor passes, 10 probes of 15 Lanczos steps with reorthogonalization. Of a
 peer's job only the set-up and one product a layer are timed, the product counted 150 times: its Lanczos is not counted.
@@ -140,9 +141,16 @@ def forward(model: nn.Module, x: Tensor) -> float:
         return seconds(lambda: model(x))
 
 
-def fresh_forward(network: str) -> float:
-    """Seconds of a forward pass in processes that do nothing else; the median of five."""
-    return statistics.median(float(spawn(["forward", network])[0]) for _ in range(5))
+def other_units(network: str, peers: dict[str, Callable[..., Product]]) -> dict[str, float]:
+    """Seconds of a forward pass in other processes, where ours does not run; medians of five."""
+    processes = {"fresh": "forward"} | ({"with PyHessian": "beside"} if "PyHessian" in peers else {})
+    return {
+        name: statistics.median(float(spawn([what, network])[0]) for _ in range(5)) for name, what in processes.items()
+    }
+
+
+def in_other_units(cost: float, units: dict[str, float]) -> str:
+    return ", ".join(f"{cost / F:.2f} ({name}, {1e3 * F:.0f} ms)" for name, F in units.items())
 
 
 def prepare(name: str) -> tuple[nn.Module, Tensor, Tensor]:
@@ -195,7 +203,7 @@ def products(rounds: int) -> None:
         layers = weight_layers(model)
         convolutional = network.startswith("ResNet")
         chosen = {"first": layers[0], "middle": layers[len(layers) // 2], "last but the head": layers[-2], "all": None}
-        fresh = fresh_forward(network)
+        units = other_units(network, peers)
         methods: dict[str, Callable[..., Product]] = {"double_backward": double_backward, **peers}
         if convolutional:
             methods = {"r_operator": ours, **methods}
@@ -225,8 +233,8 @@ def products(rounds: int) -> None:
             print(f"{label:18}" + "".join(f"{cell / F:16.2f} ({cell / base:4.2f}×)  " for cell in cells), flush=True)
             print(f"{'':18}agreement in float64: {checked}")
             print(
-                f"{'':18}F = {1e3 * F:.0f} ms, its convolutions {alone / F:.2f} F; ours in passes of a fresh process "
-                f"({1e3 * fresh:.0f} ms): {cells[0] / fresh:.2f}"
+                f"{'':18}F = {1e3 * F:.0f} ms, its convolutions {alone / F:.2f} F; ours in other processes' F: "
+                f"{in_other_units(cells[0], units)}"
             )
 
 
@@ -283,9 +291,10 @@ def job(rounds: int) -> None:
     F = statistics.median(unit)
     took = {name: statistics.median(values) for name, values in own.items()}
     print(f"\nResNet-20, N = {len(x)}, {NUM_PROBES} probes of {NUM_MATVECS} steps; F = {1e3 * F:.1f} ms; costs in F")
-    fresh = fresh_forward("ResNet-20")
-    for unit_name, unit_cost in (("", F), (f" in passes of a fresh process, {1e3 * fresh:.1f} ms", fresh)):
-        print(f"ours{unit_name}: " + ", ".join(f"{name} {value / unit_cost:.0f}" for name, value in took.items()))
+    print("ours: " + ", ".join(f"{name} {value / F:.1f}" for name, value in took.items()))
+    units = other_units("ResNet-20", peers)
+    for name, value in took.items():
+        print(f"  {name} in other processes' F: {in_other_units(value, units)}")
     for name, (separate, together) in totals.items():
         whole, everything = took["layers"], took["layers"] + took["all layers"]
         print(
@@ -321,9 +330,15 @@ def peak(arguments: list[str]) -> float:
 
 def child(what: str, argument: str = "1") -> None:
     """One job in this process, then the peak of its resident memory in MiB."""
-    model, x, y = prepare(argument if what == "forward" else "ResNet-20")
+    model, x, y = prepare(argument if what in ("forward", "beside") else "ResNet-20")
     if what == "forward":
         print(statistics.median([forward(model, x) for _ in range(18)][3:]))
+    elif what == "beside":
+        product, v, unit = pyhessian(model, x, y, None), torch.randn(dimension(model, None)), []
+        for _ in range(9):
+            product(v)
+            unit.append(forward(model, x))
+        print(statistics.median(unit[2:]))
     elif what == "ours":
         run_layers(model, x, y)
         run_all(model, x, y)

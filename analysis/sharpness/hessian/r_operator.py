@@ -45,7 +45,7 @@ class ROperator:
     """Products with the Hessian or the Gauss–Newton matrix of the named parameters.
 
     With `keep` the primal pass of every chunk of samples stays in memory; without, each `matmat` repeats it, once for
-    every so many vectors.
+    every `vectors_a_pass`. Without `tiled` no layer is done by tiles, whose transformed kernels take memory.
     """
 
     engine = "r_operator"

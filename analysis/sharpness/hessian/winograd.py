@@ -25,6 +25,7 @@ TILED = 36 / TILE**2  # entries of transformed tiles over those of the image
 # kernels for every vector; one that is only passed through has 2, which share none.
 MOVED_CHANNELS, PASSED_CHANNELS = 32, 128
 MOVED_TILES = 1 / 8  # for every channel
+PRECISE = (torch.float32, torch.float64)  # round-off grows 5-fold, which half precision can't afford
 BLOCK_BYTES = 2**21  # of transformed tiles that are worked on at a time: what the caches hold
 MATRICES = {  # with the points 0, 1, −1, 2, −2 and ∞
     "B_T": [
@@ -56,7 +57,7 @@ def suits(bilinear: Bilinear, x: Tensor, num_outputs: int, moved: bool) -> bool:
     Args:
         moved: whether products are in directions of this map's own weights, among others.
     """
-    if not isinstance(bilinear, Convolution) or x.device.type != "cpu":
+    if not isinstance(bilinear, Convolution) or x.device.type != "cpu" or x.dtype not in PRECISE:
         return False
     plain = Convolution((x.shape[1], 3, 3), [1, 1], [1, 1], [1, 1], 1)
     if bilinear != plain or any(size % TILE for size in x.shape[2:]):
@@ -73,7 +74,7 @@ Pairs = Sequence[tuple[Tiles, Tensor]]  # with weights (36, C_out, C_in)
 
 @dataclass(frozen=True)
 class Winograd:
-    """Sums of a layer's products over transformed tiles, H·W/16 a sample.
+    """A `Basis` of transformed tiles, H·W/16 a sample.
 
     Blocks of samples keep the tiles that are worked on in the caches. Round-off in float32 measured 5 times that of a
     direct convolution, 2e-6 of the result.

@@ -81,6 +81,7 @@ def test_which_convolutions_are_done_by_tiles(module: nn.Conv2d, size: tuple[int
     assert not suits(convolution, x, module.out_channels, moved=False)
     assert not suits(convolution, x[:1], module.out_channels, moved=True)
     assert not suits(convolution, x.to("meta"), module.out_channels, moved=True)
+    assert not suits(convolution, x.bfloat16(), module.out_channels, moved=True)
 
 
 def test_wide_convolutions_are_done_by_tiles_in_passing_too() -> None:
