@@ -110,23 +110,38 @@ class Tape:
             if isinstance(operation, Folding):
                 yield index, dy
             for source in sources:
-                if source < 0 or not needed[source]:
-                    continue
-                if isinstance(operation, Folding):
-                    per_channel = isinstance(operation.map, ChannelScale)
-                    values, scales = (dy.values, dy.scales) if per_channel else (dy.dense(), None)
-                    if transpose is None:
-                        dx = operation.map.transpose(values, weights[index][0], record.saved[index])
-                    else:
-                        dx = transpose(index, values)
-                    through = Cotangents(dx, scales)
-                else:
-                    through = dy if isinstance(operation, Add) else dy.pull(operation, record.saved[index])
-                before = cotangents.get(source)
-                owned = isinstance(operation, Folding)  # an Add hands one tensor on twice
-                cotangents[source] = through if before is None else through.plus(before, owned)
+                if source >= 0 and needed[source]:
+                    below = self._below(index, dy, weights, record, transpose)
+                    _collect(cotangents, source, below, owned=isinstance(operation, Folding))
+                    del below  # no cotangents outlive their use while the caller works on the next ones
             if consume:
                 record.saved[index] = None
+
+    def _below(
+        self,
+        index: int,
+        dy: Cotangents,
+        weights: Weights,
+        record: Record,
+        transpose: Callable[[int, Tensor], Tensor] | None,
+    ) -> Cotangents:
+        """Cotangents of a step's result to those of its input."""
+        operation, saved = self.steps[index].operation, record.saved[index]
+        if isinstance(operation, Add):
+            return dy
+        if not isinstance(operation, Folding):
+            return dy.pull(operation, saved)
+        scaled = isinstance(operation.map, ChannelScale)
+        values = dy.values if scaled else dy.dense()
+        if transpose is not None:
+            return Cotangents(transpose(index, values), dy.scales if scaled else None)
+        return Cotangents(operation.map.transpose(values, weights[index][0], saved), dy.scales if scaled else None)
+
+
+def _collect(cotangents: dict[int, Cotangents], source: int, more: Cotangents, owned: bool) -> None:
+    """Add what one step hands down to a result; it is `owned` by nobody else but where an Add hands it on twice."""
+    before = cotangents.get(source)
+    cotangents[source] = more if before is None else more.plus(before, owned)
 
 
 def _add(a: Tensor, b: Tensor) -> Tensor:

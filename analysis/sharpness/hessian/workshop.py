@@ -25,7 +25,7 @@ Choices = Mapping[str | None, Choice]
 FACTORED = ("gauss_newton_factor", "gauss_newton_gram")
 # Bytes of one activation that are worked on at a time on a CPU: measured the fastest; more leaves the caches.
 R_OPERATOR_BYTES = 2**22
-FACTOR_BYTES = 2**23
+FACTOR_BYTES = 2**22
 
 WEIGHTS_SHARE = 4  # a chunk's activations are at least so many times the weights
 
