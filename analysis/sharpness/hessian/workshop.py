@@ -24,9 +24,7 @@ Choices = Mapping[str | None, Choice]
 
 FACTORED = ("gauss_newton_factor", "gauss_newton_gram")
 # Bytes of one activation that are worked on at a time on a CPU: measured the fastest; more leaves the caches.
-R_OPERATOR_BYTES = 2**22
-FACTOR_BYTES = 2**22
-
+CACHED_BYTES = 2**22
 WEIGHTS_SHARE = 4  # a chunk's activations are at least so many times the weights
 
 COPIES = 12  # of the parameters that the R-operator holds for a vector, as transformed kernels above all
@@ -107,7 +105,7 @@ class Workshop:
             setting.tape,
             names,
             setting.curvature,
-            self._cached_chunk(names, R_OPERATOR_BYTES),
+            self._cached_chunk(names, CACHED_BYTES),
             keep=memory is None or kept <= room,
             vectors_a_pass=max(1, room // (2 * copies)),
             tiled=tiled,
@@ -167,7 +165,7 @@ class Workshop:
 
         per_sample = self._sweep_bytes(names)
         streaming = problem.num_samples * per_sample + max(map(held, names)) <= setting.memory
-        size = self._cached_chunk(names, FACTOR_BYTES // max(1, rank))
+        size = self._cached_chunk(names, CACHED_BYTES // max(1, rank))
         if not streaming:
             size = min(size, self._chunk(2 * per_sample))
         workspace = None

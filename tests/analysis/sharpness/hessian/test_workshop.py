@@ -38,7 +38,7 @@ def test_chunks_of_unequal_size_give_the_same(
         whole = {}
         for block in layer_operators(model, inputs, targets, layers, engine, curvature=curvature):
             whole[block.layer] = block.matmat(dense_vector(block.dim))
-        monkeypatch.setattr(workshop, "R_OPERATOR_BYTES", 4000)
+        monkeypatch.setattr(workshop, "CACHED_BYTES", 4000)
         monkeypatch.setattr(workshop.Workshop, "_chunk", lambda self, per_sample: 3)
         monkeypatch.setattr(workshop.Workshop, "_sweep_bytes", lambda self, names: 2**40)
         count = 0
