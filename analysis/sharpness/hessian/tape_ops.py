@@ -8,7 +8,7 @@ B·P samples and a batch of B samples with P times the channels.
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import torch
 from torch import Tensor, fx, nn
@@ -46,7 +46,7 @@ class Rectify:
     """ReLU, or leaky ReLU: the sign of the input decides."""
 
     slope: float = 0.0
-    per_channel: bool = True
+    per_channel: ClassVar[bool] = True
 
     def primal(self, x: Tensor) -> tuple[Tensor, Tensor]:
         """The output itself is saved: it has the sign of the input, and the next layer saves it anyway."""
@@ -92,7 +92,7 @@ class MaxPool:
     """Max-pooling: picks the entry of the input that was largest."""
 
     module: nn.MaxPool2d
-    per_channel: bool = True
+    per_channel: ClassVar[bool] = True
 
     def primal(self, x: Tensor) -> tuple[Tensor, tuple[Tensor, torch.Size]]:
         """Indices of the winners are saved."""
