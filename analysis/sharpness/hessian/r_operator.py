@@ -192,10 +192,12 @@ class ROperator:
     def _push(self, primal: Primal, moves: Moves, sums: Sums) -> Tensor:
         """The tangents of the outputs; where those of the inputs of a chosen step meet δ, this goes to `sums`."""
         results: dict[int, Tensor] = {}
+        owned: set[int] = set()  # results in memory of their own
         for index, (operation, sources) in enumerate(self._tape.steps):
             if not self._live[index]:
                 continue
             dxs = [results[source] for source in sources if source in results]
+            overwrite = sources[0] in owned and self._tape.last_use[sources[0]] == index
             if isinstance(operation, Folding):
                 basis, pairs = self._bases[index], []
                 if dxs:
@@ -207,10 +209,14 @@ class ROperator:
                 if V is not None:
                     pairs.append((primal.inputs[index], V))
                 results[index] = basis.apply(pairs, v).unsqueeze(1)
+                owned.add(index)
+            elif isinstance(operation, Add) and len(dxs) == 2:
+                results[index] = dxs[0].add_(dxs[1]) if overwrite else dxs[0] + dxs[1]
+                owned.add(index)
             elif isinstance(operation, Add):
-                results[index] = dxs[0] if len(dxs) == 1 else dxs[0] + dxs[1]
+                results[index] = dxs[0]
             else:
-                results[index] = operation.push(primal.record.saved[index], dxs[0])
+                results[index] = operation.push(primal.record.saved[index], dxs[0], overwrite)
             for source in sources:
                 if self._tape.last_use[source] == index:
                     results.pop(source, None)

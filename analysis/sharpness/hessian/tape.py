@@ -112,8 +112,9 @@ class Tape:
             for source in sources:
                 if source >= 0 and needed[source]:
                     below = self._below(index, dy, weights, record, transpose)
-                    _collect(cotangents, source, below, owned=isinstance(operation, Folding))
-                    del below  # no cotangents outlive their use while the caller works on the next ones
+                    before = cotangents.get(source)
+                    cotangents[source] = below if before is None else below.plus(before)
+                    del below, before  # no cotangents outlive their use while the caller works on the next ones
             if consume:
                 record.saved[index] = None
 
@@ -128,20 +129,16 @@ class Tape:
         """Cotangents of a step's result to those of its input."""
         operation, saved = self.steps[index].operation, record.saved[index]
         if isinstance(operation, Add):
-            return dy
+            return dy.shared()
         if not isinstance(operation, Folding):
             return dy.pull(operation, saved)
         scaled = isinstance(operation.map, ChannelScale)
         values = dy.values if scaled else dy.dense()
-        if transpose is not None:
-            return Cotangents(transpose(index, values), dy.scales if scaled else None)
-        return Cotangents(operation.map.transpose(values, weights[index][0], saved), dy.scales if scaled else None)
-
-
-def _collect(cotangents: dict[int, Cotangents], source: int, more: Cotangents, owned: bool) -> None:
-    """Add what one step hands down to a result; it is `owned` by nobody else but where an Add hands it on twice."""
-    before = cotangents.get(source)
-    cotangents[source] = more if before is None else more.plus(before, owned)
+        if transpose is None:
+            below = operation.map.transpose(values, weights[index][0], saved)
+        else:
+            below = transpose(index, values)
+        return Cotangents(below, dy.scales if scaled else None, owned=True)
 
 
 def _add(a: Tensor, b: Tensor) -> Tensor:

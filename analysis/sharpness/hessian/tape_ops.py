@@ -29,10 +29,10 @@ class Operation(Protocol):
     def primal(self, x: Tensor, /) -> tuple[Tensor, Any]:
         """The output, and what the Jacobian depends on."""
 
-    def push(self, saved: Any, dx: Tensor) -> Tensor:
-        """Tangent of the input to tangent of the output."""
+    def push(self, saved: Any, dx: Tensor, overwrite: bool = False) -> Tensor:
+        """Tangent of the input to tangent of the output; in the memory of the first where it may be overwritten."""
 
-    def pull(self, saved: Any, dy: Tensor) -> Tensor:
+    def pull(self, saved: Any, dy: Tensor, overwrite: bool = False) -> Tensor:
         """Cotangent of the output to cotangent of the input: the transpose of `push`."""
 
 
@@ -53,15 +53,18 @@ class Rectify:
         y = functional.relu(x) if self.slope == 0 else functional.leaky_relu(x, self.slope)
         return y, y
 
-    def push(self, saved: Tensor, dx: Tensor) -> Tensor:
+    def push(self, saved: Tensor, dx: Tensor, overwrite: bool = False) -> Tensor:
         """Masked by the sign."""
+        out = dx if overwrite else torch.empty_like(dx)
         if self.slope == 0:
-            return aten.threshold_backward(dx, saved[:, None], 0)  # type: ignore[no-any-return]
-        return aten.leaky_relu_backward(dx, saved[:, None], self.slope, True)  # type: ignore[no-any-return]
+            aten.threshold_backward.grad_input(dx, saved[:, None], 0, grad_input=out)
+        else:
+            aten.leaky_relu_backward.grad_input(dx, saved[:, None], self.slope, True, grad_input=out)
+        return out
 
-    def pull(self, saved: Tensor, dy: Tensor) -> Tensor:
+    def pull(self, saved: Tensor, dy: Tensor, overwrite: bool = False) -> Tensor:
         """Its own transpose."""
-        return self.push(saved, dy)
+        return self.push(saved, dy, overwrite)
 
 
 @dataclass(frozen=True)
@@ -75,11 +78,11 @@ class Linear:
         """The shape of the input is saved."""
         return self.function(x), x.shape[1:]
 
-    def push(self, saved: torch.Size, dx: Tensor) -> Tensor:
+    def push(self, saved: torch.Size, dx: Tensor, overwrite: bool = False) -> Tensor:
         """The map itself."""
         return torch.unflatten(self.function(dx.flatten(0, 1)), 0, dx.shape[:2])
 
-    def pull(self, saved: torch.Size, dy: Tensor) -> Tensor:
+    def pull(self, saved: torch.Size, dy: Tensor, overwrite: bool = False) -> Tensor:
         """Its transpose, by differentiating it."""
         with torch.enable_grad():
             x = dy.new_zeros(dy.shape[0] * dy.shape[1], *saved, requires_grad=True)
@@ -102,12 +105,12 @@ class MaxPool:
         )
         return y, (winners, x.shape[2:])
 
-    def push(self, saved: tuple[Tensor, torch.Size], dx: Tensor) -> Tensor:
+    def push(self, saved: tuple[Tensor, torch.Size], dx: Tensor, overwrite: bool = False) -> Tensor:
         """Gathers the winners."""
         winners = saved[0][:, None].expand(-1, dx.shape[1], -1, -1, -1)
         return dx.flatten(3).gather(3, winners.flatten(3)).view(winners.shape)
 
-    def pull(self, saved: tuple[Tensor, torch.Size], dy: Tensor) -> Tensor:
+    def pull(self, saved: tuple[Tensor, torch.Size], dy: Tensor, overwrite: bool = False) -> Tensor:
         """Scatters to the winners; windows that overlap add up."""
         winners = saved[0][:, None].expand(-1, dy.shape[1], -1, -1, -1)
         dx = dy.new_zeros(*dy.shape[:3], saved[1].numel())

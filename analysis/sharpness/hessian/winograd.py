@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from analysis.sharpness.hessian.bilinear import Bilinear, Convolution
 
-TILE, OVERLAP = 4, 2
+TILE = 4
 TILED = 36 / TILE**2  # entries of transformed tiles over those of the image
 # Where tiles measured faster. A layer whose weights move has 2 to 6 products, which share transforms, and transformed
 # kernels for every vector; one that is only passed through has 2, which share none.
@@ -110,7 +110,7 @@ class Winograd:
 
     def apply(self, pairs: Pairs, b: Tensor | None = None) -> Tensor:
         """Σ A(W) x + b, (B, C_out, H, W), for transformed pairs (x, W)."""
-        images = self._new_image(pairs[0][0], pairs[0][1].shape[1], border=0)
+        images = self._new_image(pairs[0][0], pairs[0][1].shape[1])
         for image, xs in zip(self._blocks(images), zip(*[tiles for tiles, _ in pairs], strict=True), strict=True):
             products = _sum([(x, W.transpose(1, 2)) for x, (_, W) in zip(xs, pairs, strict=True)])
             if b is not None:
@@ -120,11 +120,11 @@ class Winograd:
 
     def transpose(self, pairs: Pairs, like: Tensor) -> Tensor:
         """Σ A(W)ᵀ dz, (B, C_in, H, W), for transformed pairs (dz, W)."""
-        images = self._new_image(pairs[0][0], pairs[0][1].shape[2], border=1)
+        images = self._new_image(pairs[0][0], pairs[0][1].shape[2])
         for image, dzs in zip(self._blocks(images), zip(*[tiles for tiles, _ in pairs], strict=True), strict=True):
             products = _sum([(dz, W) for dz, (_, W) in zip(dzs, pairs, strict=True)])
             self._overlap(_squared("B_T", products.dtype).T @ products.flatten(1), image)
-        return _pixels(images)[:, 1 : self.height + 1, 1 : self.width + 1].permute(0, 3, 1, 2)
+        return _pixels(images).permute(0, 3, 1, 2)
 
     def bias_gradient(self, dz: Tiles) -> Tensor:
         """Σ dz over samples and positions, (C_out,)."""
@@ -150,15 +150,18 @@ class Winograd:
         return (_squared("B_T", x.dtype) @ tiles.reshape(36, -1)).view(36, -1, x.shape[1])
 
     def _overlap(self, entries: Tensor, image: Tensor) -> None:
-        """Transposes how tiles that overlap were cut out of a padded image: (36, T·C) added into `image`."""
-        rows, columns = self.height // TILE, self.width // TILE
-        tiles = entries.view(6, 6, -1, rows, columns, image.shape[5])
-        image[:, rows, 0], image[:, :, :, columns, 0] = 0, 0  # of what is not written, all that is read
-        place = image.permute(2, 4, 0, 1, 3, 5)
-        place[:, :, :, :rows, :columns] = tiles[:TILE, :TILE]
-        place[:OVERLAP, :, :, 1:, :columns] += tiles[TILE:, :TILE]
-        place[:, :OVERLAP, :, :rows, 1:] += tiles[:TILE, TILE:]
-        place[:OVERLAP, :OVERLAP, :, 1:, 1:] += tiles[TILE:, TILE:]
+        """Transposes how tiles that overlap were cut out of a padded image: (36, T·C), used up, summed in `image`.
+
+        A tile covers the 4 × 4 pixels at its place, and its first and last entries the ones next to them.
+        """
+        pixels = image.permute(2, 4, 0, 1, 3, 5)
+        tiles = entries.view(6, 6, *pixels.shape[2:])
+        rows = tiles[1:5]
+        rows[3, :, :, :-1].add_(tiles[0, :, :, 1:])
+        rows[0, :, :, 1:].add_(tiles[5, :, :, :-1])
+        pixels.copy_(rows[:, 1:5])
+        pixels[:, 3, :, :, :-1].add_(rows[:, 0, :, :, 1:])
+        pixels[:, 0, :, :, 1:].add_(rows[:, 5, :, :, :-1])
 
     def _transformed_cotangents(self, dz: Tensor) -> Tensor:
         """Entries of tiles side by side, rows of channels, then the transform."""
@@ -171,11 +174,11 @@ class Winograd:
         place = image.permute(2, 4, 0, 1, 3, 5)
         place.copy_(entries.view(place.shape))
 
-    def _new_image(self, tiles: Tiles, num_channels: int, border: int) -> Tensor:
-        """(B, H/4, 4, W/4, 4, C), with so many tiles more in height and width."""
+    def _new_image(self, tiles: Tiles, num_channels: int) -> Tensor:
+        """(B, H/4, 4, W/4, 4, C)."""
         rows, columns = self.height // TILE, self.width // TILE
         num_samples = sum(block.shape[1] for block in tiles) // (rows * columns)
-        return tiles[0].new_empty(num_samples, rows + border, TILE, columns + border, TILE, num_channels)
+        return tiles[0].new_empty(num_samples, rows, TILE, columns, TILE, num_channels)
 
 
 def _pixels(image: Tensor) -> Tensor:
