@@ -117,6 +117,21 @@ class Kernels(Standard):
         return self._convolution.kernel_gradient(dz, x, self._like)
 
 
+class Picked(Kernels):
+    """For a convolution that sees single positions: these alone of its inputs."""
+
+    def __init__(self, convolution: Convolution, num_outputs: int, like: Tensor) -> None:
+        super().__init__(convolution.unit, num_outputs, like)
+        self._whole = convolution
+
+    def inputs(self, x: Tensor) -> Tensor:
+        return self._whole.picked(x).clone()
+
+    def transpose(self, pairs: Sequence[tuple[Tensor, Tensor]], like: Tensor) -> Tensor:
+        seen = super().transpose(pairs, torch.empty_like(self._whole.picked(like)))
+        return self._whole.unpicked(seen, like)
+
+
 def basis_of(bilinear: Bilinear, x: Tensor, num_outputs: int, moved: bool, tiled: bool = True) -> Basis:
     """The cheapest basis for a map on (B, …) inputs like `x`, whose values are not read.
 
@@ -126,4 +141,6 @@ def basis_of(bilinear: Bilinear, x: Tensor, num_outputs: int, moved: bool, tiled
     """
     if tiled and suits(bilinear, x, num_outputs, moved):
         return Winograd.of(x, num_outputs)
-    return Kernels(bilinear, num_outputs, x) if isinstance(bilinear, Convolution) else Standard(bilinear)
+    if not isinstance(bilinear, Convolution):
+        return Standard(bilinear)
+    return Picked(bilinear, num_outputs, x) if bilinear.picks else Kernels(bilinear, num_outputs, x)

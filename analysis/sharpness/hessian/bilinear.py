@@ -123,7 +123,10 @@ class Convolution:
 
     def input_gradient(self, dz: Tensor, like: Tensor, kernels: Tensor) -> Tensor:
         """∂⟨dz, convolve(x)⟩/∂x for an x of the shape and memory format of `like`, whose values are not read."""
-        return self._spread_picked(dz, like, kernels) if self._picks else self._backward(dz, like, kernels, 0)
+        if not self.picks:
+            return self._backward(dz, like, kernels, 0)
+        # At the positions it sees: measured 4 times faster.
+        return self.unpicked(self.unit.input_gradient(dz, torch.empty_like(self.picked(like)), kernels), like)
 
     def kernel_gradient(self, dz: Tensor, x: Tensor, like: Tensor) -> Tensor:
         """∂⟨dz, convolve(x)⟩/∂kernels for kernels of the shape of `like`, whose values are not read."""
@@ -136,20 +139,29 @@ class Convolution:
         gradient: Tensor = aten.convolution_backward(dz, x, kernels, None, *args)[which]
         return gradient
 
+    # One that sees single positions
+
     @property
-    def _picks(self) -> bool:
+    def picks(self) -> bool:
         """Whether it sees single positions, and not all of them, as a shortcut does."""
         return set(self.kernel[1:]) == {1} and max(self.stride) > 1 and not any(self.padding)
 
-    def _spread_picked(self, dz: Tensor, like: Tensor, kernels: Tensor) -> Tensor:
-        """The input gradient of such a convolution, at the positions it sees: measured 4 times faster."""
-        dx = torch.zeros_like(like)
-        seen = dx
+    @property
+    def unit(self) -> "Convolution":
+        """The same with stride 1, for the positions that are picked."""
+        return replace(self, stride=[1] * len(self.stride))
+
+    def picked(self, x: Tensor) -> Tensor:
+        """The positions that such a convolution sees of (B, C_in, …), in the memory of `x`."""
         for dim, step in enumerate(self.stride, start=2):
-            seen = seen.movedim(dim, 0)[::step].movedim(0, dim)
-        unit = replace(self, stride=[1] * len(self.stride))
-        seen.copy_(unit.input_gradient(dz, torch.empty_like(seen), kernels))
-        return dx
+            x = x.movedim(dim, 0)[::step].movedim(0, dim)
+        return x
+
+    def unpicked(self, seen: Tensor, like: Tensor) -> Tensor:
+        """Their transpose: zeros elsewhere, shaped like `like`, whose values are not read."""
+        x = torch.zeros_like(like)
+        self.picked(x).copy_(seen)
+        return x
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ the folding. All weights are matrices (C, K), their directions and gradients (P,
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -30,7 +31,7 @@ class Norm:
 
 @dataclass(frozen=True)
 class Folding:
-    """Which parameters make up W̃ and b̃, and the maps between them and their directions and gradients."""
+    """Which parameters make up W̃ and b̃, and how."""
 
     map: Bilinear
     weight: str | None  # None: a batch-norm on its own
@@ -51,54 +52,12 @@ class Folding:
         b = s * shift
         return s[:, None] * self._weight(state), b if self.norm.beta is None else b + state[self.norm.beta]
 
-    def push(self, state: Mapping[str, Tensor], V: Directions) -> tuple[Tensor | None, Tensor | None]:
-        """Directions of the parameters to those of W̃ and b̃; None for zero."""
-        dW, db = V.get(self.weight or ""), V.get(self.bias or "")
-        dW = None if dW is None else dW.flatten(2)
+    def at(self, state: Mapping[str, Tensor]) -> "Folded":
+        """The folding at one point, where many products are taken."""
         if self.norm is None:
-            return dW, db
-        s = self._scale(state)
-        dW, db = None if dW is None else s[:, None] * dW, None if db is None else s * db
-        if self.norm.gamma is not None and self.norm.gamma in V:
-            ds = V[self.norm.gamma] * self._inverse(state)
-            dW = _sum(dW, ds[:, :, None] * self._weight(state))
-            db = _sum(db, ds * self._shift(state))
-        shift = V.get(self.norm.beta or "")
-        return dW, db if shift is None else _sum(db, shift)
-
-    def pull(self, state: Mapping[str, Tensor], gW: Tensor, gb: Tensor, names: set[str]) -> dict[str, Tensor]:
-        """Gradients in W̃ and b̃ to those in the named parameters, each (P, numel): the transpose of `push`."""
-        s = None if self.norm is None else self._scale(state)
-        gradients = {}
-        if self.weight is not None and self.weight in names:
-            gradients[self.weight] = (gW if s is None else s[:, None] * gW).flatten(1)
-        if self.bias is not None and self.bias in names:
-            gradients[self.bias] = gb if s is None else s * gb
-        if self.norm is not None and self.norm.gamma in names:
-            along = (gW * self._weight(state)).sum(2) + gb * self._shift(state)
-            gradients[self.norm.gamma] = self._inverse(state) * along
-        if self.norm is not None and self.norm.beta in names:
-            gradients[self.norm.beta] = gb
-        return gradients
-
-    def curvature(
-        self, state: Mapping[str, Tensor], V: Directions, gW: Tensor, gb: Tensor, names: set[str]
-    ) -> dict[str, Tensor]:
-        """⟨(gW, gb), ∂²(W̃, b̃)[V, ·]⟩ for one gradient gW (C, K), gb (C,); each (P, numel)."""
-        if self.norm is None or self.norm.gamma is None:
-            return {}
-        inverse, gamma = self._inverse(state), self.norm.gamma
-        d_gamma, d_weight, d_bias = V.get(gamma), V.get(self.weight or ""), V.get(self.bias or "")
-        out: dict[str, Tensor] = {}
-        if d_gamma is not None and self.weight is not None and self.weight in names:
-            out[self.weight] = ((d_gamma * inverse)[:, :, None] * gW).flatten(1)
-        if d_gamma is not None and self.bias is not None and self.bias in names:
-            out[self.bias] = d_gamma * inverse * gb
-        if gamma in names and d_weight is not None:
-            out[gamma] = inverse * (d_weight.flatten(2) * gW).sum(2)
-        if gamma in names and d_bias is not None:
-            out[gamma] = _sum(out.get(gamma), inverse * d_bias * gb)
-        return out
+            return Folded(self.weight, self.bias, self._weight(state), None)
+        values = (self._inverse(state), self._scale(state), self._shift(state))
+        return Folded(self.weight, self.bias, self._weight(state), FoldedNorm(self.norm.gamma, self.norm.beta, *values))
 
     def sample_gradients(
         self, state: Mapping[str, Tensor], name: str, x: Tensor, dz: Tensor, scale: float, out: Tensor
@@ -148,6 +107,71 @@ class Folding:
         assert self.norm is not None
         mean, bias = state[self.norm.mean], self._bias(state)
         return -mean if bias is None else bias - mean
+
+
+class FoldedNorm(NamedTuple):
+    """A batch-norm at one point."""
+
+    gamma: str | None
+    beta: str | None
+    inverse: Tensor  # 1/σ (C,)
+    scale: Tensor  # s
+    shift: Tensor  # b − μ
+
+
+@dataclass(frozen=True)
+class Folded:
+    """A folding at one point: the maps between directions, gradients and curvature of the parameters and of W̃, b̃."""
+
+    weight: str | None
+    bias: str | None
+    W: Tensor  # (C, K)
+    norm: FoldedNorm | None
+
+    def push(self, V: Directions) -> tuple[Tensor | None, Tensor | None]:
+        """Directions of the parameters to those of W̃ and b̃; None for zero."""
+        dW, db, norm = V.get(self.weight or ""), V.get(self.bias or ""), self.norm
+        dW = None if dW is None else dW.flatten(2)
+        if norm is None:
+            return dW, db
+        dW, db = None if dW is None else norm.scale[:, None] * dW, None if db is None else norm.scale * db
+        if norm.gamma is not None and norm.gamma in V:
+            ds = V[norm.gamma] * norm.inverse
+            dW = _sum(dW, ds[:, :, None] * self.W)
+            db = _sum(db, ds * norm.shift)
+        d_beta = V.get(norm.beta or "")
+        return dW, db if d_beta is None else _sum(db, d_beta)
+
+    def pull(self, gW: Tensor, gb: Tensor, names: set[str]) -> dict[str, Tensor]:
+        """Gradients in W̃ and b̃ to those in the named parameters, each (P, numel): the transpose of `push`."""
+        norm, gradients = self.norm, {}
+        if self.weight is not None and self.weight in names:
+            gradients[self.weight] = (gW if norm is None else norm.scale[:, None] * gW).flatten(1)
+        if self.bias is not None and self.bias in names:
+            gradients[self.bias] = gb if norm is None else norm.scale * gb
+        if norm is not None and norm.gamma in names:
+            gradients[norm.gamma] = norm.inverse * ((gW * self.W).sum(2) + gb * norm.shift)
+        if norm is not None and norm.beta in names:
+            gradients[norm.beta] = gb
+        return gradients
+
+    def curvature(self, V: Directions, gW: Tensor, gb: Tensor, names: set[str]) -> dict[str, Tensor]:
+        """⟨(gW, gb), ∂²(W̃, b̃)[V, ·]⟩ for one gradient gW (C, K), gb (C,); each (P, numel)."""
+        norm = self.norm
+        if norm is None or norm.gamma is None:
+            return {}
+        d_gamma, d_weight, d_bias = V.get(norm.gamma), V.get(self.weight or ""), V.get(self.bias or "")
+        ds = None if d_gamma is None else d_gamma * norm.inverse
+        out: dict[str, Tensor] = {}
+        if ds is not None and self.weight is not None and self.weight in names:
+            out[self.weight] = (ds[:, :, None] * gW).flatten(1)
+        if ds is not None and self.bias is not None and self.bias in names:
+            out[self.bias] = ds * gb
+        if norm.gamma in names and d_weight is not None:
+            out[norm.gamma] = norm.inverse * (d_weight.flatten(2) * gW).sum(2)
+        if norm.gamma in names and d_bias is not None:
+            out[norm.gamma] = _sum(out.get(norm.gamma), norm.inverse * d_bias * gb)
+        return out
 
 
 def _sum(a: Tensor | None, b: Tensor) -> Tensor:

@@ -67,11 +67,11 @@ class ROperator:
         self._shapes = {name: problem.parameters[name].shape for name in names}
         self.dim = sum(shape.numel() for shape in self._shapes.values())
         self.device, self.dtype = problem.device, problem.dtype
-        self._state = {**problem.parameters, **problem.buffers}
-        self._folded = tape.fold(self._state)
+        state = {**problem.parameters, **problem.buffers}
+        self._folded = tape.fold(state)
         wanted = set(names)
         self._chosen = {
-            index: step.operation
+            index: step.operation.at(state)
             for index, step in enumerate(tape.steps)
             if isinstance(step.operation, Folding) and wanted.intersection(step.operation.names)
         }
@@ -112,7 +112,7 @@ class ROperator:
     def _moves(self, named: dict[str, Tensor]) -> Moves:
         moves = {}
         for index, folding in self._chosen.items():
-            V, v = folding.push(self._state, named)
+            V, v = folding.push(named)
             V = torch.zeros_like(self._folded[index][0]) if V is None else V[0]
             moves[index] = self._bases[index].weights(V), None if v is None else v[0]
         return moves
@@ -123,10 +123,10 @@ class ROperator:
         products: dict[str, Tensor] = {}
         for index, folding in self._chosen.items():
             weight = self._bases[index].weight_matrix(sums.weights[index])
-            products |= folding.pull(self._state, weight[None], sums.biases[index][None], wanted)
+            products |= folding.pull(weight[None], sums.biases[index][None], wanted)
             if self._bilinear:
-                curved = folding.curvature(self._state, named, *self._folded_gradients[index], wanted)
-                products |= {name: products[name] + extra for name, extra in curved.items()}
+                for name, extra in folding.curvature(named, *self._folded_gradients[index], wanted).items():
+                    products[name] += extra
         return _joined([products[name].flatten(1) for name in self._shapes], dim=1)
 
     def _choose_bases(self) -> dict[int, Basis]:
