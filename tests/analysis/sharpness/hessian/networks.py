@@ -39,6 +39,27 @@ class Odd(nn.Module):
         return out
 
 
+class Reusing(nn.Module):
+    """Results that several steps take, in every order, so that none may overwrite what another still needs."""
+
+    def __init__(self, num_classes: int) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv2d(3, 4, 3, padding=1)
+        self.conv2 = nn.Conv2d(4, 4, 3, padding=1)
+        self.conv3 = nn.Conv2d(4, 4, 1)
+        self.out = nn.Linear(4, num_classes)
+
+    def forward(self, x: Tensor) -> Tensor:
+        first = self.conv1(x)
+        both = first + first.relu()
+        second = self.conv2(both)
+        total = second + both
+        total = total.relu() + total + second
+        total = self.conv3(total + total).relu() + both
+        out: Tensor = self.out(torch.relu(total + first).mean([2, 3]))
+        return out
+
+
 class Attentive(nn.Module):
     """torch's own attention, whose projections are not modules that are called, and a token of its own."""
 
@@ -99,6 +120,7 @@ PIECEWISE_LINEAR: dict[str, Callable[[int], nn.Module]] = {
     "bottleneck": lambda c: ResNet(Bottleneck, (1, 1), (2, 2), c),
     "wide_resnet": narrow_wide_resnet,
     "odd": Odd,
+    "reusing": Reusing,
 }
 SMOOTH: dict[str, Callable[[int], nn.Module]] = {
     "simple_vit": lambda c: SimpleViT(c, image_size=8, width=8, depth=1, heads=2, head_width=3, mlp_width=6),

@@ -7,18 +7,15 @@ import torch
 from torch import Tensor, nn
 
 from analysis.sharpness.hessian import layer_operators, winograd
-from analysis.sharpness.hessian.basis import Basis, Kernels, basis_of
+from analysis.sharpness.hessian.basis import basis_of
 from analysis.sharpness.hessian.bilinear import Convolution
 from analysis.sharpness.hessian.winograd import Winograd, suits
 from analysis.sharpness.layers import select_parameters, weight_layers
+from tests.analysis.sharpness.hessian.bases import assert_same_sums, draw
 from tests.analysis.sharpness.hessian.networks import build, hessian_rows, samples
 
 CONVOLUTION = Convolution.of(nn.Conv2d(3, 5, 3, padding=1))
 SHAPE = (7, 3, 8, 12)
-
-
-def draw(*size: int, seed: int = 0) -> Tensor:
-    return torch.randn(*size, generator=torch.Generator().manual_seed(seed), dtype=torch.float64)
 
 
 @pytest.fixture(params=[1, 3, 7])
@@ -31,25 +28,7 @@ def basis(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Wi
 
 
 def test_sums_are_those_of_the_convolution(basis: Winograd) -> None:
-    direct = Kernels(CONVOLUTION, 5, draw(1))
-    x, dx, dz, cotangent = draw(*SHAPE), draw(*SHAPE, seed=1), draw(7, 5, 8, 12), draw(7, 5, 8, 12, seed=1)
-    W, V, b = draw(5, 27), draw(5, 27, seed=1), draw(5)
-    results = []
-    ways: list[Basis] = [basis, direct]
-    for way in ways:
-        inputs, outputs = [(way.inputs(x), way.inputs(dx)), (way.cotangents(dz), way.cotangents(cotangent))]
-        weights = way.weights(W), way.weights(V)
-        gradient = way.weight_gradient(inputs[0], outputs[0])
-        results.append(
-            [
-                way.apply(list(zip(inputs, weights, strict=True)), b),
-                way.transpose(list(zip(outputs, weights, strict=True)), x),
-                way.weight_matrix(way.weight_gradient(inputs[1], outputs[1], into=gradient)),
-                way.bias_gradient(outputs[0]),
-            ]
-        )
-    for tiled, expected in zip(*results, strict=True):
-        assert torch.allclose(tiled, expected, rtol=0, atol=1e-12 * float(expected.abs().max()))
+    assert_same_sums(basis, CONVOLUTION, SHAPE)
 
 
 def test_either_order_of_activations_in_memory(basis: Winograd) -> None:
