@@ -54,7 +54,7 @@ class Reusing(nn.Module):
         both = first + first.relu()
         second = self.conv2(both)
         total = second + both
-        total = total.relu() + total + second
+        total = total.relu() + total + (second + both).relu() + second
         total = self.conv3(total + total).relu() + both
         out: Tensor = self.out(torch.relu(total + first).mean([2, 3]))
         return out
