@@ -26,7 +26,7 @@ ui: $(VENV)/.installed
 	$(BIN)/renyi ui $(SWEEP)
 
 test: lint
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses logical --maxprocesses 4 --dist loadfile
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .

@@ -30,7 +30,7 @@ def test_never_less_than_one_step(ball: Ball, rho: float, layer: str | None) -> 
         assert worst_case_sharpness(landscape, ball, rho, num_steps, batch_size=20) >= one - 1e-12
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(
     st.lists(st.floats(-2, 2).filter(lambda x: abs(x) > 0.05), min_size=5, max_size=5),
     st.lists(st.floats(0.1, 4), min_size=5, max_size=5),

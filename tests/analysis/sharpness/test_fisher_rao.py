@@ -47,7 +47,7 @@ def test_homogeneous_networks_have_it_from_their_outputs() -> None:
     assert fisher_rao_norm(loss_landscape(model, inputs, targets)) == pytest.approx(expected, rel=1e-12)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.floats(0.1, 10), st.floats(0.1, 10))
 def test_rescaled_layers_do_not_move_it(a: float, b: float) -> None:
     model, (inputs, targets) = perceptron(bias=False), samples()

@@ -30,7 +30,7 @@ def test_the_joint_draw_is_orthogonal() -> None:
     assert not torch.allclose(moved, inputs)
 
 
-@settings(max_examples=20, deadline=None)
+@settings(max_examples=20)
 @given(st.integers(1, 8), st.integers(1, 8))
 def test_more_samples_than_dimensions_are_moved_by_one_matrix_too(num_samples: int, dim: int) -> None:
     inputs, _ = samples(num_samples, dim)

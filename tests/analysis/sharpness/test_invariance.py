@@ -51,7 +51,7 @@ def test_rectifier_networks(make: type[nn.Module], bias: bool) -> None:
         assert drift["all"] < 1e-9, measure
 
 
-@settings(max_examples=10, deadline=None)
+@settings(max_examples=10)
 @given(st.floats(0.2, 5), st.floats(0.2, 5), st.sampled_from([nn.ReLU, nn.LeakyReLU]))
 def test_random_rescalings(a: float, b: float, activation: type[nn.Module]) -> None:
     model = perceptron((6, 5, 4, 3), activation)
