@@ -1,8 +1,8 @@
 """What Hessian products cost, against PyHessian, curvlinops and hessian-eigenthings: tables, with ratios.
 
-    python benchmarks/hessian_products.py products        # one product, three networks; about 4 minutes on one core
-    python benchmarks/hessian_products.py job             # every layer and all layers of ResNet-20; about 4 minutes
-    python benchmarks/hessian_products.py memory          # peak and growth of the job's memory, from outside; 3 minutes
+    python benchmarks/hessian_products.py products        # one product, three networks; 4 to 9 minutes on one core
+    python benchmarks/hessian_products.py job             # every layer and all layers of ResNet-20; 4 to 9 minutes
+    python benchmarks/hessian_products.py memory          # peak and growth of memory, from outside; 3 to 9 minutes
 
 One thread; processor seconds, so that a busy machine disturbs little; methods take turns, and figures are medians over
 rounds. The unit is F, an evaluation forward pass of the whole network on the same samples without gradients. In this
