@@ -9,7 +9,7 @@ Source: Lavin & Gray 2016, §4.1 and §4.3; the derivatives are transposes of th
 """
 
 import math
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import cache
 
@@ -110,21 +110,11 @@ class Winograd:
 
     def apply(self, pairs: Pairs, b: Tensor | None = None) -> Tensor:
         """Σ A(W) x + b, (B, C_out, H, W), for transformed pairs (x, W)."""
-        images = self._new_image(pairs[0][0], pairs[0][1].shape[1])
-        for image, xs in zip(self._blocks(images), zip(*[tiles for tiles, _ in pairs], strict=True), strict=True):
-            products = _sum([(x, W.transpose(1, 2)) for x, (_, W) in zip(xs, pairs, strict=True)])
-            if b is not None:
-                products[ONE] += b
-            self._assemble(_squared("A_T", products.dtype) @ products.flatten(1), image)
-        return _pixels(images).permute(0, 3, 1, 2)
+        return self._images([(x, W.transpose(1, 2)) for x, W in pairs], self._assemble, b)
 
     def transpose(self, pairs: Pairs, like: Tensor) -> Tensor:
         """Σ A(W)ᵀ dz, (B, C_in, H, W), for transformed pairs (dz, W)."""
-        images = self._new_image(pairs[0][0], pairs[0][1].shape[2])
-        for image, dzs in zip(self._blocks(images), zip(*[tiles for tiles, _ in pairs], strict=True), strict=True):
-            products = _sum([(dz, W) for dz, (_, W) in zip(dzs, pairs, strict=True)])
-            self._overlap(_squared("B_T", products.dtype).T @ products.flatten(1), image)
-        return _pixels(images).permute(0, 3, 1, 2)
+        return self._images(pairs, self._overlap)
 
     def bias_gradient(self, dz: Tiles) -> Tensor:
         """Σ dz over samples and positions, (C_out,)."""
@@ -136,6 +126,19 @@ class Winograd:
     def weight_gradient(self, x: Tiles, dz: Tiles, into: Tensor | None = None) -> Tensor:
         """Σ_samples dz ⊗ x, (36, C_out, C_in), for transformed x and dz; `into` is added to."""
         return _sum([(right.transpose(1, 2), left) for left, right in zip(x, dz, strict=True)], into)
+
+    def _images(self, pairs: Pairs, lay: Callable[[Tensor, Tensor], None], b: Tensor | None = None) -> Tensor:
+        """Σ of the products of pairs, + b, block by block, (B, C, H, W): `lay` brings a block's out of the basis."""
+        tiles, weights = [factor for factor, _ in pairs], [weight for _, weight in pairs]
+        rows, columns = self.height // TILE, self.width // TILE
+        num_samples = sum(block.shape[1] for block in tiles[0]) // (rows * columns)
+        images = tiles[0][0].new_empty(num_samples, rows, TILE, columns, TILE, weights[0].shape[2])
+        for image, blocks in zip(self._blocks(images), zip(*tiles, strict=True), strict=True):
+            products = _sum(list(zip(blocks, weights, strict=True)))
+            if b is not None:
+                products[ONE] += b
+            lay(products.flatten(1), image.permute(2, 4, 0, 1, 3, 5))
+        return images.flatten(3, 4).flatten(1, 2).permute(0, 3, 1, 2)
 
     def _blocks(self, x: Tensor) -> Sequence[Tensor]:
         """Of nearly equal size."""
@@ -149,13 +152,13 @@ class Winograd:
         tiles = padded.as_strided(shape, (h, w, b, TILE * h, TILE * w, c), padded.storage_offset())
         return (_squared("B_T", x.dtype) @ tiles.reshape(36, -1)).view(36, -1, x.shape[1])
 
-    def _overlap(self, entries: Tensor, image: Tensor) -> None:
-        """Transposes how tiles that overlap were cut out of a padded image: (36, T·C), used up, summed in `image`.
+    @staticmethod
+    def _overlap(products: Tensor, pixels: Tensor) -> None:
+        """Transposes `_transformed_inputs`: (36, T·C) products written to (4, 4, B, H/4, W/4, C) pixels.
 
         A tile covers the 4 × 4 pixels at its place, and its first and last entries the ones next to them.
         """
-        pixels = image.permute(2, 4, 0, 1, 3, 5)
-        tiles = entries.view(6, 6, *pixels.shape[2:])
+        tiles = (_squared("B_T", products.dtype).T @ products).view(6, 6, *pixels.shape[2:])
         rows = tiles[1:5]
         rows[3, :, :, :-1].add_(tiles[0, :, :, 1:])
         rows[0, :, :, 1:].add_(tiles[5, :, :, :-1])
@@ -169,21 +172,10 @@ class Winograd:
         tiles = dz.permute(0, 2, 3, 1).reshape(B, H // TILE, TILE, W // TILE, TILE, C).permute(2, 4, 0, 1, 3, 5)
         return (_squared("A_T", dz.dtype).T @ tiles.reshape(TILE**2, -1)).view(36, -1, C)
 
-    def _assemble(self, entries: Tensor, image: Tensor) -> None:
-        """Transposes how tiles side by side were cut out: (16, T·C) written to `image`."""
-        place = image.permute(2, 4, 0, 1, 3, 5)
-        place.copy_(entries.view(place.shape))
-
-    def _new_image(self, tiles: Tiles, num_channels: int) -> Tensor:
-        """(B, H/4, 4, W/4, 4, C)."""
-        rows, columns = self.height // TILE, self.width // TILE
-        num_samples = sum(block.shape[1] for block in tiles) // (rows * columns)
-        return tiles[0].new_empty(num_samples, rows, TILE, columns, TILE, num_channels)
-
-
-def _pixels(image: Tensor) -> Tensor:
-    """(B, H/4, 4, W/4, 4, C) as (B, H, W, C)."""
-    return image.flatten(3, 4).flatten(1, 2)
+    @staticmethod
+    def _assemble(products: Tensor, pixels: Tensor) -> None:
+        """Transposes `_transformed_cotangents`: (36, T·C) products written to (4, 4, B, H/4, W/4, C) pixels."""
+        pixels.copy_((_squared("A_T", products.dtype) @ products).view(pixels.shape))
 
 
 @cache

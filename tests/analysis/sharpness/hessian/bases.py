@@ -1,5 +1,7 @@
 """An oracle for bases: the convolution done directly."""
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -15,7 +17,7 @@ def assert_same_sums(basis: Basis, convolution: Convolution, shape: tuple[int, .
     """Products of either kind, summed over two pairs, on inputs of this shape."""
     x, dx = draw(*shape), draw(*shape, seed=1)
     direct = Kernels(convolution, num_outputs, x)
-    width = convolution.kernel[0] * convolution.kernel[1] * convolution.kernel[2]
+    width = math.prod(convolution.kernel)
     W, V, b = draw(num_outputs, width), draw(num_outputs, width, seed=1), draw(num_outputs)
     result = convolution.apply(x, W, None)
     dz, cotangent = draw(*result.shape), draw(*result.shape, seed=1)
