@@ -22,11 +22,11 @@ from analysis.results import load_results
 from analysis.schema import MEASUREMENTS_FILE, SPECTRA_FILE, STDERR_SUFFIX, TRAIN_LOSS_SUBSET, Measurement
 from analysis.settings import PAPER_ORDERS
 from analysis.spectrum import SpectralQuadrature
-from orchestrator.config import SweepConfig, load
-from orchestrator.plan import make_plan
-from orchestrator.reporting import report_sweeps
-from orchestrator.tracking import SweepTracker
-from orchestrator.trial_store import MEASURED_FILE, TrialStore
+from orchestrator.config.sweep_config import SweepConfig, load
+from orchestrator.report import report_sweeps
+from orchestrator.store.plan import make_plan
+from orchestrator.store.trial_store import MEASURED_FILE, TrialStore
+from orchestrator.tracking.tracker import SweepTracker
 from trainables.specs import TrialSpec
 from trainables.trial_folder import EpochMetrics, Generalization, Trained, write_json
 

@@ -24,9 +24,9 @@ from pyarrow import parquet
 from analysis.settings import SharpnessSettings
 from analysis.sharpness import weight_layers
 from analysis.sharpness.measure import measure_subject
-from orchestrator.config import load, shipped_sweeps
-from orchestrator.grid import expand
-from orchestrator.measuring import load_subject
+from orchestrator.config.grid import expand
+from orchestrator.config.sweep_config import load, shipped_sweeps
+from orchestrator.executors.actor import load_subject
 from trainables.data.image_cache import CACHE_VARIABLE
 from trainables.models import MODELS, build_model
 from trainables.specs import DataSpec, TrialSpec

@@ -17,8 +17,8 @@ from pathlib import Path
 
 import yaml
 
-from orchestrator.config import load
-from orchestrator.plan import make_plan
+from orchestrator.config.sweep_config import load
+from orchestrator.store.plan import make_plan
 
 
 @dataclass(frozen=True)

@@ -26,12 +26,12 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from sqlalchemy import create_engine, text
 
-from orchestrator.config import SweepConfig, load
+from orchestrator.config.grid import expand
+from orchestrator.config.sweep_config import SweepConfig, load
 from orchestrator.events import TrialTrained
-from orchestrator.grid import expand
-from orchestrator.run_metrics import of_trained
-from orchestrator.tracking import SweepTracker
-from orchestrator.trial_store import TrialStore
+from orchestrator.store.trial_store import TrialStore
+from orchestrator.tracking.metrics import of_trained
+from orchestrator.tracking.tracker import SweepTracker
 from tests.tracking_servers import mlflow_server, postgresql
 from trainables.trial_folder import EpochMetrics, Generalization, Trained
 

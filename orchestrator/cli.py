@@ -12,11 +12,11 @@ from typing import Annotated, NoReturn
 import typer
 
 from analysis.errors import AnalysisError
-from orchestrator.config import SHIPPED, SweepConfig, load, shipped_sweeps
+from orchestrator.config.sweep_config import SHIPPED, SweepConfig, load, shipped_sweeps
 from orchestrator.display import MAX_FAILURES_SHOWN, console, errors, show_failures, show_plan, show_status
 from orchestrator.errors import UsageError
-from orchestrator.plan import Plan, make_plan
-from orchestrator.status import read_status
+from orchestrator.store.plan import Plan, make_plan
+from orchestrator.store.status import read_status
 from trainables.errors import TrainingError
 
 BAD_INPUT, INTERRUPTED = 2, 130
@@ -215,7 +215,7 @@ def remeasure(
         trained = [spec.trial_id for spec in make_plan(config).work.to_measure]
 
         def derive(plan: Plan) -> None:
-            from orchestrator.stored_spectra import measure_from_spectra
+            from orchestrator.store.from_spectra import measure_from_spectra
 
             console.print(f"{len(measure_from_spectra(plan))} measured from stored spectra")
 
@@ -246,7 +246,7 @@ def report(
         if cluster:
             _call_on(cluster, sweeps, "report", [*_places(storage, tracking), "--source", source.value])
         configs = [load(sweep, storage, tracking) for sweep in sweeps]
-        from orchestrator.reporting import report_sweeps
+        from orchestrator.report import report_sweeps
 
         report_sweeps(configs, sweeps, source.value)
 
@@ -270,11 +270,11 @@ def ui(
     """
     with usage_errors():
         if cluster:
-            from orchestrator.cluster import show_ui_of
+            from orchestrator.remote.cluster import show_ui_of
 
             raise typer.Exit(show_ui_of(cluster, sweep, port))
         config = load(sweep, storage, tracking)
-        from orchestrator.mlflow_ui import serve
+        from orchestrator.tracking.ui import serve
 
         raise typer.Exit(serve(config, host, port))
 
@@ -288,7 +288,7 @@ def stop(
     Example: `renyi stop digits --cluster cluster.yaml`
     """
     with usage_errors():
-        from orchestrator.cluster import stop_sweep_on
+        from orchestrator.remote.cluster import stop_sweep_on
 
         raise typer.Exit(stop_sweep_on(cluster, sweep))
 
@@ -304,7 +304,7 @@ def preflight(sweep: Sweep, storage: Storage = None, tracking: Tracking = None, 
     with usage_errors():
         if cluster:
             _call_on(cluster, [sweep], "preflight", _places(storage, tracking))
-        from orchestrator.preflight import preflight as check
+        from orchestrator.executors.ray.preflight import preflight as check
 
         check(load(sweep, storage, tracking))
 
@@ -322,7 +322,7 @@ def measure(
     Example: `renyi measure ~/renyi/digits/trials/0105ba9dbfe1/last.pt --samples 500`
     """
     with usage_errors():
-        from orchestrator.measure_command import measure_checkpoint
+        from orchestrator.measure import measure_checkpoint
 
         measure_checkpoint(checkpoint, samples, orders)
 
@@ -350,14 +350,14 @@ def _run_on(cluster: str, executor: ExecutorName | None, sweep: str, command: li
     """Have a cluster run a command about a sweep as a Ray job, and end with its exit code."""
     if executor is not None:
         raise UsageError("--executor: a cluster runs trials with its own Ray; leave it out with --cluster")
-    from orchestrator.cluster import run_sweep_on
+    from orchestrator.remote.cluster import run_sweep_on
 
     raise typer.Exit(run_sweep_on(cluster, sweep, command))
 
 
 def _call_on(cluster: str, sweeps: list[str], command: str, options: list[str]) -> NoReturn:
     """Have the head of a cluster run a short command about sweeps, and end with its exit code."""
-    from orchestrator.cluster import call_on
+    from orchestrator.remote.cluster import call_on
 
     raise typer.Exit(call_on(cluster, sweeps, [command], options))
 

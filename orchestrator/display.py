@@ -18,19 +18,19 @@ from orchestrator.events import (
     TrialMeasured,
     TrialTrained,
 )
-from orchestrator.trial_store import TrialState, TrialStore
+from orchestrator.store.trial_store import TrialState, TrialStore
 from trainables.specs import TrialSpec
 
 if TYPE_CHECKING:
     from analysis.comparison import Comparison
     from analysis.presentation import Cell
     from analysis.verdict import Line
-    from orchestrator.activity import Activity, NodeActivity
-    from orchestrator.config import SweepConfig
-    from orchestrator.cost import Cost
-    from orchestrator.grid import SubGrid
-    from orchestrator.plan import Plan
-    from orchestrator.status import Status
+    from orchestrator.config.grid import SubGrid
+    from orchestrator.config.sweep_config import SweepConfig
+    from orchestrator.store.activity import Activity, NodeActivity
+    from orchestrator.store.cost import Cost
+    from orchestrator.store.plan import Plan
+    from orchestrator.store.status import Status
 
 console = Console(highlight=False, soft_wrap=True)
 errors = Console(highlight=False, soft_wrap=True, stderr=True)

@@ -4,8 +4,7 @@ import os
 from collections.abc import Callable, Collection
 from typing import TYPE_CHECKING, Literal
 
-from orchestrator.activity import ActivityFile, read_activity
-from orchestrator.config import SweepConfig
+from orchestrator.config.sweep_config import SweepConfig
 from orchestrator.display import (
     SweepProgress,
     show_avoided,
@@ -19,14 +18,15 @@ from orchestrator.display import (
 )
 from orchestrator.events import Executor, TrialEvent
 from orchestrator.interrupts import Interrupts
-from orchestrator.lease import Lease
-from orchestrator.plan import Plan, make_plan
-from orchestrator.reporting import report_sweeps
-from orchestrator.trial_store import TrialStore
+from orchestrator.report import report_sweeps
+from orchestrator.store.activity import ActivityFile, read_activity
+from orchestrator.store.lease import Lease
+from orchestrator.store.plan import Plan, make_plan
+from orchestrator.store.trial_store import TrialStore
 from trainables.storage import open_folder
 
 if TYPE_CHECKING:
-    from orchestrator.tracking import SweepTracker
+    from orchestrator.tracking.tracker import SweepTracker
 
 ExecutorName = Literal["ray", "inline"]
 
@@ -65,7 +65,7 @@ def run_sweep(
         plan.store.mark_layout()
         plan.store.folder.clear()
         if executor == "ray" and "RAY_ADDRESS" in os.environ and (plan.work.to_train or plan.work.to_measure):
-            from orchestrator.preflight import preflight
+            from orchestrator.executors.ray.preflight import preflight
 
             preflight(config)
         tracker = _open_tracker(plan)
@@ -131,15 +131,15 @@ def check_own_measures(config: SweepConfig) -> None:
 
 def _open_executor(name: ExecutorName, config: SweepConfig, store: TrialStore) -> Executor:
     if name == "inline":
-        from orchestrator.inline import InlineExecutor
+        from orchestrator.executors.inline import InlineExecutor
 
         return InlineExecutor(config, store)
-    from orchestrator.tuning import RayExecutor
+    from orchestrator.executors.ray.executor import RayExecutor
 
     return RayExecutor(config, store)
 
 
 def _open_tracker(plan: Plan) -> "SweepTracker":
-    from orchestrator.tracking import SweepTracker
+    from orchestrator.tracking.tracker import SweepTracker
 
     return SweepTracker(plan.config, plan.store, plan.specs, show_tracking_trouble, show_tracking_recovery)

@@ -13,9 +13,9 @@ from typer.testing import CliRunner
 from analysis.parquet import measurements_from_parquet, spectra_from_parquet
 from analysis.spectrum import renyi_entropy
 from orchestrator.cli import app
-from orchestrator.config import load
-from orchestrator.grid import expand
-from orchestrator.trial_store import TrialStore
+from orchestrator.config.grid import expand
+from orchestrator.config.sweep_config import load
+from orchestrator.store.trial_store import TrialStore
 from trainables.checkpoints import load_checkpoint
 from trainables.data import load_dataset
 from trainables.models import build_model

@@ -11,9 +11,9 @@ from typer.testing import CliRunner, Result
 from analysis.results import load_results
 from analysis.settings import MEASURE_NAMES
 from orchestrator.cli import app
-from orchestrator.config import load
-from orchestrator.plan import make_plan
-from orchestrator.trial_store import MEASURED_FILE, TrialState
+from orchestrator.config.sweep_config import load
+from orchestrator.store.plan import make_plan
+from orchestrator.store.trial_store import MEASURED_FILE, TrialState
 from trainables.trial_folder import TRAINED_FILE
 
 SweepFile = Callable[..., Path]

@@ -14,8 +14,8 @@ import torch
 from analysis.parquet import measurements_from_parquet
 from analysis.schema import MEASUREMENTS_FILE
 from analysis.settings import SharpnessSettings
-from orchestrator.measuring import SharpnessActor
-from orchestrator.trial_store import TrialStore
+from orchestrator.executors.actor import SharpnessActor
+from orchestrator.store.trial_store import TrialStore
 from tests.end_to_end.training_process import train_in_process
 from trainables.checkpoints import load_checkpoint
 from trainables.specs import TrialSpec

@@ -12,9 +12,9 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from orchestrator.config import load
-from orchestrator.plan import make_plan
-from orchestrator.trial_store import MEASURED_FILE, TrialState
+from orchestrator.config.sweep_config import load
+from orchestrator.store.plan import make_plan
+from orchestrator.store.trial_store import MEASURED_FILE, TrialState
 from trainables.trial_folder import TRAINED_FILE
 
 SweepFile = Callable[..., Path]

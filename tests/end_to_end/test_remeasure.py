@@ -12,9 +12,9 @@ from typer.testing import CliRunner
 from analysis.parquet import measurements_from_parquet
 from analysis.schema import MEASUREMENTS_FILE, Measurement
 from orchestrator.cli import app
-from orchestrator.config import load
-from orchestrator.plan import make_plan
-from orchestrator.trial_store import TrialState
+from orchestrator.config.sweep_config import load
+from orchestrator.store.plan import make_plan
+from orchestrator.store.trial_store import TrialState
 from trainables.trial_folder import TRAINED_FILE
 
 SweepFile = Callable[..., Path]

@@ -12,9 +12,9 @@ from analysis.errors import AnalysisError
 from analysis.figures.style import KINDS
 from analysis.results import experiment_id, load_results, load_sweep
 from orchestrator.cli import app
-from orchestrator.config import load
-from orchestrator.plan import make_plan
-from orchestrator.stored_results import stored_sweep
+from orchestrator.config.sweep_config import load
+from orchestrator.store.plan import make_plan
+from orchestrator.store.results import stored_sweep
 
 SweepFile = Callable[..., Path]
 runner = CliRunner()

@@ -9,9 +9,9 @@ from pathlib import Path
 
 from mlflow import MlflowClient
 
-from orchestrator.config import load
-from orchestrator.plan import make_plan
-from orchestrator.trial_store import MEASURED_FILE
+from orchestrator.config.sweep_config import load
+from orchestrator.store.plan import make_plan
+from orchestrator.store.trial_store import MEASURED_FILE
 from trainables.trial_folder import TRAINED_FILE
 
 RENYI = [sys.executable, "-m", "orchestrator.cli"]

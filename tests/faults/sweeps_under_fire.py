@@ -21,9 +21,9 @@ from ray.cluster_utils import Cluster
 from sqlalchemy import create_engine, text
 
 from analysis.schema import KIND_TRIAL, MEASUREMENTS_FILE, TAG_KIND, TAG_STATE, TAG_TRIAL_ID, TRAINING_PREFIX
-from orchestrator.config import load
-from orchestrator.plan import Plan, make_plan
-from orchestrator.trial_store import MEASURED_FILE, TrialState
+from orchestrator.config.sweep_config import load
+from orchestrator.store.plan import Plan, make_plan
+from orchestrator.store.trial_store import MEASURED_FILE, TrialState
 from trainables.checkpoints import load_checkpoint
 from trainables.trial_folder import LAST_CHECKPOINT, TRAINED_FILE
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.trial_store import TrialState
+from orchestrator.store.trial_store import TrialState
 from tests.faults.moody_models import BROKEN_NODE_FILE
 from tests.faults.sweeps_under_fire import RENYI, Fire
 

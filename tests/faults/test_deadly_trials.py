@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.config import load
-from orchestrator.measuring_pool import MAX_DEATHS
-from orchestrator.plan import make_plan
-from orchestrator.trial_store import TrialState
-from orchestrator.tuning import MAX_FAILURES
+from orchestrator.config.sweep_config import load
+from orchestrator.executors.ray.executor import MAX_FAILURES
+from orchestrator.executors.ray.pool import MAX_DEATHS
+from orchestrator.store.plan import make_plan
+from orchestrator.store.trial_store import TrialState
 from tests.faults.drivers import run
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]

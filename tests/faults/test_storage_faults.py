@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.config import load
-from orchestrator.lease import current_driver
-from orchestrator.plan import make_plan
-from orchestrator.trial_store import LAYOUT_FILE, MEASURED_FILE, TrialState
+from orchestrator.config.sweep_config import load
+from orchestrator.store.lease import current_driver
+from orchestrator.store.plan import make_plan
+from orchestrator.store.trial_store import LAYOUT_FILE, MEASURED_FILE, TrialState
 from tests.faults.drivers import check_record, finished, run, start, wait_for
 from tests.faults.small_disk import resize, set_writable, small_disk
 from trainables.storage import open_folder

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.config import load
-from orchestrator.trial_store import MEASURED_FILE
+from orchestrator.config.sweep_config import load
+from orchestrator.store.trial_store import MEASURED_FILE
 from tests.faults.drivers import check_record, finished, run, start, wait_for
 from tests.faults.small_disk import small_disk
 from tests.free_port import free_port

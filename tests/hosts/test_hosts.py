@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.activity import NodeActivity, read_activity
+from orchestrator.store.activity import NodeActivity, read_activity
 from tests.hosts import hosts as hosts_module
 from tests.hosts.hosts import HOME, REPOSITORY, Host, Hosts, provision
 from tests.hosts.staged_model import FAULT, GATE

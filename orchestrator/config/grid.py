@@ -1,0 +1,228 @@
+"""The grid of a sweep: from sub-grids of axes to the list of trials."""
+
+import difflib
+import itertools
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from pydantic import TypeAdapter, ValidationError
+
+from trainables.specs import OPTIMIZER_SPECS, ModelName, Spec, TrainingSpec, TrialSpec
+
+if TYPE_CHECKING:
+    from orchestrator.config.sweep_config import SweepConfig
+
+COUPLED = "coupled"
+
+
+@dataclass(frozen=True)
+class Problem:
+    """One thing wrong with a sweep file."""
+
+    key: str  # dotted, e.g. grid[0].weight_decay[2]
+    message: str
+
+
+@dataclass(frozen=True)
+class Axis:
+    """Names that move together, and the values they take: one name for a plain axis, several for a coupled one."""
+
+    names: tuple[str, ...]
+    values: tuple[tuple[Any, ...], ...]  # a tuple of len(names) values for each point
+
+
+@dataclass(frozen=True)
+class SubGrid:
+    """One optimizer's product of axes."""
+
+    optimizer: str
+    axes: tuple[Axis, ...]
+
+    def points(self) -> Iterator[dict[str, Any]]:
+        """Every combination of the axes, the last axis running fastest."""
+        for combination in itertools.product(*(axis.values for axis in self.axes)):
+            yield {
+                name: value
+                for axis, values in zip(self.axes, combination, strict=True)
+                for name, value in zip(axis.names, values, strict=True)
+            }
+
+
+def expand(config: "SweepConfig") -> list[TrialSpec]:
+    """All trials of a sweep, in the order of its grid, seeds running fastest; a trial that two sub-grids share is one.
+
+    Raises:
+        ValidationError: a combination is not a valid trial (`config.load` reports these as problems of the file).
+    """
+    trials = {spec.trial_id: spec for _, spec in _specs(config)}
+    return list(trials.values())
+
+
+def check_combinations(config: "SweepConfig") -> list[Problem]:
+    """What is wrong with whole trials where each value alone is right: a missing axis, too long a warm-up."""
+    problems: dict[Problem, None] = {}
+    for index, sub_grid in enumerate(config.grid):
+        for point in sub_grid.points():
+            try:
+                _spec(config, sub_grid, point, seed=0)
+            except ValidationError as error:
+                for detail in error.errors():
+                    name = str(detail["loc"][-1]) if detail["loc"] else ""
+                    message = (
+                        f"{name} is missing; give it a value or a list of values here"
+                        if detail["type"] == "missing"
+                        else detail["msg"].removeprefix("Value error, ")
+                    )
+                    problems[Problem(f"grid[{index}]", message)] = None
+    return list(problems)
+
+
+def parse_grid(raw: Any) -> tuple[tuple[SubGrid, ...], list[Problem]]:
+    """The sub-grids of a file, and everything wrong with them."""
+    if not isinstance(raw, list) or not raw:
+        return (), [Problem("grid", f"must be a list of at least one sub-grid; got {raw!r}")]
+    parsed = [_parse_sub_grid(f"grid[{index}]", entry) for index, entry in enumerate(raw)]
+    problems = [problem for _, found in parsed for problem in found]
+    return tuple(sub_grid for sub_grid, _ in parsed if sub_grid is not None), problems
+
+
+def closest(word: str, choices: Iterable[str]) -> str:
+    """The end of an error message about a word that is not among the choices."""
+    known = list(choices)
+    near = difflib.get_close_matches(word, known, n=1)
+    return f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
+
+
+def _specs(config: "SweepConfig") -> Iterator[tuple[SubGrid, TrialSpec]]:
+    for sub_grid in config.grid:
+        for point in sub_grid.points():
+            for seed in config.seeds:
+                yield sub_grid, _spec(config, sub_grid, point, seed)
+
+
+def _spec(config: "SweepConfig", sub_grid: SubGrid, point: Mapping[str, Any], seed: int) -> TrialSpec:
+    """The trial at one point: the sweep's own model and training settings, overridden by the axes."""
+    training = config.training.model_dump(exclude_unset=True)
+    training |= {name: value for name, value in point.items() if name in TrainingSpec.model_fields}
+    optimizer = {name: value for name, value in point.items() if name not in TrainingSpec.model_fields}
+    return TrialSpec.model_validate(
+        {
+            "data": config.data.model_dump(),
+            "model": optimizer.pop("model", config.model),
+            "training": training,
+            "optimizer": {"name": sub_grid.optimizer, **optimizer},
+            "seed": seed,
+        }
+    )
+
+
+def _parse_sub_grid(key: str, raw: Any) -> tuple[SubGrid | None, list[Problem]]:
+    if not isinstance(raw, Mapping):
+        return None, [Problem(key, f"must be a mapping of axes; got {raw!r}")]
+    optimizer = raw.get("optimizer")
+    if optimizer not in OPTIMIZER_SPECS:
+        found = "is missing" if optimizer is None else f"unknown optimizer {optimizer!r}"
+        return None, [Problem(f"{key}.optimizer", f"{found}; {closest(str(optimizer), OPTIMIZER_SPECS)}")]
+    axes: list[Axis] = []
+    problems: list[Problem] = []
+    for name, values in raw.items():
+        if name == "optimizer":
+            continue
+        if name == COUPLED:
+            axis, found_problems = _parse_coupled(f"{key}.{COUPLED}", values, optimizer)
+        else:
+            axis, found_problems = _parse_axis(f"{key}.{name}", str(name), values, optimizer)
+        problems += found_problems
+        if axis is not None:
+            axes.append(axis)
+    names = [name for axis in axes for name in axis.names]
+    problems += [
+        Problem(f"{key}.{name}", "is given twice, alone and coupled; keep one")
+        for name in sorted(set(names))
+        if names.count(name) > 1
+    ]
+    return SubGrid(optimizer, tuple(axes)), problems
+
+
+def _parse_coupled(key: str, raw: Any, optimizer: str) -> tuple[Axis | None, list[Problem]]:
+    if not isinstance(raw, Mapping) or not raw:
+        return None, [Problem(key, f"must be a mapping of lists of equal length; got {raw!r}")]
+    problems: list[Problem] = []
+    columns: list[tuple[Any, ...]] = []
+    for name, values in raw.items():
+        adapter, problem = _adapter(f"{key}.{name}", str(name), optimizer)
+        if problem is not None or adapter is None:
+            problems += [problem] if problem else []
+            continue
+        if not isinstance(values, list) or not values:
+            problems.append(Problem(f"{key}.{name}", f"must be a list of at least one value; got {values!r}"))
+            continue
+        column, found = _parse_values(f"{key}.{name}", values, adapter)
+        columns.append(column)
+        problems += found
+    lengths = {str(name): len(values) for name, values in raw.items() if isinstance(values, list)}
+    if len(set(lengths.values())) > 1:
+        counts = ", ".join(f"{name} has {length}" for name, length in lengths.items())
+        problems.append(Problem(key, f"lists that move together must have equal length; {counts}"))
+    if problems:
+        return None, problems
+    points = tuple(zip(*columns, strict=True))
+    return Axis(tuple(map(str, raw)), points), _duplicates(key, points)
+
+
+def _parse_axis(key: str, name: str, raw: Any, optimizer: str) -> tuple[Axis | None, list[Problem]]:
+    adapter, problem = _adapter(key, name, optimizer)
+    if adapter is None:
+        return None, [problem] if problem else []
+    if raw == []:
+        return None, [Problem(key, "the list is empty; give at least one value, or leave the key out")]
+    values, problems = _parse_values(key, raw if isinstance(raw, list) else [raw], adapter)
+    if problems:
+        return None, problems
+    return Axis((name,), tuple((value,) for value in values)), _duplicates(key, values)
+
+
+def _parse_values(key: str, raw: list[Any], adapter: TypeAdapter[Any]) -> tuple[tuple[Any, ...], list[Problem]]:
+    values: list[Any] = []
+    problems: list[Problem] = []
+    for index, value in enumerate(raw):
+        try:
+            values.append(adapter.validate_python(value))
+        except ValidationError as error:
+            place = f"{key}[{index}]" if len(raw) > 1 else key
+            problems.append(Problem(place, say(error.errors()[0])))
+    return tuple(values), problems
+
+
+def say(detail: Mapping[str, Any]) -> str:
+    """One of pydantic's errors about a value as a clause: `should be a valid number; got 'fast'`."""
+    message = str(detail["msg"]).removeprefix("Value error, ").removeprefix("Input ")
+    return f"{message}; got {detail['input']!r}"
+
+
+def _duplicates(key: str, values: tuple[Any, ...]) -> list[Problem]:
+    twice = sorted({str(value) for value in values if values.count(value) > 1})
+    return [Problem(key, f"has the value {value} more than once; keep one") for value in twice]
+
+
+def _adapter(key: str, name: str, optimizer: str) -> tuple[TypeAdapter[Any] | None, Problem | None]:
+    """What an axis of this name accepts, or that there is no such axis."""
+    adapters = _adapters(optimizer)
+    if name in adapters:
+        return adapters[name], None
+    return None, Problem(key, f"{optimizer} has no axis {name!r}; {closest(name, [*adapters, COUPLED])}")
+
+
+@cache
+def _adapters(optimizer: str) -> dict[str, TypeAdapter[Any]]:
+    """Axis names of a sub-grid, and what each accepts: the optimizer's fields, those of training, and the model."""
+    specs: tuple[type[Spec], ...] = (OPTIMIZER_SPECS[optimizer], TrainingSpec)
+    adapters: dict[str, TypeAdapter[Any]] = {
+        name: TypeAdapter(field.rebuild_annotation())
+        for spec in specs
+        for name, field in spec.model_fields.items()
+        if name != "name"
+    }
+    return {**adapters, "model": TypeAdapter(ModelName)}

@@ -1,0 +1,115 @@
+"""Measuring trained trials: the actor that does it, in the pool of a Ray cluster or in this process."""
+
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+
+import torch
+
+from analysis.errors import UndefinedMeasureError
+from analysis.schema import STDERR_SUFFIX, TRAIN_LOSS_SUBSET
+from analysis.settings import SharpnessSettings
+from analysis.sharpness.measure import measure_subject
+from analysis.sharpness.subject import Subject
+from analysis.spectral_measures import Spectrum
+from analysis.spectrum import SpectralQuadrature
+from orchestrator.store.measurement import Measured, assemble, write_measured, write_part
+from orchestrator.store.tasks import MeasuringTask, whole
+from orchestrator.store.trial_store import TrialStore
+from trainables.checkpoints import load_checkpoint
+from trainables.data import load_dataset, stratified_indices
+from trainables.device import default_device
+from trainables.errors import StorageError
+from trainables.evaluation import EVALUATION_BATCH, evaluate_inputs, stderr_of_mean
+from trainables.models import build_model
+from trainables.specs import DataSpec
+from trainables.trial_folder import INITIAL_CHECKPOINT, LAST_CHECKPOINT, Failure, TrialFolder, write_failure
+
+
+class SharpnessActor:
+    """Measures one checkpoint after another, keeping data and libraries loaded in between.
+
+    Every method writes its result to the store, or the reason why there is none, and is safe to repeat.
+    """
+
+    def __init__(
+        self, store_folder: str, settings: SharpnessSettings, threads: int, data: DataSpec | None = None
+    ) -> None:
+        torch.set_num_threads(threads)
+        self._data = data
+        self._store = TrialStore(store_folder, settings.measurement_id)
+        self._settings = settings
+        self._device = default_device()
+
+    def measure(self, trial_id: str) -> bool:
+        """Measure a trained trial as one task; whether there are measurements now."""
+        folder = self._store.measurement(trial_id)
+        task = whole(self._settings)
+        return self._attempt(trial_id, lambda: write_measured(folder, self._take(trial_id, task), self._settings))
+
+    def measure_part(self, trial_id: str, task: MeasuringTask) -> bool:
+        """Do one task of a trial's measurement; whether its part is there now."""
+        folder = self._store.measurement(trial_id)
+        return self._attempt(trial_id, lambda: write_part(folder, task, self._take(trial_id, task)))
+
+    def assemble(self, trial_id: str, tasks: Sequence[MeasuringTask]) -> bool:
+        """Make the measurement of its parts; whether there are measurements now."""
+        return self._attempt(trial_id, lambda: assemble(self._store.measurement(trial_id), tasks, self._settings))
+
+    def _attempt(self, trial_id: str, action: Callable[[], None]) -> bool:
+        try:
+            action()
+        except StorageError:  # no fault of the trial
+            raise
+        except Exception as error:  # noqa: BLE001 - a failed measurement is a result with a reason
+            write_failure(self._store.measurement(trial_id), Failure.of("measuring", error))
+            return False
+        return True
+
+    def _take(self, trial_id: str, task: MeasuringTask) -> Measured:
+        started = time.perf_counter()
+        trial = self._store.trial(trial_id)
+        subject, indices = load_subject(trial, LAST_CHECKPOINT, self._settings, self._device, self._data)
+        subject = replace(subject, spectra_of=task.spectra_of)
+        rows = measure_subject(subject, task.measures)
+        losses, _ = evaluate_inputs(subject.model, subject.inputs.split(EVALUATION_BATCH), subject.targets)
+        record = {
+            "seconds": time.perf_counter() - started,
+            TRAIN_LOSS_SUBSET: losses.mean().item(),
+            TRAIN_LOSS_SUBSET + STDERR_SUFFIX: stderr_of_mean(losses),
+        }
+        computed = vars(subject)  # what no measure asked for is not there
+        spectra, gauss_newton = (_defined(computed.get(name, {})) for name in ("spectra", "gauss_newton_spectra"))
+        return Measured(rows, spectra, gauss_newton, indices, record)
+
+
+def _defined(spectra: Mapping[str, Spectrum]) -> dict[str, SpectralQuadrature]:
+    return {layer: spectrum for layer, spectrum in spectra.items() if not isinstance(spectrum, UndefinedMeasureError)}
+
+
+def load_subject(
+    trial: TrialFolder,
+    checkpoint_name: str,
+    settings: SharpnessSettings,
+    device: torch.device,
+    data_spec: DataSpec | None = None,
+) -> tuple[Subject, list[int]]:
+    """A checkpoint's network and the sweep's samples, ready to be measured; and the samples' indices.
+
+    Args:
+        trial: the folder that holds the checkpoint.
+        checkpoint_name: its file.
+        settings: which samples.
+        device: where to measure.
+        data_spec: where the images are by now; None for where they were when the network was trained.
+    """
+    checkpoint = load_checkpoint(trial.folder, checkpoint_name, device)
+    data = load_dataset(data_spec or checkpoint.spec.data)
+    model = build_model(checkpoint.spec.model, data.num_classes, data.in_channels).to(device)
+    model.load_state_dict(checkpoint.model)
+    indices = stratified_indices(data.train.targets, settings.samples, settings.sample_seed)
+    inputs, targets = data.train_samples(indices)
+    initial = None
+    if settings.needs_initial_weights:
+        initial = load_checkpoint(trial.folder, INITIAL_CHECKPOINT, device).model
+    return Subject(model, inputs.to(device), targets.to(device), settings, initial), indices.tolist()

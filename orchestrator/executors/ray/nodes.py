@@ -1,0 +1,117 @@
+"""The Ray cluster that a sweep runs on: joining it, and which nodes it has or could have."""
+
+import gc
+import logging
+import os
+import signal
+from collections.abc import Collection
+from pathlib import Path
+from typing import Any
+
+import ray
+import yaml
+
+from analysis.garbage import no_garbage_collection
+from orchestrator.executors.ray.placement import Node
+
+LAUNCHER_FILE = Path("~/ray_bootstrap_config.yaml")  # where `ray up` puts the cluster's description on the head
+NODE_ID_LABEL = "ray.io/node-id"
+NODE_GROUP_LABEL = "ray.io/node-group"  # given to nodes that an autoscaler looks after
+SHORT_ID = 6
+
+
+def connect() -> None:
+    """Join the cluster at RAY_ADDRESS, or start a quiet local one."""
+    quiet = {
+        "RAY_USAGE_STATS_ENABLED": "0",
+        "RAY_ENABLE_AUTO_CONNECT": "0",  # a thread that outlives the cluster must not start another
+        "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # MLflow is the record; Tune's own CSV and JSON files cost memory
+        "TUNE_DISABLE_SIGINT_HANDLER": "1",
+        "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",  # tracebacks of a lost process; TrialLost and the store's records tell it
+        "RAY_AIR_NEW_OUTPUT": "0",  # the new reporter prints a table even when told to be quiet
+    }
+    for name, value in quiet.items():
+        os.environ.setdefault(name, value)
+    on_sigterm = signal.getsignal(signal.SIGTERM)
+    ray.init(
+        address=os.environ.get("RAY_ADDRESS", "local"),
+        log_to_driver=False,
+        include_dashboard=False,
+        configure_logging=True,
+        logging_level=logging.ERROR,
+    )
+    signal.signal(signal.SIGTERM, on_sigterm)  # Ray's own handler would abort without a word
+
+
+def leave() -> None:
+    """Leave the cluster, and end it if it is a local one.
+
+    Garbage is collected before, and none while Ray shuts down: a reference to one of its objects that another thread
+    frees just then ends the process without a word.
+    """
+    gc.collect()
+    with no_garbage_collection():
+        ray.shutdown()
+
+
+def present_nodes(avoided: Collection[str] = ()) -> list[Node]:
+    """The nodes that are up, but for some."""
+    return [
+        _node(node["Resources"], node["NodeID"])
+        for node in ray.nodes()
+        if node["Alive"] and node["NodeID"] not in avoided
+    ]
+
+
+def names_of_nodes() -> dict[str, str]:
+    """What to call each node, dead ones too: its host, and the start of its id where several share a host."""
+    nodes = {node["NodeID"]: node["NodeManagerHostname"] for node in ray.nodes()}
+    hosts = list(nodes.values())
+    return {
+        node_id: host if hosts.count(host) == 1 else f"{host}/{node_id[:SHORT_ID]}" for node_id, host in nodes.items()
+    }
+
+
+def possible_nodes() -> list[Node] | None:
+    """The nodes there would be if the autoscaler brought all it may; None where its limits are not known.
+
+    Without an autoscaler that is the nodes that are up. With one, the limits come from what it reports to Ray
+    (KubeRay), or from the launcher's file on the head.
+    """
+    alive = [node for node in ray.nodes() if node["Alive"]]
+    if not any(node["Labels"].get(NODE_GROUP_LABEL) for node in alive):
+        return present_nodes()
+    reported = ray._private.state.state.get_cluster_config()
+    if reported is not None and reported.node_group_configs:
+        groups = [(group.resources, group.max_count) for group in reported.node_group_configs]
+        if any(count < 0 for _, count in groups):
+            return None
+        return [_node(resources) for resources, count in groups for _ in range(count)]
+    return launchable_nodes(LAUNCHER_FILE.expanduser())
+
+
+def launchable_nodes(file: Path) -> list[Node] | None:
+    """All nodes that a cluster launcher's file allows; None where there is no file, or it leaves sizes to be found."""
+    if not file.is_file():
+        return None
+    config = yaml.safe_load(file.read_text())
+    most = config.get("max_workers", 2)
+    nodes = []
+    for name, kind in config.get("available_node_types", {}).items():
+        if not kind.get("resources"):
+            return None
+        count = 1 if name == config.get("head_node_type") else min(kind.get("max_workers", most), most)
+        nodes += [_node(kind["resources"])] * count
+    return nodes
+
+
+def avoiding(nodes: Collection[str]) -> dict[str, str] | None:
+    """The label selector of what must not run on some nodes."""
+    return {NODE_ID_LABEL: f"!in({', '.join(sorted(nodes))})"} if nodes else None
+
+
+def _node(resources: Any, node_id: str = "") -> Node:
+    def amount(name: str) -> float:
+        return float(resources[name]) if name in resources else 0.0
+
+    return Node(node_id, amount("CPU"), amount("GPU"))

@@ -1,0 +1,201 @@
+"""A running cluster of Ray's launcher, as its file names it: commands go to the head over ssh, and sweeps run there."""
+
+import contextlib
+import io
+import shlex
+import socket
+import subprocess
+import threading
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from orchestrator.config.sweep_config import SweepConfig, load, shipped_sweeps
+from orchestrator.display import console
+from orchestrator.errors import UsageError
+
+ENVIRONMENT = ". ~/renyi.env && export RAY_ADDRESS=auto"  # the file has PATH, storage, tracking: clusters/install.sh
+SWEEPS = "renyi-sweeps"  # the folder in the head's home for sweep files of one's own
+MLFLOW_PORT = 5000  # of the server that clusters/start_mlflow.sh starts, on the head's 127.0.0.1
+CONNECTION_LOST = 255  # ssh's exit code
+CONNECT_SECONDS = 20
+
+
+@dataclass(frozen=True)
+class Cluster:
+    """The head of a running cluster, seen from here."""
+
+    file: str
+    login: str  # user@address
+    ssh_options: tuple[str, ...]
+
+    def run(self, words: Sequence[str], stdin: bytes | None = None) -> int:
+        """Run a command on the head, its output shown here.
+
+        Returns:
+            Its exit code; Ctrl-C ends the showing, and passes as KeyboardInterrupt.
+
+        Raises:
+            UsageError: the head does not answer.
+        """
+        command = f"{ENVIRONMENT} && exec {shlex.join(words)}"
+        done = subprocess.run([*self._ssh(), command], input=stdin if stdin is not None else b"", check=False)
+        if done.returncode == CONNECTION_LOST:
+            raise UsageError(
+                f"{self.file}: the connection to the head ({self.login}) failed or was lost; what runs there runs on. "
+                f"Try again, or `ray up {self.file}`"
+            )
+        return done.returncode
+
+    def send(self, sweep: str) -> str:
+        """Have the sweep file on the head.
+
+        Returns:
+            What names it there: the name of a shipped sweep, or a path.
+        """
+        if sweep in shipped_sweeps():
+            return sweep
+        path = Path(sweep).expanduser()
+        place = f"{SWEEPS}/{path.name}"
+        if self.run(["bash", "-c", f"mkdir -p ~/{SWEEPS} && cat > ~/{shlex.quote(place)}"], path.read_bytes()):
+            raise UsageError(f"{self.file}: the sweep file can't be written to ~/{place} on the head")
+        return f"~/{place}"
+
+    @contextlib.contextmanager
+    def tunnel(self, local: int, remote: int) -> Iterator[None]:
+        """127.0.0.1:local here is 127.0.0.1:remote on the head.
+
+        Raises:
+            UsageError: the tunnel can't be opened.
+        """
+        forward = ["-N", "-L", f"127.0.0.1:{local}:127.0.0.1:{remote}"]
+        process = subprocess.Popen([*self._ssh(*forward)], stdin=subprocess.DEVNULL)
+        try:
+            while process.poll() is None and not _listens(local):
+                with contextlib.suppress(subprocess.TimeoutExpired):
+                    process.wait(timeout=0.2)
+            if process.poll() is not None:
+                raise UsageError(f"{self.file}: no tunnel to the head ({self.login}); try again")
+            yield
+        finally:
+            process.terminate()
+            process.wait()
+
+    def _ssh(self, *options: str) -> list[str]:
+        return ["ssh", *self.ssh_options, *options, self.login]
+
+
+def open_cluster(file: str) -> Cluster:
+    """The cluster that a launcher file describes.
+
+    Raises:
+        UsageError: no such file, not a launcher file, or no running head.
+    """
+    path = Path(file).expanduser()
+    try:
+        config = yaml.safe_load(path.read_text())
+    except OSError as error:
+        raise UsageError(
+            f"--cluster: {file}: can't be read: {error.strerror}; name a file such as cluster.yaml"
+        ) from error
+    except yaml.YAMLError as error:
+        raise UsageError(f"--cluster: {file}: not valid YAML: {error}".splitlines()[0]) from error
+    if not isinstance(config, dict) or "provider" not in config:
+        raise UsageError(f"--cluster: {file}: not a file of Ray's cluster launcher: it has no `provider`")
+    with _launcher_output() as said:
+        try:
+            return _find_head(file, path, config)
+        except (Exception, SystemExit) as error:
+            reason = str(error) or said.getvalue().strip().rpartition("\n")[2] or type(error).__name__
+            raise UsageError(f"--cluster: {file}: {reason.splitlines()[0]}; is it up? `ray up {file}`") from error
+
+
+def run_sweep_on(file: str, sweep: str, command: Sequence[str]) -> int:
+    """Start a command about a sweep as a Ray job on the head, or find it running, and show its output.
+
+    Ctrl-C, or losing the connection, ends the showing and nothing else.
+
+    Args:
+        file: the launcher file.
+        sweep: a sweep file here, or a shipped name.
+        command: the words after `renyi`, the sweep left out, e.g. ["run"].
+
+    Returns:
+        The job's exit code; 130 where the showing was interrupted.
+    """
+    config = _check(sweep)
+    cluster = open_cluster(file)
+    place = cluster.send(sweep)
+    console.print(f"{config.name} on {cluster.login}, as a Ray job: Ctrl-C leaves it running")
+    try:
+        return cluster.run(["python", "-m", "orchestrator.remote.job", "run", config.name, *command, place])
+    except KeyboardInterrupt:
+        console.print(f"\nit goes on without this terminal. See it again: renyi run {sweep} --cluster {file}")
+        console.print(f"  end it: renyi stop {sweep} --cluster {file}")
+        return 130
+
+
+def stop_sweep_on(file: str, sweep: str) -> int:
+    """End the job of a sweep; its trials keep their last checkpoints."""
+    config = _check(sweep)
+    return open_cluster(file).run(["python", "-m", "orchestrator.remote.job", "stop", config.name])
+
+
+def call_on(file: str, sweeps: Sequence[str], command: Sequence[str], options: Sequence[str] = ()) -> int:
+    """Run a short command about sweeps on the head, e.g. ["status"], and show its output."""
+    for sweep in sweeps:
+        _check(sweep)
+    cluster = open_cluster(file)
+    return cluster.run(["renyi", *command, *(cluster.send(sweep) for sweep in sweeps), *options])
+
+
+def show_ui_of(file: str, sweep: str, port: int) -> int:
+    """The head's MLflow server on a port here, through a tunnel, until interrupted."""
+    config = _check(sweep)
+    if _listens(port):
+        raise UsageError(f"--port: {port} is taken on 127.0.0.1; name another with --port")
+    cluster = open_cluster(file)
+    with cluster.tunnel(port, MLFLOW_PORT):
+        from analysis.results import experiment_id
+
+        address = f"http://127.0.0.1:{port}"
+        page = f"#/experiments/{experiment_id(address, config.name)}/runs?workflowType=machine_learning"
+        console.print(f"MLflow: {address}/{page}\n  (through a tunnel to {cluster.login}; Ctrl-C ends it)")
+        with contextlib.suppress(KeyboardInterrupt):
+            threading.Event().wait()
+    return 0
+
+
+def _check(sweep: str) -> SweepConfig:
+    """Tell mistakes in the sweep file before anything goes to the cluster; where results go is the cluster's affair."""
+    return load(sweep, tracking="http://127.0.0.1")
+
+
+def _find_head(file: str, path: Path, config: dict[str, Any]) -> Cluster:
+    from ray.autoscaler._private.command_runner import SSHOptions
+    from ray.autoscaler._private.commands import _bootstrap_config
+    from ray.autoscaler.sdk import get_head_node_ip
+
+    auth = _bootstrap_config(config)["auth"]  # fills in the key that the launcher made
+    key = auth.get("ssh_private_key")
+    options = SSHOptions(
+        key and str(Path(key).expanduser()), ProxyCommand=auth.get("ssh_proxy_command"), LogLevel="ERROR"
+    )
+    words = options.to_ssh_options_list(timeout=CONNECT_SECONDS)
+    return Cluster(file, f"{auth['ssh_user']}@{get_head_node_ip(str(path))}", tuple(words))
+
+
+@contextlib.contextmanager
+def _launcher_output() -> Iterator[io.StringIO]:
+    """Catch what the launcher prints on its way."""
+    said = io.StringIO()
+    with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
+        yield said
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0

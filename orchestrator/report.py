@@ -1,0 +1,74 @@
+"""`renyi report`: from the results of one or several sweeps to verdict, files and the record on the parent run."""
+
+import shlex
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Literal
+
+from orchestrator.config.sweep_config import SweepConfig
+from orchestrator.display import console, show_comparison, show_verdict
+from orchestrator.store.plan import make_plan
+from trainables.storage import open_folder
+
+if TYPE_CHECKING:
+    from analysis.report import Report
+    from analysis.results import SweepResults
+    from orchestrator.tracking.tracker import SweepTracker
+
+Source = Literal["tracking", "store"]
+REPORT_FOLDER = "report"
+
+
+def report_sweeps(
+    configs: Sequence[SweepConfig],
+    commands: Sequence[str] = (),
+    source: Source = "tracking",
+    tracker: "SweepTracker | None" = None,
+) -> "Report":
+    """Judge the measures from what MLflow (or the store) holds, show the verdict, and keep the report.
+
+    The files go to the folder of the first sweep and to its parent run: under `report` for a single sweep, and for
+    several under a name made of theirs.
+
+    Args:
+        configs: the sweeps, the first of which keeps the report.
+        commands: what the user typed for each sweep, for the page's last section; left out, the sweeps' names.
+        source: where results are read.
+        tracker: of the first sweep, where one is open: the files reach MLflow through it, whenever MLflow can.
+    """
+    from analysis.report import build_report
+
+    first, *others = configs
+    names = [config.name for config in configs]
+    words = " ".join(shlex.quote(command) for command in commands or names)
+    reproduce = [*(f"renyi run {shlex.quote(command)}" for command in commands or names), f"renyi report {words}"]
+    report = build_report([_results(config, source) for config in configs], reproduce)
+    for name, lines in report.lines.items():
+        show_verdict(name, lines)
+    if report.comparison is not None and report.comparison.repeated:
+        show_comparison(report.comparison)
+    place = f"{REPORT_FOLDER}-{'-'.join(names)}" if others else REPORT_FOLDER
+    folder = open_folder(first.folder) / place
+    for name, data in report.files.items():
+        folder.write(name, data)
+    if tracker is not None:
+        tracker.log_report(report.files, report.note)
+    elif source == "tracking":
+        from orchestrator.tracking.tracker import log_report
+
+        log_report(first, report.files, report.note, place if others else None)
+    console.print(f"  the whole report: {(folder / 'report.html').uri}")
+    console.print(f"  review every run in MLflow: renyi ui {first.name}")
+    return report
+
+
+def _results(config: SweepConfig, source: Source) -> "SweepResults":
+    if source == "store":
+        from orchestrator.store.results import stored_sweep
+
+        return stored_sweep(make_plan(config))
+    from analysis.results import load_sweep
+    from orchestrator.tracking.tracker import answering, open_client
+
+    with answering(config):
+        open_client(config)
+        return load_sweep(config.tracking_uri, config.name)

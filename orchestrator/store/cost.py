@@ -1,0 +1,129 @@
+"""What a sweep will cost before it runs: from recorded timings where there are any, else from the network's size."""
+
+import json
+import math
+import os
+import statistics
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from analysis.settings import SharpnessSettings
+from orchestrator.store.trial_store import MEASURED_FILE, TrialState, TrialStore
+from trainables.specs import TrialSpec
+
+MAX_RECORDS = 20  # finished trials whose timings are looked at
+CPU_FLOPS = 1e10  # a second, that one core makes of small networks
+GPU_FLOPS = 1e13  # a second, assumed of one data-centre GPU in float32
+STEP_SECONDS = 0.8e-3  # of a training step, whatever its size
+PASSES = {"sam": 2, "asam": 2, "eigen_sam": 2.2, "rsam": 2}  # of a step, where SGD takes 1
+TRAIN_IMAGES = {"digits": 1000, "cifar10": 50_000, "cifar100": 50_000, "tiny_imagenet": 100_000}
+
+
+@dataclass(frozen=True)
+class ModelSize:
+    """What one network costs to keep and to evaluate."""
+
+    parameters: int
+    flops: int  # of a forward pass on one image: two for each multiplication with an addition
+
+
+# By network and data set. Counted by torch.utils.flop_counter; the tests count again.
+MODEL_SIZES = {
+    ("digits_cnn", "digits"): ModelSize(3_350, 51_968),
+    ("digits_cnn_bn", "digits"): ModelSize(3_386, 51_968),
+    ("resnet18", "cifar10"): ModelSize(11_173_962, 1_110_845_440),
+    ("resnet18", "cifar100"): ModelSize(11_220_132, 1_110_937_600),
+    ("resnet34", "cifar10"): ModelSize(21_282_122, 2_318_804_992),
+    ("resnet34", "cifar100"): ModelSize(21_328_292, 2_318_897_152),
+    ("simple_vit", "cifar10"): ModelSize(18_927_114, 2_519_738_368),
+    ("simple_vit", "cifar100"): ModelSize(18_973_284, 2_519_830_528),
+    ("resnet20", "cifar10"): ModelSize(272_474, 81_626_368),
+    ("resnet20", "cifar100"): ModelSize(278_324, 81_637_888),
+    ("resnet56", "cifar10"): ModelSize(855_770, 251_495_680),
+    ("resnet56", "cifar100"): ModelSize(861_620, 251_507_200),
+    ("wide_resnet28_10", "cifar10"): ModelSize(36_479_194, 10_486_657_536),
+    ("wide_resnet28_10", "cifar100"): ModelSize(36_536_884, 10_486_772_736),
+    ("resnet18_tiny", "tiny_imagenet"): ModelSize(11_279_112, 296_296_448),
+    ("resnet50_tiny", "tiny_imagenet"): ModelSize(23_910_152, 10_383_294_464),
+}
+
+
+@dataclass(frozen=True)
+class Cost:
+    """An estimate for the work that is still to do."""
+
+    train_seconds: float  # of computing, summed over trials
+    measure_seconds: float
+    disk_bytes: int  # of checkpoints, whole sweep
+    recorded: bool  # from timings of this sweep's own finished trials
+    cores: int
+    gpu: bool = False  # the seconds are those of one GPU, not of one core
+
+    @property
+    def wall_seconds(self) -> float:
+        """On this machine's cores, all of them busy."""
+        return (self.train_seconds + self.measure_seconds) / self.cores
+
+
+def estimate_cost(
+    specs: list[TrialSpec],
+    states: Mapping[str, TrialState],
+    settings: SharpnessSettings,
+    store: TrialStore,
+    gpu: bool = False,
+) -> Cost | None:
+    """The cost of what is not done yet; None for networks of unknown size before their first trial is done.
+
+    Args:
+        specs: the sweep's trials.
+        states: how far each is.
+        settings: what is measured of each.
+        store: where timings of finished trials are.
+        gpu: whether trials run on GPUs.
+    """
+    to_train = [spec for spec in specs if states[spec.trial_id] in (TrialState.PENDING, TrialState.TRAINING)]
+    to_measure = to_train + [spec for spec in specs if states[spec.trial_id] is TrialState.TRAINED]
+    sizes = [MODEL_SIZES.get((spec.model, spec.data.dataset)) for spec in specs]
+    known = all(sizes)
+    flops = flops_a_second(gpu)
+    training, measuring = _recorded(specs, states, store)
+    recorded = training is not None and measuring is not None
+    if not recorded and not known:
+        return None
+    train = [training if training is not None else _train_seconds(spec, flops) for spec in to_train]
+    measure = [measuring if measuring is not None else _measure_seconds(spec, settings, flops) for spec in to_measure]
+    # Initial and last weights, 4 bytes each; the optimizer's state is dropped when a trial is trained.
+    disk = sum(2 * 4 * size.parameters for size in sizes if size is not None) if known else 0
+    return Cost(sum(train), sum(measure), disk, recorded, os.cpu_count() or 1, gpu)
+
+
+def flops_a_second(gpu: bool) -> float:
+    """What one GPU, or one core, is assumed to do."""
+    return GPU_FLOPS if gpu else CPU_FLOPS
+
+
+def _recorded(
+    specs: list[TrialSpec], states: Mapping[str, TrialState], store: TrialStore
+) -> tuple[float | None, float | None]:
+    """Median seconds of training and of measuring among finished trials."""
+    done = [spec.trial_id for spec in specs if states[spec.trial_id] is TrialState.MEASURED][:MAX_RECORDS]
+    if not done:
+        return None, None
+    training = statistics.median(store.trial(trial_id).read_trained().seconds for trial_id in done)
+    measured = (json.loads(store.measurement(trial_id).read(MEASURED_FILE)) for trial_id in done)
+    return training, statistics.median(float(record["seconds"]) for record in measured)
+
+
+def _train_seconds(spec: TrialSpec, flops_a_second: float) -> float:
+    images, training = TRAIN_IMAGES[spec.data.dataset] - (spec.data.validation or 0), spec.training
+    steps = min(training.epochs * -(-images // training.batch_size), training.iterations or math.inf)
+    # Forward, and backward at twice its cost.
+    flops = 3 * MODEL_SIZES[spec.model, spec.data.dataset].flops * min(training.batch_size, images)
+    return steps * PASSES.get(spec.optimizer.name, 1) * (STEP_SECONDS + flops / flops_a_second)
+
+
+def _measure_seconds(spec: TrialSpec, settings: SharpnessSettings, flops_a_second: float) -> float:
+    # Upper bound: every block takes all the products it may; a product of the whole Hessian costs about 5 forward
+    # passes, those of the layers together about as much again.
+    flops = MODEL_SIZES[spec.model, spec.data.dataset].flops
+    return 2 * 5 * settings.max_products * flops * settings.samples / flops_a_second

@@ -1,0 +1,81 @@
+"""Measuring again from what is stored: Rényi entropies at new orders from quadratures. Needs no torch and no GPU."""
+
+import time
+from collections.abc import Sequence
+
+from analysis.errors import UndefinedMeasureError
+from analysis.schema import Measurement
+from analysis.settings import SPECTRAL, SharpnessSettings
+from analysis.spectral_measures import Spectra, hessian_trace, lambda_max, renyi_sharpness
+from orchestrator.store.measurement import Measured, read_measured, read_settings, write_measured
+from orchestrator.store.plan import Plan
+from orchestrator.store.trial_store import MEASUREMENTS_FOLDER, TrialState
+
+GAUSS_NEWTON = "renyi_gauss_newton"
+
+
+def measure_from_spectra(plan: Plan) -> list[str]:
+    """Measure what is trained and was measured before with settings that differ in orders and measures only.
+
+    The orders decide when a quadrature is fine enough, so where they move that, the standard errors say how far the new
+    values can be trusted. The measurement's record names the one it comes from (`from`).
+
+    Returns:
+        The trials that are measured now.
+    """
+    settings = plan.config.sharpness
+    done = []
+    for spec in plan.specs:
+        if plan.states[spec.trial_id] is not TrialState.TRAINED:
+            continue
+        measurements = plan.store.trial(spec.trial_id).folder / MEASUREMENTS_FOLDER
+        for other in measurements.names():
+            found = read_settings(measurements / other)
+            if found is None or not derivable(settings, found):
+                continue
+            try:
+                measured = derive(read_measured(measurements / other), settings)
+            except FileNotFoundError:  # measured before its Gauss-Newton spectra were kept
+                continue
+            measured.record["from"] = other
+            write_measured(plan.store.measurement(spec.trial_id), measured, settings)
+            done.append(spec.trial_id)
+            break
+    return done
+
+
+def derivable(settings: SharpnessSettings, stored: SharpnessSettings) -> bool:
+    """Whether a measurement with some settings follows from one with others, without the network."""
+    same = stored.model_copy(update={"orders": settings.orders, "measures": settings.measures}) == settings
+    has_spectra = any(name in SPECTRAL for name in stored.measures)
+    available = {*stored.measures, *(SPECTRAL if has_spectra else ())}
+    return same and available >= set(settings.measures)
+
+
+def derive(stored: Measured, settings: SharpnessSettings) -> Measured:
+    """The measurement with other orders, or with some of the measures, from a stored one."""
+    started = time.perf_counter()
+    spectra = _with_reasons(stored.spectra, stored.rows, SPECTRAL)
+    gauss_newton = _with_reasons(stored.gauss_newton_spectra, stored.rows, (GAUSS_NEWTON,))
+    rows: list[Measurement] = []
+    for name in settings.measures:
+        match name:
+            case "renyi":
+                rows += renyi_sharpness(spectra, settings.orders)
+            case "renyi_gauss_newton":
+                rows += renyi_sharpness(gauss_newton, settings.orders, GAUSS_NEWTON)
+            case "trace":
+                rows += hessian_trace(spectra)
+            case "lambda_max":
+                rows += lambda_max(spectra)
+            case _:
+                rows += [row for row in stored.rows if row.measure == name]
+    record = {key: value for key, value in stored.record.items() if key not in ("timestamp", "settings")}
+    record["seconds"] = time.perf_counter() - started
+    return Measured(rows, stored.spectra, stored.gauss_newton_spectra, stored.indices, record)
+
+
+def _with_reasons(spectra: Spectra, rows: Sequence[Measurement], measures: Sequence[str]) -> Spectra:
+    """The spectra in the order of the rows, with the reason in the place of each that was undefined."""
+    layers = {row.layer: row.reason or "" for row in rows if row.measure in measures}
+    return {layer: spectra.get(layer, UndefinedMeasureError(reason)) for layer, reason in layers.items()}

@@ -1,0 +1,131 @@
+"""What measuring a trial leaves in its store: parts while it is under way, then the measurement. Needs no torch."""
+
+import json
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from pydantic import ValidationError
+
+from analysis.parquet import (
+    measurements_from_parquet,
+    measurements_to_parquet,
+    spectra_from_parquet,
+    spectra_to_parquet,
+)
+from analysis.schema import MEASUREMENTS_FILE, SPECTRA_FILE, Measurement
+from analysis.settings import SharpnessSettings
+from analysis.spectrum import SpectralQuadrature
+from orchestrator.store.tasks import MeasuringTask
+from orchestrator.store.trial_store import MEASURED_FILE
+from trainables.storage import Folder
+from trainables.trial_folder import FAILED_FILE, write_json
+
+GAUSS_NEWTON_FILE = "gauss_newton_spectra.parquet"
+SAMPLES_FILE = "samples.json"
+PART = "part-"
+Spectra = Mapping[str, SpectralQuadrature]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """A measurement, or the part of it that one task makes."""
+
+    rows: list[Measurement]
+    spectra: Spectra
+    gauss_newton_spectra: Spectra
+    indices: list[int]  # of the samples it was taken on
+    record: dict[str, Any] = field(default_factory=dict)  # seconds it took; of the whole, the loss of the samples too
+
+    def files(self) -> dict[str, bytes]:
+        """All but the record, by name."""
+        return {
+            MEASUREMENTS_FILE: measurements_to_parquet(self.rows),
+            SPECTRA_FILE: spectra_to_parquet(self.spectra),
+            GAUSS_NEWTON_FILE: spectra_to_parquet(self.gauss_newton_spectra),
+            SAMPLES_FILE: json.dumps(self.indices).encode(),
+        }
+
+
+def write_measured(folder: Folder, measured: Measured, settings: SharpnessSettings) -> None:
+    """Write a trial's measurement; the record comes last, and says that all of it is there."""
+    for name, data in measured.files().items():
+        folder.write(name, data)
+    record = {**measured.record, "timestamp": time.time(), "settings": settings.model_dump(mode="json")}
+    write_json(folder, MEASURED_FILE, record)
+    folder.delete(FAILED_FILE)  # of an attempt before
+    folder.clear()
+
+
+def read_measured(folder: Folder, prefix: str = "", record: str = MEASURED_FILE) -> Measured:
+    """A measurement from its folder; FileNotFoundError where there is none."""
+    return Measured(
+        measurements_from_parquet(folder.read(prefix + MEASUREMENTS_FILE)),
+        spectra_from_parquet(folder.read(prefix + SPECTRA_FILE)),
+        spectra_from_parquet(folder.read(prefix + GAUSS_NEWTON_FILE)),
+        json.loads(folder.read(prefix + SAMPLES_FILE)),
+        json.loads(folder.read(record)),
+    )
+
+
+def read_settings(folder: Folder) -> SharpnessSettings | None:
+    """What a finished measurement was made with; None where there is none, or none of this version's."""
+    try:
+        return SharpnessSettings.model_validate(json.loads(folder.read(MEASURED_FILE))["settings"])
+    except (FileNotFoundError, ValidationError):
+        return None
+
+
+def write_part(folder: Folder, task: MeasuringTask, part: Measured) -> None:
+    """Keep what one task made; the record comes last."""
+    for name, data in part.files().items():
+        folder.write(_prefix(task) + name, data)
+    write_json(folder, _record(task), part.record)
+
+
+def missing_parts(folder: Folder, tasks: Iterable[MeasuringTask]) -> list[MeasuringTask]:
+    """The tasks whose parts are not there yet."""
+    names = set(folder.names())
+    return [task for task in tasks if _record(task) not in names]
+
+
+def assemble(folder: Folder, tasks: Sequence[MeasuringTask], settings: SharpnessSettings) -> None:
+    """Make a trial's measurement of its parts, the same as one task would have made, and remove them. Repeatable.
+
+    Raises:
+        FileNotFoundError: a part is missing, and so is the measurement.
+    """
+    try:
+        parts = [read_measured(folder, _prefix(task), _record(task)) for task in tasks]
+    except FileNotFoundError:
+        folder.read(MEASURED_FILE)  # another process that was told to assemble them got here first
+        return
+    write_measured(folder, _joined(parts, tasks, settings), settings)
+    for name in folder.names():
+        if name.startswith(PART):
+            folder.delete(name)
+
+
+def _joined(parts: Sequence[Measured], tasks: Sequence[MeasuringTask], settings: SharpnessSettings) -> Measured:
+    # Layers before the whole, as one task orders them.
+    ordered = [
+        part for _, part in sorted(zip(tasks, parts, strict=True), key=lambda pair: pair[0].name == "all_layers")
+    ]
+    rows = [row for name in settings.measures for part in ordered for row in part.rows if row.measure == name]
+    seconds = {task.name: part.record["seconds"] for task, part in zip(tasks, parts, strict=True)}
+    return Measured(
+        rows,
+        {layer: spectrum for part in ordered for layer, spectrum in part.spectra.items()},
+        {layer: spectrum for part in ordered for layer, spectrum in part.gauss_newton_spectra.items()},
+        parts[0].indices,
+        {**parts[0].record, "seconds": sum(seconds.values()), "task_seconds": seconds},
+    )
+
+
+def _prefix(task: MeasuringTask) -> str:
+    return f"{PART}{task.key}-"
+
+
+def _record(task: MeasuringTask) -> str:
+    return f"{_prefix(task)}{MEASURED_FILE}"

@@ -1,0 +1,49 @@
+"""What a sweep consists of, what is done, and what is missing. Imports no torch, no Ray, no MLflow."""
+
+from collections import Counter
+from dataclasses import dataclass
+
+from orchestrator.config.grid import expand
+from orchestrator.config.sweep_config import SweepConfig
+from orchestrator.events import Work
+from orchestrator.store.cost import Cost, estimate_cost
+from orchestrator.store.trial_store import TrialState, TrialStore
+from trainables.specs import TrialSpec
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A sweep against its store."""
+
+    config: SweepConfig
+    store: TrialStore
+    specs: list[TrialSpec]
+    states: dict[str, TrialState]
+    cost: Cost | None
+
+    @property
+    def counts(self) -> Counter[TrialState]:
+        """How many trials are in each state."""
+        return Counter(self.states.values())
+
+    @property
+    def work(self) -> Work:
+        """What is missing; failed trials are not part of it until they are retried."""
+        return Work(to_train=self._in(TrialState.PENDING, TrialState.TRAINING), to_measure=self._in(TrialState.TRAINED))
+
+    @property
+    def failed(self) -> list[TrialSpec]:
+        """Trials that failed."""
+        return self._in(TrialState.FAILED)
+
+    def _in(self, *states: TrialState) -> list[TrialSpec]:
+        return [spec for spec in self.specs if self.states[spec.trial_id] in states]
+
+
+def make_plan(config: SweepConfig) -> Plan:
+    """Expand the grid and look up each trial in the store."""
+    specs = expand(config)
+    store = TrialStore(config.folder, config.sharpness.measurement_id)
+    states = store.states(specs)
+    cost = estimate_cost(specs, states, config.sharpness, store, gpu=config.resources.trial.gpus > 0)
+    return Plan(config, store, specs, states, cost)

@@ -1,0 +1,38 @@
+"""A sweep's results straight from its store, where there is no tracking server or none is wanted."""
+
+import json
+from concurrent.futures import ThreadPoolExecutor
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from analysis import schema
+from analysis.parquet import spectra_from_parquet
+from analysis.results import READERS, SweepResults, TrialRecord, tidy_table
+from orchestrator.store.generalization import of_subset, of_training
+from orchestrator.store.plan import Plan
+from orchestrator.store.trial_store import MEASURED_FILE, TrialState
+from trainables.specs import TrialSpec
+
+
+def stored_sweep(plan: Plan, spectra: bool = True) -> SweepResults:
+    """What `analysis.results.load_sweep` reads from MLflow, from the files of the trial store instead."""
+    measured = [spec for spec in plan.specs if plan.states[spec.trial_id] is TrialState.MEASURED]
+    with ThreadPoolExecutor(READERS) as readers:
+        records = list(readers.map(lambda spec: _record(plan, spec), measured))
+        found = readers.map(lambda spec: _read(plan, spec, schema.SPECTRA_FILE), measured) if spectra else iter(())
+        by_trial = {spec.trial_id: spectra_from_parquet(data) for spec, data in zip(measured, found, strict=False)}
+    failures = {spec.trial_id: plan.store.failure(spec.trial_id).reason for spec in plan.failed}
+    states = {state.value: count for state, count in plan.counts.items()}
+    return SweepResults(plan.config.name, tidy_table(records), states, failures, by_trial, plan.config.folder)
+
+
+def _record(plan: Plan, spec: TrialSpec) -> TrialRecord:
+    trained = plan.store.trial(spec.trial_id).read_trained()
+    subset = of_subset(trained.generalization, json.loads(_read(plan, spec, MEASURED_FILE)))
+    measurements = pq.read_table(pa.BufferReader(_read(plan, spec, schema.MEASUREMENTS_FILE)))
+    return TrialRecord(spec.trial_id, spec.parameters(), of_training(trained) | subset, measurements)
+
+
+def _read(plan: Plan, spec: TrialSpec, name: str) -> bytes:
+    return plan.store.measurement(spec.trial_id).read(name)

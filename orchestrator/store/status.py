@@ -1,0 +1,63 @@
+"""`renyi status`: where a sweep is, from its store alone. Imports no torch, no Ray, no MLflow."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from orchestrator.config.sweep_config import SweepConfig
+from orchestrator.store.activity import Activity, read_activity
+from orchestrator.store.lease import Driver, current_driver
+from orchestrator.store.plan import Plan, make_plan
+from orchestrator.store.trial_store import TrialState
+
+
+@dataclass(frozen=True)
+class Status:
+    """A sweep at one moment."""
+
+    plan: Plan
+    driver: Driver | None  # the last one; None: it never ran
+    activity: Activity | None  # what that driver last said its nodes are at
+
+    @property
+    def running(self) -> bool:
+        """Whether a driver is at work on it."""
+        return self.driver is not None and self.driver.is_at_work
+
+    @property
+    def done(self) -> bool:
+        """Whether nothing is left to do but to retry what failed."""
+        work = self.plan.work
+        return not (work.to_train or work.to_measure)
+
+    @property
+    def seconds_left(self) -> float | None:
+        """At the rate of the driver that is at work; before its first trial is done, by the plan's cost."""
+        left = len(self.plan.work.to_train) + len(self.plan.work.to_measure)
+        by_rate = self.activity.seconds_left(left) if self.activity is not None and self.running else None
+        if by_rate is None and self.plan.cost is not None and not self.plan.cost.gpu:
+            return self.plan.cost.wall_seconds
+        return by_rate
+
+    def to_json(self) -> dict[str, Any]:
+        """All of it, for programs."""
+        plan = self.plan
+        failures = {spec.trial_id: plan.store.failure(spec.trial_id) for spec in plan.failed}
+        return {
+            "sweep": plan.config.name,
+            "trials": len(plan.specs),
+            "states": {state.value: plan.counts[state] for state in TrialState},
+            "failures": {
+                trial_id: {"stage": failure.stage, "reason": failure.reason} for trial_id, failure in failures.items()
+            },
+            "running": self.running,
+            "seconds_left": self.seconds_left,
+            "driver": asdict(self.driver) if self.driver is not None else None,
+            "nodes": {name: asdict(node) for name, node in self.activity.nodes.items()} if self.activity else {},
+            "storage": plan.config.folder,
+        }
+
+
+def read_status(config: SweepConfig) -> Status:
+    """Look a sweep up in its store."""
+    plan = make_plan(config)
+    return Status(plan, current_driver(plan.store.folder), read_activity(plan.store.folder))

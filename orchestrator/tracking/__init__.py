@@ -1,0 +1,1 @@
+"""The record in MLflow: the only package that writes to it."""

@@ -1,0 +1,68 @@
+"""What a trial's run says of itself in MLflow: tags to filter by, the data set, a description to read."""
+
+import subprocess
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+
+from mlflow.entities import Dataset, DatasetInput, InputTag
+from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT, MLFLOW_GIT_COMMIT
+
+from analysis import schema
+from orchestrator.config.sweep_config import SweepConfig
+from trainables.specs import TrialSpec
+from trainables.storage import Folder
+from trainables.trial_folder import LAST_CHECKPOINT, Trained
+
+TAG_VERSION = "renyi.version"
+TAG_CHECKPOINT = "renyi.checkpoint"
+AXIS_PREFIX = "axis."
+
+
+def trial_tags(spec: TrialSpec, config: SweepConfig) -> dict[str, str]:
+    """Optimizer, network, data set, and the value on every axis that the grid varies: `tags.optimizer = 'adam'`."""
+    parameters = spec.parameters()
+    tags = {name: str(parameters[name]) for name in ("optimizer", "model", "dataset")}
+    for sub_grid in config.grid:
+        for axis in sub_grid.axes:
+            if sub_grid.optimizer == spec.optimizer.name and len(axis.values) > 1:
+                tags |= {f"{AXIS_PREFIX}{name}": str(parameters[name]) for name in axis.names}
+    if len(config.seeds) > 1:
+        tags[f"{AXIS_PREFIX}seed"] = str(spec.seed)
+    return tags
+
+
+@cache
+def code_tags() -> dict[str, str]:
+    """The version of this package, and its commit where it runs from a clone."""
+    tags = {TAG_VERSION: version("renyi-sharpness")}
+    here = Path(__file__).resolve().parent
+    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, check=False)
+    return tags | ({MLFLOW_GIT_COMMIT: commit.stdout.strip()} if commit.returncode == 0 else {})
+
+
+def dataset_input(config: SweepConfig) -> DatasetInput:
+    """The data set as MLflow records one: the same digest for every trial on the same data."""
+    name = config.data.dataset
+    dataset = Dataset(name=name, digest=name, source_type="code", source=f"trainables.data:{name}")
+    return DatasetInput(dataset, [InputTag(MLFLOW_DATASET_CONTEXT, "training and test")])
+
+
+def trial_note(spec: TrialSpec, trained: Trained, folder: Folder) -> str:
+    """A trained trial in a few lines of Markdown: how it came out, and how to take it up."""
+    result = trained.generalization
+    checkpoint = (folder / LAST_CHECKPOINT).uri
+    return "\n".join(
+        [
+            f"**{spec.label}**: {len(trained.history)} epochs in {trained.seconds:.0f} s.",
+            "",
+            "| | training | test | gap |",
+            "| --- | --- | --- | --- |",
+            f"| loss | {result.train_loss:.4f} | {result.test_loss:.4f} | {result.gap_loss:.4f} |",
+            f"| accuracy | {result.train_accuracy:.4f} | {result.test_accuracy:.4f} | {result.gap_error:.4f} |",
+            "",
+            f"Measures at every order: artifact `{schema.MEASUREMENTS_FILE}`; raw spectra: `{schema.SPECTRA_FILE}`.",
+            "",
+            f"Measure it again: `renyi measure {checkpoint}`",
+        ]
+    )

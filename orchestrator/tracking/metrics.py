@@ -1,0 +1,63 @@
+"""The points of a trial's run in MLflow, from what the store has of it. Their timestamps are the store's, so that a
+point which is logged twice is one point."""
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from mlflow.entities import Metric
+
+from analysis import schema
+from analysis.parquet import measurements_from_parquet
+from orchestrator.store.generalization import of_subset, of_training
+from trainables.trial_folder import EpochMetrics, Generalization, Trained
+
+SYSTEM_PREFIX = "system"  # what the UI shows on its page of system metrics
+EPOCH_METRICS = ("train_loss", "test_loss", "test_accuracy", "validation_accuracy", "learning_rate")
+
+
+def of_epochs(epochs: Iterable[EpochMetrics]) -> list[Metric]:
+    """What each of some epochs showed, and how busy its machine was where that was asked for."""
+    return [
+        Metric(name, value, milliseconds(epoch.timestamp), epoch.epoch)
+        for epoch in epochs
+        for name, value in _of_epoch(epoch).items()
+        if value is not None
+    ]
+
+
+def of_trained(trained: Trained) -> list[Metric]:
+    """All epochs, and how the trained network generalizes."""
+    return of_epochs(trained.history) + _of_quantities(of_training(trained), trained.history[-1].timestamp)
+
+
+def of_measurement(generalization: Generalization, record: Mapping[str, Any], measurements: bytes) -> list[Metric]:
+    """The headline of a measurement, and the loss of the samples that it was taken on.
+
+    Args:
+        generalization: how the trained network does.
+        record: what measuring wrote to `MEASURED_FILE`.
+        measurements: the Parquet table beside it.
+    """
+    timestamp = record["timestamp"]
+    return _of_quantities(of_subset(generalization, record), timestamp) + [
+        Metric(schema.metric_name(row), row.value, milliseconds(timestamp), 0)
+        for row in schema.headline(measurements_from_parquet(measurements))
+        if row.value is not None
+    ]
+
+
+def milliseconds(seconds: float) -> int:
+    """Unix time as MLflow wants it."""
+    return int(seconds * 1000)
+
+
+def _of_epoch(epoch: EpochMetrics) -> dict[str, float | None]:
+    training = {f"{schema.TRAINING_PREFIX}/{name}": getattr(epoch, name) for name in EPOCH_METRICS}
+    return training | {f"{SYSTEM_PREFIX}/{name}": value for name, value in epoch.system.items()}
+
+
+def _of_quantities(values: Mapping[str, float], timestamp: float) -> list[Metric]:
+    return [
+        Metric(f"{schema.GENERALIZATION_PREFIX}/{name}", value, milliseconds(timestamp), 0)
+        for name, value in values.items()
+    ]

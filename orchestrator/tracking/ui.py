@@ -1,0 +1,37 @@
+"""The MLflow UI of a sweep, served from this machine or named where a server runs already."""
+
+import socket
+import subprocess
+import sys
+
+from analysis.results import experiment_id
+from orchestrator.config.sweep_config import SweepConfig
+from orchestrator.display import console
+from orchestrator.errors import UsageError
+
+
+def serve(config: SweepConfig, host: str, port: int) -> int:
+    """Serve the sweep's tracking database until interrupted, and say where to look.
+
+    Returns:
+        The exit code of the server.
+
+    Raises:
+        UsageError: the port is taken.
+        AnalysisError: the sweep has not been run yet.
+    """
+    if config.tracking_uri.startswith("http"):
+        console.print(f"the tracking server shows it: {config.tracking_uri}")
+        return 0
+    with socket.socket() as probe:
+        if probe.connect_ex((host, port)) == 0:
+            raise UsageError(f"--port: {port} is taken on {host}; name another with --port")
+    # Without the last part MLflow opens in its view for generative AI, whatever the experiment's kind.
+    page = f"#/experiments/{experiment_id(config.tracking_uri, config.name)}/runs?workflowType=machine_learning"
+    console.print(f"MLflow: http://{host}:{port}/{page}\n  (up in some 20 s; Ctrl-C ends it)")
+    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", config.tracking_uri]
+    command += ["--host", host, "--port", str(port), "--workers", "1"]
+    try:
+        return subprocess.run(command, check=False).returncode
+    except KeyboardInterrupt:
+        return 0

@@ -1,0 +1,73 @@
+"""One trained trial, measured by whichever actor comes: the same numbers, from the trial's own files."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+
+from analysis.parquet import measurements_from_parquet
+from analysis.schema import MEASUREMENTS_FILE, Measurement
+from analysis.settings import SharpnessSettings
+from orchestrator.executors.actor import SharpnessActor
+from orchestrator.store.trial_store import MEASURED_FILE, TrialState, TrialStore
+from trainables.specs import TrialSpec
+from trainables.training import train
+from trainables.trial_folder import FAILED_FILE, INITIAL_CHECKPOINT
+
+SETTINGS = SharpnessSettings(
+    samples=50,
+    measures=("l2", "fisher_rao", "sam", "sam_n", "avg", "pacbayes_flat", "pacbayes_mag_init", "haar_loss"),
+    worst_case={"sam": [0.05], "num_steps": 3},  # type: ignore[arg-type]
+    average={"num_draws": 3},  # type: ignore[arg-type]
+    haar={"num_draws": 3},  # type: ignore[arg-type]
+)
+SPEC = TrialSpec.model_validate(
+    {
+        "data": {"dataset": "digits"},
+        "model": "digits_cnn_bn",
+        "optimizer": {"name": "adam", "learning_rate": 0.01},
+        "training": {"epochs": 3, "batch_size": 32},
+    }
+)
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> TrialStore:
+    store = TrialStore(str(tmp_path), SETTINGS.measurement_id)
+    for _ in train(SPEC, store.trial(SPEC.trial_id), torch.device("cpu")):
+        pass
+    return store
+
+
+def rows(store: TrialStore) -> list[Measurement]:
+    return measurements_from_parquet(store.measurement(SPEC.trial_id).read(MEASUREMENTS_FILE))
+
+
+def test_every_actor_measures_the_same_bits(store: TrialStore) -> None:
+    found = []
+    for _ in range(2):
+        actor = SharpnessActor(store.folder.uri, SETTINGS, threads=1)
+        assert actor.measure(SPEC.trial_id)
+        assert actor.measure(SPEC.trial_id)  # and so does one that has measured before
+        found.append(rows(store))
+    assert found[0] == found[1]
+    assert store.state(SPEC.trial_id) is TrialState.MEASURED
+    assert all(row.value is not None for row in found[0])
+
+
+def test_the_loss_of_the_measured_samples_is_kept_with_its_error(store: TrialStore) -> None:
+    assert SharpnessActor(store.folder.uri, SETTINGS, threads=1).measure(SPEC.trial_id)
+    record = json.loads(store.measurement(SPEC.trial_id).read(MEASURED_FILE))
+    whole = store.trial(SPEC.trial_id).read_trained().generalization
+    spread = record["train_loss_subset_stderr"]
+    assert abs(record["train_loss_subset"] - whole.train_loss) < 4 * spread
+    assert spread == pytest.approx(whole.train_loss_stderr * (1000 / 50) ** 0.5, rel=1)
+
+
+def test_initial_weights_that_are_gone_are_a_failure_with_its_reason(store: TrialStore, tmp_path: Path) -> None:
+    (initial,) = tmp_path.rglob(INITIAL_CHECKPOINT)
+    initial.unlink()
+    assert not SharpnessActor(store.folder.uri, SETTINGS, threads=1).measure(SPEC.trial_id)
+    assert INITIAL_CHECKPOINT in store.failure(SPEC.trial_id).reason
+    assert FAILED_FILE in store.measurement(SPEC.trial_id).names()

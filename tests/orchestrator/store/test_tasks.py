@@ -1,0 +1,115 @@
+"""A measurement that is divided is the measurement that is not: the same rows and spectra, each pass made once."""
+
+from pathlib import Path
+
+import pytest
+import torch
+
+from analysis.settings import MEASURE_NAMES, SharpnessSettings, SpectraOf
+from orchestrator.config.sweep_config import load
+from orchestrator.executors.actor import SharpnessActor
+from orchestrator.store import tasks as measuring_tasks
+from orchestrator.store.measurement import PART, missing_parts, read_measured
+from orchestrator.store.tasks import divide, whole
+from orchestrator.store.trial_store import TrialState, TrialStore
+from trainables.specs import TrialSpec
+from trainables.training import train
+from trainables.trial_folder import LAST_CHECKPOINT
+
+SETTINGS = SharpnessSettings.model_validate(
+    {
+        "samples": 50,
+        "orders": [0.5, 1.5],
+        "num_probes": 2,
+        "num_matvecs": 5,
+        "measures": "all",
+        "worst_case": {"num_steps": 2, "sam": [0.05], "asam": [0.5], "sam_linf": [0.001], "asam_linf": [0.002]},
+        "average": {"num_draws": 2},
+        "haar": {"num_draws": 2},
+        "pac_bayes": {"num_draws": 2},
+    }
+)
+
+
+def spec(model: str, dataset: str = "digits") -> TrialSpec:
+    return TrialSpec.model_validate(
+        {
+            "data": {"dataset": dataset},
+            "model": model,
+            "optimizer": {"name": "adam", "learning_rate": 0.01},
+            "training": {"epochs": 2, "batch_size": 64},
+        }
+    )
+
+
+@pytest.fixture
+def all_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(measuring_tasks, "LEAST_SECONDS", 0.0)
+
+
+@pytest.mark.usefixtures("all_apart")
+@pytest.mark.parametrize("model", ["digits_cnn", "digits_cnn_bn"])
+def test_parts_make_the_same_measurement_bit_for_bit(tmp_path: Path, model: str) -> None:
+    trial = spec(model)
+    tasks = divide(trial, SETTINGS)
+    assert len(tasks) == 11
+    stores = [TrialStore(str(tmp_path / name), SETTINGS.measurement_id) for name in ("one", "divided")]
+    for store in stores:
+        for _ in train(trial, store.trial(trial.trial_id), torch.device("cpu")):
+            pass
+    one, divided = stores
+    assert SharpnessActor(one.folder.uri, SETTINGS, threads=1).measure(trial.trial_id)
+    actor = SharpnessActor(divided.folder.uri, SETTINGS, threads=1)
+    for task in tasks:
+        assert divided.state(trial.trial_id) is TrialState.TRAINED
+        assert actor.measure_part(trial.trial_id, task), divided.failure(trial.trial_id).reason
+    for _ in range(2):  # it may be told twice
+        assert actor.assemble(trial.trial_id, tasks)
+    assert divided.state(trial.trial_id) is TrialState.MEASURED
+    first, second = (read_measured(store.measurement(trial.trial_id)) for store in stores)
+    assert first.files() == second.files()
+    assert {row.measure for row in first.rows} == set(MEASURE_NAMES)
+    assert not [name for name in divided.measurement(trial.trial_id).names() if name.startswith(PART)]
+
+
+@pytest.mark.usefixtures("all_apart")
+def test_parts_that_are_there_are_not_missing(tmp_path: Path) -> None:
+    trial = spec("digits_cnn")
+    store = TrialStore(str(tmp_path), SETTINGS.measurement_id)
+    for _ in train(trial, store.trial(trial.trial_id), torch.device("cpu")):
+        pass
+    tasks = divide(trial, SETTINGS)
+    actor = SharpnessActor(store.folder.uri, SETTINGS, threads=1)
+    folder = store.measurement(trial.trial_id)
+    for task in tasks[:3]:
+        assert actor.measure_part(trial.trial_id, task)
+    assert missing_parts(folder, tasks) == tasks[3:]
+    store.trial(trial.trial_id).folder.delete(LAST_CHECKPOINT)
+    assert not actor.measure_part(trial.trial_id, tasks[3])
+    assert store.state(trial.trial_id) is TrialState.FAILED
+    assert missing_parts(folder, tasks) == tasks[3:]
+    assert not actor.assemble(trial.trial_id, tasks)
+
+
+@pytest.mark.usefixtures("all_apart")
+def test_every_measure_and_every_block_is_in_one_task() -> None:
+    tasks = divide(spec("digits_cnn"), SETTINGS)
+    assert [task.seconds for task in tasks] == sorted((task.seconds for task in tasks), reverse=True)
+    for name in MEASURE_NAMES:
+        blocks = sorted(task.spectra_of.value for task in tasks if name in task.measures)
+        spectral = name in ("renyi", "trace", "lambda_max")
+        assert blocks in ([["layers", "whole"]] if spectral else [["every"], ["layers"]]), name
+    assert len({task.key for task in tasks}) == len(tasks)
+
+
+def test_a_small_network_and_one_of_unknown_size_are_one_task() -> None:
+    settings = load("digits").sharpness
+    assert divide(spec("digits_cnn"), settings) == [whole(settings)]
+    assert divide(spec("torchvision.models.resnet18"), SharpnessSettings()) == [whole(SharpnessSettings())]
+
+
+def test_a_large_network_is_divided_with_the_longest_task_first() -> None:
+    settings = SharpnessSettings.model_validate({"measures": "all"})
+    tasks = divide(spec("resnet18", "cifar10"), settings, gpu=True)
+    assert {"all_layers", "layers", "sam_n", "avg", "pacbayes_flat"} <= {task.name for task in tasks}
+    assert tasks[0].spectra_of in (SpectraOf.WHOLE, SpectraOf.LAYERS)

@@ -1,0 +1,70 @@
+import json
+from pathlib import Path
+
+import pytest
+
+from orchestrator.errors import UsageError
+from orchestrator.store.trial_store import LAYOUT, LAYOUT_FILE, MEASURED_FILE, TrialState, TrialStore
+from trainables.specs import TrialSpec
+from trainables.trial_folder import LAST_CHECKPOINT, TRAINED_FILE, Failure, write_failure
+
+SPEC = TrialSpec.model_validate(
+    {
+        "data": {"dataset": "digits"},
+        "model": "digits_cnn",
+        "training": {"epochs": 1, "batch_size": 8},
+        "optimizer": {"name": "adam", "learning_rate": 0.1},
+    }
+)
+TRIAL = SPEC.trial_id
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> TrialStore:
+    return TrialStore(str(tmp_path), "settings1")
+
+
+def test_the_state_follows_the_files(store: TrialStore) -> None:
+    folder = store.trial(TRIAL).folder
+    assert store.states([SPEC]) == {TRIAL: TrialState.PENDING}
+    folder.write(LAST_CHECKPOINT, b"")
+    assert store.state(TRIAL) is TrialState.TRAINING
+    folder.write(TRAINED_FILE, b"{}")
+    assert store.state(TRIAL) is TrialState.TRAINED
+    store.measurement(TRIAL).write(MEASURED_FILE, b"{}")
+    assert store.states([SPEC]) == {TRIAL: TrialState.MEASURED}
+
+
+def test_measurements_with_other_settings_do_not_count(store: TrialStore, tmp_path: Path) -> None:
+    store.trial(TRIAL).folder.write(TRAINED_FILE, b"{}")
+    store.measurement(TRIAL).write(MEASURED_FILE, b"{}")
+    assert TrialStore(str(tmp_path), "settings2").state(TRIAL) is TrialState.TRAINED
+
+
+@pytest.mark.parametrize("stage", ["training", "measuring"])
+def test_a_failure_is_kept_until_it_is_forgotten(store: TrialStore, stage: str) -> None:
+    failure = Failure.of(stage, ValueError("too\nbad"))
+    trial = store.trial(TRIAL)
+    if stage == "training":
+        write_failure(trial.folder, failure)
+    else:
+        trial.folder.write(TRAINED_FILE, b"{}")
+        write_failure(store.measurement(TRIAL), failure)
+    assert store.state(TRIAL) is TrialState.FAILED
+    assert store.failure(TRIAL) == failure
+    assert failure.reason == "ValueError: too"
+    store.forget_failure(TRIAL)
+    assert store.state(TRIAL) is (TrialState.PENDING if stage == "training" else TrialState.TRAINED)
+
+
+def test_a_store_says_its_layout(store: TrialStore) -> None:
+    store.states([SPEC])  # a store from before the file
+    store.mark_layout()
+    assert json.loads(store.folder.read(LAYOUT_FILE))["layout"] == LAYOUT
+    store.states([SPEC])
+
+
+def test_a_store_of_a_newer_version_is_refused(store: TrialStore) -> None:
+    store.folder.write(LAYOUT_FILE, json.dumps({"layout": LAYOUT + 1, "version": "9.8"}).encode())
+    with pytest.raises(UsageError, match=f"has layout {LAYOUT + 1}, written by renyi-sharpness 9.8; version .* up to"):
+        store.states([SPEC])
