@@ -27,8 +27,8 @@ from orchestrator.report import report_sweeps
 from orchestrator.store.plan import make_plan
 from orchestrator.store.trial_store import MEASURED_FILE, TrialStore
 from orchestrator.tracking.tracker import SweepTracker
-from trainables.specs import TrialSpec
-from trainables.trial_folder import EpochMetrics, Generalization, Trained, write_json
+from trainables.trial.folder import EpochMetrics, Generalization, Trained, write_json
+from trainables.trial.specs import TrialSpec
 
 EPOCHS, PROBES, NODES = 30, 10, 30
 LAYER_WISE, WITH_RADII = ("trace", "lambda_max", "l2", "fisher_rao"), ("sam", "asam", "sam_linf", "asam_linf")

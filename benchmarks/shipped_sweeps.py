@@ -29,10 +29,10 @@ from orchestrator.config.sweep_config import load, shipped_sweeps
 from orchestrator.executors.actor import load_subject
 from trainables.data.image_cache import CACHE_VARIABLE
 from trainables.models import MODELS, build_model
-from trainables.specs import DataSpec, TrialSpec
-from trainables.storage import open_folder
-from trainables.training import train
-from trainables.trial_folder import LAST_CHECKPOINT, TrialFolder
+from trainables.training.loop import train
+from trainables.trial.folder import LAST_CHECKPOINT, TrialFolder
+from trainables.trial.specs import DataSpec, TrialSpec
+from trainables.trial.storage import open_folder
 
 SHAPES = {"cifar10": (10, 32), "cifar100": (100, 32), "tiny_imagenet": (200, 64)}  # classes, pixels
 NUM_TEST = 64

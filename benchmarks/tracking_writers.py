@@ -33,7 +33,7 @@ from orchestrator.store.trial_store import TrialStore
 from orchestrator.tracking.metrics import of_trained
 from orchestrator.tracking.tracker import SweepTracker
 from tests.tracking_servers import mlflow_server, postgresql
-from trainables.trial_folder import EpochMetrics, Generalization, Trained
+from trainables.trial.folder import EpochMetrics, Generalization, Trained
 
 WRITERS = 16
 EPOCHS = 20

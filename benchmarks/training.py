@@ -35,8 +35,8 @@ from torchvision import transforms
 from trainables.data import Dataset, load_dataset
 from trainables.data.image_cache import CACHE_VARIABLE
 from trainables.models import build_model
-from trainables.specs import DataSpec, TrialSpec
-from trainables.steps import Trainer
+from trainables.training.trainer import Trainer
+from trainables.trial.specs import DataSpec, TrialSpec
 
 
 def make_spec(data: DataSpec, model: str, batch_size: int) -> TrialSpec:

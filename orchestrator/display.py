@@ -19,7 +19,7 @@ from orchestrator.events import (
     TrialTrained,
 )
 from orchestrator.store.trial_store import TrialState, TrialStore
-from trainables.specs import TrialSpec
+from trainables.trial.specs import TrialSpec
 
 if TYPE_CHECKING:
     from analysis.comparison import Comparison

@@ -4,8 +4,8 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Protocol
 
-from trainables.specs import TrialSpec
-from trainables.trial_folder import EpochMetrics
+from trainables.trial.folder import EpochMetrics
+from trainables.trial.specs import TrialSpec
 
 
 @dataclass(frozen=True)

@@ -12,9 +12,9 @@ from orchestrator.config.grid import say
 from orchestrator.display import console
 from orchestrator.errors import UsageError
 from orchestrator.executors.actor import load_subject
-from trainables.device import default_device
-from trainables.storage import open_folder
-from trainables.trial_folder import TrialFolder
+from trainables.training.device import default_device
+from trainables.trial.folder import TrialFolder
+from trainables.trial.storage import open_folder
 
 
 def measure_checkpoint(path: Path, samples: int, orders: str) -> None:

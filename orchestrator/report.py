@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from orchestrator.config.sweep_config import SweepConfig
 from orchestrator.display import console, show_comparison, show_verdict
 from orchestrator.store.plan import make_plan
-from trainables.storage import open_folder
+from trainables.trial.storage import open_folder
 
 if TYPE_CHECKING:
     from analysis.report import Report

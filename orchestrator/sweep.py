@@ -23,7 +23,7 @@ from orchestrator.store.activity import ActivityFile, read_activity
 from orchestrator.store.lease import Lease
 from orchestrator.store.plan import Plan, make_plan
 from orchestrator.store.trial_store import TrialStore
-from trainables.storage import open_folder
+from trainables.trial.storage import open_folder
 
 if TYPE_CHECKING:
     from orchestrator.tracking.tracker import SweepTracker

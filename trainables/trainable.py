@@ -9,12 +9,12 @@ import ray
 import torch
 from ray import tune
 
-from trainables.device import default_device
 from trainables.errors import STORAGE_ERROR, StorageError
-from trainables.specs import TrialSpec
-from trainables.storage import open_folder
-from trainables.training import attempt
-from trainables.trial_folder import TRAINED_FILE, TrialFolder
+from trainables.training.device import default_device
+from trainables.training.loop import attempt
+from trainables.trial.folder import TRAINED_FILE, TrialFolder
+from trainables.trial.specs import TrialSpec
+from trainables.trial.storage import open_folder
 
 # Tune holds the trial until each report is processed, so short epochs are reported together.
 SECONDS_BETWEEN_REPORTS = 1.0

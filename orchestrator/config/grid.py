@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from trainables.specs import OPTIMIZER_SPECS, ModelName, Spec, TrainingSpec, TrialSpec
+from trainables.trial.specs import OPTIMIZER_SPECS, ModelName, Spec, TrainingSpec, TrialSpec
 
 if TYPE_CHECKING:
     from orchestrator.config.sweep_config import SweepConfig

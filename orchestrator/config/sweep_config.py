@@ -12,8 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_valida
 from analysis.settings import SharpnessSettings
 from orchestrator.config.grid import Problem, SubGrid, check_combinations, closest, parse_grid, say
 from orchestrator.errors import UsageError
-from trainables.specs import MODEL_NAMES, DataSpec, NonNegativeInt, PositiveInt, TrainingOptions
-from trainables.storage import absolute, is_remote, join, without_secrets
+from trainables.trial.specs import MODEL_NAMES, DataSpec, NonNegativeInt, PositiveInt, TrainingOptions
+from trainables.trial.storage import absolute, is_remote, join, without_secrets
 
 SHIPPED = Path(__file__).parents[1] / "sweeps"
 STORAGE_VARIABLE = "RENYI_STORAGE"

@@ -16,14 +16,14 @@ from analysis.spectrum import SpectralQuadrature
 from orchestrator.store.measurement import Measured, assemble, write_measured, write_part
 from orchestrator.store.tasks import MeasuringTask, whole
 from orchestrator.store.trial_store import TrialStore
-from trainables.checkpoints import load_checkpoint
 from trainables.data import load_dataset, stratified_indices
-from trainables.device import default_device
 from trainables.errors import StorageError
-from trainables.evaluation import EVALUATION_BATCH, evaluate_inputs, stderr_of_mean
 from trainables.models import build_model
-from trainables.specs import DataSpec
-from trainables.trial_folder import INITIAL_CHECKPOINT, LAST_CHECKPOINT, Failure, TrialFolder, write_failure
+from trainables.training.checkpoints import load_checkpoint
+from trainables.training.device import default_device
+from trainables.training.evaluation import EVALUATION_BATCH, evaluate_inputs, stderr_of_mean
+from trainables.trial.folder import INITIAL_CHECKPOINT, LAST_CHECKPOINT, Failure, TrialFolder, write_failure
+from trainables.trial.specs import DataSpec
 
 
 class SharpnessActor:

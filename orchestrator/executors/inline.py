@@ -8,9 +8,9 @@ from orchestrator.events import EpochsDone, Event, TrialFailed, TrialMeasured, T
 from orchestrator.executors.actor import SharpnessActor
 from orchestrator.store.trial_store import TrialState, TrialStore
 from trainables.data import load_dataset
-from trainables.device import default_device
-from trainables.specs import TrialSpec
-from trainables.training import attempt
+from trainables.training.device import default_device
+from trainables.training.loop import attempt
+from trainables.trial.specs import TrialSpec
 
 
 class InlineExecutor:

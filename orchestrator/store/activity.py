@@ -16,7 +16,7 @@ from orchestrator.events import (
     TrialStarted,
     TrialTrained,
 )
-from trainables.storage import Folder
+from trainables.trial.storage import Folder
 
 ACTIVITY_FILE = "activity.json"
 SECONDS_BETWEEN_WRITES = 2.0

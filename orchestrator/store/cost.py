@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from analysis.settings import SharpnessSettings
 from orchestrator.store.trial_store import MEASURED_FILE, TrialState, TrialStore
-from trainables.specs import TrialSpec
+from trainables.trial.specs import TrialSpec
 
 MAX_RECORDS = 20  # finished trials whose timings are looked at
 CPU_FLOPS = 1e10  # a second, that one core makes of small networks

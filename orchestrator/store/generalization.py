@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 
 from analysis import schema
-from trainables.trial_folder import Generalization, Trained
+from trainables.trial.folder import Generalization, Trained
 
 
 def of_training(trained: Trained) -> dict[str, float]:

@@ -13,7 +13,7 @@ from pathlib import Path
 
 from orchestrator.errors import UsageError
 from trainables.errors import StorageError
-from trainables.storage import Folder
+from trainables.trial.storage import Folder
 
 DRIVER_FOLDER = "driver"
 HEARTBEAT = 10.0  # seconds between two writes of a small file and a listing of its folder

@@ -19,8 +19,8 @@ from analysis.settings import SharpnessSettings
 from analysis.spectrum import SpectralQuadrature
 from orchestrator.store.tasks import MeasuringTask
 from orchestrator.store.trial_store import MEASURED_FILE
-from trainables.storage import Folder
-from trainables.trial_folder import FAILED_FILE, write_json
+from trainables.trial.folder import FAILED_FILE, write_json
+from trainables.trial.storage import Folder
 
 GAUSS_NEWTON_FILE = "gauss_newton_spectra.parquet"
 SAMPLES_FILE = "samples.json"

@@ -8,7 +8,7 @@ from orchestrator.config.sweep_config import SweepConfig
 from orchestrator.events import Work
 from orchestrator.store.cost import Cost, estimate_cost
 from orchestrator.store.trial_store import TrialState, TrialStore
-from trainables.specs import TrialSpec
+from trainables.trial.specs import TrialSpec
 
 
 @dataclass(frozen=True)

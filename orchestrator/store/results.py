@@ -12,7 +12,7 @@ from analysis.results import READERS, SweepResults, TrialRecord, tidy_table
 from orchestrator.store.generalization import of_subset, of_training
 from orchestrator.store.plan import Plan
 from orchestrator.store.trial_store import MEASURED_FILE, TrialState
-from trainables.specs import TrialSpec
+from trainables.trial.specs import TrialSpec
 
 
 def stored_sweep(plan: Plan, spectra: bool = True) -> SweepResults:

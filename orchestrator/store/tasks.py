@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from analysis.settings import AVERAGE, N_STEP, SPECTRAL, SharpnessSettings, SpectraOf
 from orchestrator.store.cost import MODEL_SIZES, flops_a_second
-from trainables.specs import TrialSpec
+from trainables.trial.specs import TrialSpec
 
 LEAST_SECONDS = 30.0  # of a task of its own: loading and checking a network anew costs a few
 PAC_BAYES = ("pacbayes_flat", "pacbayes_orig")  # from the same noise

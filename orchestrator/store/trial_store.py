@@ -5,9 +5,7 @@ from enum import StrEnum
 from importlib.metadata import version
 
 from orchestrator.errors import UsageError
-from trainables.specs import TrialSpec
-from trainables.storage import Folder, open_folder
-from trainables.trial_folder import (
+from trainables.trial.folder import (
     FAILED_FILE,
     LAST_CHECKPOINT,
     TRAINED_FILE,
@@ -16,6 +14,8 @@ from trainables.trial_folder import (
     read_failure,
     write_json,
 )
+from trainables.trial.specs import TrialSpec
+from trainables.trial.storage import Folder, open_folder
 
 LAYOUT_FILE = "layout.json"
 LAYOUT = 1  # raised by whatever makes an older version of this package misread the folder

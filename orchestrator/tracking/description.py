@@ -10,9 +10,9 @@ from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT, MLFLOW_GIT_COMMIT
 
 from analysis import schema
 from orchestrator.config.sweep_config import SweepConfig
-from trainables.specs import TrialSpec
-from trainables.storage import Folder
-from trainables.trial_folder import LAST_CHECKPOINT, Trained
+from trainables.trial.folder import LAST_CHECKPOINT, Trained
+from trainables.trial.specs import TrialSpec
+from trainables.trial.storage import Folder
 
 TAG_VERSION = "renyi.version"
 TAG_CHECKPOINT = "renyi.checkpoint"

@@ -9,7 +9,7 @@ from mlflow.entities import Metric
 from analysis import schema
 from analysis.parquet import measurements_from_parquet
 from orchestrator.store.generalization import of_subset, of_training
-from trainables.trial_folder import EpochMetrics, Generalization, Trained
+from trainables.trial.folder import EpochMetrics, Generalization, Trained
 
 SYSTEM_PREFIX = "system"  # what the UI shows on its page of system metrics
 EPOCH_METRICS = ("train_loss", "test_loss", "test_accuracy", "validation_accuracy", "learning_rate")

@@ -39,9 +39,9 @@ from orchestrator.tracking.description import TAG_CHECKPOINT, code_tags, dataset
 from orchestrator.tracking.metrics import milliseconds, of_epochs, of_measurement, of_trained
 from orchestrator.tracking.retry_queue import Spool
 from trainables.errors import StorageError
-from trainables.specs import TrialSpec
-from trainables.storage import is_remote, join
-from trainables.trial_folder import LAST_CHECKPOINT, EpochMetrics, TrialFolder
+from trainables.trial.folder import LAST_CHECKPOINT, EpochMetrics, TrialFolder
+from trainables.trial.specs import TrialSpec
+from trainables.trial.storage import is_remote, join
 
 BATCH = 1000  # metrics in one request, MLflow's limit
 SECONDS_BETWEEN_FLUSHES = 20.0  # of a running trial's epochs

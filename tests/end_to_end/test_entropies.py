@@ -16,9 +16,9 @@ from orchestrator.cli import app
 from orchestrator.config.grid import expand
 from orchestrator.config.sweep_config import load
 from orchestrator.store.trial_store import TrialStore
-from trainables.checkpoints import load_checkpoint
 from trainables.data import load_dataset
 from trainables.models import build_model
+from trainables.training.checkpoints import load_checkpoint
 
 
 @pytest.mark.parametrize("model_name", ["digits_cnn", "digits_cnn_bn"])

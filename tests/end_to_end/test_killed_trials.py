@@ -17,9 +17,9 @@ from analysis.settings import SharpnessSettings
 from orchestrator.executors.actor import SharpnessActor
 from orchestrator.store.trial_store import TrialStore
 from tests.end_to_end.training_process import train_in_process
-from trainables.checkpoints import load_checkpoint
-from trainables.specs import TrialSpec
-from trainables.trial_folder import LAST_CHECKPOINT, EpochMetrics, Trained
+from trainables.training.checkpoints import load_checkpoint
+from trainables.trial.folder import LAST_CHECKPOINT, EpochMetrics, Trained
+from trainables.trial.specs import TrialSpec
 
 KILLS = 10
 SETTINGS = SharpnessSettings(samples=50, orders=(0.5, 1.5), num_probes=2, num_matvecs=5)

@@ -15,7 +15,7 @@ from orchestrator.cli import app
 from orchestrator.config.sweep_config import load
 from orchestrator.store.plan import make_plan
 from orchestrator.store.trial_store import TrialState
-from trainables.trial_folder import TRAINED_FILE
+from trainables.trial.folder import TRAINED_FILE
 
 SweepFile = Callable[..., Path]
 runner = CliRunner()

@@ -4,11 +4,11 @@ from multiprocessing.connection import Connection
 
 import torch
 
-from trainables import training
 from trainables.data import load_dataset
-from trainables.specs import DataSpec, TrialSpec
-from trainables.storage import open_folder
-from trainables.trial_folder import TrialFolder
+from trainables.training import loop as training
+from trainables.trial.folder import TrialFolder
+from trainables.trial.specs import DataSpec, TrialSpec
+from trainables.trial.storage import open_folder
 
 load_dataset(DataSpec(dataset="digits"))
 torch.optim.SGD([torch.zeros(1)])  # the first optimizer of a process imports torch's compiler, which takes seconds

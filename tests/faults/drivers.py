@@ -12,7 +12,7 @@ from mlflow import MlflowClient
 from orchestrator.config.sweep_config import load
 from orchestrator.store.plan import make_plan
 from orchestrator.store.trial_store import MEASURED_FILE
-from trainables.trial_folder import TRAINED_FILE
+from trainables.trial.folder import TRAINED_FILE
 
 RENYI = [sys.executable, "-m", "orchestrator.cli"]
 

@@ -24,8 +24,8 @@ from analysis.schema import KIND_TRIAL, MEASUREMENTS_FILE, TAG_KIND, TAG_STATE, 
 from orchestrator.config.sweep_config import load
 from orchestrator.store.plan import Plan, make_plan
 from orchestrator.store.trial_store import MEASURED_FILE, TrialState
-from trainables.checkpoints import load_checkpoint
-from trainables.trial_folder import LAST_CHECKPOINT, TRAINED_FILE
+from trainables.training.checkpoints import load_checkpoint
+from trainables.trial.folder import LAST_CHECKPOINT, TRAINED_FILE
 
 RENYI = [sys.executable, "-m", "orchestrator.cli"]
 MOST_SECONDS = 900.0  # for one run of the command, on a busy machine

@@ -16,8 +16,8 @@ from orchestrator.store.plan import make_plan
 from orchestrator.store.trial_store import LAYOUT_FILE, MEASURED_FILE, TrialState
 from tests.faults.drivers import check_record, finished, run, start, wait_for
 from tests.faults.small_disk import resize, set_writable, small_disk
-from trainables.storage import open_folder
-from trainables.trial_folder import TRAINED_FILE
+from trainables.trial.folder import TRAINED_FILE
+from trainables.trial.storage import open_folder
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
 

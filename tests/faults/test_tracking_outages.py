@@ -16,7 +16,7 @@ from tests.faults.drivers import check_record, finished, run, start, wait_for
 from tests.faults.small_disk import small_disk
 from tests.free_port import free_port
 from tests.tracking_servers import mlflow_server
-from trainables.trial_folder import TRAINED_FILE
+from trainables.trial.folder import TRAINED_FILE
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
 

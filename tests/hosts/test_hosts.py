@@ -21,7 +21,7 @@ from tests.hosts import hosts as hosts_module
 from tests.hosts.hosts import HOME, REPOSITORY, Host, Hosts, provision
 from tests.hosts.staged_model import FAULT, GATE
 from tests.trainables.data.images import draw, encode, write_parquet
-from trainables.storage import open_folder
+from trainables.trial.storage import open_folder
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
 

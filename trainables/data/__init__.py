@@ -9,7 +9,7 @@ from trainables.data.dataset import Dataset, Normalization, Split, stratified_in
 from trainables.data.digits import load_digits
 from trainables.data.parquet import load_parquet
 from trainables.data.tiny_imagenet import load_tiny_imagenet
-from trainables.specs import DataSpec
+from trainables.trial.specs import DataSpec
 
 DATASETS: dict[str, Callable[[DataSpec], Dataset]] = {
     "digits": load_digits,

@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.nn.functional import pad
 
 from analysis.seeding import derive_seed
-from trainables.specs import TrainingOptions
+from trainables.trial.specs import TrainingOptions
 
 
 @dataclass(frozen=True)

@@ -6,9 +6,9 @@ from typing import Any
 
 from trainables.data.dataset import Dataset, Normalization, check_normalization
 from trainables.data.image_cache import About, Image, cached, locked, read_split, write_split
-from trainables.data.places import data_root
+from trainables.data.root import data_root
 from trainables.errors import TrainingError
-from trainables.specs import DataSpec
+from trainables.trial.specs import DataSpec
 
 # As in the authors' code (SPEC §4.2).
 NORMALIZATIONS = {

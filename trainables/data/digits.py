@@ -4,7 +4,7 @@ import torch
 
 from analysis.seeding import derive_seed
 from trainables.data.dataset import Dataset, Normalization, Split
-from trainables.specs import DataSpec
+from trainables.trial.specs import DataSpec
 
 NUM_TRAIN = 1000
 NORMALIZATION = Normalization(mean=(0.3053,), std=(0.3761,), largest=16)  # mean and deviation of all pixels

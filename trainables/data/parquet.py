@@ -14,7 +14,7 @@ from trainables.data.dataset import Dataset, Normalization, check_normalization
 from trainables.data.decoding import channel_mode, check_shape, decode
 from trainables.data.image_cache import About, Image, cached, read_about, read_split, write_split
 from trainables.errors import TrainingError
-from trainables.specs import DataSpec
+from trainables.trial.specs import DataSpec
 
 ROWS_AT_ONCE = 256
 

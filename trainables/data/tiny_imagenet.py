@@ -9,9 +9,9 @@ from typing import Protocol
 from trainables.data.dataset import Dataset, Normalization, check_normalization
 from trainables.data.decoding import check_shape, decode
 from trainables.data.image_cache import About, Image, cached, read_split, write_split
-from trainables.data.places import data_root
+from trainables.data.root import data_root
 from trainables.errors import TrainingError
-from trainables.specs import DataSpec
+from trainables.trial.specs import DataSpec
 
 NAME = "tiny-imagenet-200"
 URL = f"http://cs231n.stanford.edu/{NAME}.zip"

@@ -12,7 +12,7 @@ from trainables.optimizers.eigen_sam import EigenSAM
 from trainables.optimizers.rsam import RSAM
 from trainables.optimizers.sam import SAM
 from trainables.optimizers.sharpness_aware import SharpnessAware
-from trainables.specs import AdamSpec, ASAMSpec, EigenSAMSpec, OptimizerSpec, RSAMSpec, SAMSpec, SGDSpec
+from trainables.trial.specs import AdamSpec, ASAMSpec, EigenSAMSpec, OptimizerSpec, RSAMSpec, SAMSpec, SGDSpec
 
 
 def build_optimizer(spec: OptimizerSpec, model: nn.Module, seed: int = 0) -> Optimizer:

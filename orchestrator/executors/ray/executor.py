@@ -34,10 +34,10 @@ from orchestrator.executors.ray.nodes import avoiding, connect, leave, names_of_
 from orchestrator.executors.ray.placement import place_largest_pool, place_pool
 from orchestrator.executors.ray.pool import Ending, MeasuringPool
 from orchestrator.store.trial_store import TrialState, TrialStore
+from trainables.data.preparation import prepare_dataset
 from trainables.errors import STORAGE_ERROR, StorageError
-from trainables.preparation import prepare_dataset
-from trainables.specs import TrialSpec
-from trainables.trial_folder import EpochMetrics, Failure, write_failure
+from trainables.trial.folder import EpochMetrics, Failure, write_failure
+from trainables.trial.specs import TrialSpec
 
 MAX_FAILURES = 3  # starts of a trial whose process or node was lost; errors of its own are recorded, not repeated
 MAX_TUNERS = 3  # that may end and leave a trial untrained

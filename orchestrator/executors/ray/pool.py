@@ -18,8 +18,8 @@ from orchestrator.store.measurement import missing_parts
 from orchestrator.store.tasks import MeasuringTask, divide
 from orchestrator.store.trial_store import TrialState, TrialStore
 from trainables.errors import StorageError
-from trainables.specs import DataSpec, TrialSpec
-from trainables.trial_folder import Failure, write_failure
+from trainables.trial.folder import Failure, write_failure
+from trainables.trial.specs import DataSpec, TrialSpec
 
 MAX_DEATHS = 3  # of actors in the middle of one task: then it is the task
 ASSEMBLE = "assemble"

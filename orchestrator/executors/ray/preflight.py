@@ -23,8 +23,8 @@ from orchestrator.errors import UsageError
 from orchestrator.executors.ray.nodes import LAUNCHER_FILE, connect, leave, possible_nodes, present_nodes
 from orchestrator.executors.ray.placement import place_pool
 from trainables.errors import StorageError, TrainingError
-from trainables.specs import DataSpec
-from trainables.storage import Folder, open_folder
+from trainables.trial.specs import DataSpec
+from trainables.trial.storage import Folder, open_folder
 
 ANSWER_SECONDS = 180.0  # for a node to start a process, import torch and read its data
 DATA_SECONDS = 3600.0  # for a node to download its data and decode it, once

@@ -8,7 +8,7 @@ from orchestrator.config.grid import expand
 from orchestrator.config.sweep_config import load, shipped_sweeps
 from orchestrator.store.cost import MODEL_SIZES
 from orchestrator.store.plan import make_plan
-from trainables.specs import RSAMSpec, SGDSpec, TrialSpec
+from trainables.trial.specs import RSAMSpec, SGDSpec, TrialSpec
 
 TASKS = {
     "cifar10-resnet18": 5,

@@ -11,9 +11,9 @@ from analysis.schema import MEASUREMENTS_FILE, Measurement
 from analysis.settings import SharpnessSettings
 from orchestrator.executors.actor import SharpnessActor
 from orchestrator.store.trial_store import MEASURED_FILE, TrialState, TrialStore
-from trainables.specs import TrialSpec
-from trainables.training import train
-from trainables.trial_folder import FAILED_FILE, INITIAL_CHECKPOINT
+from trainables.training.loop import train
+from trainables.trial.folder import FAILED_FILE, INITIAL_CHECKPOINT
+from trainables.trial.specs import TrialSpec
 
 SETTINGS = SharpnessSettings(
     samples=50,

@@ -10,7 +10,7 @@ from orchestrator.events import (
     TrialTrained,
 )
 from orchestrator.store.activity import Activity, ActivityFile, read_activity
-from trainables.storage import LocalFolder
+from trainables.trial.storage import LocalFolder
 
 
 def test_each_node_has_what_it_is_at_and_what_it_did() -> None:

@@ -15,12 +15,12 @@ from pyarrow import fs
 from orchestrator.interrupts import Interrupts
 from orchestrator.store import lease as protocol
 from orchestrator.store.lease import Driver, Lease, LeaseError, current_driver
-from trainables.storage import Folder, LocalFolder, RemoteFolder
+from trainables.trial.storage import Folder, LocalFolder, RemoteFolder
 
 HOLD = """
 import sys, time
 from orchestrator.store.lease import Lease
-from trainables.storage import open_folder
+from trainables.trial.storage import open_folder
 with Lease(open_folder(sys.argv[1]), "renyi run small"):
     print("held", flush=True)
     time.sleep(600)
@@ -157,7 +157,7 @@ import sys, time
 from pathlib import Path
 from pyarrow import fs
 from orchestrator.store.lease import Lease, LeaseError
-from trainables.storage import LocalFolder, RemoteFolder
+from trainables.trial.storage import LocalFolder, RemoteFolder
 kind, place, record = sys.argv[1:]
 folder = LocalFolder(Path(place) / "sweep")
 if kind == "remote":

@@ -12,9 +12,9 @@ from orchestrator.store import tasks as measuring_tasks
 from orchestrator.store.measurement import PART, missing_parts, read_measured
 from orchestrator.store.tasks import divide, whole
 from orchestrator.store.trial_store import TrialState, TrialStore
-from trainables.specs import TrialSpec
-from trainables.training import train
-from trainables.trial_folder import LAST_CHECKPOINT
+from trainables.training.loop import train
+from trainables.trial.folder import LAST_CHECKPOINT
+from trainables.trial.specs import TrialSpec
 
 SETTINGS = SharpnessSettings.model_validate(
     {

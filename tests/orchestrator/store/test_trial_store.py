@@ -5,8 +5,8 @@ import pytest
 
 from orchestrator.errors import UsageError
 from orchestrator.store.trial_store import LAYOUT, LAYOUT_FILE, MEASURED_FILE, TrialState, TrialStore
-from trainables.specs import TrialSpec
-from trainables.trial_folder import LAST_CHECKPOINT, TRAINED_FILE, Failure, write_failure
+from trainables.trial.folder import LAST_CHECKPOINT, TRAINED_FILE, Failure, write_failure
+from trainables.trial.specs import TrialSpec
 
 SPEC = TrialSpec.model_validate(
     {

@@ -18,8 +18,8 @@ from orchestrator.events import EpochsDone, TrialFailed, TrialTrained
 from orchestrator.store.trial_store import TrialState, TrialStore
 from orchestrator.tracking.tracker import SweepTracker
 from trainables.errors import StorageError
-from trainables.specs import TrialSpec
-from trainables.trial_folder import EpochMetrics, Failure, Generalization, Trained, write_failure
+from trainables.trial.folder import EpochMetrics, Failure, Generalization, Trained, write_failure
+from trainables.trial.specs import TrialSpec
 
 HISTORY = [
     EpochMetrics(

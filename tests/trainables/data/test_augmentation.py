@@ -7,7 +7,7 @@ from torchvision import transforms
 from torchvision.transforms import functional
 
 from trainables.data.augmentation import Augmentation, crop_and_flip, rotate
-from trainables.specs import TrainingOptions
+from trainables.trial.specs import TrainingOptions
 
 NUM_DRAWS = 20_000
 

@@ -14,7 +14,7 @@ from torchvision import datasets
 from tests.trainables.data.images import Pixels, write_cifar10
 from trainables.data import load_dataset
 from trainables.errors import TrainingError
-from trainables.specs import DataSpec
+from trainables.trial.specs import DataSpec
 
 
 @pytest.fixture

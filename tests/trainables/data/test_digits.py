@@ -3,7 +3,7 @@ import torch
 
 from trainables.data import load_dataset, stratified_indices
 from trainables.errors import TrainingError
-from trainables.specs import DataSpec
+from trainables.trial.specs import DataSpec
 
 
 def test_every_digit_is_in_exactly_one_split() -> None:

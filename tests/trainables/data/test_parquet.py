@@ -9,7 +9,7 @@ import torch
 from tests.trainables.data.images import draw, encode, write_parquet
 from trainables.data import Dataset, load_dataset
 from trainables.errors import TrainingError
-from trainables.specs import DataSpec
+from trainables.trial.specs import DataSpec
 
 PIXELS = draw(40, size=8)
 IMAGES = [encode(pixels) for pixels in PIXELS]

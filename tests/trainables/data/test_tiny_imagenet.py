@@ -9,7 +9,7 @@ from tests.trainables.data.images import write_tiny_imagenet
 from trainables.data import Dataset, load_dataset
 from trainables.data.image_cache import read_about
 from trainables.errors import TrainingError
-from trainables.specs import DataSpec
+from trainables.trial.specs import DataSpec
 
 
 def load(root: Path) -> Dataset:

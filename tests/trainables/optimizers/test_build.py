@@ -9,7 +9,7 @@ from pydantic import TypeAdapter
 from trainables.models import build_model
 from trainables.optimizers import ASAM, RSAM, SAM, EigenSAM
 from trainables.optimizers.build import base_optimizer, build_optimizer
-from trainables.specs import OPTIMIZER_SPECS, OptimizerSpec
+from trainables.trial.specs import OPTIMIZER_SPECS, OptimizerSpec
 
 MODEL = build_model("digits_cnn_bn", 10, 1)
 

@@ -8,16 +8,15 @@ import torch
 from torch import nn
 
 from analysis.seeding import derive_seed
-from trainables.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
 from trainables.data import Dataset, load_dataset
 from trainables.errors import ReplacedError, StorageError, TrainingError
-from trainables.evaluation import accuracy, evaluate, generalization
-from trainables.machine_load import MachineLoad
 from trainables.models import build_model
-from trainables.schedules import learning_rate_factor
-from trainables.specs import RSAMSpec, TrainingSpec, TrialSpec
-from trainables.steps import Trainer, determinism
-from trainables.trial_folder import (
+from trainables.training.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
+from trainables.training.evaluation import accuracy, evaluate, generalization
+from trainables.training.machine_load import MachineLoad
+from trainables.training.schedules import learning_rate_factor
+from trainables.training.trainer import Trainer, determinism
+from trainables.trial.folder import (
     BEST_CHECKPOINT,
     INITIAL_CHECKPOINT,
     LAST_CHECKPOINT,
@@ -27,6 +26,7 @@ from trainables.trial_folder import (
     TrialFolder,
     write_failure,
 )
+from trainables.trial.specs import RSAMSpec, TrainingSpec, TrialSpec
 
 CHECKPOINT_SHARE = 0.02  # of the time at most is spent on keeping where a trial is
 

@@ -8,9 +8,9 @@ from typing import Any
 import torch
 
 from trainables.errors import TrainingError
-from trainables.specs import TrialSpec
-from trainables.storage import Folder
-from trainables.trial_folder import EpochMetrics
+from trainables.trial.folder import EpochMetrics
+from trainables.trial.specs import TrialSpec
+from trainables.trial.storage import Folder
 
 
 @dataclass(frozen=True)

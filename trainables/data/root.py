@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from trainables.specs import DataSpec
+from trainables.trial.specs import DataSpec
 
 DATA_VARIABLE = "RENYI_DATA"
 DEFAULT_ROOT = "~/data"

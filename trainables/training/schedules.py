@@ -2,7 +2,7 @@
 
 import math
 
-from trainables.specs import TrainingSpec
+from trainables.trial.specs import TrainingSpec
 
 WARMUP_START = 0.001  # of the base rate, at epoch 0
 

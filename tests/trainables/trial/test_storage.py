@@ -12,9 +12,9 @@ import pytest
 from pyarrow import fs
 
 from tests.object_store import BUCKET, ENVIRONMENT, object_store
-from trainables import storage
 from trainables.errors import StorageError, TrainingError
-from trainables.storage import Folder, LocalFolder, RemoteFolder, join, open_folder, without_secrets
+from trainables.trial import storage
+from trainables.trial.storage import Folder, LocalFolder, RemoteFolder, join, open_folder, without_secrets
 
 
 @pytest.fixture(scope="module")

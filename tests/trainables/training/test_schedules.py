@@ -1,7 +1,7 @@
 import pytest
 
-from trainables.schedules import learning_rate_factor
-from trainables.specs import TrainingSpec
+from trainables.training.schedules import learning_rate_factor
+from trainables.trial.specs import TrainingSpec
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from torch.nn.functional import cross_entropy
 
 from trainables.data import Dataset, Normalization, Split
 from trainables.errors import DivergedError
-from trainables.trial_folder import Generalization
+from trainables.trial.folder import Generalization
 
 EVALUATION_BATCH = 512
 

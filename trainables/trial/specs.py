@@ -9,7 +9,7 @@ from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
-from trainables.storage import absolute
+from trainables.trial.storage import absolute
 
 MODEL_NAMES = (
     "digits_cnn",

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from trainables.models import MODELS
-from trainables.specs import MODEL_NAMES, TrialSpec
+from trainables.trial.specs import MODEL_NAMES, TrialSpec
 
 
 def spec(**changes: object) -> TrialSpec:

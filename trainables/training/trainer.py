@@ -16,7 +16,7 @@ from trainables.data import Augmentation, Dataset
 from trainables.errors import DivergedError
 from trainables.optimizers import SharpnessAware
 from trainables.optimizers.build import base_optimizer, build_optimizer
-from trainables.specs import TrialSpec
+from trainables.trial.specs import TrialSpec
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 

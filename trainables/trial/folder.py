@@ -10,8 +10,8 @@ from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from trainables.errors import ReplacedError
-from trainables.specs import TrialSpec
-from trainables.storage import Folder
+from trainables.trial.specs import TrialSpec
+from trainables.trial.storage import Folder
 
 SPEC_FILE = "spec.json"
 INITIAL_CHECKPOINT = "initial.pt"

@@ -3,7 +3,7 @@
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
 
-from trainables.specs import DataSpec
+from trainables.trial.specs import DataSpec
 
 
 def prepare_dataset(spec: DataSpec) -> None:

@@ -4,15 +4,13 @@ from typing import Any
 import pytest
 import torch
 
-from trainables import training
-from trainables.checkpoints import load_checkpoint
 from trainables.data import load_dataset
 from trainables.errors import DivergedError, ReplacedError, TrainingError
-from trainables.specs import DataSpec, TrialSpec
-from trainables.steps import Trainer
-from trainables.storage import LocalFolder
-from trainables.training import attempt, initial_model, train
-from trainables.trial_folder import (
+from trainables.training import loop as training
+from trainables.training.checkpoints import load_checkpoint
+from trainables.training.loop import attempt, initial_model, train
+from trainables.training.trainer import Trainer
+from trainables.trial.folder import (
     BEST_CHECKPOINT,
     FAILED_FILE,
     INITIAL_CHECKPOINT,
@@ -21,6 +19,8 @@ from trainables.trial_folder import (
     TrialFolder,
     read_failure,
 )
+from trainables.trial.specs import DataSpec, TrialSpec
+from trainables.trial.storage import LocalFolder
 
 CPU = torch.device("cpu")
 
