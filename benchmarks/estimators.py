@@ -27,10 +27,10 @@ from sklearn.datasets import load_digits
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from analysis.sharpness.deflation import ritz_quadrature
+from analysis.sharpness.estimators.deflation import ritz_quadrature
+from analysis.sharpness.estimators.slq import Effort, exact_quadrature, paired_quadrature, paper_quadrature
 from analysis.sharpness.hessian import BlockOperator, block_operator
-from analysis.sharpness.slq import Effort, exact_quadrature, paired_quadrature, paper_quadrature
-from analysis.spectrum import SpectralQuadrature
+from analysis.spectrum.quadrature import SpectralQuadrature
 from analysis.statistics import kendall_tau
 from trainables.models.digits_cnn import DigitsCNN
 

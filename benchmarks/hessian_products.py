@@ -35,8 +35,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from analysis.sharpness.estimators.lanczos import Lanczos
 from analysis.sharpness.hessian import block_operator, layer_operators
-from analysis.sharpness.lanczos import Lanczos
 from analysis.sharpness.layers import weight_layers
 from trainables.models.resnet import resnet18, resnet20
 from trainables.models.simple_vit import SimpleViT

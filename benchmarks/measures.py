@@ -26,8 +26,8 @@ from torch.nn.functional import cross_entropy, interpolate
 
 from analysis.settings import AVERAGE, N_STEP, SharpnessSettings
 from analysis.sharpness import MEASURES, loss_landscape, weight_layers
-from analysis.sharpness.fisher_rao import fisher_rao_norm
-from analysis.sharpness.perturbation import Ball, one_step_sharpness
+from analysis.sharpness.measures.fisher_rao import fisher_rao_norm
+from analysis.sharpness.measures.one_step import Ball, one_step_sharpness
 from analysis.sharpness.subject import Subject
 from trainables.models import build_model
 

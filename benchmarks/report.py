@@ -17,11 +17,11 @@ from pathlib import Path
 import numpy as np
 import yaml
 
-from analysis.parquet import measurements_to_parquet, spectra_to_parquet
-from analysis.results import load_results
+from analysis.results.mlflow import load_results
+from analysis.results.parquet import measurements_to_parquet, spectra_to_parquet
 from analysis.schema import MEASUREMENTS_FILE, SPECTRA_FILE, STDERR_SUFFIX, TRAIN_LOSS_SUBSET, Measurement
 from analysis.settings import PAPER_ORDERS
-from analysis.spectrum import SpectralQuadrature
+from analysis.spectrum.quadrature import SpectralQuadrature
 from orchestrator.config.sweep_config import SweepConfig, load
 from orchestrator.report import report_sweeps
 from orchestrator.store.plan import make_plan

@@ -22,9 +22,9 @@ from orchestrator.store.trial_store import TrialState, TrialStore
 from trainables.trial.specs import TrialSpec
 
 if TYPE_CHECKING:
-    from analysis.comparison import Comparison
-    from analysis.presentation import Cell
-    from analysis.verdict import Line
+    from analysis.report.cells import Cell
+    from analysis.report.optimizers import Comparison
+    from analysis.report.verdict import Line
     from orchestrator.config.grid import SubGrid
     from orchestrator.config.sweep_config import SweepConfig
     from orchestrator.store.activity import Activity, NodeActivity
@@ -134,7 +134,7 @@ def show_verdict(name: str, lines: "Sequence[Line]") -> None:
 
 def show_comparison(comparison: "Comparison") -> None:
     """Table 1's layout, the best method of each row in bold, and how it came about."""
-    from analysis.presentation import header, numeric, rows
+    from analysis.report.cells import header, numeric, rows
 
     table = Table(box=None, padding=(0, 2, 1, 0))
     for column, flush_right in zip(comparison.table.columns, numeric(comparison.table), strict=True):

@@ -10,8 +10,8 @@ from orchestrator.store.plan import make_plan
 from trainables.trial.storage import open_folder
 
 if TYPE_CHECKING:
-    from analysis.report import Report
-    from analysis.results import SweepResults
+    from analysis.report.report import Report
+    from analysis.results.mlflow import SweepResults
     from orchestrator.tracking.tracker import SweepTracker
 
 Source = Literal["tracking", "store"]
@@ -35,7 +35,7 @@ def report_sweeps(
         source: where results are read.
         tracker: of the first sweep, where one is open: the files reach MLflow through it, whenever MLflow can.
     """
-    from analysis.report import build_report
+    from analysis.report.report import build_report
 
     first, *others = configs
     names = [config.name for config in configs]
@@ -66,7 +66,7 @@ def _results(config: SweepConfig, source: Source) -> "SweepResults":
         from orchestrator.store.results import stored_sweep
 
         return stored_sweep(make_plan(config))
-    from analysis.results import load_sweep
+    from analysis.results.mlflow import load_sweep
     from orchestrator.tracking.tracker import answering, open_client
 
     with answering(config):

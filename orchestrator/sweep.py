@@ -123,7 +123,7 @@ def check_own_measures(config: SweepConfig) -> None:
         AnalysisError: a path does not import.
     """
     if config.sharpness.own_measures:
-        from analysis.sharpness.user_measures import load_measure
+        from analysis.sharpness.measures.own import load_measure
 
         for path in config.sharpness.own_measures:
             load_measure(path)

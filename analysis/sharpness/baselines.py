@@ -6,21 +6,21 @@ from torch import Tensor
 
 from analysis.errors import UndefinedMeasureError
 from analysis.schema import ALL_LAYERS, Measurement
-from analysis.sharpness.apgd import worst_case_sharpness
-from analysis.sharpness.average import average_sharpness
-from analysis.sharpness.balance import trace_balance
-from analysis.sharpness.fisher_rao import fisher_rao_norm
-from analysis.sharpness.haar import haar_loss
 from analysis.sharpness.landscape import Landscape
-from analysis.sharpness.norms import l2_norms
-from analysis.sharpness.pac_bayes import (
+from analysis.sharpness.measures.average import average_sharpness
+from analysis.sharpness.measures.fisher_rao import fisher_rao_norm
+from analysis.sharpness.measures.haar import haar_loss
+from analysis.sharpness.measures.n_step import worst_case_sharpness
+from analysis.sharpness.measures.norms import l2_norms
+from analysis.sharpness.measures.one_step import Ball, one_step_sharpnesses
+from analysis.sharpness.measures.pac_bayes import (
     NoiseLevel,
     find_noise_level,
     magnitude_aware_bound,
     origin_bound,
     reference_weights,
 )
-from analysis.sharpness.perturbation import Ball, one_step_sharpnesses
+from analysis.sharpness.measures.trace_balance import trace_balance
 from analysis.sharpness.subject import Subject, Values, tabulate
 
 ONE_STEP = ("sam", "asam", "sam_linf", "asam_linf")

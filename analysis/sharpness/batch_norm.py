@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from analysis.errors import AnalysisError
-from analysis.sharpness.hessian.problem import BATCH_NORMS, Problem, held_still
+from analysis.sharpness.problem import BATCH_NORMS, Problem, held_still
 
 Pair = tuple[str, str]  # names of a convolution or linear map, and of the batch-norm that its output goes into
 FOLDABLE = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)

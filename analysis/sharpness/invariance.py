@@ -12,10 +12,10 @@ from analysis.errors import AnalysisError
 from analysis.schema import Measurement
 from analysis.settings import SharpnessSettings
 from analysis.sharpness.batch_norm import Pair, normalized_pairs
-from analysis.sharpness.hessian.problem import pose
 from analysis.sharpness.landscape import Landscape
 from analysis.sharpness.layers import weight_layers
 from analysis.sharpness.measure import measure
+from analysis.sharpness.problem import pose
 
 
 @dataclass(frozen=True)

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from analysis.seeding import derive_seed
-from analysis.sharpness.hessian.problem import Problem, held_still, pose
 from analysis.sharpness.layers import select_parameters
+from analysis.sharpness.problem import Problem, held_still, pose
 
 SAMPLES_AT_ONCE = 512
 

@@ -8,9 +8,9 @@ from torch import Tensor, nn
 from analysis.schema import Measurement
 from analysis.settings import SharpnessSettings
 from analysis.sharpness import baselines
+from analysis.sharpness.measures.own import load_measure
 from analysis.sharpness.subject import Subject
-from analysis.sharpness.user_measures import load_measure
-from analysis.spectral_measures import hessian_trace, lambda_max, renyi_sharpness
+from analysis.spectrum.measures import hessian_trace, lambda_max, renyi_sharpness
 
 
 def _renyi(subject: Subject) -> list[Measurement]:

@@ -11,13 +11,13 @@ from torch import Tensor, nn
 from analysis.errors import UndefinedMeasureError
 from analysis.schema import ALL_LAYERS, Measurement
 from analysis.settings import SharpnessSettings, SpectraOf
-from analysis.sharpness.hessian.problem import Problem, pose
+from analysis.sharpness.estimators.slq import Effort
+from analysis.sharpness.estimators.spectra import spectra_or_reasons
 from analysis.sharpness.landscape import Landscape
 from analysis.sharpness.layers import weight_layers
-from analysis.sharpness.renyi import spectra_or_reasons
-from analysis.sharpness.slq import Effort
-from analysis.spectral_measures import Spectrum
-from analysis.spectrum import SpectralQuadrature
+from analysis.sharpness.problem import Problem, pose
+from analysis.spectrum.measures import Spectrum
+from analysis.spectrum.quadrature import SpectralQuadrature
 
 T = TypeVar("T")
 Values = Mapping[Any, tuple[float, float | None]]  # (value, standard error) by parameter, None where there is none

@@ -11,8 +11,8 @@ from analysis.schema import STDERR_SUFFIX, TRAIN_LOSS_SUBSET
 from analysis.settings import SharpnessSettings
 from analysis.sharpness.measure import measure_subject
 from analysis.sharpness.subject import Subject
-from analysis.spectral_measures import Spectrum
-from analysis.spectrum import SpectralQuadrature
+from analysis.spectrum.measures import Spectrum
+from analysis.spectrum.quadrature import SpectralQuadrature
 from orchestrator.store.measurement import Measured, assemble, write_measured, write_part
 from orchestrator.store.tasks import MeasuringTask, whole
 from orchestrator.store.trial_store import TrialStore

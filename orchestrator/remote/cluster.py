@@ -159,7 +159,7 @@ def show_ui_of(file: str, sweep: str, port: int) -> int:
         raise UsageError(f"--port: {port} is taken on 127.0.0.1; name another with --port")
     cluster = open_cluster(file)
     with cluster.tunnel(port, MLFLOW_PORT):
-        from analysis.results import experiment_id
+        from analysis.results.mlflow import experiment_id
 
         address = f"http://127.0.0.1:{port}"
         page = f"#/experiments/{experiment_id(address, config.name)}/runs?workflowType=machine_learning"

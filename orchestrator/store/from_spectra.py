@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from analysis.errors import UndefinedMeasureError
 from analysis.schema import Measurement
 from analysis.settings import SPECTRAL, SharpnessSettings
-from analysis.spectral_measures import Spectra, hessian_trace, lambda_max, renyi_sharpness
+from analysis.spectrum.measures import Spectra, hessian_trace, lambda_max, renyi_sharpness
 from orchestrator.store.measurement import Measured, read_measured, read_settings, write_measured
 from orchestrator.store.plan import Plan
 from orchestrator.store.trial_store import MEASUREMENTS_FOLDER, TrialState

@@ -8,7 +8,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from analysis.parquet import (
+from analysis.results.parquet import (
     measurements_from_parquet,
     measurements_to_parquet,
     spectra_from_parquet,
@@ -16,7 +16,7 @@ from analysis.parquet import (
 )
 from analysis.schema import MEASUREMENTS_FILE, SPECTRA_FILE, Measurement
 from analysis.settings import SharpnessSettings
-from analysis.spectrum import SpectralQuadrature
+from analysis.spectrum.quadrature import SpectralQuadrature
 from orchestrator.store.tasks import MeasuringTask
 from orchestrator.store.trial_store import MEASURED_FILE
 from trainables.trial.folder import FAILED_FILE, write_json

@@ -7,8 +7,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from analysis import schema
-from analysis.parquet import spectra_from_parquet
-from analysis.results import READERS, SweepResults, TrialRecord, tidy_table
+from analysis.results.mlflow import READERS, SweepResults, TrialRecord, tidy_table
+from analysis.results.parquet import spectra_from_parquet
 from orchestrator.store.generalization import of_subset, of_training
 from orchestrator.store.plan import Plan
 from orchestrator.store.trial_store import MEASURED_FILE, TrialState
@@ -16,7 +16,7 @@ from trainables.trial.specs import TrialSpec
 
 
 def stored_sweep(plan: Plan, spectra: bool = True) -> SweepResults:
-    """What `analysis.results.load_sweep` reads from MLflow, from the files of the trial store instead."""
+    """What `analysis.results.mlflow.load_sweep` reads from MLflow, from the files of the trial store instead."""
     measured = [spec for spec in plan.specs if plan.states[spec.trial_id] is TrialState.MEASURED]
     with ThreadPoolExecutor(READERS) as readers:
         records = list(readers.map(lambda spec: _record(plan, spec), measured))

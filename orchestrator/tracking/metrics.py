@@ -7,7 +7,7 @@ from typing import Any
 from mlflow.entities import Metric
 
 from analysis import schema
-from analysis.parquet import measurements_from_parquet
+from analysis.results.parquet import measurements_from_parquet
 from orchestrator.store.generalization import of_subset, of_training
 from trainables.trial.folder import EpochMetrics, Generalization, Trained
 

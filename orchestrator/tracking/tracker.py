@@ -30,7 +30,7 @@ from sqlalchemy import Engine, create_engine, inspect, text
 from sqlalchemy.exc import SQLAlchemyError
 
 from analysis import schema
-from analysis.results import experiment_id, search_runs
+from analysis.results.mlflow import experiment_id, search_runs
 from orchestrator.config.sweep_config import SweepConfig
 from orchestrator.errors import UsageError
 from orchestrator.events import EpochsDone, TrialEvent

@@ -4,7 +4,7 @@ import socket
 import subprocess
 import sys
 
-from analysis.results import experiment_id
+from analysis.results.mlflow import experiment_id
 from orchestrator.config.sweep_config import SweepConfig
 from orchestrator.display import console
 from orchestrator.errors import UsageError

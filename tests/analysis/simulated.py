@@ -7,8 +7,8 @@ from typing import Literal
 import numpy as np
 import pyarrow as pa
 
-from analysis.results import SweepResults, TrialRecord, tidy_table
-from analysis.spectrum import SpectralQuadrature
+from analysis.results.mlflow import SweepResults, TrialRecord, tidy_table
+from analysis.spectrum.quadrature import SpectralQuadrature
 
 ORDERS = (0.5, 1.0, 1.5, 2.0)
 LAYERS = ("conv.weight", "fc.weight", "all")

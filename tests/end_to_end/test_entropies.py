@@ -10,8 +10,8 @@ from torch.func import functional_call, hessian
 from torch.nn.functional import cross_entropy
 from typer.testing import CliRunner
 
-from analysis.parquet import measurements_from_parquet, spectra_from_parquet
-from analysis.spectrum import renyi_entropy
+from analysis.results.parquet import measurements_from_parquet, spectra_from_parquet
+from analysis.spectrum.quadrature import renyi_entropy
 from orchestrator.cli import app
 from orchestrator.config.grid import expand
 from orchestrator.config.sweep_config import load

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner, Result
 
-from analysis.results import load_results
+from analysis.results.mlflow import load_results
 from orchestrator.cli import app
 from orchestrator.config.sweep_config import load
 from orchestrator.errors import UsageError

@@ -8,7 +8,7 @@ import pytest
 from mlflow import MlflowClient
 from typer.testing import CliRunner, Result
 
-from analysis.results import load_results
+from analysis.results.mlflow import load_results
 from analysis.settings import MEASURE_NAMES
 from orchestrator.cli import app
 from orchestrator.config.sweep_config import load

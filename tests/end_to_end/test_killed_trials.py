@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 import torch
 
-from analysis.parquet import measurements_from_parquet
+from analysis.results.parquet import measurements_from_parquet
 from analysis.schema import MEASUREMENTS_FILE
 from analysis.settings import SharpnessSettings
 from orchestrator.executors.actor import SharpnessActor

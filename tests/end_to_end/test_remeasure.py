@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from analysis.parquet import measurements_from_parquet
+from analysis.results.parquet import measurements_from_parquet
 from analysis.schema import MEASUREMENTS_FILE, Measurement
 from orchestrator.cli import app
 from orchestrator.config.sweep_config import load

@@ -9,8 +9,8 @@ from mlflow import MlflowClient
 from typer.testing import CliRunner, Result
 
 from analysis.errors import AnalysisError
-from analysis.figures.style import KINDS
-from analysis.results import experiment_id, load_results, load_sweep
+from analysis.report.figures.style import KINDS
+from analysis.results.mlflow import experiment_id, load_results, load_sweep
 from orchestrator.cli import app
 from orchestrator.config.sweep_config import load
 from orchestrator.store.plan import make_plan
@@ -23,7 +23,7 @@ runner = CliRunner()
 @pytest.fixture(autouse=True)
 def coarse(monkeypatch: pytest.MonkeyPatch) -> None:
     """Few pixels: what the pictures show is tested with the figures."""
-    monkeypatch.setattr("analysis.figures.style.DPI", dict.fromkeys(KINDS, 30))
+    monkeypatch.setattr("analysis.report.figures.style.DPI", dict.fromkeys(KINDS, 30))
 
 
 def renyi(*arguments: str | Path) -> Result:

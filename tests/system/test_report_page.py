@@ -11,7 +11,7 @@ from selenium.webdriver.common.by import By
 from selenium.webdriver.remote.webdriver import WebDriver
 from selenium.webdriver.support.ui import WebDriverWait
 
-from analysis.report import Report, build_report
+from analysis.report.report import Report, build_report
 from tests.analysis.simulated import simulated_sweep
 from tests.system.browser import open_browser
 

@@ -5,11 +5,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from analysis.errors import AnalysisError
-from analysis.sharpness.hessian.allocator import taken_memory
-from analysis.sharpness.hessian.bilinear import UnsupportedError
 from analysis.sharpness.hessian.cost import EngineCost, Profile
-from analysis.sharpness.hessian.problem import Problem, held_still
-from analysis.sharpness.hessian.tape import Tape, trace
+from analysis.sharpness.hessian.memory import taken_memory
+from analysis.sharpness.hessian.tape.linear_maps import UnsupportedError
+from analysis.sharpness.hessian.tape.tape import Tape, trace
+from analysis.sharpness.problem import Problem, held_still
 
 ENGINES = ("auto", "head", "gauss_newton_factor", "gauss_newton_gram", "r_operator", "double_backward")
 CURVATURES = ("hessian", "gauss_newton")

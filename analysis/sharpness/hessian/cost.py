@@ -7,9 +7,9 @@ from typing import Protocol
 import torch
 from torch import Tensor, nn
 
-from analysis.sharpness.hessian.bilinear import Convolution, UnsupportedError
-from analysis.sharpness.hessian.problem import Problem, held_still
-from analysis.sharpness.hessian.winograd import TILED, suits
+from analysis.sharpness.hessian.tape.linear_maps import Convolution, UnsupportedError
+from analysis.sharpness.hessian.tape.winograd import TILED, suits
+from analysis.sharpness.problem import Problem, held_still
 
 GRAM_SHARE = 0.6  # of the products of a Gram matrix, what its lower half costs
 EIGENVALUES = 4 / 3  # multiplications of a symmetric eigenproblem, over the cube of its size

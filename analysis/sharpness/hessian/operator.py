@@ -8,8 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from analysis.errors import AnalysisError
-from analysis.sharpness.eigensystems import tensor_eigvalsh
-from analysis.sharpness.hessian.allocator import settle_allocator
+from analysis.sharpness.hessian.build import Workshop
 from analysis.sharpness.hessian.choice import (
     DEFAULT_MEMORY_BUDGET,
     ENGINES,
@@ -17,10 +16,11 @@ from analysis.sharpness.hessian.choice import (
     Setting,
 )
 from analysis.sharpness.hessian.cost import BlockOperator, EngineCost
-from analysis.sharpness.hessian.problem import pose
-from analysis.sharpness.hessian.r_operator import ROperator
-from analysis.sharpness.hessian.workshop import Workshop
+from analysis.sharpness.hessian.engines.r_operator import ROperator
+from analysis.sharpness.hessian.memory import settle_allocator
 from analysis.sharpness.layers import select_parameters, weight_layers
+from analysis.sharpness.linalg import tensor_eigvalsh
+from analysis.sharpness.problem import pose
 
 
 @dataclass(frozen=True)

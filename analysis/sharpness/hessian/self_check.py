@@ -7,10 +7,10 @@ import torch
 from torch import Tensor
 
 from analysis.sharpness.hessian.cost import BlockOperator
-from analysis.sharpness.hessian.double_backward import DoubleBackward
-from analysis.sharpness.hessian.factors import FactorPass
-from analysis.sharpness.hessian.pooled import store_for
-from analysis.sharpness.hessian.problem import Problem, held_still
+from analysis.sharpness.hessian.engines.double_backward import DoubleBackward
+from analysis.sharpness.hessian.engines.factors import FactorPass
+from analysis.sharpness.hessian.engines.pooled_factor import store_for
+from analysis.sharpness.problem import Problem, held_still
 
 TOLERANCE = 1e-9
 CHECKED_SAMPLES = 1

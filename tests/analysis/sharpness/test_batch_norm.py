@@ -4,7 +4,7 @@ from torch import nn
 
 from analysis.errors import AnalysisError
 from analysis.sharpness.batch_norm import fold_batch_norm, normalized_pairs
-from analysis.sharpness.hessian.problem import pose
+from analysis.sharpness.problem import pose
 from tests.analysis.sharpness.networks import residual_network
 from trainables.models import build_model
 

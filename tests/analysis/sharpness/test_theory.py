@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 
 from analysis.settings import PAPER_ORDERS, SharpnessSettings
 from analysis.sharpness import measure
-from analysis.sharpness.hessian.problem import pose
-from analysis.spectrum import renyi_entropy
+from analysis.sharpness.problem import pose
+from analysis.spectrum.quadrature import renyi_entropy
 from tests.analysis.sharpness.networks import perceptron, samples
 
 spectra = st.lists(st.floats(1e-6, 1e3), min_size=2, max_size=12).map(lambda values: np.array(values, dtype=np.float64))

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from analysis.parquet import measurements_from_parquet
+from analysis.results.parquet import measurements_from_parquet
 from analysis.schema import MEASUREMENTS_FILE, Measurement
 from analysis.settings import SharpnessSettings
 from orchestrator.executors.actor import SharpnessActor

@@ -1,0 +1,1 @@
+"""From rows to a verdict: figures, tables and one page, for one sweep or several."""

@@ -1,0 +1,60 @@
+"""What a sweep's verdict rests on: every table, from one bootstrap and one set of permutations."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+
+import pandas as pd
+
+from analysis.report.sweep_matrix import SweepMatrix
+from analysis.report.tables import (
+    Association,
+    associate,
+    axes_table,
+    difference_table,
+    selection_table,
+    tau_table,
+    training_table,
+)
+from analysis.results.mlflow import SweepResults
+from analysis.schema import GAP_LOSS, TRAIN_LOSS
+from analysis.statistics import KendallTau, kendall_tau
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """Every table that the verdict rests on."""
+
+    matrix: SweepMatrix
+    association: Association
+    tau: pd.DataFrame
+    selection: pd.DataFrame
+    differences: pd.DataFrame
+    axes: pd.DataFrame
+    training: pd.DataFrame
+    gap_with_training: KendallTau  # τ of the training loss with the gap
+    states: Mapping[str, int] = field(default_factory=dict)  # of all trials of the sweep, measured or not
+    failures: Mapping[str, str] = field(default_factory=dict)  # trial_id → reason
+
+    @cached_property
+    def headline(self) -> pd.DataFrame:
+        """The τ table's columns that were declared beforehand, strongest first."""
+        return self.tau[self.tau["headline"]].reset_index(drop=True)
+
+
+def weigh(results: SweepResults, gap: str = GAP_LOSS, seed: int = 0) -> Evidence:
+    """Compute every table of a sweep, the bootstrap and the permutations once."""
+    matrix = SweepMatrix.of(results.table, results.name, gap)
+    association = associate(matrix, seed)
+    return Evidence(
+        matrix,
+        association,
+        tau_table(matrix, association),
+        selection_table(matrix, association, seed),
+        difference_table(matrix, seed),
+        axes_table(matrix),
+        training_table(matrix, association, seed),
+        kendall_tau(matrix.trials[TRAIN_LOSS], matrix.gap, seed, matrix.axes.cells),
+        results.states,
+        results.failures,
+    )

@@ -1,0 +1,176 @@
+"""Figures 2 and 8–13 of the paper: the generalization gap against every measure, a panel each."""
+
+import textwrap
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from analysis.report.figures.style import (
+    COLOURS,
+    MANY_POINTS,
+    MARKERS,
+    MEDIUM,
+    SMALL,
+    Drawn,
+    new_figure,
+    plain,
+    sparse_decades,
+)
+from analysis.report.sweep_matrix import SweepMatrix
+from analysis.report.tables import RENYI, Association
+from analysis.report.wording import layer_name, measure_name, signed
+from analysis.schema import ALL_LAYERS, LAYER, MEASURE, PARAMETER
+from analysis.statistics.resampling import FloatArray
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+NAME = "gap_against_sharpness"
+PANEL_INCHES = 1.75
+LABEL_WIDTH = 22  # characters below a panel before they wrap
+MOST_ACROSS = 6
+SPREAD_FOR_LOGARITHM = 100  # largest value over smallest
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One measure of one layer: a point a trial."""
+
+    measure: str
+    parameter: float  # NaN where the measure has none
+    layer: str
+    values: FloatArray  # (N,) larger means sharper
+    gap: FloatArray  # (N,) test loss − training loss
+    group: list[str]  # (N,) optimizer of each trial
+    tau: float
+    ci_low: float
+    ci_high: float
+
+
+def gap_against_sharpness(matrix: SweepMatrix, association: Association) -> list[Panel]:
+    """The numbers of the figure: Rényi sharpness of every layer at the declared orders, then what it competes with.
+
+    The other measures are shown for all layers together; those that only exist for single layers, for each.
+    """
+    panels = []
+    optimizers = (
+        matrix.trials["optimizer"] if "optimizer" in matrix.trials else pd.Series("", index=matrix.trials.index)
+    )
+    for column in np.flatnonzero(matrix.headline):
+        measure, layer = str(matrix.keys[MEASURE][column]), str(matrix.keys[LAYER][column])
+        parameter = float(matrix.keys[PARAMETER][column])
+        shown_layer = ALL_LAYERS if matrix.column(measure, _none(parameter), ALL_LAYERS) is not None else layer
+        if measure not in RENYI and layer != shown_layer:
+            continue
+        kept = np.isfinite(matrix.values[:, column])
+        taus = association.taus
+        panels.append(
+            Panel(
+                measure,
+                parameter,
+                layer,
+                matrix.values[kept, column],
+                matrix.gap[kept],
+                list(optimizers[kept]),
+                float(taus.tau_b[column]),
+                float(taus.ci_low[column]),
+                float(taus.ci_high[column]),
+            )
+        )
+    return panels
+
+
+def draw_gap_against_sharpness(panels: list[Panel]) -> "Figure":
+    """The figure: a row of panels for each measure and order, with τ over each; rows wrap."""
+    rows = _rows(panels)
+    across = max(len(row) for row in rows)
+    groups = sorted({name for panel in panels for name in panel.group})
+    figure = new_figure(PANEL_INCHES * max(across, 3) + 0.4, PANEL_INCHES * 1.15 * len(rows) + 0.5)
+    axes = figure.subplots(len(rows), across, squeeze=False, sharey=True)
+    pixels = sum(len(panel.gap) for panel in panels) > MANY_POINTS
+    for line, row in zip(axes, rows, strict=True):
+        for ax, panel in zip(line, row, strict=False):
+            _draw_panel(ax, panel, groups, pixels)
+        for ax in line[len(row) :]:
+            ax.set_visible(False)
+        line[0].set_ylabel("gap", fontsize=SMALL)
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    figure.legend(
+        handles, labels, loc="outside lower center", ncols=max(len(groups), 1), fontsize=MEDIUM, frameon=False
+    )
+    return figure
+
+
+def gap_figure(matrix: SweepMatrix, association: Association) -> Drawn | None:
+    """The figure with its caption and numbers; None where there is nothing to show."""
+    panels = gap_against_sharpness(matrix, association)
+    if not panels or matrix.n == 0:
+        return None
+    numbers = pd.concat(
+        [
+            pd.DataFrame(
+                {
+                    MEASURE: panel.measure,
+                    PARAMETER: panel.parameter,
+                    LAYER: panel.layer,
+                    "value": panel.values,
+                    "gap": panel.gap,
+                    "optimizer": panel.group,
+                }
+            )
+            for panel in panels
+        ],
+        ignore_index=True,
+    )
+    caption = (
+        f"Generalization gap (test − training loss) against each measure, a point for each of {matrix.n} "
+        "trials; larger means sharper. Over each panel Kendall's τ_b with its 95 % bootstrap interval over trials. "
+        "Orders and radii are those declared beforehand, not selected by τ."
+    )
+    return Drawn(NAME, "The gap against every measure", caption, numbers, draw_gap_against_sharpness(panels))
+
+
+def _rows(panels: list[Panel]) -> list[list[Panel]]:
+    """A row for each Rényi order that has several layers, all else together; long rows are broken."""
+    groups: dict[tuple[str, float] | None, list[Panel]] = {}
+    for panel in panels:
+        alone = sum((other.measure, other.parameter) == (panel.measure, panel.parameter) for other in panels) == 1
+        key = None if alone or panel.measure not in RENYI else (panel.measure, panel.parameter)
+        groups.setdefault(key, []).append(panel)
+    return [
+        group[start : start + MOST_ACROSS] for group in groups.values() for start in range(0, len(group), MOST_ACROSS)
+    ]
+
+
+def _draw_panel(ax: "Axes", panel: Panel, groups: list[str], pixels: bool) -> None:
+    for index, name in enumerate(groups):
+        chosen = np.array(panel.group) == name
+        ax.scatter(
+            panel.values[chosen],
+            panel.gap[chosen],
+            s=12,
+            alpha=0.8,
+            linewidths=0,
+            color=COLOURS[index % len(COLOURS)],
+            marker=MARKERS[index % len(MARKERS)],
+            label=name,
+            rasterized=pixels,
+        )
+    interval = "" if np.isnan(panel.ci_low) else f" [{signed(panel.ci_low)}, {signed(panel.ci_high)}]"
+    ax.set_title(f"{layer_name(panel.layer)}\nτ = {signed(panel.tau)}{interval}", fontsize=SMALL)
+    name = measure_name(panel.measure, panel.parameter).replace(" = ", "\u00a0=\u00a0")  # not parted by a line's end
+    ax.set_xlabel(textwrap.fill(name, LABEL_WIDTH), fontsize=SMALL)
+    lowest, highest = panel.values.min(initial=np.inf), panel.values.max(initial=-np.inf)
+    if lowest > 0 and highest > SPREAD_FOR_LOGARITHM * lowest:
+        ax.set_xscale("log")
+        sparse_decades(ax.xaxis)
+    else:
+        ax.locator_params(axis="x", nbins=3)
+    plain(ax)
+
+
+def _none(parameter: float) -> float | None:
+    return None if np.isnan(parameter) else parameter

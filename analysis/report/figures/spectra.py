@@ -1,0 +1,126 @@
+"""Figures 1 and 5–7 of the paper: the spectrum of each layer, its kind, and whether the kind foretells the order."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from analysis.errors import UndefinedMeasureError
+from analysis.report.evidence import Evidence
+from analysis.report.figures.style import COLOURS, SMALL, Drawn, new_figure, plain, sparse_decades
+from analysis.report.wording import layer_name
+from analysis.results.mlflow import Spectra
+from analysis.schema import ALL_LAYERS, LAYER, MEASURE, TRAIN_LOSS, TRIAL_ID
+from analysis.spectrum.clusters import Clusters, SpectrumKind, count_matches, find_clusters
+from analysis.spectrum.quadrature import SpectralQuadrature
+from analysis.statistics.resampling import FloatArray
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+NAME = "spectra"
+GRID = 201
+BANDWIDTH = 0.015  # of the largest magnitude
+FLOOR = 1e-6  # of the highest density; less is not drawn
+MOST_ACROSS = 5
+
+
+@dataclass(frozen=True)
+class LayerSpectrum:
+    """The smoothed spectrum of one layer of one network."""
+
+    layer: str
+    eigenvalues: FloatArray  # (GRID,) in units of the largest magnitude
+    density: FloatArray  # (GRID,) integrates to 1
+    kind: SpectrumKind
+
+
+def layer_spectrum(layer: str, spectrum: SpectralQuadrature) -> LayerSpectrum | None:
+    """Density of the eigenvalues in units of the largest, and the kind of the spectrum; None for a zero spectrum."""
+    top = float(np.abs(spectrum.nodes[spectrum.weights > 0]).max())
+    if top == 0:
+        return None
+    lowest = min(float(spectrum.nodes.min()) / top, 0.0)
+    grid = np.linspace(lowest - 3 * BANDWIDTH, 1 + 3 * BANDWIDTH, GRID)
+    return LayerSpectrum(layer, grid, top * spectrum.density(top * grid, top * BANDWIDTH), find_clusters(spectrum).kind)
+
+
+def cluster_table(evidence: Evidence, spectra: Mapping[str, Spectra]) -> pd.DataFrame:
+    """Figure 1(d): the kinds of each layer's spectra over all networks, and how often the kind foretells the order.
+
+    Columns: layer, a count for each kind, best_order (that of highest τ on the layer), matches, mismatches, left_out.
+    """
+    renyi = evidence.selection[evidence.selection[MEASURE] == "renyi"]
+    chosen = dict(zip(renyi[LAYER], renyi["paper_parameter"], strict=True))
+    rows = []
+    for layer in evidence.matrix.layers:
+        found = [_clusters(by_layer[layer]) for by_layer in spectra.values() if layer in by_layer]
+        kinds = Counter(clusters.kind for clusters in found if clusters is not None)
+        predicted = [clusters.predicted_order if clusters else None for clusters in found]
+        order = float(chosen.get(layer, np.nan))
+        count = count_matches(predicted, [order] * len(found))
+        counts = [kinds[kind] for kind in SpectrumKind]
+        rows.append([layer, *counts, order, count.matches, count.mismatches, count.left_out])
+    kinds_of = [kind.value for kind in SpectrumKind]
+    return pd.DataFrame(rows, columns=[LAYER, *kinds_of, "best_order", "matches", "mismatches", "left_out"])
+
+
+def _clusters(spectrum: SpectralQuadrature) -> Clusters | None:
+    try:
+        return find_clusters(spectrum)
+    except UndefinedMeasureError:  # a dead network: it has no kind, and is counted as left out
+        return None
+
+
+def typical_trial(evidence: Evidence, spectra: Mapping[str, Spectra]) -> str | None:
+    """The trial of median training loss among those with spectra: chosen without a look at the gap."""
+    trials = evidence.matrix.trials
+    known = trials[trials[TRIAL_ID].isin(list(spectra))].sort_values([TRAIN_LOSS, TRIAL_ID])
+    return str(known[TRIAL_ID].iloc[len(known) // 2]) if len(known) else None
+
+
+def draw_spectra(shown: list[LayerSpectrum]) -> "Figure":
+    """The figure: a panel a layer, the density on a logarithmic scale."""
+    across = min(len(shown), MOST_ACROSS)
+    down = -(-len(shown) // across)
+    figure = new_figure(1.9 * max(across, 2) + 0.3, 1.75 * down + 0.3)
+    axes = figure.subplots(down, across, squeeze=False, sharey=True).ravel()
+    for ax, spectrum in zip(axes, shown, strict=False):
+        drawn = np.where(spectrum.density >= FLOOR * spectrum.density.max(), spectrum.density, np.nan)
+        ax.semilogy(spectrum.eigenvalues, drawn, color=COLOURS[0], linewidth=1)
+        ax.set_title(f"{layer_name(spectrum.layer)}\n{spectrum.kind.value}", fontsize=SMALL)
+        ax.set_xlabel("eigenvalue / largest", fontsize=SMALL)
+        sparse_decades(ax.yaxis)
+        plain(ax)
+    for ax in axes[len(shown) :]:
+        ax.set_visible(False)
+    for ax in axes[::across]:
+        ax.set_ylabel("density", fontsize=SMALL)
+    return figure
+
+
+def spectra_figure(evidence: Evidence, spectra: Mapping[str, Spectra]) -> Drawn | None:
+    """The figure with its caption and numbers; None where no spectrum was kept."""
+    trial = typical_trial(evidence, spectra)
+    if trial is None:
+        return None
+    layers = [layer for layer in evidence.matrix.layers if layer in spectra[trial]]
+    shown = [found for layer in layers if (found := layer_spectrum(layer, spectra[trial][layer])) is not None]
+    if not shown:
+        return None
+    numbers = pd.concat(
+        [pd.DataFrame({LAYER: item.layer, "eigenvalue": item.eigenvalues, "density": item.density}) for item in shown],
+        ignore_index=True,
+    )
+    caption = (
+        f"Hessian spectra of trial {trial}, the one of median training loss: density of the eigenvalues in units of "
+        f"the largest, logarithmic, smoothed by {BANDWIDTH:.1%} of it. The kind is told by a rule "
+        "of this software (empty stretches of a tenth of the axis), which sees the spectrum alone; the paper sorts by "
+        "eye."
+    )
+    return Drawn(
+        NAME, f"Spectra of each layer{' and of all' * (ALL_LAYERS in layers)}", caption, numbers, draw_spectra(shown)
+    )

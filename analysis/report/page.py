@@ -1,0 +1,110 @@
+"""The page: verdict, tables and figures in one HTML file that needs no network."""
+
+import re
+from collections.abc import Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pandas as pd
+
+from analysis.report.cells import explanation, header, numeric, rows
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+
+    from analysis.report.figures.style import Drawn
+    from analysis.report.report import Exhibit
+    from analysis.report.verdict import Line
+
+TEMPLATE = Path(__file__).parent / "page.html.jinja"
+NUMBER_TITLES = {
+    "tau": "Every measure at every order and radius",
+    "trials": "Every trial: hyperparameters, losses, and each declared measure",
+}
+_INK = (("#000000", "currentColor"), ("#ffffff", "none"))
+
+
+def render_page(
+    title: str,
+    lines: "Mapping[str, Sequence[Line]]",
+    exhibits: "Sequence[Exhibit]",
+    drawings: "Sequence[Drawn]",
+    svgs: Mapping[str, str],
+    numbers: Mapping[str, pd.DataFrame],
+    reproduce: Sequence[str],
+) -> str:
+    """The report as HTML: tables sort on a click, figures follow the reader's light or dark theme.
+
+    Numbers that would make the page slow (points of the scatter figures, every order) are in it as CSV; a table of
+    them is made when it is opened.
+
+    Args:
+        title: names of the sweeps.
+        lines: the verdict of each.
+        exhibits: tables to show.
+        drawings: figures, in order.
+        svgs: each figure as SVG, by its name.
+        numbers: further tables, by name.
+        reproduce: commands that give the page again.
+    """
+    return _template().render(
+        title=title,
+        lines=lines,
+        exhibits=[
+            {
+                "name": exhibit.name,
+                "title": exhibit.title,
+                "note": exhibit.note,
+                "columns": [
+                    (header(str(name)), explanation(str(name)), flush_right)
+                    for name, flush_right in zip(exhibit.table.columns, numeric(exhibit.table), strict=True)
+                ],
+                "rows": rows(exhibit.table),
+            }
+            for exhibit in exhibits
+        ],
+        figures=[
+            {
+                "name": drawn.name,
+                "title": drawn.title,
+                "caption": drawn.caption,
+                "svg": inline_svg(svgs[drawn.name], drawn.name, drawn.title),
+                "csv": _csv(drawn.numbers),
+            }
+            for drawn in drawings
+        ],
+        numbers=[
+            {"name": name, "title": NUMBER_TITLES[name], "csv": _csv(table), "count": len(table)}
+            for name, table in numbers.items()
+        ],
+        reproduce=reproduce,
+    )
+
+
+def inline_svg(svg: str, name: str, title: str) -> str:
+    """An SVG as part of a page: ids of its own, the page's ink instead of black, no ground, as wide as it fits."""
+    body = svg[svg.index("<svg") :]
+    body = re.sub(r"<metadata>.*?</metadata>", "", body, flags=re.DOTALL)
+    body = re.sub(r'\bid="([^"]+)"', rf'id="{name}-\1"', body)
+    body = re.sub(r'href="#([^"]+)"', rf'href="#{name}-\1"', body)
+    body = re.sub(r"url\(#([^)]+)\)", rf"url(#{name}-\1)", body)
+    for printed, on_page in _INK:
+        body = body.replace(printed, on_page)
+    width = re.search(r'width="([\d.]+)pt"', body)
+    body = re.sub(r'(width|height)="[\d.]+pt"', "", body, count=2)
+    size = f'style="max-width: {float(width[1]) * 4 / 3:.0f}px"' if width else ""
+    return body.replace("<svg", f'<svg role="img" aria-label="{title}" {size}', 1)
+
+
+def _csv(table: pd.DataFrame) -> str:
+    """Numbers for a script element, to six digits; nothing in them may end it."""
+    return table.to_csv(index=False, float_format="%.6g").replace("</", "<\\/")
+
+
+@cache
+def _template() -> "Template":
+    from jinja2 import Environment, StrictUndefined
+
+    environment = Environment(autoescape=True, undefined=StrictUndefined, trim_blocks=True, lstrip_blocks=True)
+    return environment.from_string(TEMPLATE.read_text(encoding="utf-8"))

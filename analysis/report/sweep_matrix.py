@@ -1,0 +1,114 @@
+"""A sweep as matrices: trials down, one column for each (measure, parameter, layer). What every statistic works on."""
+
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from analysis import schema
+from analysis.report.grid_axes import GridAxes, grid_axes
+from analysis.statistics.resampling import FloatArray, IntArray
+
+KEYS = [schema.MEASURE, schema.PARAMETER, schema.LAYER]
+
+
+@dataclass(frozen=True)
+class SweepMatrix:
+    """All measurements of the trials that have a gap, trials in the order of their ids."""
+
+    name: str
+    keys: pd.DataFrame  # (num_columns, 3) measure, parameter (NaN where it has none), layer
+    values: FloatArray  # (N, num_columns), NaN where missing
+    stderr: FloatArray  # (N, num_columns)
+    trials: pd.DataFrame  # (N, …) trial_id, parameters, generalization quantities
+    gap_name: str
+    without_gap: int  # measured trials that have no finite gap, and so are left out
+
+    @classmethod
+    def of(cls, results: pd.DataFrame, name: str, gap: str = schema.GAP_LOSS) -> "SweepMatrix":
+        """Spread the tidy table out; layers keep their order, all layers together come last."""
+        everywhere = [column for column in results.columns if column not in schema.MEASUREMENT_COLUMNS]
+        trials = results.drop_duplicates(schema.TRIAL_ID)[[schema.TRIAL_ID, *everywhere]]
+        trials = trials.sort_values(schema.TRIAL_ID, ignore_index=True)
+        finite = np.isfinite(trials[gap].to_numpy(dtype=float))
+        kept = trials[finite].reset_index(drop=True)
+        row = pd.Index(kept[schema.TRIAL_ID]).get_indexer(results[schema.TRIAL_ID])
+        column = results.groupby(KEYS, dropna=False, sort=False).ngroup().to_numpy()
+        keys = results[KEYS].drop_duplicates(ignore_index=True)
+        values, stderr = (np.full((len(kept), len(keys)), np.nan) for _ in range(2))
+        chosen = row >= 0
+        values[row[chosen], column[chosen]] = results[schema.VALUE].to_numpy(dtype=float)[chosen]
+        stderr[row[chosen], column[chosen]] = results[schema.STDERR].to_numpy(dtype=float)[chosen]
+        order = _display_order(keys)
+        return cls(
+            name,
+            keys.iloc[order].reset_index(drop=True),
+            values[:, order],
+            stderr[:, order],
+            kept,
+            gap,
+            int((~finite).sum()),
+        )
+
+    @property
+    def n(self) -> int:
+        """Number of trials."""
+        return len(self.trials)
+
+    @property
+    def gap(self) -> FloatArray:
+        """(N,) generalization gap."""
+        gap: FloatArray = self.trials[self.gap_name].to_numpy(dtype=float)
+        return gap
+
+    @cached_property
+    def axes(self) -> GridAxes:
+        """How the trials lie in the grid."""
+        return grid_axes(self.trials)
+
+    @property
+    def layers(self) -> list[str]:
+        """Layers in the network's order, all of them together last."""
+        return list(dict.fromkeys(self.keys[schema.LAYER]))
+
+    @cached_property
+    def headline(self) -> NDArray[np.bool_]:
+        """(num_columns,) whether a column is at a parameter that was declared beforehand.
+
+        Of a measure taken at none of its declared parameters, or for which none is declared, that is the smallest.
+        """
+        flags = np.zeros(len(self.keys), dtype=bool)
+        for measure, group in self.keys.groupby(schema.MEASURE, sort=False):
+            parameters = group[schema.PARAMETER]
+            declared = parameters.isin(list(schema.HEADLINE.get(str(measure), ())))
+            chosen = declared if declared.any() else parameters.isna() | (parameters == parameters.min())
+            flags[group.index[chosen]] = True
+        return flags
+
+    @cached_property
+    def families(self) -> dict[tuple[str, str], IntArray]:
+        """The columns of each (measure, layer) that was taken at several parameters."""
+        members: dict[tuple[str, str], list[int]] = {}
+        for index, (measure, layer) in enumerate(zip(self.keys[schema.MEASURE], self.keys[schema.LAYER], strict=True)):
+            members.setdefault((measure, layer), []).append(index)
+        return {key: np.array(indices, dtype=np.intp) for key, indices in members.items() if len(indices) > 1}
+
+    def column(self, measure: str, parameter: float | None, layer: str) -> int | None:
+        """Index of a column; None where the sweep has none such."""
+        parameters = self.keys[schema.PARAMETER]
+        same = parameters.isna() if parameter is None else parameters == parameter
+        found = np.flatnonzero(same & (self.keys[schema.MEASURE] == measure) & (self.keys[schema.LAYER] == layer))
+        return int(found[0]) if len(found) else None
+
+
+def _display_order(keys: pd.DataFrame) -> IntArray:
+    """Measures in the order they were taken, parameters ascending, layers in the network's order, all layers last."""
+    measures = {name: index for index, name in enumerate(dict.fromkeys(keys[schema.MEASURE]))}
+    layers = [layer for layer in dict.fromkeys(keys[schema.LAYER]) if layer != schema.ALL_LAYERS]
+    positions = {layer: index for index, layer in enumerate([*layers, schema.ALL_LAYERS])}
+    order: IntArray = np.lexsort(
+        [keys[schema.LAYER].map(positions), keys[schema.PARAMETER].fillna(-1.0), keys[schema.MEASURE].map(measures)]
+    )
+    return order

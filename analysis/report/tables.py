@@ -1,0 +1,222 @@
+"""Tables of a sweep's verdict, as data frames: one function a table."""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from analysis.report.sweep_matrix import SweepMatrix
+from analysis.report.wording import ANY_LAYER
+from analysis.schema import LAYER, MEASURE, PARAMETER, TRAIN_LOSS
+from analysis.statistics import (
+    KendallTaus,
+    MaxTau,
+    NestedTau,
+    adjusted_p_values,
+    attenuation,
+    conditional_mutual_information,
+    granulated_kendall,
+    holm,
+    kendall_taus,
+    max_permutation_test,
+    nested_order_taus,
+    partial_kendall,
+    permuted_taus,
+    sign_error,
+    stratified_kendall,
+    tau_differences,
+)
+from analysis.statistics.axes import Grid
+from analysis.statistics.resampling import FloatArray, IntArray
+
+RENYI = ("renyi", "renyi_gauss_newton")
+LEAST_PAIRS = 1.0  # an environment of the sign error; single seeds give no more
+
+
+@dataclass(frozen=True)
+class Association:
+    """τ of every column with the gap, its bootstrap, and its permutations: computed once, used by several tables."""
+
+    taus: KendallTaus
+    permuted: FloatArray  # (draws, num_columns)
+
+
+def associate(matrix: SweepMatrix, seed: int = 0) -> Association:
+    """Rank every column against the gap. Configurations with several seeds are resampled as a whole."""
+    cells = matrix.axes.cells
+    return Association(
+        kendall_taus(matrix.values, matrix.gap, seed, cells),
+        permuted_taus(matrix.values, matrix.gap, seed, cells),
+    )
+
+
+def tau_table(matrix: SweepMatrix, association: Association) -> pd.DataFrame:
+    """Kendall's τ of every (measure, parameter, layer) with the gap, strongest first.
+
+    Columns: measure, parameter, layer, headline (declared beforehand), tau_b, ci_low, ci_high, stderr, p_value,
+    p_adjusted (over the headline columns; only these have one), tau_a, n, ties, missing, noise (root mean square
+    standard error over the spread between trials), attenuation (the factor by which that noise shrinks τ). Positive τ
+    supports a measure: all are oriented so that larger means sharper.
+    """
+    taus, headline = association.taus, matrix.headline
+    p_value, _ = adjusted_p_values(taus.tau_b, association.permuted)
+    p_adjusted = np.full(len(headline), np.nan)
+    p_adjusted[headline] = adjusted_p_values(taus.tau_b[headline], association.permuted[:, headline])[1]
+    noise = [attenuation(values, stderr) for values, stderr in zip(matrix.values.T, matrix.stderr.T, strict=True)]
+    table = matrix.keys.assign(
+        headline=headline,
+        tau_b=taus.tau_b,
+        ci_low=taus.ci_low,
+        ci_high=taus.ci_high,
+        stderr=taus.stderr,
+        p_value=p_value,
+        p_adjusted=p_adjusted,
+        tau_a=taus.tau_a,
+        n=taus.n,
+        ties=taus.ties,
+        missing=taus.missing,
+        noise=[entry.noise for entry in noise],
+        attenuation=[entry.factor for entry in noise],
+    )
+    return table.iloc[np.argsort(-np.nan_to_num(np.abs(taus.tau_b), nan=-1.0), kind="stable")].reset_index(drop=True)
+
+
+def selection_table(matrix: SweepMatrix, association: Association, seed: int = 0) -> pd.DataFrame:
+    """What choosing the order (or ρ) by its τ does, for each layer and for the best of all layers.
+
+    Columns: measure, layer (`any`: the layer is chosen too), choices, nested_tau with ci_low and ci_high
+    (leave-pair-out), paper_tau (the maximum: optimistic) at paper_parameter and paper_layer, p_value of that maximum
+    under permuted gaps.
+    """
+    rows = []
+    for measure in dict.fromkeys(matrix.keys[MEASURE]):
+        everywhere = np.flatnonzero(matrix.keys[MEASURE] == measure)
+        layers = [layer for name, layer in matrix.families if name == measure]
+        scopes = {layer: matrix.families[measure, layer] for layer in layers}
+        if len(everywhere) > 1 and matrix.keys[LAYER][everywhere].nunique() > 1:
+            scopes[ANY_LAYER] = everywhere
+        choices = [np.searchsorted(everywhere, columns) for columns in scopes.values()]
+        values = matrix.values[:, everywhere]
+        nested_taus = nested_order_taus(values, matrix.gap, choices, seed, matrix.axes.cells) if choices else []
+        for (layer, columns), nested in zip(scopes.items(), nested_taus, strict=True):
+            best = max_permutation_test(association.taus.tau_b[columns], association.permuted[:, columns])
+            rows.append(_selection_row(matrix, measure, layer, columns, nested, best))
+    names = ("choices", "nested_tau", "ci_low", "ci_high", "paper_tau", "paper_parameter", "paper_layer", "p_value")
+    return pd.DataFrame(rows, columns=[MEASURE, LAYER, *names])
+
+
+def difference_table(matrix: SweepMatrix, seed: int = 0) -> pd.DataFrame:
+    """Rényi sharpness against each other measure on the same layer, headline parameters only.
+
+    Columns: measure, parameter, other, other_parameter, layer, tau, other_tau, difference, ci_low, ci_high, stderr,
+    p_value (paired permutation), p_holm (over all rows), n.
+    """
+    index = np.flatnonzero(matrix.headline)
+    keys = matrix.keys
+    pairs = [
+        (int(x), int(y))
+        for x in index
+        for y in index
+        if keys[MEASURE][x] in RENYI and keys[MEASURE][y] not in RENYI and keys[LAYER][x] == keys[LAYER][y]
+    ]
+    results = tau_differences(matrix.values, matrix.gap, pairs, seed, matrix.axes.cells) if pairs else []
+    rows = [
+        (keys[MEASURE][x], keys[PARAMETER][x], keys[MEASURE][y], keys[PARAMETER][y], keys[LAYER][x], result.tau_x,
+         result.tau_y, result.difference, result.ci_low, result.ci_high, result.stderr, result.p_value, result.n)
+        for (x, y), result in zip(pairs, results, strict=True)
+    ]  # fmt: skip
+    names = ("tau", "other_tau", "difference", "ci_low", "ci_high", "stderr", "p_value", "n")
+    table = pd.DataFrame(rows, columns=[MEASURE, PARAMETER, "other", "other_parameter", LAYER, *names])
+    table.insert(len(table.columns) - 1, "p_holm", holm(table["p_value"]))
+    return table
+
+
+def axes_table(matrix: SweepMatrix) -> pd.DataFrame:
+    """Whether a measure follows the gap along each axis by itself, headline columns only.
+
+    Columns: measure, parameter, layer, granulated (Ψ), one ψ for each axis, information (K), sign_error_mean,
+    sign_error_90, sign_error_max, environments (one change of one axis, weighted by how surely its gaps differ).
+    """
+    axes = matrix.axes
+    if not axes.labels:
+        return pd.DataFrame(columns=[MEASURE, PARAMETER, LAYER, "granulated", "information"])
+    grid, stderr = Grid.of(axes.labels), _gap_stderr(matrix)
+    rows: list[dict[str, object]] = []
+    for column in np.flatnonzero(matrix.headline):
+        values = matrix.values[:, column]
+        granulated = granulated_kendall(values, matrix.gap, grid, over=axes.averaged)
+        information = conditional_mutual_information(values, matrix.gap, grid)
+        error = sign_error(values, matrix.gap, grid, gap_stderr=stderr, min_effective_pairs=LEAST_PAIRS)
+        rows.append(
+            {
+                **_key(matrix, int(column)),
+                "granulated": granulated.psi,
+                **{f"along {name}": axis.tau for name, axis in granulated.by_axis.items()},
+                "information": information.k,
+                "sign_error_mean": error.mean,
+                "sign_error_90": error.percentile_90,
+                "sign_error_max": error.maximum,
+                "environments": error.environments,
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def training_table(matrix: SweepMatrix, association: Association, seed: int = 0) -> pd.DataFrame:
+    """Whether τ is more than a reflection of how far each network was trained, headline columns only.
+
+    Columns: measure, parameter, layer, tau_b, with_training_loss (τ of the measure with it), partial_tau (Kendall's,
+    given the training loss), normal_partial_tau with ci_low and ci_high (without the residue of Kendall's formula),
+    within_strata (τ among thirds of equal training loss), low_loss, middle_loss, high_loss.
+    """
+    columns = np.flatnonzero(matrix.headline)
+    values, loss = matrix.values[:, columns], matrix.trials[TRAIN_LOSS].to_numpy(dtype=float)
+    partial = partial_kendall(values, matrix.gap, loss, seed, matrix.axes.cells)
+    strata = stratified_kendall(values, matrix.gap, loss)
+    low, middle, high = strata.by_stratum
+    return matrix.keys.iloc[columns].reset_index(drop=True).assign(
+        tau_b=association.taus.tau_b[columns],
+        with_training_loss=partial.with_third,
+        partial_tau=partial.tau,
+        normal_partial_tau=partial.normal_tau,
+        ci_low=partial.normal_ci_low,
+        ci_high=partial.normal_ci_high,
+        within_strata=strata.tau,
+        low_loss=low,
+        middle_loss=middle,
+        high_loss=high,
+    )  # fmt: skip
+
+
+def values_table(matrix: SweepMatrix) -> pd.DataFrame:
+    """The points of the scatter figures: a row a trial, with its parameters, gap, losses and every headline value."""
+    chosen = np.flatnonzero(matrix.headline)
+    names = [_column_id(matrix, int(column)) for column in chosen]
+    return pd.concat([matrix.trials, pd.DataFrame(matrix.values[:, chosen], columns=names)], axis=1)
+
+
+def _selection_row(
+    matrix: SweepMatrix, measure: str, layer: str, columns: IntArray, nested: NestedTau, best: MaxTau
+) -> list[object]:
+    chosen = matrix.keys.iloc[columns[best.column]] if best.column >= 0 else {PARAMETER: np.nan, LAYER: ""}
+    middle = [nested.tau, nested.ci_low, nested.ci_high]
+    return [measure, layer, len(columns), *middle, best.tau, chosen[PARAMETER], chosen[LAYER], best.p_value]
+
+
+def _gap_stderr(matrix: SweepMatrix) -> FloatArray | None:
+    """(N,) standard error of each gap in loss, from those of the two losses."""
+    parts = ("train_loss_stderr", "test_loss_stderr")
+    if matrix.gap_name != "gap_loss" or not all(part in matrix.trials for part in parts):
+        return None
+    stderr: FloatArray = np.hypot(*(matrix.trials[part].to_numpy(dtype=float) for part in parts))
+    return stderr
+
+
+def _key(matrix: SweepMatrix, column: int) -> dict[str, object]:
+    return {name: matrix.keys[name][column] for name in (MEASURE, PARAMETER, LAYER)}
+
+
+def _column_id(matrix: SweepMatrix, column: int) -> str:
+    parameter = matrix.keys[PARAMETER][column]
+    suffix = "" if np.isnan(parameter) else f"_{parameter:g}"
+    return f"{matrix.keys[MEASURE][column]}{suffix}/{matrix.keys[LAYER][column]}"

@@ -1,0 +1,1 @@
+"""From matrix-vector products to a spectrum."""

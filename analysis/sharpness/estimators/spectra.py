@@ -1,0 +1,159 @@
+"""Spectra of every layer's Hessian block by the estimator asked for."""
+
+import math
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
+
+from torch import Tensor, nn
+
+from analysis.errors import AnalysisError, UndefinedMeasureError
+from analysis.schema import ALL_LAYERS, HEADLINE_ORDERS
+from analysis.seeding import derive_seed
+from analysis.sharpness.estimators.deflation import ritz_quadrature
+from analysis.sharpness.estimators.slq import (
+    MEMORY_LIMIT,
+    Effort,
+    dense_bytes,
+    exact_quadrature,
+    has_gram,
+    paired_quadrature,
+    paper_quadrature,
+)
+from analysis.sharpness.hessian import BlockOperator, HessianBlock, layer_operators
+from analysis.sharpness.layers import weight_layers
+from analysis.spectrum.measures import Spectrum
+from analysis.spectrum.quadrature import SpectralQuadrature
+from analysis.spectrum.rules import Ending
+
+EXPECTED_PRODUCTS = 250  # what an estimate to 0.02 nats took on trained layers
+LEAST_ROOM = 200  # vectors that deflation keeps at its smallest
+ESTIMATORS = ("ritz", "paired", "paper", "exact")
+
+
+def layer_spectra(
+    model: nn.Module,
+    inputs: Tensor,
+    targets: Tensor,
+    layers: Iterable[str | None] | None = None,
+    estimator: str = "ritz",
+    tolerance: float = 0.02,
+    num_probes: int | None = None,
+    num_matvecs: int | None = None,
+    seed: int = 0,
+    *,
+    orders: Sequence[float] = HEADLINE_ORDERS,
+    max_products: int = 1000,
+    memory_limit: int = MEMORY_LIMIT,
+    curvature: str = "hessian",
+) -> dict[str | None, SpectralQuadrature]:
+    """Spectral quadrature of each layer's Hessian block, and of the Hessian of all layers under the key None.
+
+    Args:
+        model, inputs, targets: as for `block_operator`.
+        layers: names, None among them for all trainable parameters; left out: every weight layer, then all.
+        estimator: see `estimate_spectrum`.
+        tolerance: nats; an estimate grows until the standard error and the truncation of the entropies meet it.
+        num_probes, num_matvecs: probes, and Lanczos steps of each, held fixed; left out, they grow with need.
+        seed: seed of the probes; the same seed gives every model the same probes, layer by layer.
+        orders: whose entropies must meet the tolerance; every other order can be read off the result too.
+        max_products: most matrix-vector products a layer's estimate may take.
+        memory_limit: most bytes that its vectors may take.
+        curvature: `hessian`, or `gauss_newton` for its positive semidefinite part.
+
+    Cost: for `ritz` about 200 to 500 products a layer, or what the exact spectrum costs where that is less.
+
+    Raises:
+        AnalysisError: unknown layer or estimator; `UndefinedMeasureError` where a block is not finite.
+    """
+    wanted = [*weight_layers(model), None] if layers is None else list(layers)
+    effort = Effort(tuple(orders), tolerance, num_probes, num_matvecs, max_products, memory_limit)
+    spectra = spectra_or_reasons(model, inputs, targets, wanted, estimator, effort, seed, curvature)
+    for spectrum in spectra.values():
+        if isinstance(spectrum, UndefinedMeasureError):
+            raise spectrum
+    return {layer: spectrum for layer, spectrum in spectra.items() if isinstance(spectrum, SpectralQuadrature)}
+
+
+def spectra_or_reasons(
+    model: nn.Module,
+    inputs: Tensor,
+    targets: Tensor,
+    layers: Sequence[str | None],
+    estimator: str,
+    effort: Effort,
+    seed: int,
+    curvature: str = "hessian",
+) -> dict[str | None, Spectrum]:
+    """As `layer_spectra`, with the reason in the place of each spectrum that is undefined: none stops the others.
+
+    Raises:
+        AnalysisError: unknown layer or estimator.
+    """
+    found: dict[str | None, Spectrum] = {}
+    try:
+        for block in layer_operators(
+            model,
+            inputs,
+            targets,
+            layers,
+            curvature=curvature,
+            num_products=math.inf if estimator == "exact" else EXPECTED_PRODUCTS,
+            spectrum=estimator in ("ritz", "exact"),
+        ):
+            layer_seed = derive_seed(seed, "probes", block.layer or ALL_LAYERS)
+            try:
+                quadrature = estimate_spectrum(block, estimator, effort, layer_seed)
+                found[block.layer] = replace(quadrature, engine=block.engine, engine_reason=block.reason)
+            except UndefinedMeasureError as error:
+                found[block.layer] = error
+    except UndefinedMeasureError as error:
+        return dict.fromkeys(layers, error)
+    return {layer: found[layer] for layer in layers}
+
+
+def estimate_spectrum(operator: BlockOperator, estimator: str, effort: Effort, seed: int) -> SpectralQuadrature:
+    """The quadrature of one operator by the estimator asked for.
+
+    Args:
+        operator: the matrix.
+        estimator: `ritz` (deflated quadrature, the default; the exact spectrum where that is cheaper, plain quadrature
+            where its vectors exceed the memory limit), `paired` (plain quadrature), `paper` (Algorithm 1), or `exact`.
+        effort: tolerance, orders and limits.
+        seed: of the probes.
+
+    Raises:
+        AnalysisError: unknown estimator; `UndefinedMeasureError` where the matrix is not finite.
+    """
+    if estimator == "exact":
+        return exact_quadrature(operator, effort.memory_limit)
+    if estimator == "paired":
+        return paired_quadrature(operator, effort, seed)
+    if estimator == "paper":
+        return paper_quadrature(operator, effort, seed)
+    if estimator != "ritz":
+        raise AnalysisError(f"estimator must be one of {', '.join(ESTIMATORS)}; got {estimator!r}")
+    price = exact_price(operator, effort.memory_limit)
+    if price <= EXPECTED_PRODUCTS:
+        return exact_quadrature(operator, effort.memory_limit)
+    if effort.room(operator) < LEAST_ROOM:
+        return paired_quadrature(operator, effort, seed)
+    if price > effort.max_products:
+        return ritz_quadrature(operator, effort, seed)
+    # An estimate that would cost as much as the whole spectrum gives way to it.
+    quadrature = ritz_quadrature(operator, replace(effort, max_products=int(price)), seed)
+    if quadrature.ending is not Ending.PRODUCTS:
+        return quadrature
+    exact = exact_quadrature(operator, effort.memory_limit)
+    return replace(exact, num_products=exact.num_products + quadrature.num_products)
+
+
+def exact_price(operator: BlockOperator, memory_limit: int = MEMORY_LIMIT) -> float:
+    """What the exact spectrum costs, in products: n by products alone, less where a factor gives a Gram matrix.
+
+    Infinite where a dense matrix would exceed the memory limit.
+    """
+    if not has_gram(operator) and dense_bytes(operator) > memory_limit:
+        return math.inf
+    if isinstance(operator, HessianBlock) and operator.cost.product > 0:
+        return operator.cost.exact / operator.cost.product
+    return operator.dim

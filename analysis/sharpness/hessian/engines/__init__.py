@@ -1,0 +1,1 @@
+"""The ways to multiply a block of the loss Hessian with vectors."""

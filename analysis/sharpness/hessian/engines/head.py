@@ -1,0 +1,76 @@
+"""The last linear layer in closed form: the outputs are linear in its weights, f = W a + b."""
+
+from collections.abc import Iterable
+
+import torch
+from torch import Tensor, nn
+
+from analysis.sharpness.hessian.engines.gauss_newton import gram, spectrum
+from analysis.sharpness.hessian.tape.linear_maps import UnsupportedError
+from analysis.sharpness.problem import Problem, held_still
+
+
+class Head:
+    """(1/N) Σ_i ∂²ℓ_i/∂f² ⊗ a_i a_iᵀ, a_i the features that reach the layer: Hessian and Gauss–Newton block at once.
+
+    Set-up: one forward pass. A product: 4·N·C·K operations.
+
+    Raises:
+        UnsupportedError: the outputs of the network are not those of this layer, or the layer sees tokens.
+    """
+
+    engine = "head"
+
+    def __init__(self, problem: Problem, name: str, samples_a_chunk: int | None = None) -> None:
+        self._loss, self._num_samples = problem.loss, problem.num_samples
+        module = _owner(problem.model, name)
+        caught: list[tuple[Tensor, Tensor]] = []
+        handle = module.register_forward_hook(lambda _, args, result: caught.append((args[0], result)))
+        outputs = []
+        try:
+            with held_still(problem.model), torch.no_grad():
+                for chunk in problem.chunks(samples_a_chunk or problem.num_samples):
+                    outputs.append(chunk.outputs())
+                    if len(caught) != len(outputs) or caught[-1][0].ndim != 2:
+                        raise UnsupportedError(f"{name} is not applied once to each sample")
+                    plain = outputs[-1] if chunk.offset is None else outputs[-1] - chunk.offset
+                    if not torch.allclose(caught[-1][1], plain):
+                        raise UnsupportedError(f"the outputs are not those of {name}")
+        finally:
+            handle.remove()
+        self._features = torch.cat([features for features, _ in caught])  # (N, K)
+        self._outputs = torch.cat(outputs)  # (N, C)
+        self.dim = self._outputs.shape[1] * self._features.shape[1]
+        self.device, self.dtype = problem.device, problem.dtype
+
+    def matmat(self, V: Tensor) -> Tensor:
+        """(p, n) vectors, one a row, to their (p, n) products."""
+        num_outputs, num_features = self._outputs.shape[1], self._features.shape[1]
+        pushed = (self._features @ V.reshape(-1, num_features).T).view(-1, len(V), num_outputs)
+        curved = self._loss.curvature(self._outputs, pushed) / self._num_samples  # (N, p, C)
+        return (curved.flatten(1).T @ self._features).view(len(V), -1)
+
+    def exact_eigenvalues(self, dtype: torch.dtype | None = None) -> Tensor:
+        """The min(N·R, n) eigenvalues that can differ from zero, largest first, in float64.
+
+        From n products, or from (A Aᵀ) ∘ (S Sᵀ), which is (N·R, N·R), where that is smaller; A are the features, S the
+        columns of the curvature's square root. `dtype` is the type in which either is formed.
+        """
+        A, outputs = self._features.to(dtype or self.dtype), self._outputs.to(dtype or self.dtype)
+        roots = self._loss.root(outputs) * self._num_samples**-0.5  # (N, R, C)
+        num_rows = roots.shape[0] * roots.shape[1]
+        if num_rows <= self.dim:
+            by_sample = (A @ A.T).repeat_interleave(roots.shape[1], 0).repeat_interleave(roots.shape[1], 1)
+            return spectrum(by_sample * gram(roots.flatten(0, 1)))
+        rows = roots[:, :, :, None] * A[:, None, None, :]
+        return spectrum(gram(rows.flatten(0, 1).flatten(1).T))
+
+
+def _owner(model: nn.Module, name: str) -> nn.Linear:
+    """The linear map whose weight has this name."""
+    path, _, attribute = name.rpartition(".")
+    modules: Iterable[tuple[str, nn.Module]] = model.named_modules()
+    module = dict(modules).get(path)
+    if attribute != "weight" or not isinstance(module, nn.Linear):
+        raise UnsupportedError(f"{name} is not the weight of a linear map")
+    return module

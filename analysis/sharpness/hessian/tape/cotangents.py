@@ -1,0 +1,52 @@
+"""Cotangents of one result, and the form they take below a pooling of every channel to one number."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from analysis.sharpness.hessian.tape.linear_maps import spread
+from analysis.sharpness.hessian.tape.operations import Operation
+
+
+@dataclass(frozen=True)
+class Cotangents:
+    """P cotangents a sample: (B, P, C, …) `values`, or (B, 1, C, …) ones, times `scales` (B, P, C).
+
+    Where each channel ends in one number before channels mix (average pooling in front of the head, with whatever acts
+    channel by channel before it), all cotangents of a sample are one map of positions, scaled: the derivative of that
+    number.
+    """
+
+    values: Tensor
+    scales: Tensor | None = None
+    owned: bool = False  # nobody else holds `values`: who uses them last may overwrite them
+
+    def dense(self) -> Tensor:
+        """All of them, (B, P, C, …)."""
+        return self.values if self.scales is None else self.values * spread(self.scales, self.values.ndim)
+
+    def shared(self) -> "Cotangents":
+        """These, held by others too."""
+        return replace(self, owned=False)
+
+    def plus(self, other: "Cotangents") -> "Cotangents":
+        """Their sum, in the memory of one that is owned; both are used up."""
+        first, second = (self, other) if self.owned else (other, self)
+        total = first.dense().add_(second.dense()) if first.owned else first.dense() + second.dense()
+        return Cotangents(total, owned=True)
+
+    def pull(self, operation: Operation, saved: Any) -> "Cotangents":
+        """Cotangents of an operation's result to those of its input; these are used up."""
+        if not operation.per_channel:
+            return Cotangents(operation.pull(saved, self.dense(), self.owned), owned=self.owned)
+        if self.scales is None and self.values.shape[1] > 1 and _positions(self.values) == 1:
+            below = operation.pull(saved, torch.ones_like(self.values[:, :1]))
+            if _positions(below) > 1:
+                return Cotangents(below, self.values.flatten(2))
+        return Cotangents(operation.pull(saved, self.values, self.owned), self.scales, self.owned)
+
+
+def _positions(values: Tensor) -> int:
+    return values[0, 0, 0].numel()

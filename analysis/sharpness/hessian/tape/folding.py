@@ -1,0 +1,178 @@
+"""A convolution or linear map with the batch-norm that follows it folded in, seen from the parameters of both.
+
+With fixed statistics the pair is one bilinear map z = A(W̃) x + b̃ with W̃ = s W, b̃ = β + s (b − μ), s = γ/σ and
+σ² = running variance + ε. A batch-norm on its own is the same with W = 1. Since W̃ is bilinear in (γ, W), a Hessian
+product in the network's own parameters is the one in (W̃, b̃), carried over by the chain rule, plus the curvature of
+the folding. All weights are matrices (C, K), their directions and gradients (P, C, K); biases (C,) and (P, C).
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor
+
+from analysis.sharpness.hessian.tape.linear_maps import Bilinear, ChannelScale, spread
+
+Directions = Mapping[str, Tensor]  # (P, *shape) by parameter name
+
+
+@dataclass(frozen=True)
+class Norm:
+    """Names of a batch-norm's tensors; γ and β may be absent."""
+
+    mean: str
+    variance: str
+    eps: float
+    gamma: str | None
+    beta: str | None
+
+
+@dataclass(frozen=True)
+class Folding:
+    """Which parameters make up W̃ and b̃, and how."""
+
+    map: Bilinear
+    weight: str | None  # None: a batch-norm on its own
+    bias: str | None
+    norm: Norm | None
+
+    @property
+    def names(self) -> list[str]:
+        """The parameters involved."""
+        norm = () if self.norm is None else (self.norm.gamma, self.norm.beta)
+        return [name for name in (self.weight, self.bias, *norm) if name is not None]
+
+    def fold(self, state: Mapping[str, Tensor]) -> tuple[Tensor, Tensor | None]:
+        """W̃ and b̃."""
+        if self.norm is None:
+            return self._weight(state), self._bias(state)
+        s, shift = self._scale(state), self._shift(state)
+        b = s * shift
+        return s[:, None] * self._weight(state), b if self.norm.beta is None else b + state[self.norm.beta]
+
+    def at(self, state: Mapping[str, Tensor]) -> "Folded":
+        """The folding at one point, where many products are taken."""
+        if self.norm is None:
+            return Folded(self.weight, self.bias, self._weight(state), None)
+        values = (self._inverse(state), self._scale(state), self._shift(state))
+        return Folded(self.weight, self.bias, self._weight(state), FoldedNorm(self.norm.gamma, self.norm.beta, *values))
+
+    def sample_gradients(
+        self, state: Mapping[str, Tensor], name: str, x: Tensor, dz: Tensor, scale: float, out: Tensor
+    ) -> None:
+        """Per sample `scale` times the gradient of ⟨dz_p, z⟩ in one parameter, for x (B, …), dz (B, P, …).
+
+        Written to out (B, P, numel). Factors, batch-norm's s too, are applied where that costs no pass over memory.
+        """
+        norm = self.norm
+        if norm is not None and name == norm.gamma:
+            raw = self.map.apply(x, self._weight(state), self._bias(state))
+            centred = (raw - spread(state[norm.mean], raw.ndim - 1)) * spread(self._inverse(state), raw.ndim - 1)
+            everywhere = dz.new_full((raw.shape[1],), scale)
+            ChannelScale().sample_gradients(centred, dz, everywhere, out[..., None])
+        elif norm is not None and name == norm.beta:
+            torch.mul(self.map.bias_gradient(dz), scale, out=out)
+        else:
+            num_outputs = len(state[name])
+            by_output = dz.new_full((num_outputs,), scale) if norm is None else scale * self._scale(state)
+            if name == self.bias:
+                torch.mul(self.map.bias_gradient(dz), by_output, out=out)
+            else:
+                self.map.sample_gradients(x, dz, by_output, torch.unflatten(out, 2, (num_outputs, -1)))
+
+    def _weight(self, state: Mapping[str, Tensor]) -> Tensor:
+        if self.weight is not None:
+            return state[self.weight].flatten(1)
+        assert self.norm is not None
+        return torch.ones_like(state[self.norm.mean])[:, None]
+
+    def _bias(self, state: Mapping[str, Tensor]) -> Tensor | None:
+        return None if self.bias is None else state[self.bias]
+
+    def _inverse(self, state: Mapping[str, Tensor]) -> Tensor:
+        """1/σ."""
+        assert self.norm is not None
+        return (state[self.norm.variance] + self.norm.eps).rsqrt()
+
+    def _scale(self, state: Mapping[str, Tensor]) -> Tensor:
+        """s = γ/σ."""
+        assert self.norm is not None
+        inverse = self._inverse(state)
+        return inverse if self.norm.gamma is None else inverse * state[self.norm.gamma]
+
+    def _shift(self, state: Mapping[str, Tensor]) -> Tensor:
+        """b − μ."""
+        assert self.norm is not None
+        mean, bias = state[self.norm.mean], self._bias(state)
+        return -mean if bias is None else bias - mean
+
+
+class FoldedNorm(NamedTuple):
+    """A batch-norm at one point."""
+
+    gamma: str | None
+    beta: str | None
+    inverse: Tensor  # 1/σ (C,)
+    scale: Tensor  # s
+    shift: Tensor  # b − μ
+
+
+@dataclass(frozen=True)
+class Folded:
+    """A folding at one point: the maps between directions, gradients and curvature of the parameters and of W̃, b̃."""
+
+    weight: str | None
+    bias: str | None
+    W: Tensor  # (C, K)
+    norm: FoldedNorm | None
+
+    def push(self, V: Directions) -> tuple[Tensor | None, Tensor | None]:
+        """Directions of the parameters to those of W̃ and b̃; None for zero."""
+        dW, db, norm = V.get(self.weight or ""), V.get(self.bias or ""), self.norm
+        dW = None if dW is None else dW.flatten(2)
+        if norm is None:
+            return dW, db
+        dW, db = None if dW is None else norm.scale[:, None] * dW, None if db is None else norm.scale * db
+        if norm.gamma is not None and norm.gamma in V:
+            ds = V[norm.gamma] * norm.inverse
+            dW = _sum(dW, ds[:, :, None] * self.W)
+            db = _sum(db, ds * norm.shift)
+        d_beta = V.get(norm.beta or "")
+        return dW, db if d_beta is None else _sum(db, d_beta)
+
+    def pull(self, gW: Tensor, gb: Tensor, names: set[str]) -> dict[str, Tensor]:
+        """Gradients in W̃ and b̃ to those in the named parameters, each (P, numel): the transpose of `push`."""
+        norm, gradients = self.norm, {}
+        if self.weight is not None and self.weight in names:
+            gradients[self.weight] = (gW if norm is None else norm.scale[:, None] * gW).flatten(1)
+        if self.bias is not None and self.bias in names:
+            gradients[self.bias] = gb if norm is None else norm.scale * gb
+        if norm is not None and norm.gamma in names:
+            gradients[norm.gamma] = norm.inverse * ((gW * self.W).sum(2) + gb * norm.shift)
+        if norm is not None and norm.beta in names:
+            gradients[norm.beta] = gb
+        return gradients
+
+    def curvature(self, V: Directions, gW: Tensor, gb: Tensor, names: set[str]) -> dict[str, Tensor]:
+        """⟨(gW, gb), ∂²(W̃, b̃)[V, ·]⟩ for one gradient gW (C, K), gb (C,); each (P, numel)."""
+        norm = self.norm
+        if norm is None or norm.gamma is None:
+            return {}
+        d_gamma, d_weight, d_bias = V.get(norm.gamma), V.get(self.weight or ""), V.get(self.bias or "")
+        ds = None if d_gamma is None else d_gamma * norm.inverse
+        out: dict[str, Tensor] = {}
+        if ds is not None and self.weight is not None and self.weight in names:
+            out[self.weight] = (ds[:, :, None] * gW).flatten(1)
+        if ds is not None and self.bias is not None and self.bias in names:
+            out[self.bias] = ds * gb
+        if norm.gamma in names and d_weight is not None:
+            out[norm.gamma] = norm.inverse * (d_weight.flatten(2) * gW).sum(2)
+        if norm.gamma in names and d_bias is not None:
+            out[norm.gamma] = _sum(out.get(norm.gamma), norm.inverse * d_bias * gb)
+        return out
+
+
+def _sum(a: Tensor | None, b: Tensor) -> Tensor:
+    return b if a is None else a + b

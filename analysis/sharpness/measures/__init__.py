@@ -1,0 +1,1 @@
+"""The measures of sharpness, one family a file."""

@@ -1,0 +1,106 @@
+"""Worst-case sharpness by projected gradient ascent with an adaptive step (APGD)."""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from analysis.errors import UndefinedMeasureError
+from analysis.sharpness.landscape import Landscape
+from analysis.sharpness.measures.one_step import Ball
+
+MOMENTUM = 0.75  # share of the new point in the next one
+IMPROVING = 0.75  # share of steps between two checkpoints that must improve, or the step is halved
+FIRST_CHECKPOINT, SHRINKING, LEAST_INTERVAL = 0.22, 0.03, 0.06  # fractions of the number of steps
+
+
+def worst_case_sharpness(
+    landscape: Landscape, ball: Ball, rho: float, num_steps: int = 20, batch_size: int = 128
+) -> float:
+    """Mean over batches B of max L_B(w + T u) − L_B(w) over the ball ‖u‖ ≤ ρ, as APGD finds it.
+
+    Partial batches count by their size. At least the value of `one_step_sharpness` in the same ball.
+
+    Cost: num_steps + 1 forward and num_steps backward passes.
+
+    Raises:
+        UndefinedMeasureError: a batch's gradient at w is zero, or some loss on the way is NaN or infinite.
+
+    Source: Andriushchenko et al. 2023, with Croce and Hein 2020; see `ascend` for what differs.
+    """
+    total = 0.0
+    with landscape.held_still():
+        for batch in landscape.batches(batch_size):
+            w = batch.weights
+            T = ball.scale(w)
+
+            def function(u: Tensor, batch: Landscape = batch, w: Tensor = w, T: Tensor = T) -> tuple[float, Tensor]:
+                loss, gradient = batch.loss_and_gradient(w + T * u)
+                return loss, T * gradient
+
+            total += ascend(function, torch.zeros_like(w), ball, rho, num_steps) * batch.num_samples
+    return total / landscape.num_samples
+
+
+def ascend(
+    function: Callable[[Tensor], tuple[float, Tensor]], start: Tensor, ball: Ball, rho: float, num_steps: int
+) -> float:
+    """The largest rise of a function over ‖u‖ ≤ ρ that APGD finds from u = 0.
+
+    Steps of 2ρ along the steepest direction, projected, then blended: ¾ of the new point and ¼ of the last move. At
+    checkpoints (0.22 of the steps, then at intervals that shrink by 0.03 to 0.06) the step is halved and the best
+    point returned to, if fewer than ¾ of the steps since the last one improved or step and best are as they were then.
+
+    In an adaptive ball Andriushchenko et al. step and project in w; here both are done in u = T⁻¹δ, where the ball is
+    round. The set and its maximum are the same; no equation needs to be solved, weights at 0 need no guard, and the
+    first step is that of ASAM.
+
+    Args:
+        function: u ↦ value and gradient (n,).
+        start: (n,) zeros.
+
+    Raises:
+        UndefinedMeasureError: the gradient at 0 is zero, or a value is NaN or infinite.
+    """
+    u, value, gradient = start, *function(start)
+    clean, step = value, 2 * rho
+    best, best_u, best_gradient = value, u, gradient
+    previous = u
+    checkpoints = _checkpoints(num_steps)
+    last_checkpoint, improved, halved_before, best_before = 0, 0, True, best
+    for k in range(num_steps):
+        try:
+            target = ball.project(u + step * ball.steepest(gradient), rho)
+        except UndefinedMeasureError:
+            if k == 0:
+                raise
+            break  # a stationary point: there is nowhere to go from here
+        if k > 0:
+            target = ball.project(u + MOMENTUM * (target - u) + (1 - MOMENTUM) * (u - previous), rho)
+        u, previous = target, u
+        before = value
+        value, gradient = function(u)
+        if not abs(value) < float("inf"):
+            raise UndefinedMeasureError(f"the loss is {value} within ρ = {rho:g} of the weights")
+        improved += value > before
+        if value > best:
+            best, best_u, best_gradient = value, u, gradient
+        if k + 1 in checkpoints:
+            few = improved < IMPROVING * (k + 1 - last_checkpoint)
+            stuck = not halved_before and best == best_before
+            halved_before = few or stuck
+            if halved_before:
+                step /= 2
+                u, value, gradient = best_u, best, best_gradient
+            last_checkpoint, improved, best_before = k + 1, 0, best
+    return best - clean
+
+
+def _checkpoints(num_steps: int) -> set[int]:
+    """Steps after which the step size is looked at."""
+    place, interval, found = FIRST_CHECKPOINT, FIRST_CHECKPOINT, set()
+    while place < 1:
+        found.add(int(-(-place * num_steps // 1)))
+        interval = max(interval - SHRINKING, LEAST_INTERVAL)
+        place += interval
+    return found

@@ -1,0 +1,54 @@
+"""The measures that are read off spectra: of a network just measured, or of quadratures that were stored. No torch."""
+
+from collections.abc import Callable, Iterable, Mapping
+
+from analysis.errors import UndefinedMeasureError
+from analysis.schema import Measurement
+from analysis.spectrum.quadrature import SpectralQuadrature
+
+NOT_RESOLVED = "not resolved: round-off or truncation may move the value by more than 0.1 nats"
+
+Spectrum = SpectralQuadrature | UndefinedMeasureError  # or the reason why there is none
+Spectra = Mapping[str, Spectrum]  # by layer
+
+
+def renyi_sharpness(
+    spectra: Mapping[str, Spectrum], orders: Iterable[float], measure: str = "renyi"
+) -> list[Measurement]:
+    """Rényi sharpness −H_α of every layer at every order (Rényi Sharpness, eq. 4), with its standard error.
+
+    A value that round-off or truncation leaves open by more than 0.1 nats is kept, and its reason says so.
+    """
+    rows = []
+    for layer, spectrum in spectra.items():
+        for order in orders:
+            try:
+                if isinstance(spectrum, UndefinedMeasureError):
+                    raise spectrum
+                entropy = spectrum.renyi_entropy(order)
+                reason = None if entropy.resolved else NOT_RESOLVED
+                rows.append(Measurement(layer, measure, order, -entropy.value, entropy.stderr, reason))
+            except UndefinedMeasureError as error:
+                rows.append(Measurement(layer, measure, order, None, None, str(error)))
+    return rows
+
+
+def hessian_trace(spectra: Spectra) -> list[Measurement]:
+    """The trace of every layer's Hessian, with its standard error."""
+    return _each("trace", spectra, lambda spectrum: (spectrum.trace().value, spectrum.trace().stderr))
+
+
+def lambda_max(spectra: Spectra) -> list[Measurement]:
+    """The largest eigenvalue of every layer's Hessian; without an error where it is an estimate."""
+    return _each("lambda_max", spectra, lambda spectrum: (spectrum.lambda_max(), 0.0 if spectrum.exact else None))
+
+
+def _each(
+    name: str, spectra: Spectra, read: Callable[[SpectralQuadrature], tuple[float, float | None]]
+) -> list[Measurement]:
+    return [
+        Measurement(layer, name, None, None, None, str(spectrum))
+        if isinstance(spectrum, UndefinedMeasureError)
+        else Measurement(layer, name, None, *read(spectrum))
+        for layer, spectrum in spectra.items()
+    ]

@@ -1,0 +1,67 @@
+"""Products and spectra of a factor that is given."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from analysis.sharpness.hessian.engines.gauss_newton import (
+    GRAM_BLOCK,
+    GaussNewtonFactor,
+    GaussNewtonGram,
+    gram,
+    spectrum,
+)
+from analysis.sharpness.hessian.products import batched_times_transpose, times_transpose
+
+
+def draw(*shape: int, dtype: torch.dtype = torch.float64) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(0), dtype=torch.float64).to(dtype)
+
+
+@pytest.mark.parametrize("num_rows", [1, GRAM_BLOCK - 1, GRAM_BLOCK, 2 * GRAM_BLOCK + 7])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_gram(num_rows: int, dtype: torch.dtype) -> None:
+    G = draw(num_rows, 40, dtype=dtype)
+    K = gram(G)
+    assert K.dtype == dtype
+    assert torch.allclose(K, K.T)
+    assert torch.allclose(K, G @ G.T, atol=1e-4 if dtype == torch.float32 else 1e-12)
+    assert torch.allclose(gram(G, torch.float64), G.double() @ G.double().T, atol=1e-12)
+
+
+@pytest.mark.parametrize("shape", [(5, 12), (12, 5), (7, 7)])
+def test_factor(shape: tuple[int, int]) -> None:
+    G = draw(*shape)
+    factor, V = GaussNewtonFactor(G), draw(3, shape[1])
+    reference = torch.linalg.eigvalsh(G.T @ G).flip(0)[: min(shape)]
+    assert torch.allclose(factor.matmat(V), V @ G.T @ G)
+    assert torch.allclose(factor.exact_eigenvalues(), reference)
+    small = GaussNewtonGram(gram(G), shape[1], lambda: factor)
+    assert torch.allclose(small.matmat(V), V @ G.T @ G)
+    assert torch.allclose(small.exact_eigenvalues()[: min(shape)], reference)
+    assert len(small.exact_eigenvalues()) <= shape[1]
+
+
+def test_float64_gram_of_a_float32_factor_resolves_small_eigenvalues() -> None:
+    """λ from 1 down to 1e-10: lost below 1e-7 in a float32 Gram matrix, kept by a float64 one."""
+    left, right = torch.linalg.qr(draw(6, 6))[0], torch.linalg.qr(draw(40, 6))[0]
+    values = 10.0 ** -torch.arange(0, 6, dtype=torch.float64)  # singular values
+    factor = GaussNewtonFactor((left * values @ right.T).float())
+    assert torch.allclose(factor.exact_eigenvalues(torch.float64), values**2, rtol=1e-2, atol=1e-14)
+    assert not torch.allclose(factor.exact_eigenvalues(), values**2, rtol=1e-2, atol=1e-14)
+
+
+def test_a_matrix_that_is_not_finite_has_no_eigenvalues() -> None:
+    K = draw(3, 3)
+    K[1, 1] = torch.inf
+    assert spectrum(K).isnan().all()
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_products(dtype: torch.dtype) -> None:
+    A, B = draw(3, 4, 7, dtype=dtype), draw(3, 5, 7, dtype=dtype)
+    out, scale = torch.empty(3, 4, 5, dtype=dtype), draw(4, dtype=dtype)
+    batched_times_transpose(A, B, scale, out)
+    assert torch.allclose(out, scale[:, None] * (A @ B.transpose(1, 2)), atol=1e-5)
+    assert torch.allclose(times_transpose(A[0], B[0]), A[0] @ B[0].T, atol=1e-5)
+    assert times_transpose(A[0][:0], B[0]).shape == (0, 5)
