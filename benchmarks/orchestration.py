@@ -93,7 +93,7 @@ def log_all(path: str) -> None:
     Some trials are logged as the driver logs them. The records of the others are copied from one of these in the
     database, row by row, which leaves what logging each would leave.
     """
-    from orchestrator.config.sweep_config import load
+    from orchestrator.config.load import load
     from orchestrator.store.plan import make_plan
     from orchestrator.store.trial_store import TrialState
     from orchestrator.tracking.tracker import SweepTracker
@@ -139,7 +139,7 @@ def copy_record(database: str, trial_id: str, others: list[str]) -> None:
 
 def start_of_a_resume(path: str) -> None:
     """What `renyi run` does before the first trial starts: plan, and the record brought up to date. In this process."""
-    from orchestrator.config.sweep_config import load
+    from orchestrator.config.load import load
     from orchestrator.store.plan import make_plan
     from orchestrator.tracking.tracker import SweepTracker
 
@@ -162,7 +162,7 @@ def scale(sizes: Iterable[int]) -> None:
             _, _, code, output = timed([*RENYI, "run", str(path), "--executor", "inline"], environment)
             assert code == 0, output
             path.write_text(sweep_text(trials))
-            from orchestrator.config.sweep_config import load
+            from orchestrator.config.load import load
 
             fill(load(str(path)), UNFINISHED)
             commands = {"plan": [*RENYI, "plan", str(path)], "status": [*RENYI, "status", str(path), "--json"]}
@@ -188,10 +188,10 @@ def no_op(config: dict[str, Any]) -> None:
 
 def trials(number: int) -> None:
     """Seconds a no-op trial: bare Tune with reused actors, and our executor with the same function in its place."""
-    from orchestrator.config.grid import expand
-    from orchestrator.config.sweep_config import load
-    from orchestrator.events import Work
+    from orchestrator.config.expand import expand
+    from orchestrator.config.load import load
     from orchestrator.executors.ray import executor as tuning
+    from orchestrator.store.plan import Work
     from orchestrator.store.trial_store import TrialStore
 
     with tempfile.TemporaryDirectory(prefix="renyi-trials-") as scratch:
@@ -258,7 +258,7 @@ def drive(path: str) -> None:
     """What a driver keeps in memory, in this process: a tracker and a Tuner that know all trials, each a no-op."""
     from ray import cloudpickle
 
-    from orchestrator.config.sweep_config import load
+    from orchestrator.config.load import load
     from orchestrator.executors.ray import executor as tuning
     from orchestrator.store.plan import make_plan
     from orchestrator.tracking.tracker import SweepTracker

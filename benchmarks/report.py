@@ -22,7 +22,8 @@ from analysis.results.parquet import measurements_to_parquet, spectra_to_parquet
 from analysis.schema import MEASUREMENTS_FILE, SPECTRA_FILE, STDERR_SUFFIX, TRAIN_LOSS_SUBSET, Measurement
 from analysis.settings import PAPER_ORDERS
 from analysis.spectrum.quadrature import SpectralQuadrature
-from orchestrator.config.sweep_config import SweepConfig, load
+from orchestrator.config.load import load
+from orchestrator.config.sweep_config import SweepConfig
 from orchestrator.report import report_sweeps
 from orchestrator.store.plan import make_plan
 from orchestrator.store.trial_store import MEASURED_FILE, TrialStore

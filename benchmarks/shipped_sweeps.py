@@ -24,8 +24,8 @@ from pyarrow import parquet
 from analysis.settings import SharpnessSettings
 from analysis.sharpness import weight_layers
 from analysis.sharpness.measure import measure_subject
-from orchestrator.config.grid import expand
-from orchestrator.config.sweep_config import load, shipped_sweeps
+from orchestrator.config.expand import expand
+from orchestrator.config.load import load, shipped_sweeps
 from orchestrator.executors.actor import load_subject
 from trainables.data.image_cache import CACHE_VARIABLE
 from trainables.models import MODELS, build_model

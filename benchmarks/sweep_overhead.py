@@ -17,7 +17,7 @@ from pathlib import Path
 
 import yaml
 
-from orchestrator.config.sweep_config import load
+from orchestrator.config.load import load
 from orchestrator.store.plan import make_plan
 
 

@@ -26,8 +26,9 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from sqlalchemy import create_engine, text
 
-from orchestrator.config.grid import expand
-from orchestrator.config.sweep_config import SweepConfig, load
+from orchestrator.config.expand import expand
+from orchestrator.config.load import load
+from orchestrator.config.sweep_config import SweepConfig
 from orchestrator.events import TrialTrained
 from orchestrator.store.trial_store import TrialStore
 from orchestrator.tracking.metrics import of_trained

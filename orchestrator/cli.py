@@ -12,7 +12,8 @@ from typing import Annotated, NoReturn
 import typer
 
 from analysis.errors import AnalysisError
-from orchestrator.config.sweep_config import SHIPPED, SweepConfig, load, shipped_sweeps
+from orchestrator.config.load import SHIPPED, load, shipped_sweeps
+from orchestrator.config.sweep_config import SweepConfig
 from orchestrator.display import MAX_FAILURES_SHOWN, console, errors, show_failures, show_plan, show_status
 from orchestrator.errors import UsageError
 from orchestrator.store.plan import Plan, make_plan

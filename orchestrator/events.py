@@ -1,11 +1,8 @@
 """What happens while a sweep runs, as values that every executor yields and every observer reads."""
 
-from collections.abc import Collection, Iterator
-from dataclasses import dataclass, field
-from typing import Protocol
+from dataclasses import dataclass
 
 from trainables.trial.folder import EpochMetrics
-from trainables.trial.specs import TrialSpec
 
 
 @dataclass(frozen=True)
@@ -88,25 +85,3 @@ class PoolResized:
 
 TrialEvent = EpochsDone | TrialTrained | TrialMeasured | TrialFailed  # what there is to record of a trial
 Event = TrialEvent | TrialStarted | TrialLost | MeasuringStarted | MeasuringEnded | NodeAvoided | PoolResized
-
-
-@dataclass(frozen=True)
-class Work:
-    """What a sweep still lacks."""
-
-    to_train: list[TrialSpec] = field(default_factory=list)
-    to_measure: list[TrialSpec] = field(default_factory=list)  # trained already
-
-    def only(self, trial_ids: Collection[str]) -> "Work":
-        """The part of it that concerns some trials."""
-        return Work(
-            [spec for spec in self.to_train if spec.trial_id in trial_ids],
-            [spec for spec in self.to_measure if spec.trial_id in trial_ids],
-        )
-
-
-class Executor(Protocol):
-    """A way of getting work done: in this process, or on a Ray cluster."""
-
-    def run(self, work: Work) -> Iterator[Event]:
-        """Train and measure, yielding what happens as it happens; every result is in the store before its event."""

@@ -8,7 +8,7 @@ from rich.table import Table
 from analysis.schema import ALL_LAYERS
 from analysis.settings import PAPER_ORDERS, SharpnessSettings
 from analysis.sharpness.measure import measure_subject
-from orchestrator.config.grid import say
+from orchestrator.config.problems import say
 from orchestrator.display import console
 from orchestrator.errors import UsageError
 from orchestrator.executors.actor import load_subject

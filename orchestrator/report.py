@@ -67,7 +67,7 @@ def _results(config: SweepConfig, source: Source) -> "SweepResults":
 
         return stored_sweep(make_plan(config))
     from analysis.results.mlflow import load_sweep
-    from orchestrator.tracking.tracker import answering, open_client
+    from orchestrator.tracking.client import answering, open_client
 
     with answering(config):
         open_client(config)

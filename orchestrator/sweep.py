@@ -16,7 +16,8 @@ from orchestrator.display import (
     show_tracking_trouble,
     show_work,
 )
-from orchestrator.events import Executor, TrialEvent
+from orchestrator.events import TrialEvent
+from orchestrator.executors.protocol import Executor
 from orchestrator.interrupts import Interrupts
 from orchestrator.report import report_sweeps
 from orchestrator.store.activity import ActivityFile, read_activity

@@ -13,8 +13,8 @@ from analysis.report.cells import explanation, header, numeric, rows
 if TYPE_CHECKING:
     from jinja2 import Template
 
+    from analysis.report.exhibits import Exhibit
     from analysis.report.figures.style import Drawn
-    from analysis.report.report import Exhibit
     from analysis.report.verdict import Line
 
 TEMPLATE = Path(__file__).parent / "page.html.jinja"

@@ -1,28 +1,20 @@
 """The grid of a sweep: from sub-grids of axes to the list of trials."""
 
-import difflib
 import itertools
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from trainables.trial.specs import OPTIMIZER_SPECS, ModelName, Spec, TrainingSpec, TrialSpec
+from orchestrator.config.problems import Problem, closest, say
+from trainables.trial.specs import OPTIMIZER_SPECS, ModelName, Spec, TrainingSpec
 
 if TYPE_CHECKING:
-    from orchestrator.config.sweep_config import SweepConfig
+    pass
 
 COUPLED = "coupled"
-
-
-@dataclass(frozen=True)
-class Problem:
-    """One thing wrong with a sweep file."""
-
-    key: str  # dotted, e.g. grid[0].weight_decay[2]
-    message: str
 
 
 @dataclass(frozen=True)
@@ -50,35 +42,6 @@ class SubGrid:
             }
 
 
-def expand(config: "SweepConfig") -> list[TrialSpec]:
-    """All trials of a sweep, in the order of its grid, seeds running fastest; a trial that two sub-grids share is one.
-
-    Raises:
-        ValidationError: a combination is not a valid trial (`config.load` reports these as problems of the file).
-    """
-    trials = {spec.trial_id: spec for _, spec in _specs(config)}
-    return list(trials.values())
-
-
-def check_combinations(config: "SweepConfig") -> list[Problem]:
-    """What is wrong with whole trials where each value alone is right: a missing axis, too long a warm-up."""
-    problems: dict[Problem, None] = {}
-    for index, sub_grid in enumerate(config.grid):
-        for point in sub_grid.points():
-            try:
-                _spec(config, sub_grid, point, seed=0)
-            except ValidationError as error:
-                for detail in error.errors():
-                    name = str(detail["loc"][-1]) if detail["loc"] else ""
-                    message = (
-                        f"{name} is missing; give it a value or a list of values here"
-                        if detail["type"] == "missing"
-                        else detail["msg"].removeprefix("Value error, ")
-                    )
-                    problems[Problem(f"grid[{index}]", message)] = None
-    return list(problems)
-
-
 def parse_grid(raw: Any) -> tuple[tuple[SubGrid, ...], list[Problem]]:
     """The sub-grids of a file, and everything wrong with them."""
     if not isinstance(raw, list) or not raw:
@@ -86,36 +49,6 @@ def parse_grid(raw: Any) -> tuple[tuple[SubGrid, ...], list[Problem]]:
     parsed = [_parse_sub_grid(f"grid[{index}]", entry) for index, entry in enumerate(raw)]
     problems = [problem for _, found in parsed for problem in found]
     return tuple(sub_grid for sub_grid, _ in parsed if sub_grid is not None), problems
-
-
-def closest(word: str, choices: Iterable[str]) -> str:
-    """The end of an error message about a word that is not among the choices."""
-    known = list(choices)
-    near = difflib.get_close_matches(word, known, n=1)
-    return f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
-
-
-def _specs(config: "SweepConfig") -> Iterator[tuple[SubGrid, TrialSpec]]:
-    for sub_grid in config.grid:
-        for point in sub_grid.points():
-            for seed in config.seeds:
-                yield sub_grid, _spec(config, sub_grid, point, seed)
-
-
-def _spec(config: "SweepConfig", sub_grid: SubGrid, point: Mapping[str, Any], seed: int) -> TrialSpec:
-    """The trial at one point: the sweep's own model and training settings, overridden by the axes."""
-    training = config.training.model_dump(exclude_unset=True)
-    training |= {name: value for name, value in point.items() if name in TrainingSpec.model_fields}
-    optimizer = {name: value for name, value in point.items() if name not in TrainingSpec.model_fields}
-    return TrialSpec.model_validate(
-        {
-            "data": config.data.model_dump(),
-            "model": optimizer.pop("model", config.model),
-            "training": training,
-            "optimizer": {"name": sub_grid.optimizer, **optimizer},
-            "seed": seed,
-        }
-    )
 
 
 def _parse_sub_grid(key: str, raw: Any) -> tuple[SubGrid | None, list[Problem]]:
@@ -194,12 +127,6 @@ def _parse_values(key: str, raw: list[Any], adapter: TypeAdapter[Any]) -> tuple[
             place = f"{key}[{index}]" if len(raw) > 1 else key
             problems.append(Problem(place, say(error.errors()[0])))
     return tuple(values), problems
-
-
-def say(detail: Mapping[str, Any]) -> str:
-    """One of pydantic's errors about a value as a clause: `should be a valid number; got 'fast'`."""
-    message = str(detail["msg"]).removeprefix("Value error, ").removeprefix("Input ")
-    return f"{message}; got {detail['input']!r}"
 
 
 def _duplicates(key: str, values: tuple[Any, ...]) -> list[Problem]:

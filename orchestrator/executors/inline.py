@@ -4,8 +4,9 @@ import socket
 from collections.abc import Iterator
 
 from orchestrator.config.sweep_config import SweepConfig
-from orchestrator.events import EpochsDone, Event, TrialFailed, TrialMeasured, TrialStarted, TrialTrained, Work
+from orchestrator.events import EpochsDone, Event, TrialFailed, TrialMeasured, TrialStarted, TrialTrained
 from orchestrator.executors.actor import SharpnessActor
+from orchestrator.store.plan import Work
 from orchestrator.store.trial_store import TrialState, TrialStore
 from trainables.data import load_dataset
 from trainables.training.device import default_device

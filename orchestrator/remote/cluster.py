@@ -13,7 +13,8 @@ from typing import Any
 
 import yaml
 
-from orchestrator.config.sweep_config import SweepConfig, load, shipped_sweeps
+from orchestrator.config.load import load, shipped_sweeps
+from orchestrator.config.sweep_config import SweepConfig
 from orchestrator.display import console
 from orchestrator.errors import UsageError
 

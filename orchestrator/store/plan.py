@@ -1,14 +1,29 @@
 """What a sweep consists of, what is done, and what is missing. Imports no torch, no Ray, no MLflow."""
 
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, field
 
-from orchestrator.config.grid import expand
+from orchestrator.config.expand import expand
 from orchestrator.config.sweep_config import SweepConfig
-from orchestrator.events import Work
 from orchestrator.store.cost import Cost, estimate_cost
 from orchestrator.store.trial_store import TrialState, TrialStore
 from trainables.trial.specs import TrialSpec
+
+
+@dataclass(frozen=True)
+class Work:
+    """What a sweep still lacks."""
+
+    to_train: list[TrialSpec] = field(default_factory=list)
+    to_measure: list[TrialSpec] = field(default_factory=list)  # trained already
+
+    def only(self, trial_ids: Collection[str]) -> "Work":
+        """The part of it that concerns some trials."""
+        return Work(
+            [spec for spec in self.to_train if spec.trial_id in trial_ids],
+            [spec for spec in self.to_measure if spec.trial_id in trial_ids],
+        )
 
 
 @dataclass(frozen=True)

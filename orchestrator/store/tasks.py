@@ -6,7 +6,8 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from analysis.settings import AVERAGE, N_STEP, SPECTRAL, SharpnessSettings, SpectraOf
-from orchestrator.store.cost import MODEL_SIZES, flops_a_second
+from orchestrator.store.cost import flops_a_second
+from trainables.catalogue import MODEL_SIZES
 from trainables.trial.specs import TrialSpec
 
 LEAST_SECONDS = 30.0  # of a task of its own: loading and checking a network anew costs a few

@@ -1,23 +1,19 @@
 """The record in MLflow: one run a trial under one parent run for the sweep. Only the driver writes it."""
 
-import fcntl
 import getpass
 import json
 import logging
 import os
-import shutil
 import tempfile
 import time
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, Run, RunTag
-from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import (
     MLFLOW_PARENT_RUN_ID,
     MLFLOW_RUN_NAME,
@@ -26,8 +22,6 @@ from mlflow.utils.mlflow_tags import (
     MLFLOW_SOURCE_TYPE,
     MLFLOW_USER,
 )
-from sqlalchemy import Engine, create_engine, inspect, text
-from sqlalchemy.exc import SQLAlchemyError
 
 from analysis import schema
 from analysis.results.mlflow import experiment_id, search_runs
@@ -35,19 +29,18 @@ from orchestrator.config.sweep_config import SweepConfig
 from orchestrator.errors import UsageError
 from orchestrator.events import EpochsDone, TrialEvent
 from orchestrator.store.trial_store import MEASURED_FILE, TrialState, TrialStore
+from orchestrator.tracking.client import answering, artifact_location, open_client
 from orchestrator.tracking.description import TAG_CHECKPOINT, code_tags, dataset_input, trial_note, trial_tags
 from orchestrator.tracking.metrics import milliseconds, of_epochs, of_measurement, of_trained
 from orchestrator.tracking.retry_queue import Spool
 from trainables.errors import StorageError
 from trainables.trial.folder import LAST_CHECKPOINT, EpochMetrics, TrialFolder
 from trainables.trial.specs import TrialSpec
-from trainables.trial.storage import is_remote, join
 
 BATCH = 1000  # metrics in one request, MLflow's limit
 SECONDS_BETWEEN_FLUSHES = 20.0  # of a running trial's epochs
 PATIENCE = 60.0  # seconds without a success after which the end of a sweep no longer waits for MLflow
 SHORT_PATIENCE = 10.0  # the same, where the sweep was stopped, or has waited in vain before
-SETUP_LOCK = 0x52656E7969  # any number of this package's own
 _COMPARED = (schema.TAG_STATE, schema.TAG_REASON, schema.TAG_MEASUREMENT_ID, TAG_CHECKPOINT)
 _FINAL = {TrialState.MEASURED: "FINISHED", TrialState.FAILED: "FAILED"}
 
@@ -383,137 +376,6 @@ def log_files(client: MlflowClient, run_id: str, files: Mapping[str, bytes], fol
         for name, data in files.items():
             (Path(scratch) / name).write_bytes(data)
         client.log_artifacts(run_id, scratch, folder)
-
-
-@contextmanager
-def answering(config: SweepConfig) -> Iterator[None]:
-    """A block that talks to MLflow, where it has to answer now.
-
-    Raises:
-        UsageError: it does not, in one line.
-    """
-    try:
-        yield
-    except ModuleNotFoundError as error:
-        raise UsageError(
-            f"tracking: {config.shown_tracking} needs the package {error.name}; for PostgreSQL: "
-            "pip install 'renyi-sharpness[postgres]'"
-        ) from error
-    except (MlflowException, SQLAlchemyError, OSError) as error:
-        raise UsageError(
-            f"tracking: {config.shown_tracking} can't be used: {_deepest(error)}; start the server or mend the address "
-            "(--tracking, or `tracking` in the sweep file), then give the same command"
-        ) from error
-
-
-def open_client(config: SweepConfig) -> MlflowClient:
-    """A client of the sweep's tracking address, whose artifacts are where the storage folder is by now.
-
-    Raises:
-        SQLAlchemyError: the database does not answer. MLflow itself would try for an hour.
-    """
-    if not is_remote(config.storage):
-        Path(config.storage).mkdir(parents=True, exist_ok=True)  # SQLite makes files, not folders
-    if config.tracking_uri.startswith("http"):
-        return MlflowClient(config.tracking_uri)
-    engine = create_engine(config.tracking_uri)
-    try:
-        engine.connect().close()
-        with _alone(engine):
-            _create_at_once(engine)
-            if artifact_location(config) is not None:
-                _follow_moved_folder(config, engine)
-            return MlflowClient(config.tracking_uri)
-    finally:
-        engine.dispose()
-
-
-def _create_at_once(engine: Engine) -> None:
-    """Make a new SQLite database beside its place, and move it there once MLflow's tables are complete.
-
-    SQLite keeps each table and column as soon as it is made, and MLflow can't open a database that it was killed in the
-    middle of making. Other databases take it all back.
-    """
-    if engine.dialect.name != "sqlite":
-        return
-    place = Path(str(engine.url.database))
-    if place.stat().st_size > 0:
-        return
-    scratch = place.with_name(f".{place.name}.new")
-    shutil.rmtree(scratch, ignore_errors=True)  # of a driver that was killed
-    scratch.mkdir()
-    url = engine.url.set(database=str(scratch / place.name))
-    MlflowClient(url.render_as_string(hide_password=False))
-    (scratch / place.name).replace(place)
-    shutil.rmtree(scratch, ignore_errors=True)
-
-
-@contextmanager
-def _alone(engine: Engine) -> Iterator[None]:
-    """Hold off other drivers that open the same database: two that create MLflow's tables at once both fail."""
-    match engine.dialect.name:
-        case "sqlite":
-            folder = os.open(Path(str(engine.url.database)).absolute().parent, os.O_RDONLY)
-            try:
-                fcntl.flock(folder, fcntl.LOCK_EX)
-                yield
-            finally:
-                os.close(folder)
-        case "postgresql":
-            with engine.connect() as connection:
-                connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": SETUP_LOCK})
-                yield
-                connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": SETUP_LOCK})
-        case _:
-            yield
-
-
-def artifact_location(config: SweepConfig) -> str | None:
-    """Where artifacts go: beside the results; None where a tracking server decides.
-
-    MLflow's own default with a database is the folder that a command happens to be started in.
-    """
-    if config.tracking_uri.startswith("http"):
-        return None
-    place = join(join(config.storage, "mlartifacts"), config.name)
-    return place if is_remote(place) else Path(place).as_uri()
-
-
-def _follow_moved_folder(config: SweepConfig, engine: Engine) -> None:
-    """Have MLflow look for artifacts where they are, after the storage folder was moved.
-
-    MLflow keeps the absolute address with the experiment and again with every run, and has no call to change either.
-    """
-    if not inspect(engine).has_table("experiments"):
-        return
-    with engine.begin() as connection:
-        query = text("SELECT experiment_id, artifact_location FROM experiments WHERE name = :name")
-        found = connection.execute(query, {"name": config.name}).first()
-        here = artifact_location(config)
-        if found is None or found.artifact_location == here or not found.artifact_location.startswith("file:"):
-            return
-        values = {
-            "here": here,
-            "key": found.experiment_id,
-            "there": found.artifact_location,
-            "size": len(found.artifact_location),
-            "rest": len(found.artifact_location) + 1,
-        }
-        connection.execute(text("UPDATE experiments SET artifact_location = :here WHERE experiment_id = :key"), values)
-        connection.execute(
-            text(
-                "UPDATE runs SET artifact_uri = :here || substr(artifact_uri, :rest) "
-                "WHERE experiment_id = :key AND substr(artifact_uri, 1, :size) = :there"
-            ),
-            values,
-        )
-
-
-def _deepest(error: BaseException) -> str:
-    """The reason at the bottom of MLflow's nested errors, in one line."""
-    while error.__cause__ is not None or error.__context__ is not None:
-        error = error.__cause__ or error.__context__ or error
-    return (str(error) or type(error).__name__).splitlines()[0]
 
 
 def _kind(run: Run) -> str | None:

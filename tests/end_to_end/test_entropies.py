@@ -13,8 +13,8 @@ from typer.testing import CliRunner
 from analysis.results.parquet import measurements_from_parquet, spectra_from_parquet
 from analysis.spectrum.quadrature import renyi_entropy
 from orchestrator.cli import app
-from orchestrator.config.grid import expand
-from orchestrator.config.sweep_config import load
+from orchestrator.config.expand import expand
+from orchestrator.config.load import load
 from orchestrator.store.trial_store import TrialStore
 from trainables.data import load_dataset
 from trainables.models import build_model

@@ -9,7 +9,7 @@ from typer.testing import CliRunner, Result
 
 from analysis.results.mlflow import load_results
 from orchestrator.cli import app
-from orchestrator.config.sweep_config import load
+from orchestrator.config.load import load
 from orchestrator.errors import UsageError
 from tests.trainables.data.images import draw, encode, write_parquet
 

@@ -11,7 +11,7 @@ from typer.testing import CliRunner, Result
 from analysis.results.mlflow import load_results
 from analysis.settings import MEASURE_NAMES
 from orchestrator.cli import app
-from orchestrator.config.sweep_config import load
+from orchestrator.config.load import load
 from orchestrator.store.plan import make_plan
 from orchestrator.store.trial_store import MEASURED_FILE, TrialState
 from trainables.trial.folder import TRAINED_FILE

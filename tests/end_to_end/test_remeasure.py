@@ -12,7 +12,7 @@ from typer.testing import CliRunner
 from analysis.results.parquet import measurements_from_parquet
 from analysis.schema import MEASUREMENTS_FILE, Measurement
 from orchestrator.cli import app
-from orchestrator.config.sweep_config import load
+from orchestrator.config.load import load
 from orchestrator.store.plan import make_plan
 from orchestrator.store.trial_store import TrialState
 from trainables.trial.folder import TRAINED_FILE

@@ -12,7 +12,7 @@ from analysis.errors import AnalysisError
 from analysis.report.figures.style import KINDS
 from analysis.results.mlflow import experiment_id, load_results, load_sweep
 from orchestrator.cli import app
-from orchestrator.config.sweep_config import load
+from orchestrator.config.load import load
 from orchestrator.store.plan import make_plan
 from orchestrator.store.results import stored_sweep
 

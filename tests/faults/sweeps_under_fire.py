@@ -21,7 +21,7 @@ from ray.cluster_utils import Cluster
 from sqlalchemy import create_engine, text
 
 from analysis.schema import KIND_TRIAL, MEASUREMENTS_FILE, TAG_KIND, TAG_STATE, TAG_TRIAL_ID, TRAINING_PREFIX
-from orchestrator.config.sweep_config import load
+from orchestrator.config.load import load
 from orchestrator.store.plan import Plan, make_plan
 from orchestrator.store.trial_store import MEASURED_FILE, TrialState
 from trainables.training.checkpoints import load_checkpoint

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.config.sweep_config import load
-from orchestrator.executors.ray.executor import MAX_FAILURES
+from orchestrator.config.load import load
 from orchestrator.executors.ray.pool import MAX_DEATHS
+from orchestrator.executors.ray.tuner import MAX_FAILURES
 from orchestrator.store.plan import make_plan
 from orchestrator.store.trial_store import TrialState
 from tests.faults.drivers import run

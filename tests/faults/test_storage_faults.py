@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.config.sweep_config import load
+from orchestrator.config.load import load
 from orchestrator.store.lease import current_driver
 from orchestrator.store.plan import make_plan
 from orchestrator.store.trial_store import LAYOUT_FILE, MEASURED_FILE, TrialState

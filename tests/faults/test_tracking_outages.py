@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.config.sweep_config import load
+from orchestrator.config.load import load
 from orchestrator.store.trial_store import MEASURED_FILE
 from tests.faults.drivers import check_record, finished, run, start, wait_for
 from tests.faults.small_disk import small_disk

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from analysis.results.mlflow import load_results
 from orchestrator.cli import app
-from orchestrator.config.sweep_config import load
+from orchestrator.config.load import load
 from tests.faults.drivers import check_record, run
 from tests.object_store import BUCKET, ENVIRONMENT, object_store
 from tests.tracking_servers import mlflow_server, postgresql

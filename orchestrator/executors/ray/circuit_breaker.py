@@ -36,3 +36,12 @@ class CircuitBreaker:
     def blamed(self, node: str) -> list[str]:
         """The trials of the node's streak: what to try again elsewhere."""
         return list(self._streaks.get(node, ()))
+
+
+@dataclass(frozen=True)
+class Ending:
+    """How work on a trial ended, for whoever judges nodes."""
+
+    node: str  # its id; empty where that is not known
+    trial_id: str
+    succeeded: bool

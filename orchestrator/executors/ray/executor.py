@@ -1,24 +1,14 @@
 """The Ray executor: missing trials go to a fresh Ray Tune `Tuner`, trained ones to the pool of measuring actors."""
 
-import contextlib
-import json
 import os
-import queue
-import tempfile
-import threading
 import time
 from collections import Counter, deque
-from collections.abc import Collection, Generator, Iterator
+from collections.abc import Generator, Iterator
 from dataclasses import replace
-from typing import Any
-
-from ray import tune
-from ray.tune.experiment import Trial
 
 from orchestrator.config.sweep_config import SweepConfig
 from orchestrator.errors import UsageError
 from orchestrator.events import (
-    EpochsDone,
     Event,
     MeasuringStarted,
     NodeAvoided,
@@ -27,24 +17,22 @@ from orchestrator.events import (
     TrialLost,
     TrialStarted,
     TrialTrained,
-    Work,
 )
-from orchestrator.executors.ray.circuit_breaker import CircuitBreaker
-from orchestrator.executors.ray.nodes import avoiding, connect, leave, names_of_nodes, possible_nodes, present_nodes
+from orchestrator.executors.ray.circuit_breaker import CircuitBreaker, Ending
+from orchestrator.executors.ray.nodes import connect, leave, names_of_nodes, possible_nodes, present_nodes
 from orchestrator.executors.ray.placement import place_largest_pool, place_pool
-from orchestrator.executors.ray.pool import Ending, MeasuringPool
+from orchestrator.executors.ray.pool import MeasuringPool
+from orchestrator.executors.ray.tuner import Tuning
+from orchestrator.store.plan import Work
 from orchestrator.store.trial_store import TrialState, TrialStore
 from trainables.data.preparation import prepare_dataset
-from trainables.errors import STORAGE_ERROR, StorageError
-from trainables.trial.folder import EpochMetrics, Failure, write_failure
+from trainables.trial.folder import Failure, write_failure
 from trainables.trial.specs import TrialSpec
 
-MAX_FAILURES = 3  # starts of a trial whose process or node was lost; errors of its own are recorded, not repeated
 MAX_TUNERS = 3  # that may end and leave a trial untrained
 POLL_SECONDS = 0.1
 SECONDS_BETWEEN_LOOKS = 5.0  # at the nodes that there are
 _UNTRAINED = (TrialState.PENDING, TrialState.TRAINING)
-SECONDS_TO_END = 10  # for Tune to end its trials; each keeps its last checkpoint however it ends
 
 
 class RayExecutor:
@@ -226,166 +214,3 @@ class RayExecutor:
                 if self._store.state(trial_id) is TrialState.TRAINED:
                     pool.submit(self._specs[trial_id])
             yield NodeAvoided(self._name(node), blamed, reason)
-
-
-class Tuning:
-    """A `Tuner.fit` in a thread of its own, whose callbacks become events."""
-
-    def __init__(
-        self, config: SweepConfig, store: TrialStore, specs: list[TrialSpec], avoided: Collection[str] = ()
-    ) -> None:
-        self._events: queue.Queue[Event] = queue.Queue()
-        self.endings: deque[Ending] = deque()
-        self._relay = _Relay(self._events, self.endings, store)
-        self._error: BaseException | None = None
-        arguments = (config, store, specs, avoided)
-        self._thread = threading.Thread(target=self._fit, args=arguments, name="tune", daemon=True)
-        if specs:
-            self._thread.start()
-
-    @property
-    def alive(self) -> bool:
-        """Whether trials are still running, or events of theirs have not been collected."""
-        return self._thread.is_alive() or not self._events.empty() or self._error is not None
-
-    def collect(self, timeout: float) -> Iterator[Event]:
-        """Events so far, waiting at most `timeout` seconds for the first."""
-        if not self.alive:
-            return
-        with contextlib.suppress(queue.Empty):
-            yield self._events.get(timeout=timeout) if timeout else self._events.get_nowait()
-            while True:
-                yield self._events.get_nowait()
-        if self._error is not None and not self._thread.is_alive():
-            error, self._error = self._error, None
-            raise error
-
-    def stop(self) -> None:
-        """End the trials that still run; each keeps its last checkpoint."""
-        self._relay.stop()
-        if self._thread.is_alive():
-            self._thread.join(timeout=SECONDS_TO_END)
-
-    def _fit(self, config: SweepConfig, store: TrialStore, specs: list[TrialSpec], avoided: Collection[str]) -> None:
-        resources = config.resources.trial
-        tasks = [
-            json.dumps(
-                {
-                    "trial": spec.model_dump(mode="json"),
-                    "trial_id": spec.trial_id,
-                    "folder": store.trial(spec.trial_id).folder.uri,
-                    "threads": resources.threads,
-                    "system_metrics": config.system_metrics,
-                }
-            )
-            for spec in specs
-        ]  # as texts, since Tune copies the whole grid for every trial, to the last value inside
-        bundle = {"CPU": resources.cpus, "GPU": resources.gpus}
-        selector = avoiding(avoided)
-        place = tune.PlacementGroupFactory([bundle], bundle_label_selector=[selector] if selector else None)
-        try:
-            with tempfile.TemporaryDirectory(prefix="renyi-tune-") as scratch:
-                tune.Tuner(
-                    tune.with_resources(_train, place),
-                    param_space={"task": tune.grid_search(tasks)},
-                    tune_config=tune.TuneConfig(reuse_actors=True, trial_dirname_creator=_trial_id),
-                    run_config=tune.RunConfig(
-                        name=config.name,
-                        storage_path=scratch,
-                        callbacks=[self._relay],
-                        failure_config=tune.FailureConfig(max_failures=MAX_FAILURES),
-                        verbose=0,
-                    ),
-                ).fit()
-        except SweepStoppedError:
-            pass
-        except BaseException as error:  # noqa: BLE001 - handed to the thread that runs the sweep
-            self._error = _storage_error(error) or error
-
-
-def _storage_error(error: BaseException | None) -> StorageError | None:
-    """What Tune wraps in an error of its own when a callback raises it."""
-    while error is not None and not isinstance(error, StorageError):
-        error = error.__cause__ or error.__context__
-    return error
-
-
-class SweepStoppedError(Exception):
-    """Raised inside Tune's loop to end it."""
-
-
-class _Relay(tune.Callback):
-    """Turns what Tune tells into events; never blocks."""
-
-    def __init__(self, events: "queue.Queue[Event]", endings: "deque[Ending]", store: TrialStore) -> None:
-        self._events = events
-        self._endings = endings
-        self._store = store
-        self._stopped = threading.Event()
-        self._where: dict[str, str] = {}  # trial → the node that trains it
-
-    def __getstate__(self) -> dict[str, Any]:
-        """Nothing: Tune pickles its callbacks for a restore that is never asked for, and queues can't be pickled."""
-        return {}
-
-    def stop(self) -> None:
-        self._stopped.set()
-
-    def on_step_begin(self, iteration: int, trials: list[Trial], **_: Any) -> None:
-        if self._stopped.is_set():
-            raise SweepStoppedError
-
-    def on_trial_result(
-        self, iteration: int, trials: list[Trial], trial: Trial, result: dict[str, Any], **_: Any
-    ) -> None:
-        if STORAGE_ERROR in result:
-            raise StorageError(result[STORAGE_ERROR])
-        if "epochs" in result:
-            epochs = [EpochMetrics(**epoch) for epoch in result["epochs"]]
-            self._events.put(EpochsDone(_trial_id(trial), epochs))
-        elif "node" in result:
-            self._where[_trial_id(trial)] = result["node"]
-            self._events.put(TrialStarted(_trial_id(trial), result["node"]))
-
-    def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **_: Any) -> None:
-        trial_id = _trial_id(trial)
-        # Also called for trials removed while pending: only what the store says counts.
-        match self._store.state(trial_id):
-            case TrialState.TRAINED | TrialState.MEASURED:
-                self._events.put(TrialTrained(trial_id))
-                self._end(trial_id, succeeded=True)
-            case TrialState.FAILED:
-                self._fail(trial_id)
-
-    def on_trial_recover(self, iteration: int, trials: list[Trial], trial: Trial, **_: Any) -> None:
-        self._lose(_trial_id(trial))
-
-    def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **_: Any) -> None:
-        trial_id = _trial_id(trial)
-        if trial.num_failures <= MAX_FAILURES:  # Tune gives up at once a trial of whose loss it hears twice
-            self._lose(trial_id)
-            return
-        reason = f"its process was lost {MAX_FAILURES + 1} times: {trial.get_error() or 'no reason given'}"
-        failure = Failure("training", reason.splitlines()[0], reason)
-        write_failure(self._store.trial(trial_id).folder, failure)
-        self._fail(trial_id)
-
-    def _lose(self, trial_id: str) -> None:
-        self._events.put(TrialLost(trial_id, self._where.get(trial_id, "")))
-
-    def _fail(self, trial_id: str) -> None:
-        self._events.put(TrialFailed(trial_id))
-        self._end(trial_id, succeeded=False)
-
-    def _end(self, trial_id: str, succeeded: bool) -> None:
-        self._endings.append(Ending(self._where.pop(trial_id, ""), trial_id, succeeded))
-
-
-def _train(config: dict[str, Any]) -> None:
-    from trainables.trainable import trainable  # torch is for the workers: it would double the driver's memory
-
-    trainable(json.loads(config["task"]))
-
-
-def _trial_id(trial: Trial) -> str:
-    return str(json.loads(trial.config["task"])["trial_id"])

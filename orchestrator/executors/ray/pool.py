@@ -13,6 +13,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from analysis.settings import SharpnessSettings
 from orchestrator.config.sweep_config import PoolResources
 from orchestrator.events import Event, MeasuringEnded, MeasuringStarted, TrialFailed, TrialMeasured
+from orchestrator.executors.ray.circuit_breaker import Ending
 from orchestrator.executors.ray.nodes import avoiding
 from orchestrator.store.measurement import missing_parts
 from orchestrator.store.tasks import MeasuringTask, divide
@@ -53,15 +54,6 @@ class _Call:
     @property
     def name(self) -> str:
         return self.task.name if self.task else ASSEMBLE
-
-
-@dataclass(frozen=True)
-class Ending:
-    """How work on a trial ended, for whoever judges nodes."""
-
-    node: str  # its id; empty where that is not known
-    trial_id: str
-    succeeded: bool
 
 
 @dataclass

@@ -1,8 +1,8 @@
 from collections.abc import Callable
 from pathlib import Path
 
-from orchestrator.config.grid import expand
-from orchestrator.config.sweep_config import load
+from orchestrator.config.expand import expand
+from orchestrator.config.load import load
 
 SweepFile = Callable[..., Path]
 

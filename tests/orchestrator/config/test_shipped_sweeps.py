@@ -4,10 +4,10 @@ from collections import Counter
 
 import pytest
 
-from orchestrator.config.grid import expand
-from orchestrator.config.sweep_config import load, shipped_sweeps
-from orchestrator.store.cost import MODEL_SIZES
+from orchestrator.config.expand import expand
+from orchestrator.config.load import load, shipped_sweeps
 from orchestrator.store.plan import make_plan
+from trainables.catalogue import MODEL_SIZES
 from trainables.trial.specs import RSAMSpec, SGDSpec, TrialSpec
 
 TASKS = {

@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 from analysis.settings import PAPER_ORDERS
-from orchestrator.config.grid import expand
-from orchestrator.config.sweep_config import load, shipped_sweeps
+from orchestrator.config.expand import expand
+from orchestrator.config.load import load, shipped_sweeps
 from orchestrator.errors import UsageError
 
 SweepFile = Callable[..., Path]

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from analysis.settings import MEASURE_NAMES, SharpnessSettings, SpectraOf
-from orchestrator.config.sweep_config import load
+from orchestrator.config.load import load
 from orchestrator.executors.actor import SharpnessActor
 from orchestrator.store import tasks as measuring_tasks
 from orchestrator.store.measurement import PART, missing_parts, read_measured

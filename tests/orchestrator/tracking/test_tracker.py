@@ -11,8 +11,9 @@ import pytest
 from mlflow import MlflowClient
 from mlflow.entities import Run
 
-from orchestrator.config.grid import expand
-from orchestrator.config.sweep_config import SweepConfig, load
+from orchestrator.config.expand import expand
+from orchestrator.config.load import load
+from orchestrator.config.sweep_config import SweepConfig
 from orchestrator.errors import UsageError
 from orchestrator.events import EpochsDone, TrialFailed, TrialTrained
 from orchestrator.store.trial_store import TrialState, TrialStore

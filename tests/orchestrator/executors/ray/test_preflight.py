@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from orchestrator.config.sweep_config import load
+from orchestrator.config.load import load
 from orchestrator.executors.ray.preflight import NodeAnswer, node_problems, tracking_problems
 
 VERSIONS = {"Python": "3.12.1", "torch": "2.6.0", "ray": "2.49.0"}

@@ -1,0 +1,150 @@
+"""The MLflow client of a sweep, and the set-up of its database."""
+
+import fcntl
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from mlflow import MlflowClient
+from mlflow.exceptions import MlflowException
+from sqlalchemy import Engine, create_engine, inspect, text
+from sqlalchemy.exc import SQLAlchemyError
+
+from orchestrator.config.sweep_config import SweepConfig
+from orchestrator.errors import UsageError
+from trainables.trial.storage import is_remote, join
+
+SETUP_LOCK = 0x52656E7969  # any number of this package's own
+
+
+@contextmanager
+def answering(config: SweepConfig) -> Iterator[None]:
+    """A block that talks to MLflow, where it has to answer now.
+
+    Raises:
+        UsageError: it does not, in one line.
+    """
+    try:
+        yield
+    except ModuleNotFoundError as error:
+        raise UsageError(
+            f"tracking: {config.shown_tracking} needs the package {error.name}; for PostgreSQL: "
+            "pip install 'renyi-sharpness[postgres]'"
+        ) from error
+    except (MlflowException, SQLAlchemyError, OSError) as error:
+        raise UsageError(
+            f"tracking: {config.shown_tracking} can't be used: {_deepest(error)}; start the server or mend the address "
+            "(--tracking, or `tracking` in the sweep file), then give the same command"
+        ) from error
+
+
+def open_client(config: SweepConfig) -> MlflowClient:
+    """A client of the sweep's tracking address, whose artifacts are where the storage folder is by now.
+
+    Raises:
+        SQLAlchemyError: the database does not answer. MLflow itself would try for an hour.
+    """
+    if not is_remote(config.storage):
+        Path(config.storage).mkdir(parents=True, exist_ok=True)  # SQLite makes files, not folders
+    if config.tracking_uri.startswith("http"):
+        return MlflowClient(config.tracking_uri)
+    engine = create_engine(config.tracking_uri)
+    try:
+        engine.connect().close()
+        with _alone(engine):
+            _create_at_once(engine)
+            if artifact_location(config) is not None:
+                _follow_moved_folder(config, engine)
+            return MlflowClient(config.tracking_uri)
+    finally:
+        engine.dispose()
+
+
+def _create_at_once(engine: Engine) -> None:
+    """Make a new SQLite database beside its place, and move it there once MLflow's tables are complete.
+
+    SQLite keeps each table and column as soon as it is made, and MLflow can't open a database that it was killed in the
+    middle of making. Other databases take it all back.
+    """
+    if engine.dialect.name != "sqlite":
+        return
+    place = Path(str(engine.url.database))
+    if place.stat().st_size > 0:
+        return
+    scratch = place.with_name(f".{place.name}.new")
+    shutil.rmtree(scratch, ignore_errors=True)  # of a driver that was killed
+    scratch.mkdir()
+    url = engine.url.set(database=str(scratch / place.name))
+    MlflowClient(url.render_as_string(hide_password=False))
+    (scratch / place.name).replace(place)
+    shutil.rmtree(scratch, ignore_errors=True)
+
+
+@contextmanager
+def _alone(engine: Engine) -> Iterator[None]:
+    """Hold off other drivers that open the same database: two that create MLflow's tables at once both fail."""
+    match engine.dialect.name:
+        case "sqlite":
+            folder = os.open(Path(str(engine.url.database)).absolute().parent, os.O_RDONLY)
+            try:
+                fcntl.flock(folder, fcntl.LOCK_EX)
+                yield
+            finally:
+                os.close(folder)
+        case "postgresql":
+            with engine.connect() as connection:
+                connection.execute(text("SELECT pg_advisory_lock(:key)"), {"key": SETUP_LOCK})
+                yield
+                connection.execute(text("SELECT pg_advisory_unlock(:key)"), {"key": SETUP_LOCK})
+        case _:
+            yield
+
+
+def artifact_location(config: SweepConfig) -> str | None:
+    """Where artifacts go: beside the results; None where a tracking server decides.
+
+    MLflow's own default with a database is the folder that a command happens to be started in.
+    """
+    if config.tracking_uri.startswith("http"):
+        return None
+    place = join(join(config.storage, "mlartifacts"), config.name)
+    return place if is_remote(place) else Path(place).as_uri()
+
+
+def _follow_moved_folder(config: SweepConfig, engine: Engine) -> None:
+    """Have MLflow look for artifacts where they are, after the storage folder was moved.
+
+    MLflow keeps the absolute address with the experiment and again with every run, and has no call to change either.
+    """
+    if not inspect(engine).has_table("experiments"):
+        return
+    with engine.begin() as connection:
+        query = text("SELECT experiment_id, artifact_location FROM experiments WHERE name = :name")
+        found = connection.execute(query, {"name": config.name}).first()
+        here = artifact_location(config)
+        if found is None or found.artifact_location == here or not found.artifact_location.startswith("file:"):
+            return
+        values = {
+            "here": here,
+            "key": found.experiment_id,
+            "there": found.artifact_location,
+            "size": len(found.artifact_location),
+            "rest": len(found.artifact_location) + 1,
+        }
+        connection.execute(text("UPDATE experiments SET artifact_location = :here WHERE experiment_id = :key"), values)
+        connection.execute(
+            text(
+                "UPDATE runs SET artifact_uri = :here || substr(artifact_uri, :rest) "
+                "WHERE experiment_id = :key AND substr(artifact_uri, 1, :size) = :there"
+            ),
+            values,
+        )
+
+
+def _deepest(error: BaseException) -> str:
+    """The reason at the bottom of MLflow's nested errors, in one line."""
+    while error.__cause__ is not None or error.__context__ is not None:
+        error = error.__cause__ or error.__context__ or error
+    return (str(error) or type(error).__name__).splitlines()[0]
