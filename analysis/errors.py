@@ -1,5 +1,8 @@
 """The root of every error that this package raises on purpose."""
 
+import difflib
+from collections.abc import Iterable
+
 
 class AnalysisError(Exception):
     """A measure or a statistic that can't be had; the message says which, why, and what to do."""
@@ -7,3 +10,10 @@ class AnalysisError(Exception):
 
 class UndefinedMeasureError(AnalysisError):
     """The quantity has no value here (a zero Hessian, NaN weights): recorded as missing, with this reason."""
+
+
+def closest(word: str, choices: Iterable[str]) -> str:
+    """The end of an error message about a word that is not among the choices."""
+    known = list(choices)
+    near = difflib.get_close_matches(word, known, n=1)
+    return f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"

@@ -1,6 +1,5 @@
 """Names of columns and metrics: written by the tracking side and read by the analysis, spelt out once, here."""
 
-from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 # Columns of the tidy table: one row a (trial, layer, measure, parameter).
@@ -46,27 +45,6 @@ KIND_TRIAL = "trial"
 MEASUREMENTS_FILE = "measurements.parquet"
 SPECTRA_FILE = "spectra.parquet"
 
-HEADLINE_ORDERS = (0.5, 1.5)
-# The parameters that a measure is shown and logged at, where it is taken at several.
-HEADLINE: Mapping[str, Collection[float]] = {
-    "renyi": HEADLINE_ORDERS,
-    "renyi_gauss_newton": HEADLINE_ORDERS,
-    **dict.fromkeys(("sam", "sam_n"), (0.05,)),
-    **dict.fromkeys(("asam", "asam_n"), (0.5,)),
-    **dict.fromkeys(("sam_linf", "sam_linf_n"), (0.001,)),
-    **dict.fromkeys(("asam_linf", "asam_linf_n"), (0.002,)),
-    **dict.fromkeys(("avg", "avg_adaptive"), (0.1,)),
-}
-
-
-# What the parameter of a measure is called; that of a measure not named here is just a number.
-PARAMETER_SYMBOLS: Mapping[str, str] = {
-    **dict.fromkeys(("renyi", "renyi_gauss_newton"), "α"),
-    **dict.fromkeys(("avg", "avg_adaptive"), "σ"),
-    **dict.fromkeys(("sam", "asam", "sam_linf", "asam_linf", "haar_loss"), "ρ"),
-    **dict.fromkeys(("sam_n", "asam_n", "sam_linf_n", "asam_linf_n"), "ρ"),
-}
-
 
 @dataclass(frozen=True)
 class Measurement:
@@ -89,23 +67,3 @@ def metric_name(measurement: Measurement) -> str:
 def is_generalization(name: str) -> bool:
     """Whether a column is a generalization quantity, rather than a parameter of the trial."""
     return name.startswith(_GENERALIZATION)
-
-
-def headline_parameters(measure: str, taken_at: Iterable[float | None]) -> set[float | None]:
-    """The parameters, of those a measure was taken at, that are shown and logged as MLflow metrics.
-
-    These are its headline parameters; all, where it was taken at none of them or has none. The Parquet artifact holds
-    every value.
-    """
-    taken = set(taken_at)
-    return taken & set(HEADLINE.get(measure, ())) or taken
-
-
-def headline(measurements: Iterable[Measurement]) -> list[Measurement]:
-    """The measurements at headline parameters."""
-    rows = list(measurements)
-    taken: dict[str, set[float | None]] = {}
-    for row in rows:
-        taken.setdefault(row.measure, set()).add(row.parameter)
-    shown = {measure: headline_parameters(measure, parameters) for measure, parameters in taken.items()}
-    return [row for row in rows if row.parameter in shown[row.measure]]

@@ -1,6 +1,5 @@
 """What to measure and how: the part of a sweep that determines the measurements of a given checkpoint."""
 
-import difflib
 import hashlib
 import json
 from enum import StrEnum
@@ -8,8 +7,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
-from analysis.baseline_settings import AverageSettings, HaarSettings, PacBayesSettings, WorstCaseSettings
-from analysis.schema import HEADLINE_ORDERS
+from analysis.errors import closest
+from analysis.measures import GRADIENT_PASSES, HEADLINE_ORDERS, MEASURES, Scope
 
 # SPEC §4.4: the 37 orders of the paper, Shannon's (1) left out as there.
 PAPER_ORDERS: tuple[float, ...] = (
@@ -21,16 +20,77 @@ PAPER_ORDERS: tuple[float, ...] = (
 
 LEAST_RESOLVABLE = 0.5  # below, an entropy counts eigenvalues that round-off hides: no number of products resolves it
 
-# Keys of analysis.sharpness.measure.MEASURES, spelt out here since this file needs no torch.
-SPECTRAL = ("renyi", "trace", "lambda_max")  # read off the spectra of the Hessian's blocks, one row a block
-N_STEP = ("sam_n", "asam_n", "sam_linf_n", "asam_linf_n")
-AVERAGE = ("avg", "avg_adaptive")
-NEEDS_INITIAL_WEIGHTS = ("pacbayes_mag_init", "pacbayes_mag_orig")
-MEASURE_NAMES = (
-    *("renyi", "renyi_gauss_newton", "trace", "lambda_max", "trace_imbalance", "l2", "fisher_rao"),
-    *("sam", "asam", "sam_linf", "asam_linf", *N_STEP, *AVERAGE),
-    *("pacbayes_flat", "pacbayes_orig", "pacbayes_mag_flat", *NEEDS_INITIAL_WEIGHTS, "haar_loss"),
-)
+
+Positive = Annotated[float, Field(gt=0)]
+Several = Field(min_length=1)
+
+
+class Section(BaseModel):
+    """A frozen part of a YAML file that refuses keys it does not know."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class WorstCaseSettings(Section):
+    """SAM and ASAM sharpness: the same ρ for one step and for many.
+
+    Lists of Andriushchenko et al. 2023 for CIFAR and ResNet-18, and the ρ of the optimizers (0.05 and 0.5).
+    """
+
+    batch_size: Annotated[int, Field(gt=0, description="samples that one perturbation is for (m-sharpness)")] = 128
+    num_steps: Annotated[int, Field(gt=0, description="steps of the n-step measures")] = 20
+    eta: Annotated[float, Field(ge=0, description="η of one-step `asam`")] = 0.01
+    sam: Annotated[tuple[Positive, ...], Several] = (0.05, 0.25, 0.5, 1.0, 2.0)
+    asam: Annotated[tuple[Positive, ...], Several] = (0.25, 0.5, 1.0, 2.0)
+    sam_linf: Annotated[tuple[Positive, ...], Several] = (0.0005, 0.001, 0.002, 0.004)
+    asam_linf: Annotated[tuple[Positive, ...], Several] = (0.001, 0.002, 0.004, 0.008)
+
+    def rhos(self, measure: str) -> tuple[float, ...]:
+        """The ρ of a measure, which those of many steps share with those of one."""
+        rhos: tuple[float, ...] = getattr(self, measure.removesuffix("_n"))
+        return rhos
+
+    def passes(self, measure: str) -> float:
+        """Forward passes that a measure costs a block."""
+        rhos = len(self.rhos(measure))
+        return GRADIENT_PASSES * self.num_steps * rhos if measure.endswith("_n") else GRADIENT_PASSES + rhos
+
+
+class AverageSettings(Section):
+    """Average sharpness: the list of Andriushchenko et al. 2023 for CIFAR and ResNet-18."""
+
+    sigmas: Annotated[tuple[Positive, ...], Several] = (0.05, 0.1, 0.2, 0.4)
+    num_draws: Annotated[int, Field(ge=2)] = 100
+
+    def passes(self, measure: str) -> float:
+        """Forward passes that a measure costs a block."""
+        return self.num_draws * len(self.sigmas)
+
+
+class PacBayesSettings(Section):
+    """How the σ of PAC-Bayes measures is looked for: as Jiang et al. 2019."""
+
+    target: Annotated[float, Field(gt=0, lt=1, description="drop of the accuracy")] = 0.1
+    tolerance: Annotated[float, Field(gt=0, description="of the drop, at which the bisection ends")] = 0.01
+    largest: Annotated[float, Field(gt=0, description="largest σ that is tried")] = 2.0
+    num_halvings: Annotated[int, Field(gt=0)] = 15
+    num_draws: Annotated[int, Field(ge=2, description="noise draws for each σ")] = 10
+    fold_batch_norm: Annotated[bool, Field(description="fold each batch-norm into the layer before it first")] = True
+
+    def passes(self, measure: str) -> float:
+        """Forward passes that the search for σ costs at most; measures of the same noise share them."""
+        return (self.num_halvings + 1) * self.num_draws
+
+
+class HaarSettings(Section):
+    """The loss under Haar-distributed perturbations of the samples: as the authors' code."""
+
+    rhos: Annotated[tuple[Positive, ...], Several] = (0.2,)
+    num_draws: Annotated[int, Field(ge=2)] = 300
+
+    def passes(self, measure: str) -> float:
+        """Forward passes that the measure costs."""
+        return self.num_draws * len(self.rhos)
 
 
 class SpectraOf(StrEnum):
@@ -42,21 +102,17 @@ class SpectraOf(StrEnum):
 
 
 def _known_measure(name: str) -> str:
-    if name in MEASURE_NAMES or "." in name:
+    if name in MEASURES or "." in name:
         return name
-    near = difflib.get_close_matches(name, MEASURE_NAMES, n=1)
-    remedy = f"did you mean {near[0]}?" if near else f"choose among {', '.join(MEASURE_NAMES)}"
-    raise ValueError(f"unknown measure {name!r}; {remedy} (or the dotted path of your own)")
+    raise ValueError(f"unknown measure {name!r}; {closest(name, MEASURES)} (or the dotted path of your own)")
 
 
 MeasureName = Annotated[str, AfterValidator(_known_measure)]
 Order = Annotated[float, Field(gt=0)]
 
 
-class SharpnessSettings(BaseModel):
+class SharpnessSettings(Section):
     """Settings of a measurement; their hash is its identity, so other settings mean another measurement."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     samples: Annotated[int, Field(gt=0, description="training samples the measures are taken on")] = 2000
     sample_seed: Annotated[int, Field(ge=0, description="seed of the class-stratified draw of the samples")] = 0
@@ -88,14 +144,11 @@ class SharpnessSettings(BaseModel):
     measures: Annotated[
         tuple[MeasureName, ...],
         Field(min_length=1, description="measures to take: a list of keys and dotted paths, or `all` built-in ones"),
-    ] = (
-        *("renyi", "renyi_gauss_newton", "trace", "lambda_max", "l2", "fisher_rao"),
-        *("sam", "asam", "pacbayes_flat", "pacbayes_orig"),
-    )
+    ] = tuple(measure.key for measure in MEASURES.values() if measure.default)
     all_layers_only: Annotated[
         tuple[MeasureName, ...],
         Field(description="measures not to take layer by layer, for what they cost: hundreds of passes a layer"),
-    ] = (*N_STEP, *AVERAGE)
+    ] = tuple(measure.key for measure in MEASURES.values() if measure.scope is Scope.WHOLE_FIRST)
     worst_case: WorstCaseSettings = WorstCaseSettings()
     average: AverageSettings = AverageSettings()
     pac_bayes: PacBayesSettings = PacBayesSettings()
@@ -110,7 +163,7 @@ class SharpnessSettings(BaseModel):
     @field_validator("measures", mode="before")
     @classmethod
     def _all_measures(cls, value: Any) -> Any:
-        return MEASURE_NAMES if value == "all" else value
+        return tuple(MEASURES) if value == "all" else value
 
     @field_validator("measures")
     @classmethod
@@ -123,12 +176,22 @@ class SharpnessSettings(BaseModel):
     @property
     def needs_initial_weights(self) -> bool:
         """Whether a measure is of the distance from the network before training."""
-        return any(name in NEEDS_INITIAL_WEIGHTS for name in self.measures)
+        return any(name in MEASURES and MEASURES[name].needs_initial_weights for name in self.measures)
 
     @property
     def own_measures(self) -> tuple[str, ...]:
         """Dotted paths of the user's own measures."""
-        return tuple(name for name in self.measures if name not in MEASURE_NAMES)
+        return tuple(name for name in self.measures if name not in MEASURES)
+
+    def passes(self, measure: str) -> float:
+        """Forward passes over the samples that a measure costs a block, Hessian products left out.
+
+        Measures of the same task share theirs. Those of a measure of the user's own are not known, and count as 0.
+        """
+        record = MEASURES.get(measure)
+        if record is None:
+            return 0
+        return record.passes if record.section is None else float(getattr(self, record.section).passes(measure))
 
     @property
     def tolerance_orders(self) -> tuple[float, ...]:

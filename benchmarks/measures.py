@@ -24,8 +24,10 @@ from sklearn.datasets import load_digits
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, interpolate
 
-from analysis.settings import AVERAGE, N_STEP, SharpnessSettings
-from analysis.sharpness import MEASURES, loss_landscape, weight_layers
+from analysis.measures import MEASURES
+from analysis.settings import SharpnessSettings
+from analysis.sharpness import loss_landscape, weight_layers
+from analysis.sharpness.measure import measure_function
 from analysis.sharpness.measures.fisher_rao import fisher_rao_norm
 from analysis.sharpness.measures.one_step import Ball, one_step_sharpness
 from analysis.sharpness.subject import Subject
@@ -96,10 +98,10 @@ def minimum(measure: str, subject: Subject, counted: float) -> tuple[float, floa
     if measure in ONE_STEP:  # the first of them works for all
         first = measure == ONE_STEP[0]
         return first * sum(blocks * len(settings.worst_case.rhos(name)) for name in ONE_STEP), first
-    if measure in N_STEP:
+    if measure.endswith("_n"):
         ascents = blocks * len(settings.worst_case.rhos(measure))
         return ascents, ascents * settings.worst_case.num_steps
-    if measure in AVERAGE:
+    if MEASURES[measure].section == "average":
         return blocks * len(settings.average.sigmas) * settings.average.num_draws, 0
     if measure == "haar_loss":
         return len(settings.haar.rhos) * settings.haar.num_draws, 0
@@ -131,7 +133,7 @@ def costs(name: str, num_samples: int, small: bool, spectral: bool) -> None:
         # With a hook on it a network has no tape, and its spectra would be computed by double backward.
         handle = None if measure in SPECTRAL else model.register_forward_hook(count)
         started = time.process_time()
-        result = MEASURES[measure](subject)
+        result = measure_function(measure)(subject)
         seconds = time.process_time() - started
         if handle is not None:
             handle.remove()

@@ -1,37 +1,95 @@
-"""The networks, data sets and optimizers that have a name, with their sizes. Knows no torch."""
+"""The catalogue of networks, data sets and optimizers that have a name. Knows no torch.
 
-from dataclasses import dataclass
+To add a network: its factory in a file of `trainables.models`, and its record here. A data set likewise, with its
+loader in a file of `trainables.data`.
+"""
 
-PASSES = {"sam": 2, "asam": 2, "eigen_sam": 2.2, "rsam": 2}  # of a step, where SGD takes 1
-
-
-TRAIN_IMAGES = {"digits": 1000, "cifar10": 50_000, "cifar100": 50_000, "tiny_imagenet": 100_000}
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 
 @dataclass(frozen=True)
-class ModelSize:
-    """What one network costs to keep and to evaluate."""
+class NetworkSize:
+    """What a network costs to keep and to evaluate, at the image size and the classes of one data set."""
 
     parameters: int
     flops: int  # of a forward pass on one image: two for each multiplication with an addition
 
 
-# By network and data set. Counted by torch.utils.flop_counter; the tests count again.
-MODEL_SIZES = {
-    ("digits_cnn", "digits"): ModelSize(3_350, 51_968),
-    ("digits_cnn_bn", "digits"): ModelSize(3_386, 51_968),
-    ("resnet18", "cifar10"): ModelSize(11_173_962, 1_110_845_440),
-    ("resnet18", "cifar100"): ModelSize(11_220_132, 1_110_937_600),
-    ("resnet34", "cifar10"): ModelSize(21_282_122, 2_318_804_992),
-    ("resnet34", "cifar100"): ModelSize(21_328_292, 2_318_897_152),
-    ("simple_vit", "cifar10"): ModelSize(18_927_114, 2_519_738_368),
-    ("simple_vit", "cifar100"): ModelSize(18_973_284, 2_519_830_528),
-    ("resnet20", "cifar10"): ModelSize(272_474, 81_626_368),
-    ("resnet20", "cifar100"): ModelSize(278_324, 81_637_888),
-    ("resnet56", "cifar10"): ModelSize(855_770, 251_495_680),
-    ("resnet56", "cifar100"): ModelSize(861_620, 251_507_200),
-    ("wide_resnet28_10", "cifar10"): ModelSize(36_479_194, 10_486_657_536),
-    ("wide_resnet28_10", "cifar100"): ModelSize(36_536_884, 10_486_772_736),
-    ("resnet18_tiny", "tiny_imagenet"): ModelSize(11_279_112, 296_296_448),
-    ("resnet50_tiny", "tiny_imagenet"): ModelSize(23_910_152, 10_383_294_464),
+@dataclass(frozen=True)
+class Network:
+    """A network that sweep files know by name."""
+
+    factory: str  # `file.function` in trainables.models, called with (num_classes, in_channels)
+    sizes: Mapping[str, NetworkSize] = field(default_factory=dict)  # by data set; counted by torch.utils.flop_counter
+
+
+@dataclass(frozen=True)
+class DataSet:
+    """A data set that sweep files know by name."""
+
+    loader: str  # `file.function` in trainables.data, called with the DataSpec
+    train_images: int = 0  # 0: not known before the files are read
+
+
+NETWORKS: dict[str, Network] = {
+    "digits_cnn": Network("digits_cnn.digits_cnn", {"digits": NetworkSize(3_350, 51_968)}),
+    "digits_cnn_bn": Network("digits_cnn.digits_cnn_bn", {"digits": NetworkSize(3_386, 51_968)}),
+    "resnet18": Network(
+        "resnet.resnet18",
+        {
+            "cifar10": NetworkSize(11_173_962, 1_110_845_440),
+            "cifar100": NetworkSize(11_220_132, 1_110_937_600),
+        },
+    ),
+    "resnet34": Network(
+        "resnet.resnet34",
+        {
+            "cifar10": NetworkSize(21_282_122, 2_318_804_992),
+            "cifar100": NetworkSize(21_328_292, 2_318_897_152),
+        },
+    ),
+    "resnet18_tiny": Network("resnet.resnet18_tiny", {"tiny_imagenet": NetworkSize(11_279_112, 296_296_448)}),
+    "resnet20": Network(
+        "resnet.resnet20",
+        {
+            "cifar10": NetworkSize(272_474, 81_626_368),
+            "cifar100": NetworkSize(278_324, 81_637_888),
+        },
+    ),
+    "resnet56": Network(
+        "resnet.resnet56",
+        {
+            "cifar10": NetworkSize(855_770, 251_495_680),
+            "cifar100": NetworkSize(861_620, 251_507_200),
+        },
+    ),
+    "resnet50_tiny": Network("resnet.resnet50_tiny", {"tiny_imagenet": NetworkSize(23_910_152, 10_383_294_464)}),
+    "wide_resnet28_10": Network(
+        "wide_resnet.wide_resnet28_10",
+        {
+            "cifar10": NetworkSize(36_479_194, 10_486_657_536),
+            "cifar100": NetworkSize(36_536_884, 10_486_772_736),
+        },
+    ),
+    "simple_vit": Network(
+        "simple_vit.simple_vit",
+        {
+            "cifar10": NetworkSize(18_927_114, 2_519_738_368),
+            "cifar100": NetworkSize(18_973_284, 2_519_830_528),
+        },
+    ),
 }
+DATA_SETS: dict[str, DataSet] = {
+    "digits": DataSet("digits.load_digits", 1000),
+    "cifar10": DataSet("cifar.load_cifar", 50_000),
+    "cifar100": DataSet("cifar.load_cifar", 50_000),
+    "tiny_imagenet": DataSet("tiny_imagenet.load_tiny_imagenet", 100_000),
+    "parquet": DataSet("parquet.load_parquet"),
+}
+PASSES_A_STEP = {"sam": 2, "asam": 2, "eigen_sam": 2.2, "rsam": 2}  # of a training step, where SGD takes 1
+
+
+def size_of(network: str, data_set: str) -> NetworkSize | None:
+    """The size of a network on a data set; None where it is not recorded, as for a user's own network."""
+    return NETWORKS[network].sizes.get(data_set) if network in NETWORKS else None

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from analysis.measures import MEASURES
 from analysis.report.optimizers import Score
-from analysis.report.wording import MEASURE_NAMES, OPTIMIZER_NAMES, layer_name, signed
+from analysis.report.wording import OPTIMIZER_NAMES, layer_name, signed
 
 # Column → (header, what it means).
 WORDS: dict[str, tuple[str, str]] = {
@@ -111,7 +112,7 @@ def cell(column: str, value: object) -> Cell:
     if isinstance(value, Score):
         return Cell(str(value), value.mean, True, value.best, f" ({value.printed})" if value.printed else "")
     if isinstance(value, str):
-        text = MEASURE_NAMES.get(value, value) if column in ("measure", "other") else value
+        text = MEASURES[value].title if column in ("measure", "other") and value in MEASURES else value
         text = layer_name(value) if column in ("layer", "paper_layer") else text
         text = OPTIMIZER_NAMES.get(value, value) if column == "optimizer" else text
         return Cell(text, text.lower(), numeric=False)

@@ -8,6 +8,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from analysis import schema
+from analysis.measures import headline_of
 from analysis.report.grid_axes import GridAxes, grid_axes
 from analysis.statistics.resampling import FloatArray, IntArray
 
@@ -82,7 +83,7 @@ class SweepMatrix:
         flags = np.zeros(len(self.keys), dtype=bool)
         for measure, group in self.keys.groupby(schema.MEASURE, sort=False):
             parameters = group[schema.PARAMETER]
-            declared = parameters.isin(list(schema.HEADLINE.get(str(measure), ())))
+            declared = parameters.isin(headline_of(str(measure)))
             chosen = declared if declared.any() else parameters.isna() | (parameters == parameters.min())
             flags[group.index[chosen]] = True
         return flags

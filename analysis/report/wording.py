@@ -2,7 +2,8 @@
 
 import math
 
-from analysis.schema import ALL_LAYERS, PARAMETER_SYMBOLS
+from analysis.measures import symbol_of, title_of
+from analysis.schema import ALL_LAYERS
 
 ANY_LAYER = "any"  # stands for the best of all layers
 OPTIMIZER_NAMES = {  # the paper's in the order of its table 1, then others
@@ -13,43 +14,14 @@ OPTIMIZER_NAMES = {  # the paper's in the order of its table 1, then others
     "rsam": "RSAM",
     "adam": "Adam",
 }
-MEASURE_NAMES = {
-    "renyi": "Rényi sharpness",
-    "renyi_gauss_newton": "Rényi sharpness (Gauss–Newton)",
-    "trace": "Hessian trace",
-    "lambda_max": "largest eigenvalue",
-    "l2": "parameter norm",
-    "fisher_rao": "Fisher–Rao norm",
-    "sam": "SAM sharpness",
-    "sam_n": "SAM sharpness (maximized)",
-    "asam": "ASAM sharpness",
-    "asam_n": "ASAM sharpness (maximized)",
-    "sam_linf": "SAM sharpness ℓ∞",
-    "asam_linf": "ASAM sharpness ℓ∞",
-    "avg": "average sharpness",
-    "avg_adaptive": "adaptive average sharpness",
-    "pacbayes_flat": "PAC-Bayes flatness",
-    "pacbayes_orig": "PAC-Bayes bound",
-    "pacbayes_mag_flat": "PAC-Bayes flatness (magnitude)",
-    "pacbayes_mag_init": "PAC-Bayes bound (magnitude, initial)",
-    "pacbayes_mag_orig": "PAC-Bayes bound (magnitude)",
-    "sam_linf_n": "SAM sharpness ℓ∞ (maximized)",
-    "asam_linf_n": "ASAM sharpness ℓ∞ (maximized)",
-    "trace_imbalance": "imbalance of trace",
-    "haar_loss": "loss under random rotations",
-}
 
 
 def measure_name(measure: str, parameter: float | None = None) -> str:
     """`Rényi sharpness α = 1.5`, `Hessian trace`."""
-    name = MEASURE_NAMES.get(measure, measure.replace("_", " "))
+    name, symbol = title_of(measure), symbol_of(measure)
     if parameter is None or math.isnan(parameter):
         return name
-    return (
-        f"{name} {PARAMETER_SYMBOLS[measure]} = {parameter:g}"
-        if measure in PARAMETER_SYMBOLS
-        else f"{name} at {parameter:g}"
-    )
+    return f"{name} {symbol} = {parameter:g}" if symbol else f"{name} at {parameter:g}"
 
 
 def layer_name(layer: str) -> str:

@@ -6,10 +6,9 @@ from analysis.sharpness.hessian import block_operator
 from analysis.sharpness.invariance import check_invariance
 from analysis.sharpness.landscape import loss_landscape
 from analysis.sharpness.layers import weight_layers
-from analysis.sharpness.measure import MEASURES, measure
+from analysis.sharpness.measure import measure
 
 __all__ = [
-    "MEASURES",
     "Measurement",
     "block_operator",
     "check_invariance",

@@ -1,60 +1,29 @@
-"""All measures of one network, sharing what can be shared, and the dict that says which measures there are."""
+"""All measures of one network, sharing what can be shared."""
 
 from collections.abc import Callable, Collection, Mapping
 from functools import partial
+from importlib import import_module
 
 from torch import Tensor, nn
 
+from analysis.measures import MEASURES
 from analysis.schema import Measurement
 from analysis.settings import SharpnessSettings
-from analysis.sharpness import baselines
 from analysis.sharpness.measures.own import load_measure
 from analysis.sharpness.subject import Subject
-from analysis.spectrum.measures import hessian_trace, lambda_max, renyi_sharpness
 
 
-def _renyi(subject: Subject) -> list[Measurement]:
-    return renyi_sharpness(subject.spectra, subject.settings.orders)
+def measure_function(name: str) -> Callable[[Subject], list[Measurement]]:
+    """What computes a measure of the catalogue, or one of the user's own, for a subject.
 
-
-def _renyi_gauss_newton(subject: Subject) -> list[Measurement]:
-    return renyi_sharpness(subject.gauss_newton_spectra, subject.settings.orders, "renyi_gauss_newton")
-
-
-def _trace(subject: Subject) -> list[Measurement]:
-    return hessian_trace(subject.spectra)
-
-
-def _lambda_max(subject: Subject) -> list[Measurement]:
-    return lambda_max(subject.spectra)
-
-
-# Every measure there is, by its key.
-MEASURES: dict[str, Callable[[Subject], list[Measurement]]] = {
-    "renyi": _renyi,
-    "renyi_gauss_newton": _renyi_gauss_newton,
-    "trace": _trace,
-    "lambda_max": _lambda_max,
-    "trace_imbalance": baselines.trace_imbalance,
-    "l2": baselines.l2,
-    "fisher_rao": baselines.fisher_rao,
-    "sam": partial(baselines.one_step, "sam"),
-    "asam": partial(baselines.one_step, "asam"),
-    "sam_linf": partial(baselines.one_step, "sam_linf"),
-    "asam_linf": partial(baselines.one_step, "asam_linf"),
-    "sam_n": partial(baselines.n_step, "sam_n"),
-    "asam_n": partial(baselines.n_step, "asam_n"),
-    "sam_linf_n": partial(baselines.n_step, "sam_linf_n"),
-    "asam_linf_n": partial(baselines.n_step, "asam_linf_n"),
-    "avg": partial(baselines.average, "avg"),
-    "avg_adaptive": partial(baselines.average, "avg_adaptive"),
-    "pacbayes_flat": partial(baselines.pac_bayes_flatness, "pacbayes_flat"),
-    "pacbayes_orig": baselines.pac_bayes_origin,
-    "pacbayes_mag_flat": partial(baselines.pac_bayes_flatness, "pacbayes_mag_flat"),
-    "pacbayes_mag_init": partial(baselines.pac_bayes_magnitude_aware, "pacbayes_mag_init"),
-    "pacbayes_mag_orig": partial(baselines.pac_bayes_magnitude_aware, "pacbayes_mag_orig"),
-    "haar_loss": baselines.haar,
-}
+    Raises:
+        AnalysisError: a dotted path that does not import.
+    """
+    if name not in MEASURES:
+        return load_measure(name)
+    file, _, function = MEASURES[name].function.partition(".")
+    rows = getattr(import_module(f"analysis.sharpness.measures.{file}"), function)
+    return partial(rows, measure=name)
 
 
 def measure(
@@ -91,5 +60,5 @@ def measure_subject(subject: Subject, measures: Collection[str] | None = None) -
         measures: those of its settings' measures to take; left out, all. Each comes out the same with any others.
     """
     wanted = [name for name in subject.settings.measures if measures is None or name in measures]
-    functions = [MEASURES.get(name) or load_measure(name) for name in wanted]
+    functions = [measure_function(name) for name in wanted]
     return [row for rows in functions for row in rows(subject)]

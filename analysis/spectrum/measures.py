@@ -1,6 +1,7 @@
 """The measures that are read off spectra: of a network just measured, or of quadratures that were stored. No torch."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 
 from analysis.errors import UndefinedMeasureError
 from analysis.schema import Measurement
@@ -52,3 +53,12 @@ def _each(
         else Measurement(layer, name, None, *read(spectrum))
         for layer, spectrum in spectra.items()
     ]
+
+
+# How each of these measures is read, by its key: (spectra, orders) → rows.
+READERS: dict[str, Callable[[Spectra, Sequence[float]], list[Measurement]]] = {
+    "renyi": renyi_sharpness,
+    "renyi_gauss_newton": partial(renyi_sharpness, measure="renyi_gauss_newton"),
+    "trace": lambda spectra, _: hessian_trace(spectra),
+    "lambda_max": lambda spectra, _: lambda_max(spectra),
+}

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import TypeAdapter, ValidationError
 
-from orchestrator.config.problems import Problem, closest, say
+from analysis.errors import closest
+from orchestrator.config.problems import Problem, say
 from trainables.trial.specs import OPTIMIZER_SPECS, ModelName, Spec, TrainingSpec
 
 if TYPE_CHECKING:

@@ -7,9 +7,10 @@ from typing import Any
 import yaml
 from pydantic import BaseModel, ValidationError
 
+from analysis.errors import closest
 from orchestrator.config.expand import check_combinations
 from orchestrator.config.grid import parse_grid
-from orchestrator.config.problems import Problem, closest, say
+from orchestrator.config.problems import Problem, say
 from orchestrator.config.sweep_config import SweepConfig
 from orchestrator.errors import UsageError
 

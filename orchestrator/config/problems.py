@@ -1,7 +1,6 @@
 """What is wrong with a sweep file: each problem with its key, and how its message is worded."""
 
-import difflib
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -15,13 +14,6 @@ class Problem:
 
     key: str  # dotted, e.g. grid[0].weight_decay[2]
     message: str
-
-
-def closest(word: str, choices: Iterable[str]) -> str:
-    """The end of an error message about a word that is not among the choices."""
-    known = list(choices)
-    near = difflib.get_close_matches(word, known, n=1)
-    return f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
 
 
 def say(detail: Mapping[str, Any]) -> str:

@@ -5,24 +5,19 @@ import re
 from functools import cached_property
 from typing import Annotated
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
-from analysis.settings import SharpnessSettings
+from analysis.errors import closest
+from analysis.settings import Section, SharpnessSettings
 from orchestrator.config.grid import SubGrid
-from orchestrator.config.problems import closest
-from trainables.trial.specs import MODEL_NAMES, DataSpec, NonNegativeInt, PositiveInt, TrainingOptions
+from trainables.catalogue import NETWORKS
+from trainables.trial.specs import DataSpec, NonNegativeInt, PositiveInt, TrainingOptions
 from trainables.trial.storage import absolute, is_remote, join, without_secrets
 
 STORAGE_VARIABLE = "RENYI_STORAGE"
 TRACKING_VARIABLE = "RENYI_TRACKING"
 SYSTEM_METRICS_VARIABLE = "MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING"  # MLflow's own
 DEFAULT_STORAGE = "~/renyi"
-
-
-class Section(BaseModel):
-    """A frozen part of a sweep file that refuses keys it does not know."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True, arbitrary_types_allowed=True)
 
 
 class TrainingConfig(TrainingOptions):
@@ -56,7 +51,7 @@ class Resources(Section):
     pool: PoolResources = PoolResources()
 
 
-class SweepConfig(Section):
+class SweepConfig(Section, arbitrary_types_allowed=True):
     """A sweep: what varies, what is measured, where it runs and where results go."""
 
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
@@ -74,8 +69,8 @@ class SweepConfig(Section):
     @field_validator("model")
     @classmethod
     def _known_model(cls, name: str) -> str:
-        if name not in MODEL_NAMES and "." not in name:
-            raise ValueError(f"unknown model {name!r}; {closest(name, MODEL_NAMES)} (or a dotted path of your own)")
+        if name not in NETWORKS and "." not in name:
+            raise ValueError(f"unknown model {name!r}; {closest(name, NETWORKS)} (or a dotted path of your own)")
         return name
 
     @field_validator("seeds")

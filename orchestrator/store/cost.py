@@ -7,9 +7,10 @@ import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from analysis.measures import MEASURES
 from analysis.settings import SharpnessSettings
 from orchestrator.store.trial_store import MEASURED_FILE, TrialState, TrialStore
-from trainables.catalogue import MODEL_SIZES, PASSES, TRAIN_IMAGES
+from trainables.catalogue import DATA_SETS, PASSES_A_STEP, NetworkSize, size_of
 from trainables.trial.specs import TrialSpec
 
 MAX_RECORDS = 20  # finished trials whose timings are looked at
@@ -53,7 +54,7 @@ def estimate_cost(
     """
     to_train = [spec for spec in specs if states[spec.trial_id] in (TrialState.PENDING, TrialState.TRAINING)]
     to_measure = to_train + [spec for spec in specs if states[spec.trial_id] is TrialState.TRAINED]
-    sizes = [MODEL_SIZES.get((spec.model, spec.data.dataset)) for spec in specs]
+    sizes = [size_of(spec.model, spec.data.dataset) for spec in specs]
     known = all(sizes)
     flops = flops_a_second(gpu)
     training, measuring = _recorded(specs, states, store)
@@ -85,15 +86,23 @@ def _recorded(
 
 
 def _train_seconds(spec: TrialSpec, flops_a_second: float) -> float:
-    images, training = TRAIN_IMAGES[spec.data.dataset] - (spec.data.validation or 0), spec.training
+    images = DATA_SETS[spec.data.dataset].train_images - (spec.data.validation or 0)
+    training = spec.training
     steps = min(training.epochs * -(-images // training.batch_size), training.iterations or math.inf)
     # Forward, and backward at twice its cost.
-    flops = 3 * MODEL_SIZES[spec.model, spec.data.dataset].flops * min(training.batch_size, images)
-    return steps * PASSES.get(spec.optimizer.name, 1) * (STEP_SECONDS + flops / flops_a_second)
+    flops = 3 * _known_size(spec).flops * min(training.batch_size, images)
+    return steps * PASSES_A_STEP.get(spec.optimizer.name, 1) * (STEP_SECONDS + flops / flops_a_second)
 
 
 def _measure_seconds(spec: TrialSpec, settings: SharpnessSettings, flops_a_second: float) -> float:
     # Upper bound: every block takes all the products it may; a product of the whole Hessian costs about 5 forward
     # passes, those of the layers together about as much again.
-    flops = MODEL_SIZES[spec.model, spec.data.dataset].flops
-    return 2 * 5 * settings.max_products * flops * settings.samples / flops_a_second
+    tasks = {MEASURES[name].task or name: settings.passes(name) for name in settings.measures if name in MEASURES}
+    passes = 2 * 5 * settings.max_products + sum(tasks.values())
+    return passes * _known_size(spec).flops * settings.samples / flops_a_second
+
+
+def _known_size(spec: TrialSpec) -> NetworkSize:
+    size = size_of(spec.model, spec.data.dataset)
+    assert size is not None, "asked for only where every size is known"
+    return size

@@ -4,14 +4,16 @@ import time
 from collections.abc import Sequence
 
 from analysis.errors import UndefinedMeasureError
+from analysis.measures import MEASURES
 from analysis.schema import Measurement
-from analysis.settings import SPECTRAL, SharpnessSettings
-from analysis.spectrum.measures import Spectra, hessian_trace, lambda_max, renyi_sharpness
+from analysis.settings import SharpnessSettings
+from analysis.spectrum.measures import READERS, Spectra
 from orchestrator.store.measurement import Measured, read_measured, read_settings, write_measured
 from orchestrator.store.plan import Plan
 from orchestrator.store.trial_store import MEASUREMENTS_FOLDER, TrialState
 
-GAUSS_NEWTON = "renyi_gauss_newton"
+OF_HESSIAN = tuple(measure.key for measure in MEASURES.values() if measure.spectra == "hessian")
+OF_GAUSS_NEWTON = tuple(measure.key for measure in MEASURES.values() if measure.spectra == "gauss_newton")
 
 
 def measure_from_spectra(plan: Plan) -> list[str]:
@@ -47,29 +49,24 @@ def measure_from_spectra(plan: Plan) -> list[str]:
 def derivable(settings: SharpnessSettings, stored: SharpnessSettings) -> bool:
     """Whether a measurement with some settings follows from one with others, without the network."""
     same = stored.model_copy(update={"orders": settings.orders, "measures": settings.measures}) == settings
-    has_spectra = any(name in SPECTRAL for name in stored.measures)
-    available = {*stored.measures, *(SPECTRAL if has_spectra else ())}
+    has_spectra = any(name in OF_HESSIAN for name in stored.measures)
+    available = {*stored.measures, *(OF_HESSIAN if has_spectra else ())}
     return same and available >= set(settings.measures)
 
 
 def derive(stored: Measured, settings: SharpnessSettings) -> Measured:
     """The measurement with other orders, or with some of the measures, from a stored one."""
     started = time.perf_counter()
-    spectra = _with_reasons(stored.spectra, stored.rows, SPECTRAL)
-    gauss_newton = _with_reasons(stored.gauss_newton_spectra, stored.rows, (GAUSS_NEWTON,))
+    hessian = _with_reasons(stored.spectra, stored.rows, OF_HESSIAN)
+    gauss_newton = _with_reasons(stored.gauss_newton_spectra, stored.rows, OF_GAUSS_NEWTON)
     rows: list[Measurement] = []
     for name in settings.measures:
-        match name:
-            case "renyi":
-                rows += renyi_sharpness(spectra, settings.orders)
-            case "renyi_gauss_newton":
-                rows += renyi_sharpness(gauss_newton, settings.orders, GAUSS_NEWTON)
-            case "trace":
-                rows += hessian_trace(spectra)
-            case "lambda_max":
-                rows += lambda_max(spectra)
-            case _:
-                rows += [row for row in stored.rows if row.measure == name]
+        if name in OF_HESSIAN:
+            rows += READERS[name](hessian, settings.orders)
+        elif name in OF_GAUSS_NEWTON:
+            rows += READERS[name](gauss_newton, settings.orders)
+        else:
+            rows += [row for row in stored.rows if row.measure == name]
     record = {key: value for key, value in stored.record.items() if key not in ("timestamp", "settings")}
     record["seconds"] = time.perf_counter() - started
     return Measured(rows, stored.spectra, stored.gauss_newton_spectra, stored.indices, record)

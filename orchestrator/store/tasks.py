@@ -5,16 +5,14 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from analysis.settings import AVERAGE, N_STEP, SPECTRAL, SharpnessSettings, SpectraOf
+from analysis.measures import MEASURES
+from analysis.settings import SharpnessSettings, SpectraOf
 from orchestrator.store.cost import flops_a_second
-from trainables.catalogue import MODEL_SIZES
+from trainables.catalogue import size_of
 from trainables.trial.specs import TrialSpec
 
 LEAST_SECONDS = 30.0  # of a task of its own: loading and checking a network anew costs a few
-PAC_BAYES = ("pacbayes_flat", "pacbayes_orig")  # from the same noise
-PAC_BAYES_MAGNITUDE = ("pacbayes_mag_flat", "pacbayes_mag_init", "pacbayes_mag_orig")
 PRODUCT_PASSES = 5  # of a Hessian-vector product, in forward passes
-GRADIENT_PASSES = 3  # of a loss with its gradient, in forward passes
 
 
 @dataclass(frozen=True)
@@ -46,35 +44,30 @@ def divide(spec: TrialSpec, settings: SharpnessSettings, gpu: bool = False) -> l
     stays together: layers share a factor pass, one-step measures a gradient. A network that is measured within
     seconds, or whose size is not known, is one task.
     """
-    size = MODEL_SIZES.get((spec.model, spec.data.dataset))
+    size = size_of(spec.model, spec.data.dataset)
     if size is None:
         return [whole(settings)]
     a_pass = size.flops * settings.samples / flops_a_second(gpu)
-    dear = [task for task in _separable(settings, a_pass) if task.seconds >= LEAST_SECONDS]
-    if not dear:
+    expensive = [task for task in _separable(settings, a_pass) if task.seconds >= LEAST_SECONDS]
+    if not expensive:
         return [whole(settings)]
-    taken = {name for task in dear if task.spectra_of is not SpectraOf.WHOLE for name in task.measures}
+    taken = {name for task in expensive if task.spectra_of is not SpectraOf.WHOLE for name in task.measures}
     rest = tuple(name for name in settings.measures if name not in taken)
-    spectral = any(task.spectra_of is SpectraOf.WHOLE for task in dear)
+    spectral = any(task.spectra_of is SpectraOf.WHOLE for task in expensive)
     seconds = PRODUCT_PASSES * settings.max_products * a_pass * (1 if spectral else 2)
-    tasks = [*dear, MeasuringTask("layers", rest, SpectraOf.LAYERS if spectral else SpectraOf.EVERY, seconds)]
+    tasks = [*expensive, MeasuringTask("layers", rest, SpectraOf.LAYERS if spectral else SpectraOf.EVERY, seconds)]
     return sorted((task for task in tasks if task.measures), key=lambda task: -task.seconds)
 
 
 def _separable(settings: SharpnessSettings, a_pass: float) -> Iterable[MeasuringTask]:
     """What could be done apart, with the seconds that it takes."""
-    worst_case, average, search, haar = settings.worst_case, settings.average, settings.pac_bayes, settings.haar
-    groups: dict[tuple[str, ...], float] = {
-        (name,): GRADIENT_PASSES * worst_case.num_steps * len(worst_case.rhos(name)) for name in N_STEP
-    }
-    groups |= {(name,): average.num_draws * len(average.sigmas) for name in AVERAGE}
-    groups |= dict.fromkeys((PAC_BAYES, PAC_BAYES_MAGNITUDE), (search.num_halvings + 1) * search.num_draws)
-    groups[("haar_loss",)] = haar.num_draws * len(haar.rhos)
-    for names, passes in groups.items():
-        wanted = tuple(name for name in settings.measures if name in names)
-        if wanted:
-            yield MeasuringTask(wanted[0], wanted, SpectraOf.EVERY, passes * a_pass)
-    spectral = tuple(name for name in settings.measures if name in SPECTRAL)
+    groups: dict[str, list[str]] = {}
+    for name in settings.measures:
+        if name in MEASURES and MEASURES[name].task is not None:
+            groups.setdefault(str(MEASURES[name].task), []).append(name)
+    for names in groups.values():
+        yield MeasuringTask(names[0], tuple(names), SpectraOf.EVERY, settings.passes(names[0]) * a_pass)
+    spectral = tuple(name for name in settings.measures if name in MEASURES and MEASURES[name].spectra == "hessian")
     if spectral:
         seconds = PRODUCT_PASSES * settings.max_products * a_pass
         yield MeasuringTask("all_layers", spectral, SpectraOf.WHOLE, seconds)

@@ -7,6 +7,7 @@ from typing import Any
 from mlflow.entities import Metric
 
 from analysis import schema
+from analysis.measures import headline
 from analysis.results.parquet import measurements_from_parquet
 from orchestrator.store.generalization import of_subset, of_training
 from trainables.trial.folder import EpochMetrics, Generalization, Trained
@@ -41,7 +42,7 @@ def of_measurement(generalization: Generalization, record: Mapping[str, Any], me
     timestamp = record["timestamp"]
     return _of_quantities(of_subset(generalization, record), timestamp) + [
         Metric(schema.metric_name(row), row.value, milliseconds(timestamp), 0)
-        for row in schema.headline(measurements_from_parquet(measurements))
+        for row in headline(measurements_from_parquet(measurements))
         if row.value is not None
     ]
 

@@ -1,7 +1,8 @@
 import pytest
 from pydantic import ValidationError
 
-from analysis.settings import MEASURE_NAMES, PAPER_ORDERS, SharpnessSettings
+from analysis.measures import MEASURES
+from analysis.settings import PAPER_ORDERS, SharpnessSettings
 
 
 def test_defaults_are_those_of_the_specification() -> None:
@@ -37,7 +38,7 @@ def test_every_setting_is_part_of_the_identity(change: dict[str, object]) -> Non
 
 
 def test_measures_by_name_by_path_and_all() -> None:
-    assert SharpnessSettings.model_validate({"measures": "all"}).measures == MEASURE_NAMES
+    assert SharpnessSettings.model_validate({"measures": "all"}).measures == tuple(MEASURES)
     settings = SharpnessSettings(measures=("l2", "mine.sharpness"))
     assert settings.own_measures == ("mine.sharpness",)
 
@@ -46,7 +47,7 @@ def test_measures_by_name_by_path_and_all() -> None:
     ("measures", "message"),
     [
         (("trac",), "unknown measure 'trac'; did you mean trace"),
-        (("zzz",), "choose among renyi, "),
+        (("zzz",), "known: renyi, "),
         (("l2", "l2"), "has the measure 'l2' more than once"),
     ],
 )

@@ -8,8 +8,8 @@ import pytest
 from mlflow import MlflowClient
 from typer.testing import CliRunner, Result
 
+from analysis.measures import MEASURES as CATALOGUE
 from analysis.results.mlflow import load_results
-from analysis.settings import MEASURE_NAMES
 from orchestrator.cli import app
 from orchestrator.config.load import load
 from orchestrator.store.plan import make_plan
@@ -141,10 +141,10 @@ def test_every_measure_reaches_the_table_and_mlflow(storage: Path, sweep_file: S
     assert result.exit_code == 0, result.output
     config = load(str(path))
     results = load_results(config.tracking_uri, config.name)
-    assert set(results["measure"]) == set(MEASURE_NAMES)
+    assert set(results["measure"]) == set(CATALOGUE)
     measured = results[results["value"].notna()]
-    assert set(measured["measure"]) == set(MEASURE_NAMES), results[results["value"].isna()]["reason"].unique()
-    assert set(pd.read_csv(storage / "small" / "report" / "tau.csv")["measure"]) == set(MEASURE_NAMES)
+    assert set(measured["measure"]) == set(CATALOGUE), results[results["value"].isna()]["reason"].unique()
+    assert set(pd.read_csv(storage / "small" / "report" / "tau.csv")["measure"]) == set(CATALOGUE)
     logged = set(runs(path).columns)
     assert {"sam_0.05/all", "sam_n_0.05/all", "fisher_rao/classifier.weight", "pacbayes_mag_init/all"} <= logged
     assert "sam_0.1/all" not in logged  # in the Parquet file only

@@ -2,24 +2,14 @@
 
 from collections.abc import Callable
 from functools import cache
+from importlib import import_module
 
+from trainables.catalogue import DATA_SETS
 from trainables.data.augmentation import Augmentation
-from trainables.data.cifar import load_cifar
 from trainables.data.dataset import Dataset, Normalization, Split, stratified_indices
-from trainables.data.digits import load_digits
-from trainables.data.parquet import load_parquet
-from trainables.data.tiny_imagenet import load_tiny_imagenet
 from trainables.trial.specs import DataSpec
 
-DATASETS: dict[str, Callable[[DataSpec], Dataset]] = {
-    "digits": load_digits,
-    "cifar10": load_cifar,
-    "cifar100": load_cifar,
-    "tiny_imagenet": load_tiny_imagenet,
-    "parquet": load_parquet,
-}
-
-__all__ = ["DATASETS", "Augmentation", "Dataset", "Normalization", "Split", "load_dataset", "stratified_indices"]
+__all__ = ["Augmentation", "Dataset", "Normalization", "Split", "load_dataset", "stratified_indices"]
 
 
 @cache
@@ -29,5 +19,7 @@ def load_dataset(spec: DataSpec) -> Dataset:
     Raises:
         TrainingError: it is not where the specification says, or damaged; the message names the file and the remedy.
     """
-    data = DATASETS[spec.dataset](spec)
+    file, _, function = DATA_SETS[spec.dataset].loader.partition(".")
+    loader: Callable[[DataSpec], Dataset] = getattr(import_module(f"{__name__}.{file}"), function)
+    data = loader(spec)
     return data if spec.validation is None else data.hold_out(spec.validation)

@@ -7,26 +7,22 @@ from functools import cached_property
 from pathlib import PurePosixPath
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from analysis.errors import closest
+from analysis.settings import Section
+from trainables.catalogue import DATA_SETS
 from trainables.trial.storage import absolute
-
-MODEL_NAMES = (
-    "digits_cnn",
-    "digits_cnn_bn",
-    "resnet18",
-    "resnet34",
-    "resnet18_tiny",
-    "resnet20",
-    "resnet56",
-    "resnet50_tiny",
-    "wide_resnet28_10",
-    "simple_vit",
-)
 
 
 def _list(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
+
+
+def _known_data_set(name: str) -> str:
+    if name not in DATA_SETS:
+        raise ValueError(f"unknown value {name!r}; {closest(name, DATA_SETS)}")
+    return name
 
 
 def _not_one(order: float) -> float:
@@ -49,10 +45,9 @@ BatchNormSecondPass = Literal["freeze", "update"]
 PLAIN_EPOCHS = 5  # SPEC §9: the paper's 5, where its code takes 6
 
 
-class Spec(BaseModel):
-    """A frozen part of a trial's specification that refuses keys it does not know."""
+class Spec(Section):
+    """A part of a trial's specification."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
     NOT_IDENTITY: ClassVar[frozenset[str]] = frozenset()  # fields that travel along without changing the result
 
 
@@ -64,7 +59,7 @@ class DataSpec(Spec):
 
     NOT_IDENTITY = frozenset({"root", "train", "test"})
 
-    dataset: Literal["digits", "cifar10", "cifar100", "tiny_imagenet", "parquet"]
+    dataset: Annotated[str, AfterValidator(_known_data_set)]
     root: Place | None = None  # folder of the archives; left out, each machine's RENYI_DATA, or ~/data
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")] | None = None
     train: Places = ()  # Parquet files: paths, globs, addresses

@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from analysis.errors import AnalysisError, UndefinedMeasureError
-from analysis.schema import HEADLINE_ORDERS
+from analysis.measures import HEADLINE_ORDERS
 from analysis.seeding import derive_seed
 from analysis.sharpness.estimators.lanczos import Lanczos, Tridiagonal
 from analysis.sharpness.hessian import BlockOperator, HessianBlock

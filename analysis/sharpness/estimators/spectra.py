@@ -7,7 +7,8 @@ from dataclasses import replace
 from torch import Tensor, nn
 
 from analysis.errors import AnalysisError, UndefinedMeasureError
-from analysis.schema import ALL_LAYERS, HEADLINE_ORDERS
+from analysis.measures import HEADLINE_ORDERS
+from analysis.schema import ALL_LAYERS
 from analysis.seeding import derive_seed
 from analysis.sharpness.estimators.deflation import ritz_quadrature
 from analysis.sharpness.estimators.slq import (

@@ -5,7 +5,9 @@ from collections.abc import Iterable
 
 import torch
 
+from analysis.schema import Measurement
 from analysis.sharpness.landscape import Landscape
+from analysis.sharpness.subject import Subject, Values, tabulate
 
 
 def average_sharpness(
@@ -38,3 +40,15 @@ def average_sharpness(
 def _mean_and_stderr(values: list[float]) -> tuple[float, float]:
     sample = torch.tensor(values, dtype=torch.float64)
     return sample.mean().item(), sample.std().item() / math.sqrt(len(values))
+
+
+def average(subject: Subject, measure: str) -> list[Measurement]:
+    """`avg` and `avg_adaptive`."""
+    settings = subject.settings.average
+    adaptive = measure == "avg_adaptive"
+
+    def values(block: str) -> Values:
+        landscape = subject.landscape(block)
+        return average_sharpness(landscape, settings.sigmas, adaptive, settings.num_draws, subject.settings.seed)
+
+    return tabulate(measure, subject.blocks(measure), settings.sigmas, values)

@@ -6,7 +6,9 @@ import warnings
 import torch
 from torch import Tensor
 
+from analysis.schema import Measurement
 from analysis.sharpness.landscape import Landscape
+from analysis.sharpness.subject import Subject, Values, tabulate
 
 
 def fisher_rao_norm(landscape: Landscape) -> float:
@@ -27,3 +29,12 @@ def fisher_rao_norm(landscape: Landscape) -> float:
             slopes: Tensor = torch.func.jvp(chunk.losses_at, (chunk.weights,), (chunk.weights,))[1]  # tangent w at w
             squares += slopes.square().sum()
     return math.sqrt(squares.item() / landscape.num_samples)
+
+
+def fisher_rao(subject: Subject, measure: str) -> list[Measurement]:
+    """`fisher_rao`."""
+
+    def values(block: str) -> Values:
+        return {None: (fisher_rao_norm(subject.landscape(block)), 0.0)}
+
+    return tabulate(measure, subject.blocks(measure), [None], values)

@@ -6,8 +6,10 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from analysis.schema import ALL_LAYERS, Measurement
 from analysis.seeding import derive_seed
 from analysis.sharpness.landscape import Landscape
+from analysis.sharpness.subject import Subject, Values, tabulate
 
 
 def haar_loss(landscape: Landscape, rho: float, num_draws: int = 300, seed: int = 0) -> tuple[float, float]:
@@ -32,23 +34,18 @@ def haar_loss(landscape: Landscape, rho: float, num_draws: int = 300, seed: int 
     return values.mean().item(), values.std().item() / math.sqrt(num_draws)
 
 
-def haar_transformed(inputs: Tensor, seed: int = 0) -> Tensor:
-    """A x_i for one A, Haar-distributed in O(d), that all samples share; (N, …), exact.
-
-    With X = U R (U orthonormal, r = min(N, d) columns), A U is uniform on the Stiefel manifold: the orthonormal factor
-    Q of a d×r Gaussian matrix, signs fixed by a positive diagonal. So A X = Q R. Cost: O(d r²); no pass.
-
-    Source: Mezzadri 2007 (the signs); Rényi Sharpness, Proposition 3.1.
-    """
-    X = inputs.flatten(1).double().T  # (d, N)
-    _, R = torch.linalg.qr(X)
-    gaussian = _normal(R.new_empty(X.shape[0], R.shape[0]), seed, "joint")
-    Q, signs = torch.linalg.qr(gaussian)
-    moved: Tensor = (Q * signs.diagonal().sign()) @ R
-    return moved.T.to(inputs.dtype).reshape(inputs.shape)
-
-
 def _normal(like: Tensor, *purpose: object) -> Tensor:
     """Standard normal numbers of a tensor's shape, drawn on the CPU: the same on every device."""
     generator = torch.Generator().manual_seed(derive_seed("haar", *purpose))
     return torch.randn(like.shape, generator=generator).to(device=like.device, dtype=like.dtype)
+
+
+def haar(subject: Subject, measure: str) -> list[Measurement]:
+    """`haar_loss`."""
+    settings = subject.settings.haar
+
+    def values(block: str) -> Values:
+        landscape = subject.landscape(block)
+        return {rho: haar_loss(landscape, rho, settings.num_draws, subject.settings.seed) for rho in settings.rhos}
+
+    return tabulate(measure, [ALL_LAYERS], settings.rhos, values)

@@ -1,13 +1,16 @@
 """Worst-case sharpness by projected gradient ascent with an adaptive step (APGD)."""
 
 from collections.abc import Callable
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from analysis.errors import UndefinedMeasureError
+from analysis.schema import Measurement
 from analysis.sharpness.landscape import Landscape
-from analysis.sharpness.measures.one_step import Ball
+from analysis.sharpness.measures.one_step import Ball, ball_of
+from analysis.sharpness.subject import Subject, Values, tabulate
 
 MOMENTUM = 0.75  # share of the new point in the next one
 IMPROVING = 0.75  # share of steps between two checkpoints that must improve, or the step is halved
@@ -104,3 +107,16 @@ def _checkpoints(num_steps: int) -> set[int]:
         interval = max(interval - SHRINKING, LEAST_INTERVAL)
         place += interval
     return found
+
+
+def n_step(subject: Subject, measure: str) -> list[Measurement]:
+    """`sam_n`, `asam_n`, `sam_linf_n`, `asam_linf_n`, over the same ρ as one step."""
+    worst_case = subject.settings.worst_case
+    rhos = worst_case.rhos(measure)
+    ball = ball_of(measure)
+
+    def values(block: str) -> Values:
+        rise = partial(worst_case_sharpness, subject.landscape(block), ball)
+        return {rho: (rise(rho, worst_case.num_steps, worst_case.batch_size), 0.0) for rho in rhos}
+
+    return tabulate(measure, subject.blocks(measure), rhos, values)

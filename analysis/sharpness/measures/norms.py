@@ -3,7 +3,9 @@
 import torch
 from torch import nn
 
+from analysis.schema import ALL_LAYERS, Measurement
 from analysis.sharpness.layers import weight_layers
+from analysis.sharpness.subject import Subject, Values, tabulate
 
 
 def l2_norms(model: nn.Module) -> dict[str | None, float]:
@@ -17,3 +19,13 @@ def l2_norms(model: nn.Module) -> dict[str | None, float]:
         for name in weight_layers(model)
     }
     return {**{name: square**0.5 for name, square in squares.items()}, None: sum(squares.values()) ** 0.5}
+
+
+def l2(subject: Subject, measure: str) -> list[Measurement]:
+    """`l2`."""
+    norms = l2_norms(subject.model)
+
+    def values(block: str) -> Values:
+        return {None: (norms[None if block == ALL_LAYERS else block], 0.0)}
+
+    return tabulate(measure, subject.blocks(measure), [None], values)

@@ -8,8 +8,12 @@ import torch
 from torch import Tensor
 
 from analysis.errors import UndefinedMeasureError
+from analysis.schema import Measurement
 from analysis.sharpness.landscape import Landscape
+from analysis.sharpness.subject import Subject, Values, tabulate
 
+ONE_STEP = ("sam", "asam", "sam_linf", "asam_linf")
+N_STEP_SUFFIX = "_n"
 ZERO_GRADIENT = "the gradient is zero, so it shows no direction to step in"
 
 
@@ -44,6 +48,11 @@ class Ball:
             return u.clamp(-rho, rho)
         size = torch.linalg.vector_norm(u)
         return torch.where(size > rho, u * (rho / size), u)
+
+
+def ball_of(measure: str, eta: float = 0.0) -> Ball:
+    norm = "linf" if measure.removesuffix(N_STEP_SUFFIX).endswith("linf") else "l2"
+    return Ball(norm, measure.startswith("asam"), eta)  # type: ignore[arg-type]  # one of the two
 
 
 def one_step_sharpness(
@@ -101,3 +110,31 @@ def _direction(ball: Ball, weights: Tensor, gradient: Tensor) -> Tensor:
     """(n,) T u for the steepest u of norm 1."""
     T = ball.scale(weights)
     return T * ball.steepest(T * gradient)
+
+
+def one_step(subject: Subject, measure: str) -> list[Measurement]:
+    """`sam`, `asam`, `sam_linf`, `asam_linf`: all that are asked for come from the same gradient."""
+
+    def values(block: str) -> Values:
+        rises = subject.shared(_all_one_step)[block, measure]
+        if isinstance(rises, UndefinedMeasureError):
+            raise rises
+        return {rho: (rise, 0.0) for rho, rise in rises.items()}
+
+    return tabulate(measure, subject.blocks(measure), subject.settings.worst_case.rhos(measure), values)
+
+
+def _all_one_step(subject: Subject) -> dict[tuple[str, str], dict[float, float] | UndefinedMeasureError]:
+    """Every one-step measure that is asked for, from one gradient for each set of blocks."""
+    settings = subject.settings.worst_case
+    wanted = [measure for measure in ONE_STEP if measure in subject.settings.measures]
+    rises: dict[tuple[str, str], dict[float, float] | UndefinedMeasureError] = {}
+    for blocks in dict.fromkeys(tuple(subject.blocks(measure)) for measure in wanted):
+        steps = {
+            measure: (ball_of(measure, settings.eta if measure == "asam" else 0.0), settings.rhos(measure))
+            for measure in wanted
+            if tuple(subject.blocks(measure)) == blocks
+        }
+        landscapes = {block: subject.landscape(block) for block in blocks}
+        rises |= one_step_sharpnesses(landscapes, steps, settings.batch_size)
+    return rises

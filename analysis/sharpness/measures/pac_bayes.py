@@ -4,14 +4,17 @@ import copy
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from torch import Tensor
 
-from analysis.baseline_settings import PacBayesSettings
 from analysis.errors import AnalysisError, UndefinedMeasureError
+from analysis.schema import ALL_LAYERS, Measurement
+from analysis.settings import PacBayesSettings
 from analysis.sharpness.batch_norm import fold_batch_norm, normalized_pairs
 from analysis.sharpness.landscape import Landscape, loss_landscape
+from analysis.sharpness.subject import Subject, Values, tabulate
 
 MAGNITUDE_EPS = 1e-3  # ε of the magnitude-aware noise, which keeps weights at 0 from standing still
 CONFIDENCE = 10.0  # the constant of the bounds
@@ -100,7 +103,7 @@ def bisect(drop: Callable[[float], tuple[float, float]], search: PacBayesSetting
     return NoiseLevel(low + (search.target - low_drop) / slope, stderr / slope)
 
 
-def origin_bound(weights: Tensor, sigma: float, *, num_samples: int) -> float:
+def origin_value(weights: Tensor, sigma: float, *, num_samples: int) -> float:
     """sqrt((‖w‖²/(4σ²) + log(N/σ) + 10)/N): `pacbayes_orig`. No pass.
 
     For N = 2000, ‖w‖ = 1, σ = 0.780304: 0.0955499. Source: Dziugaite et al. 2020, eq. 45.
@@ -109,7 +112,7 @@ def origin_bound(weights: Tensor, sigma: float, *, num_samples: int) -> float:
     return _bound(square / (4 * sigma**2), sigma, num_samples)
 
 
-def magnitude_aware_bound(
+def magnitude_aware_value(
     weights: Tensor, initial: Tensor, sigma: float, *, num_samples: int, from_initial: bool
 ) -> float:
     """sqrt((¼ Σ_i log[(ε² + (σ² + 1)‖r‖²/ω)/(ε² + σ²(w_i − w⁰_i)²)] + log(N/σ) + 10)/N). No pass.
@@ -157,3 +160,59 @@ def reference_weights(
 
 def _bound(divergence: float, sigma: float, num_samples: int) -> float:
     return math.sqrt((divergence + math.log(num_samples / sigma) + CONFIDENCE) / num_samples)
+
+
+def flatness(subject: Subject, measure: str) -> list[Measurement]:
+    """`pacbayes_flat` and `pacbayes_mag_flat`."""
+    noise = _magnitude_aware_noise if measure == "pacbayes_mag_flat" else _plain_noise
+
+    def values(_: str) -> Values:
+        return {None: subject.shared(noise).flatness}
+
+    return tabulate(measure, [ALL_LAYERS], [None], values)
+
+
+def bound_from_origin(subject: Subject, measure: str) -> list[Measurement]:
+    """`pacbayes_orig`, with the noise of `pacbayes_flat`."""
+
+    def values(_: str) -> Values:
+        noise, (landscape, _start) = subject.shared(_plain_noise), subject.shared(_reference)
+        bound = partial(origin_value, landscape.weights, num_samples=landscape.num_samples)
+        return {None: noise.carried_through(bound)}
+
+    return tabulate(measure, [ALL_LAYERS], [None], values)
+
+
+def magnitude_aware_bound(subject: Subject, measure: str) -> list[Measurement]:
+    """`pacbayes_mag_init` and `pacbayes_mag_orig`, with the noise of `pacbayes_mag_flat`."""
+
+    def values(_: str) -> Values:
+        noise, (landscape, start) = subject.shared(_magnitude_aware_noise), subject.shared(_reference)
+        if start is None:
+            raise UndefinedMeasureError("the initial weights are not known; hand them over as `initial`")
+        bound = partial(
+            magnitude_aware_value,
+            landscape.weights,
+            start,
+            num_samples=landscape.num_samples,
+            from_initial=measure == "pacbayes_mag_init",
+        )
+        return {None: noise.carried_through(bound)}
+
+    return tabulate(measure, [ALL_LAYERS], [None], values)
+
+
+def _reference(subject: Subject) -> tuple[Landscape, Tensor | None]:
+    """What noise is put on: the landscape of all weights, and the initial weights, where they are known."""
+    landscape = subject.landscape(ALL_LAYERS)
+    return reference_weights(landscape, subject.initial, subject.settings.pac_bayes.fold_batch_norm)
+
+
+def _plain_noise(subject: Subject) -> NoiseLevel:
+    landscape, _ = subject.shared(_reference)
+    return find_noise_level(landscape, False, subject.settings.pac_bayes, subject.settings.seed)
+
+
+def _magnitude_aware_noise(subject: Subject) -> NoiseLevel:
+    landscape, _ = subject.shared(_reference)
+    return find_noise_level(landscape, True, subject.settings.pac_bayes, subject.settings.seed)

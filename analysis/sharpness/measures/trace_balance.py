@@ -2,21 +2,14 @@
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from analysis.errors import UndefinedMeasureError
+from analysis.schema import ALL_LAYERS, Measurement
+from analysis.sharpness.subject import Subject, Values, tabulate
 
 
-@dataclass(frozen=True)
-class TraceBalance:
-    """Each layer's trace against its size."""
-
-    per_parameter: dict[str, float]  # Tr H_ll / d_l by layer: all equal at the optimum of Theorem F.4
-    imbalance: float  # nats; 0 where every layer has the share of the trace that it has of the parameters
-
-
-def trace_balance(traces: Mapping[str, float], dims: Mapping[str, int]) -> TraceBalance:
-    """Σ_l p_l log(p_l d / d_l), p_l = Tr H_ll / Σ Tr H, d = Σ d_l, and Tr H_ll / d_l of every layer.
+def imbalance(traces: Mapping[str, float], dims: Mapping[str, int]) -> float:
+    """Σ_l p_l log(p_l d / d_l) in nats, p_l = Tr H_ll / Σ Tr H, d = Σ d_l.
 
     R_α of a block-diagonal matrix is Σ_l p_l^α φ_l, for α > 1 least, d^(1−α), where all spectra are uniform and
     p_l = d_l/d. The imbalance is the divergence of the one share from the other. No pass.
@@ -34,5 +27,19 @@ def trace_balance(traces: Mapping[str, float], dims: Mapping[str, int]) -> Trace
         if not trace > 0:
             raise UndefinedMeasureError(f"the trace of {layer} is {trace:g}, not positive, so it is no share")
     total, dim = sum(traces.values()), sum(dims[layer] for layer in traces)
-    imbalance = sum(trace / total * math.log(trace / total * dim / dims[layer]) for layer, trace in traces.items())
-    return TraceBalance({layer: trace / dims[layer] for layer, trace in traces.items()}, imbalance)
+    return sum(trace / total * math.log(trace / total * dim / dims[layer]) for layer, trace in traces.items())
+
+
+def trace_imbalance(subject: Subject, measure: str) -> list[Measurement]:
+    """`trace_imbalance`, of the traces that `trace` gives."""
+
+    def values(_: str) -> Values:
+        traces, dims = {}, {}
+        for layer in subject.layers:
+            spectrum = subject.spectra[layer]
+            if isinstance(spectrum, UndefinedMeasureError):
+                raise spectrum
+            traces[layer], dims[layer] = spectrum.trace().value, spectrum.dim
+        return {None: (imbalance(traces, dims), None)}
+
+    return tabulate(measure, [ALL_LAYERS], [None], values)

@@ -34,7 +34,8 @@ def test_one_row_a_layer_measure_and_order() -> None:
         (layer, "renyi", order) for layer in layers for order in SETTINGS.orders
     }
     for layer in layers:
-        assert rows[layer, "lambda_max", None].value == pytest.approx(rows[layer, "lambda_max", None].value)
+        # The layers' blocks are principal submatrices of the whole Hessian.
+        assert 0 < rows[layer, "lambda_max", None].value <= rows["all", "lambda_max", None].value  # type: ignore[operator]
         assert rows[layer, "renyi", 0.5].value < rows[layer, "renyi", 1.5].value  # type: ignore[operator]
 
 

@@ -7,7 +7,7 @@ import pytest
 from orchestrator.config.expand import expand
 from orchestrator.config.load import load, shipped_sweeps
 from orchestrator.store.plan import make_plan
-from trainables.catalogue import MODEL_SIZES
+from trainables.catalogue import size_of
 from trainables.trial.specs import RSAMSpec, SGDSpec, TrialSpec
 
 TASKS = {
@@ -83,4 +83,4 @@ def test_every_shipped_sweep_has_a_plan_with_its_cost(name: str, tmp_path: objec
     plan = make_plan(load(name, storage=str(tmp_path)))
     assert plan.cost is not None
     assert plan.cost.train_seconds > 0
-    assert all((spec.model, spec.data.dataset) in MODEL_SIZES for spec in plan.specs)
+    assert all(size_of(spec.model, spec.data.dataset) for spec in plan.specs)

@@ -1,20 +1,54 @@
+from pathlib import Path
+
 import pytest
-import torch
-from torch.utils.flop_counter import FlopCounterMode
 
-from trainables.catalogue import MODEL_SIZES
-from trainables.models import build_model
-
-SHAPES = {"digits": (10, 1, 8), "cifar10": (10, 3, 32), "cifar100": (100, 3, 32), "tiny_imagenet": (200, 3, 64)}
+from analysis.settings import SharpnessSettings
+from orchestrator.store.cost import estimate_cost
+from orchestrator.store.trial_store import TrialState, TrialStore
+from trainables.trial.specs import TrialSpec
 
 
-@pytest.mark.parametrize(("name", "dataset"), MODEL_SIZES)
-def test_sizes_of_networks_are_counted(name: str, dataset: str) -> None:
-    num_classes, channels, size = SHAPES[dataset]
-    with torch.device("meta"):
-        model = build_model(name, num_classes, channels).eval()
-        image = torch.zeros(1, channels, size, size)
-    assert sum(parameter.numel() for parameter in model.parameters()) == MODEL_SIZES[name, dataset].parameters
-    with FlopCounterMode(display=False) as counter, torch.no_grad():
-        model(image)
-    assert counter.get_total_flops() == MODEL_SIZES[name, dataset].flops
+def spec(model: str = "digits_cnn", optimizer: str = "sgd", epochs: int = 4) -> TrialSpec:
+    return TrialSpec.model_validate(
+        {
+            "data": {"dataset": "digits"},
+            "model": model,
+            "training": {"epochs": epochs, "batch_size": 50},
+            "optimizer": {"name": optimizer, "learning_rate": 0.1},
+        }
+    )
+
+
+@pytest.fixture
+def store(tmp_path: Path) -> TrialStore:
+    return TrialStore(str(tmp_path), "0123456789ab")
+
+
+def test_training_costs_twice_with_sam_and_in_proportion_to_the_epochs(store: TrialStore) -> None:
+    def seconds(*specs: TrialSpec) -> float:
+        states = {each.trial_id: TrialState.PENDING for each in specs}
+        cost = estimate_cost(list(specs), states, SharpnessSettings(), store)
+        assert cost is not None
+        return cost.train_seconds
+
+    assert seconds(spec(optimizer="sam")) == pytest.approx(2 * seconds(spec()))
+    assert seconds(spec(epochs=8)) == pytest.approx(2 * seconds(spec()))
+    assert seconds(spec(), spec(epochs=8)) == pytest.approx(3 * seconds(spec()))
+
+
+def test_measures_of_many_passes_cost_more_and_shared_passes_count_once(store: TrialStore) -> None:
+    def seconds(*measures: str) -> float:
+        trial = spec()
+        settings = SharpnessSettings(measures=measures)
+        cost = estimate_cost([trial], {trial.trial_id: TrialState.TRAINED}, settings, store)
+        assert cost is not None
+        return cost.measure_seconds
+
+    assert seconds("l2", "avg") > seconds("l2")
+    assert seconds("pacbayes_flat", "pacbayes_orig") == pytest.approx(seconds("pacbayes_flat"))
+    assert seconds("pacbayes_flat", "pacbayes_mag_flat") > seconds("pacbayes_flat")
+
+
+def test_a_network_of_unknown_size_has_no_cost_before_its_first_trial(store: TrialStore) -> None:
+    trial = spec(model="my.network")
+    assert estimate_cost([trial], {trial.trial_id: TrialState.PENDING}, SharpnessSettings(), store) is None

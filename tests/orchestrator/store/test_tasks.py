@@ -5,7 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from analysis.settings import MEASURE_NAMES, SharpnessSettings, SpectraOf
+from analysis.measures import MEASURES
+from analysis.settings import SharpnessSettings, SpectraOf
 from orchestrator.config.load import load
 from orchestrator.executors.actor import SharpnessActor
 from orchestrator.store import tasks as measuring_tasks
@@ -68,7 +69,7 @@ def test_parts_make_the_same_measurement_bit_for_bit(tmp_path: Path, model: str)
     assert divided.state(trial.trial_id) is TrialState.MEASURED
     first, second = (read_measured(store.measurement(trial.trial_id)) for store in stores)
     assert first.files() == second.files()
-    assert {row.measure for row in first.rows} == set(MEASURE_NAMES)
+    assert {row.measure for row in first.rows} == set(MEASURES)
     assert not [name for name in divided.measurement(trial.trial_id).names() if name.startswith(PART)]
 
 
@@ -95,7 +96,7 @@ def test_parts_that_are_there_are_not_missing(tmp_path: Path) -> None:
 def test_every_measure_and_every_block_is_in_one_task() -> None:
     tasks = divide(spec("digits_cnn"), SETTINGS)
     assert [task.seconds for task in tasks] == sorted((task.seconds for task in tasks), reverse=True)
-    for name in MEASURE_NAMES:
+    for name in tuple(MEASURES):
         blocks = sorted(task.spectra_of.value for task in tasks if name in task.measures)
         spectral = name in ("renyi", "trace", "lambda_max")
         assert blocks in ([["layers", "whole"]] if spectral else [["every"], ["layers"]]), name

@@ -6,8 +6,9 @@ from torch import nn
 from torch.func import functional_call, jvp, linearize
 
 from analysis.sharpness import weight_layers
+from trainables.catalogue import NETWORKS
 from trainables.errors import TrainingError
-from trainables.models import MODELS, build_model
+from trainables.models import build_model
 from trainables.models.resnet import BasicBlock, Bottleneck, ResNet
 from trainables.models.simple_vit import SimpleViT
 from trainables.models.wide_resnet import WideResNet
@@ -120,7 +121,7 @@ def test_gray_images_are_taken(name: str) -> None:
     assert build_model(name, 7, in_channels=1).eval()(torch.zeros(2, 1, 32, 32)).shape == (2, 7)
 
 
-@pytest.mark.parametrize("name", list(MODELS))
+@pytest.mark.parametrize("name", list(NETWORKS))
 def test_every_name_builds(name: str) -> None:
     with torch.device("meta"):
         assert isinstance(build_model(name, 10), nn.Module)

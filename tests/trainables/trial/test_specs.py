@@ -4,8 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from trainables.models import MODELS
-from trainables.trial.specs import MODEL_NAMES, TrialSpec
+from trainables.trial.specs import TrialSpec
 
 
 def spec(**changes: object) -> TrialSpec:
@@ -44,10 +43,6 @@ def test_label_and_parameters_are_readable() -> None:
     assert spec().label == "sgd lr=0.1 bs=32 wd=0 seed=0 digits_cnn"
     assert spec().parameters()["optimizer"] == "sgd"
     assert spec().parameters()["batch_size"] == 32
-
-
-def test_the_names_that_files_may_use_are_those_that_exist() -> None:
-    assert set(MODEL_NAMES) == set(MODELS)
 
 
 def test_warmup_must_end_before_training() -> None:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from analysis.measures import MEASURES
 from analysis.report.evidence import Evidence, weigh
 from analysis.report.figures.gap_against_sharpness import (
     Panel,
@@ -19,7 +20,6 @@ from analysis.report.figures.style import MANY_POINTS, Drawn
 from analysis.report.figures.tau_by_measure import tau_by_measure, tau_figure
 from analysis.report.figures.tau_over_orders import orders_figure, tau_over_orders
 from analysis.results.mlflow import SweepResults
-from analysis.settings import MEASURE_NAMES
 from analysis.spectrum.quadrature import SpectralQuadrature
 from tests.analysis.simulated import LAYERS, ORDERS, simulated_sweep
 
@@ -152,7 +152,7 @@ def test_no_text_of_a_panel_lies_over_another(drawings: list[Drawn]) -> None:
     values = np.linspace(0.001, 0.005, 5)
     every_measure = [
         Panel(measure, 0.5 if "renyi" in measure else 0.001, "all", values, values, ["sgd"] * 5, 0.5, 0.1, 0.8)
-        for measure in MEASURE_NAMES
+        for measure in tuple(MEASURES)
     ]
     for figure in [*(drawn.figure for drawn in drawings), draw_gap_against_sharpness(every_measure)]:
         canvas: Any = FigureCanvasAgg(figure)

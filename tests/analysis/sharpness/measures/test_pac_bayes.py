@@ -5,15 +5,15 @@ import torch
 from torch import Tensor, nn
 from torch.special import ndtr
 
-from analysis.baseline_settings import PacBayesSettings
 from analysis.errors import AnalysisError, UndefinedMeasureError
+from analysis.settings import PacBayesSettings
 from analysis.sharpness import loss_landscape
 from analysis.sharpness.landscape import Landscape
 from analysis.sharpness.measures.pac_bayes import (
     bisect,
     find_noise_level,
-    magnitude_aware_bound,
-    origin_bound,
+    magnitude_aware_value,
+    origin_value,
     reference_weights,
 )
 from tests.analysis.sharpness.networks import perceptron, residual_network, samples
@@ -44,7 +44,7 @@ def test_the_closed_form_of_one_weight() -> None:
     noise = bisect(exact_drop, PacBayesSettings(tolerance=1e-9, num_halvings=60))
     assert noise.sigma == pytest.approx(SIGMA, abs=5e-7)
     assert noise.flatness[0] == pytest.approx(1.642374, abs=5e-7)
-    assert origin_bound(torch.ones(1), noise.sigma, num_samples=2000) == pytest.approx(0.0955499, abs=5e-8)
+    assert origin_value(torch.ones(1), noise.sigma, num_samples=2000) == pytest.approx(0.0955499, abs=5e-8)
 
 
 def test_the_default_search_is_within_its_tolerance_and_gives_no_round_number() -> None:
@@ -80,7 +80,7 @@ def test_what_is_not_bracketed_or_no_better_than_chance_is_undefined() -> None:
         find_noise_level(loss_landscape(model, inputs, targets))
 
 
-def test_magnitude_aware_bounds_are_sums_over_weights() -> None:
+def test_magnitude_aware_values_are_sums_over_weights() -> None:
     w, start = torch.tensor([1.0, -2.0, 0.5]), torch.tensor([0.5, 0.0, 0.5])
     for from_initial in (True, False):
         r = w - start if from_initial else w
@@ -89,7 +89,7 @@ def test_magnitude_aware_bounds_are_sums_over_weights() -> None:
             for a, b in zip(w, start, strict=True)
         ]
         expected = math.sqrt((sum(terms) / 4 + math.log(100 / 0.3) + 10) / 100)
-        bound = magnitude_aware_bound(w, start, 0.3, num_samples=100, from_initial=from_initial)
+        bound = magnitude_aware_value(w, start, 0.3, num_samples=100, from_initial=from_initial)
         assert bound == pytest.approx(expected, rel=1e-5)
 
 

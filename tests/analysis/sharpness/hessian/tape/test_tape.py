@@ -9,7 +9,8 @@ from torch import Tensor, nn
 from analysis.sharpness.hessian.tape.linear_maps import UnsupportedError
 from analysis.sharpness.hessian.tape.tape import trace
 from tests.analysis.sharpness.hessian.networks import PIECEWISE_LINEAR, SMOOTH, build, samples
-from trainables.models import MODELS, build_model
+from trainables.catalogue import NETWORKS
+from trainables.models import build_model
 
 
 class Branching(nn.Module):
@@ -79,7 +80,7 @@ def test_smooth_networks_have_no_tape(name: str) -> None:
         trace(model)
 
 
-@pytest.mark.parametrize("name", [name for name in MODELS if "vit" not in name])
+@pytest.mark.parametrize("name", [name for name in NETWORKS if "vit" not in name])
 def test_every_convolutional_network_of_the_study_has_a_tape(name: str) -> None:
     with torch.device("meta"):
         model = build_model(name, 10).eval()

@@ -7,23 +7,25 @@ import pytest
 import torch
 from torch import nn
 
+from analysis.errors import UndefinedMeasureError
+from analysis.measures import MEASURES
 from analysis.schema import Measurement
-from analysis.settings import MEASURE_NAMES, SharpnessSettings
-from analysis.sharpness import MEASURES, measure
+from analysis.settings import SharpnessSettings
+from analysis.sharpness import measure
 from analysis.sharpness.landscape import Landscape
-from analysis.sharpness.measure import measure_subject
+from analysis.sharpness.measure import measure_function, measure_subject
 from analysis.sharpness.subject import Subject
 from tests.analysis.sharpness.networks import perceptron, residual_network, samples
 
 SETTINGS = SharpnessSettings(
     orders=(0.5, 1.5),
-    measures=MEASURE_NAMES,
+    measures=tuple(MEASURES),
     worst_case={"batch_size": 16, "num_steps": 3},  # type: ignore[arg-type]
     average={"num_draws": 3},  # type: ignore[arg-type]
     haar={"num_draws": 3},  # type: ignore[arg-type]
 )
 SPECTRAL = ("renyi", "renyi_gauss_newton", "trace", "lambda_max", "trace_imbalance")
-BASELINES = tuple(name for name in MEASURE_NAMES if name not in SPECTRAL)
+BASELINES = tuple(name for name in tuple(MEASURES) if name not in SPECTRAL)
 LAYERS = ("0.weight", "2.weight", "4.weight")
 
 
@@ -44,8 +46,8 @@ def by_key(rows: list[Measurement]) -> dict[tuple[str, str, float | None], Measu
     return keyed
 
 
-def test_the_dict_holds_every_measure_that_settings_know() -> None:
-    assert tuple(MEASURES) == MEASURE_NAMES
+def test_every_record_names_a_function() -> None:
+    assert all(callable(measure_function(name)) for name in MEASURES)
 
 
 def test_all_measures_of_a_trained_network_in_one_call() -> None:
@@ -53,7 +55,7 @@ def test_all_measures_of_a_trained_network_in_one_call() -> None:
     rows = by_key(measure(model, inputs, targets, SETTINGS, initial))
     missing = {key: row.reason for key, row in rows.items() if row.value is None}
     assert not missing
-    assert {measure for measure, _, _ in rows} == set(MEASURE_NAMES)
+    assert {measure for measure, _, _ in rows} == set(MEASURES)
     worst_case = SETTINGS.worst_case
     for name in ("l2", "fisher_rao"):
         assert {key for key in rows if key[0] == name} == {(name, layer, None) for layer in (*LAYERS, "all")}
@@ -154,14 +156,14 @@ def test_networks_that_are_no_better_than_chance_have_no_pac_bayes_measure() -> 
     model, initial, inputs, targets = trained()
     wrong = (targets + 1) % 3
     rows = by_key(measure(model, inputs, wrong, SETTINGS, initial))
-    for name in MEASURE_NAMES:
+    for name in tuple(MEASURES):
         if name.startswith("pacbayes"):
             assert rows[name, "all", None].value is None
             assert "less than chance" in str(rows[name, "all", None].reason)
     assert rows["sam", "all", 0.05].value is not None
 
 
-def test_noise_that_costs_too_little_is_told() -> None:
+def test_noise_that_costs_too_little_is_reported() -> None:
     model, initial, inputs, targets = trained()
     settings = SETTINGS.model_copy(
         update={"pac_bayes": SETTINGS.pac_bayes.model_copy(update={"largest": 1e-6}), "measures": ("pacbayes_flat",)}
@@ -171,7 +173,7 @@ def test_noise_that_costs_too_little_is_told() -> None:
     assert "not bracketed" in str(row.reason)
 
 
-def test_a_zero_gradient_is_told_for_every_radius() -> None:
+def test_a_zero_gradient_is_reported_for_every_radius() -> None:
     model, initial, inputs, targets = trained()
     with torch.no_grad():
         model.get_parameter("0.bias").fill_(-1e6)
@@ -191,12 +193,22 @@ def test_what_is_shared_is_computed_once_even_where_it_is_undefined() -> None:
         calls.append(given)
         return 3
 
+    def fail(given: Subject) -> int:
+        calls.append(given)
+        raise UndefinedMeasureError("no value")
+
     assert subject.shared(compute) + subject.shared(compute) == 6
     assert calls == [subject]
-    assert subject.shared(compute) == 3
-    assert (
-        len(measure_subject(Subject(perceptron(), *samples(), SETTINGS.model_copy(update={"measures": ("l2",)})))) == 4
-    )
+    for _ in range(2):
+        with pytest.raises(UndefinedMeasureError, match="no value"):
+            subject.shared(fail)
+    assert calls == [subject, subject]
+
+
+def test_only_what_is_asked_for_is_measured() -> None:
+    subject = Subject(perceptron(), *samples(), SETTINGS)
+    rows = measure_subject(subject, ("l2",))
+    assert [(row.measure, row.layer) for row in rows] == [("l2", layer) for layer in (*LAYERS, "all")]
 
 
 def test_chunks_make_no_difference_in_single_precision(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,194 @@
+"""The catalogue of measures: one record each, which everything else that knows measures draws on. Knows no torch.
+
+To add a measure: its function in a file of `analysis.sharpness.measures`, its record here, and its settings, if it has
+any, in `analysis.settings`.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from analysis.schema import Measurement
+
+HEADLINE_ORDERS = (0.5, 1.5)  # of the Rényi entropy; declared before any τ is computed
+GRADIENT_PASSES = 3  # cost of a loss with its gradient, in forward passes
+
+
+class Scope(StrEnum):
+    """What a measure is taken on."""
+
+    LAYERS = "layers"  # each layer, and all layers together
+    WHOLE_FIRST = "whole first"  # all layers together; each layer only on request, because it costs hundreds of passes
+    WHOLE = "whole"  # all layers together; not defined for one layer
+
+
+@dataclass(frozen=True)
+class Measure:
+    """One measure: what it is called, where it is computed, at which parameters it is shown, and what it costs."""
+
+    key: str  # in sweep files, tables and MLflow
+    title: str  # for people
+    function: str  # `file.function` in analysis.sharpness.measures; called with (subject, key), returns its rows
+    summary: str  # one clause: what it measures
+    symbol: str | None = None  # of its parameter, where it has one
+    headline: tuple[float, ...] = ()  # the parameters that are shown and logged; all, where it is taken at none of them
+    scope: Scope = Scope.LAYERS
+    spectra: str | None = None  # "hessian" or "gauss_newton" where each row follows from the stored spectrum of a block
+    section: str | None = None  # the section of the sharpness settings that it reads
+    passes: float = 0  # forward passes over the samples, where no section determines them
+    task: str | None = None  # measures of the same task share their passes, and can be measured apart from all others
+    needs_initial_weights: bool = False
+    default: bool = False  # measured where the sweep file does not say what to measure
+
+
+def _spectral(key: str, title: str, function: str, summary: str, spectra: str, orders: bool = False) -> Measure:
+    symbol, headline = ("α", HEADLINE_ORDERS) if orders else (None, ())
+    return Measure(key, title, f"spectral.{function}", summary, symbol, headline, spectra=spectra, default=True)
+
+
+def _one_step(key: str, title: str, summary: str, rho: float, default: bool = False) -> Measure:
+    return Measure(key, title, "one_step.one_step", summary, "ρ", (rho,), section="worst_case", default=default)
+
+
+def _n_step(key: str, title: str, summary: str, rho: float) -> Measure:
+    return Measure(key, title, "n_step.n_step", summary, "ρ", (rho,), Scope.WHOLE_FIRST, section="worst_case", task=key)
+
+
+def _average(key: str, title: str, summary: str) -> Measure:
+    return Measure(key, title, "average.average", summary, "σ", (0.1,), Scope.WHOLE_FIRST, section="average", task=key)
+
+
+def _pac_bayes(
+    key: str, title: str, function: str, summary: str, task: str, needs_initial_weights: bool = False
+) -> Measure:
+    return Measure(
+        key,
+        title,
+        f"pac_bayes.{function}",
+        summary,
+        scope=Scope.WHOLE,
+        section="pac_bayes",
+        task=task,
+        needs_initial_weights=needs_initial_weights,
+        default=task == "pac_bayes",
+    )
+
+
+# In the order in which they are measured and listed. It is part of the identity of measurements with `measures: all`,
+# so a new measure goes to the end.
+_ALL = (
+    _spectral("renyi", "Rényi sharpness", "renyi", "−H_α of the spectrum of the Hessian", "hessian", orders=True),
+    _spectral(
+        "renyi_gauss_newton",
+        "Rényi sharpness (Gauss–Newton)",
+        "renyi",
+        "−H_α of the spectrum of the Gauss–Newton part of the Hessian",
+        "gauss_newton",
+        orders=True,
+    ),
+    _spectral("trace", "Hessian trace", "trace", "trace of the Hessian", "hessian"),
+    _spectral("lambda_max", "largest eigenvalue", "lambda_max", "largest eigenvalue of the Hessian", "hessian"),
+    Measure(
+        "trace_imbalance",
+        "imbalance of trace",
+        "trace_balance.trace_imbalance",
+        "divergence of the layers' shares of the trace from their shares of the parameters",
+        scope=Scope.WHOLE,
+    ),
+    Measure("l2", "parameter norm", "norms.l2", "ℓ2 norm of the weights", default=True),
+    Measure(
+        "fisher_rao",
+        "Fisher–Rao norm",
+        "fisher_rao.fisher_rao",
+        "root mean square of ⟨w, gradient⟩ over samples",
+        passes=GRADIENT_PASSES,
+        default=True,
+    ),
+    _one_step("sam", "SAM sharpness", "rise of the loss after one step of ascent in an ℓ2 ball", 0.05, default=True),
+    _one_step("asam", "ASAM sharpness", "the same in a ball scaled by |w|", 0.5, default=True),
+    _one_step("sam_linf", "SAM sharpness ℓ∞", "rise of the loss after one step of ascent in an ℓ∞ ball", 0.001),
+    _one_step("asam_linf", "ASAM sharpness ℓ∞", "the same in a ball scaled by |w|", 0.002),
+    _n_step("sam_n", "SAM sharpness (maximized)", "largest rise of the loss in an ℓ2 ball, by APGD", 0.05),
+    _n_step("asam_n", "ASAM sharpness (maximized)", "the same in a ball scaled by |w|", 0.5),
+    _n_step("sam_linf_n", "SAM sharpness ℓ∞ (maximized)", "largest rise of the loss in an ℓ∞ ball, by APGD", 0.001),
+    _n_step("asam_linf_n", "ASAM sharpness ℓ∞ (maximized)", "the same in a ball scaled by |w|", 0.002),
+    _average("avg", "average sharpness", "mean rise of the loss under Gaussian noise on the weights"),
+    _average("avg_adaptive", "adaptive average sharpness", "the same with noise scaled by |w|"),
+    _pac_bayes(
+        "pacbayes_flat",
+        "PAC-Bayes flatness",
+        "flatness",
+        "1/σ² of the Gaussian noise on the weights that costs a tenth of the accuracy",
+        "pac_bayes",
+    ),
+    _pac_bayes("pacbayes_orig", "PAC-Bayes bound", "bound_from_origin", "the bound made of that noise", "pac_bayes"),
+    _pac_bayes(
+        "pacbayes_mag_flat",
+        "PAC-Bayes flatness (magnitude)",
+        "flatness",
+        "1/σ² of noise scaled by |w| that costs a tenth of the accuracy",
+        "pac_bayes_magnitude",
+    ),
+    _pac_bayes(
+        "pacbayes_mag_init",
+        "PAC-Bayes bound (magnitude, initial)",
+        "magnitude_aware_bound",
+        "the bound made of that noise and of the distance from the initial weights",
+        "pac_bayes_magnitude",
+        needs_initial_weights=True,
+    ),
+    _pac_bayes(
+        "pacbayes_mag_orig",
+        "PAC-Bayes bound (magnitude)",
+        "magnitude_aware_bound",
+        "the bound made of that noise and of the norm of the weights",
+        "pac_bayes_magnitude",
+        needs_initial_weights=True,
+    ),
+    Measure(
+        "haar_loss",
+        "loss under random rotations",
+        "haar.haar",
+        "loss when each sample is moved by ρ times its norm in a random direction",
+        "ρ",
+        scope=Scope.WHOLE,
+        section="haar",
+        task="haar",
+    ),
+)
+MEASURES: dict[str, Measure] = {measure.key: measure for measure in _ALL}
+
+
+def title_of(measure: str) -> str:
+    """What a measure is called for people; a measure of the user's own by its name."""
+    return MEASURES[measure].title if measure in MEASURES else measure.replace("_", " ")
+
+
+def symbol_of(measure: str) -> str | None:
+    """The symbol of a measure's parameter; None where it has none, or is the user's own."""
+    return MEASURES[measure].symbol if measure in MEASURES else None
+
+
+def headline_of(measure: str) -> tuple[float, ...]:
+    """The parameters at which a measure is shown and logged; none for a measure without a parameter."""
+    return MEASURES[measure].headline if measure in MEASURES else ()
+
+
+def headline_parameters(measure: str, taken_at: Iterable[float | None]) -> set[float | None]:
+    """The parameters, of those a measure was taken at, that are shown and logged as MLflow metrics.
+
+    These are its headline parameters; all, where it was taken at none of them or has none. The Parquet artifact holds
+    every value.
+    """
+    taken = set(taken_at)
+    return taken & set(headline_of(measure)) or taken
+
+
+def headline(measurements: Iterable[Measurement]) -> list[Measurement]:
+    """The measurements at headline parameters."""
+    rows = list(measurements)
+    taken: dict[str, set[float | None]] = {}
+    for row in rows:
+        taken.setdefault(row.measure, set()).add(row.parameter)
+    shown = {measure: headline_parameters(measure, parameters) for measure, parameters in taken.items()}
+    return [row for row in rows if row.parameter in shown[row.measure]]
