@@ -11,7 +11,7 @@ from trainables.trial.storage import open_folder
 
 if TYPE_CHECKING:
     from analysis.report.report import Report
-    from analysis.results.mlflow import SweepResults
+    from analysis.results.sweep import SweepResults
     from orchestrator.tracking.tracker import SweepTracker
 
 Source = Literal["tracking", "store"]

@@ -16,7 +16,7 @@ from analysis.report.tables import (
     tau_table,
     training_table,
 )
-from analysis.results.mlflow import SweepResults
+from analysis.results.sweep import SweepResults
 from analysis.schema import GAP_LOSS, TRAIN_LOSS
 from analysis.statistics import KendallTau, kendall_tau
 
@@ -42,7 +42,7 @@ class Evidence:
         return self.tau[self.tau["headline"]].reset_index(drop=True)
 
 
-def weigh(results: SweepResults, gap: str = GAP_LOSS, seed: int = 0) -> Evidence:
+def gather(results: SweepResults, gap: str = GAP_LOSS, seed: int = 0) -> Evidence:
     """Compute every table of a sweep, the bootstrap and the permutations once."""
     matrix = SweepMatrix.of(results.table, results.name, gap)
     association = associate(matrix, seed)

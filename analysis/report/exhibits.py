@@ -8,7 +8,7 @@ import pandas as pd
 from analysis.report.evidence import Evidence
 from analysis.report.figures.spectra import cluster_table
 from analysis.report.optimizers import Comparison
-from analysis.results.mlflow import SweepResults
+from analysis.results.sweep import SweepResults
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ import pandas as pd
 
 from analysis.errors import AnalysisError
 from analysis.report.cells import latex, markdown
-from analysis.report.evidence import Evidence, weigh
+from analysis.report.evidence import Evidence, gather
 from analysis.report.exhibits import Exhibit, exhibits_of, over_sweeps
 from analysis.report.figures.gap_against_sharpness import gap_figure
 from analysis.report.figures.spectra import spectra_figure
@@ -18,7 +18,7 @@ from analysis.report.optimizers import Comparison, compare_optimizers
 from analysis.report.page import render_page
 from analysis.report.tables import values_table
 from analysis.report.verdict import Line, verdict
-from analysis.results.mlflow import SweepResults
+from analysis.results.sweep import SweepResults
 from analysis.schema import TRIAL_ID
 
 PAGE_FILE = "report.html"
@@ -53,7 +53,7 @@ def build_report(sweeps: Sequence[SweepResults], reproduce: Sequence[str] = ()) 
     names = [sweep.name for sweep in sweeps]
     if not names or len(set(names)) < len(names):
         raise AnalysisError(f"a report needs at least one sweep, each with a name of its own; got {names}")
-    evidence = [weigh(sweep) for sweep in sweeps]
+    evidence = [gather(sweep) for sweep in sweeps]
     lines = {found.matrix.name: verdict(found) for found in evidence}
     comparison = _compared(evidence)
     exhibits = exhibits_of(evidence, sweeps, comparison)

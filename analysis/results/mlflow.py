@@ -1,14 +1,11 @@
 """From MLflow to one tidy table: the only place where the analysis reads tracked runs."""
 
 import tempfile
-from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlparse
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -17,39 +14,17 @@ from analysis import schema
 from analysis.errors import AnalysisError
 from analysis.garbage import no_garbage_collection
 from analysis.results.parquet import spectra_from_parquet
-from analysis.spectrum.quadrature import SpectralQuadrature
+from analysis.results.sweep import SweepResults, TrialRecord, tidy_table
+from analysis.spectrum.quadrature import Quadratures
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
 PAGE = 1000
-READERS = 8
-Spectra = Mapping[str, SpectralQuadrature]  # by layer
+READING_THREADS = 8
 
 _WORDS: dict[str, object] = {"None": None, "True": True, "False": False}
-
-
-@dataclass(frozen=True)
-class TrialRecord:
-    """What one measured trial leaves, wherever it is kept."""
-
-    trial_id: str
-    parameters: Mapping[str, object]  # model, optimizer, learning_rate, …
-    generalization: Mapping[str, float]  # gap_loss, test_accuracy, …
-    measurements: pa.Table  # one row a measurement, as `analysis.results.parquet` writes them
-
-
-@dataclass(frozen=True)
-class SweepResults:
-    """A sweep as it stands: the measured trials, and what became of the others."""
-
-    name: str
-    table: pd.DataFrame  # as `load_results` gives it
-    states: Mapping[str, int]  # how many trials are in each state
-    failures: Mapping[str, str] = field(default_factory=dict)  # trial_id → reason
-    spectra: Mapping[str, Spectra] = field(default_factory=dict)  # trial_id → its quadratures by layer
-    source: str = ""  # where all this was read
 
 
 def load_results(tracking_uri: str, experiment: str) -> pd.DataFrame:
@@ -87,7 +62,7 @@ def load_sweep(tracking_uri: str, experiment: str, spectra: bool = True) -> Swee
     runs = search_runs(client, experiment_id(tracking_uri, experiment), trials)
     states = pd.Series([run.data.tags.get(schema.TAG_STATE, "unknown") for run in runs], dtype=object)
     measured = [run for run, state in zip(runs, states, strict=True) if state == "measured"]
-    with ThreadPoolExecutor(READERS) as readers:
+    with ThreadPoolExecutor(READING_THREADS) as readers:
         records = list(readers.map(lambda run: _record(client, run), measured))
         found = readers.map(lambda run: _spectra(client, run), measured) if spectra else iter(())
         by_trial = dict(zip((record.trial_id for record in records), found, strict=False))
@@ -98,19 +73,6 @@ def load_sweep(tracking_uri: str, experiment: str, spectra: bool = True) -> Swee
     }
     counts = {str(state): int(count) for state, count in states.value_counts().items()}
     return SweepResults(experiment, tidy_table(records), counts, failures, by_trial, tracking_uri)
-
-
-def tidy_table(records: Iterable[TrialRecord]) -> pd.DataFrame:
-    """One row a (trial, layer, measure, parameter), trials in the order of their ids."""
-    ordered = sorted(records, key=lambda record: record.trial_id)
-    if not ordered:
-        return pd.DataFrame(columns=[*schema.MEASUREMENT_COLUMNS, schema.TRAIN_LOSS, schema.GAP_LOSS, schema.GAP_ERROR])
-    rows: pd.DataFrame = pa.concat_tables([record.measurements for record in ordered]).to_pandas()
-    trials = pd.DataFrame(
-        [{schema.TRIAL_ID: record.trial_id, **record.parameters, **record.generalization} for record in ordered]
-    )
-    repeated = trials.loc[np.repeat(np.arange(len(ordered)), [record.measurements.num_rows for record in ordered])]
-    return pd.concat([rows, repeated.reset_index(drop=True)], axis=1)
 
 
 def experiment_id(tracking_uri: str, experiment: str) -> str:
@@ -150,7 +112,7 @@ def _record(client: "MlflowClient", run: "Run") -> TrialRecord:
     )
 
 
-def _spectra(client: "MlflowClient", run: "Run") -> Spectra:
+def _spectra(client: "MlflowClient", run: "Run") -> Quadratures:
     return spectra_from_parquet(_artifact(client, run, schema.SPECTRA_FILE))
 
 

@@ -1,6 +1,7 @@
 """Spectra and what is read off them, in numpy alone: quadratures, their entropies with error bars, their tables."""
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -274,3 +275,6 @@ def _stderr_of_mean(per_probe: FloatArray) -> float:
     if per_probe.size < 2:
         return math.nan
     return float(per_probe.std(ddof=1) / math.sqrt(per_probe.size))
+
+
+Quadratures = Mapping[str, SpectralQuadrature]  # by layer

@@ -7,8 +7,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from analysis import schema
-from analysis.results.mlflow import READERS, SweepResults, TrialRecord, tidy_table
+from analysis.results.mlflow import READING_THREADS
 from analysis.results.parquet import spectra_from_parquet
+from analysis.results.sweep import SweepResults, TrialRecord, tidy_table
 from orchestrator.store.generalization import of_subset, of_training
 from orchestrator.store.plan import Plan
 from orchestrator.store.trial_store import MEASURED_FILE, TrialState
@@ -18,7 +19,7 @@ from trainables.trial.specs import TrialSpec
 def stored_sweep(plan: Plan, spectra: bool = True) -> SweepResults:
     """What `analysis.results.mlflow.load_sweep` reads from MLflow, from the files of the trial store instead."""
     measured = [spec for spec in plan.specs if plan.states[spec.trial_id] is TrialState.MEASURED]
-    with ThreadPoolExecutor(READERS) as readers:
+    with ThreadPoolExecutor(READING_THREADS) as readers:
         records = list(readers.map(lambda spec: _record(plan, spec), measured))
         found = readers.map(lambda spec: _read(plan, spec, schema.SPECTRA_FILE), measured) if spectra else iter(())
         by_trial = {spec.trial_id: spectra_from_parquet(data) for spec, data in zip(measured, found, strict=False)}

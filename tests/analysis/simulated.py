@@ -7,7 +7,7 @@ from typing import Literal
 import numpy as np
 import pyarrow as pa
 
-from analysis.results.mlflow import SweepResults, TrialRecord, tidy_table
+from analysis.results.sweep import SweepResults, TrialRecord, tidy_table
 from analysis.spectrum.quadrature import SpectralQuadrature
 
 ORDERS = (0.5, 1.0, 1.5, 2.0)

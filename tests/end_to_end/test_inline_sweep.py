@@ -70,9 +70,8 @@ def test_a_sweep_runs_once_and_grows(storage: Path, sweep_file: SweepFile) -> No
     assert children["generalization/gap_loss"].notna().all()
 
 
-def test_results_are_tidy_and_complete(storage: Path, sweep_file: SweepFile) -> None:
-    path = sweep_file()
-    run(path)
+def test_results_are_tidy_and_complete(storage: Path, finished: Path) -> None:
+    path = finished
     config = load(str(path))
     results = load_results(config.tracking_uri, config.name)
     # renyi at two orders, trace, lambda_max and l2 for four layers and all of them; renyi_gauss_newton at two orders
@@ -92,18 +91,19 @@ def test_results_are_tidy_and_complete(storage: Path, sweep_file: SweepFile) -> 
     assert "**verdict**: none: 4 measured trials; it takes at least 5" in note
 
 
-def test_a_failing_trial_leaves_the_others_alone(storage: Path, sweep_file: SweepFile) -> None:
-    path = sweep_file(("[0.05, 0.1]", "[0.05, 1e6]"))
-    result = run(path)
-    assert result.exit_code == 1
-    assert "2 trained, 2 measured; 4 trials in all" in result.output
-    assert result.output.count("DivergedError: the training loss became") == 4  # once as it happens, once at the end
-    assert "renyi retry small" in result.output
+def test_a_failing_trial_leaves_the_others_alone(storage: Path, half_failed: Path) -> None:
+    path = half_failed
+    output = (storage / "output.txt").read_text()
+    assert "2 trained, 2 measured; 4 trials in all" in output
+    assert output.count("DivergedError: the training loss became") == 4  # once as it happens, once at the end
+    assert "renyi retry small" in output
 
     status = runner.invoke(app, ["status", str(path)])
     assert "2 measured, 2 failed" in status.output
     assert status.output.count("DivergedError") == 2
-    assert "0 trained, 0 measured" in run(path).output  # failures wait to be retried
+    again = run(path)
+    assert again.exit_code == 1
+    assert "0 trained, 0 measured" in again.output  # failures wait to be retried
 
     retried = run(path, "retry")
     assert retried.exit_code == 1
@@ -127,8 +127,7 @@ def test_a_failing_measurement_keeps_the_training(storage: Path, sweep_file: Swe
     assert {name: time for name, time in times(storage).items() if name.endswith(TRAINED_FILE)} == before
 
 
-def test_other_settings_measure_again_without_training(storage: Path, sweep_file: SweepFile) -> None:
-    run(sweep_file())
+def test_other_settings_measure_again_without_training(finished: Path, sweep_file: SweepFile) -> None:
     other = sweep_file(("orders: [0.5, 1.5]", "orders: [0.5, 1.5, 2.0]"))
     assert make_plan(load(str(other))).counts == {TrialState.TRAINED: 4}
     assert "0 trained, 4 measured" in run(other).output
@@ -186,9 +185,8 @@ def test_a_sweep_that_never_ran_has_nothing_to_show(storage: Path, sweep_file: S
     assert "no sweep named 'small'" in result.output
 
 
-def test_one_checkpoint_can_be_measured_alone(storage: Path, sweep_file: SweepFile) -> None:
-    run(sweep_file(("[0.05, 0.1]", "0.1"), ("[1e-4, 1e-3]", "0")))
-    (checkpoint,) = storage.rglob("last.pt")
+def test_one_checkpoint_can_be_measured_alone(storage: Path, finished: Path) -> None:
+    checkpoint = next(storage.rglob("last.pt"))
     result = runner.invoke(app, ["measure", str(checkpoint), "--samples", "20", "--orders", "2"])
     assert result.exit_code == 0, result.output
     assert "classifier.weight" in result.output

@@ -15,6 +15,7 @@ from orchestrator.cli import app
 from orchestrator.config.load import load
 from orchestrator.store.plan import make_plan
 from orchestrator.store.trial_store import TrialState
+from tests.end_to_end.conftest import DIVERGING
 from trainables.trial.folder import TRAINED_FILE
 
 SweepFile = Callable[..., Path]
@@ -36,9 +37,8 @@ def rows(path: Path) -> dict[str, list[Measurement]]:
 
 
 def test_new_orders_come_from_stored_spectra_without_torch(
-    storage: Path, sweep_file: SweepFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    finished: Path, sweep_file: SweepFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    run(sweep_file(), "run")
     other = sweep_file(NEW_ORDERS, name="other.yaml")
     code = f"""
 import sys
@@ -60,8 +60,7 @@ finally:
     assert rows(other) == derived
 
 
-def test_other_settings_are_measured_again_and_nothing_is_trained(storage: Path, sweep_file: SweepFile) -> None:
-    run(sweep_file(), "run")
+def test_other_settings_are_measured_again_and_nothing_is_trained(finished: Path, sweep_file: SweepFile) -> None:
     grown = sweep_file(("samples: 20", "samples: 30"), ("[1e-4, 1e-3]", "[1e-4, 1e-3, 1e-2]"), name="grown.yaml")
     code, output = run(grown, "remeasure")
     assert code == 0, output
@@ -70,9 +69,8 @@ def test_other_settings_are_measured_again_and_nothing_is_trained(storage: Path,
     assert make_plan(load(str(grown))).counts == {TrialState.MEASURED: 4, TrialState.PENDING: 2}
 
 
-def test_only_the_trial_that_is_named_is_tried_again(storage: Path, sweep_file: SweepFile) -> None:
-    path = sweep_file(("[0.05, 0.1]", "[0.05, 1e6]"))
-    run(path, "run")
+def test_only_the_trial_that_is_named_is_tried_again(storage: Path, sweep_file: SweepFile, half_failed: Path) -> None:
+    path = half_failed
     first, second = (spec.trial_id for spec in make_plan(load(str(path))).failed)
     grown = sweep_file(("[0.05, 0.1]", "[0.05, 0.2, 1e6]"), name="grown.yaml")
     failure = next(storage.rglob(f"{second}/failed.json"))
@@ -87,21 +85,19 @@ def test_only_the_trial_that_is_named_is_tried_again(storage: Path, sweep_file: 
     assert f"--trial nonsense: no such trial; failed: {first}, {second}" in output
 
 
-def test_other_resources_run_nothing_again(storage: Path, sweep_file: SweepFile) -> None:
-    run(sweep_file(), "run")
+def test_other_resources_run_nothing_again(storage: Path, finished: Path, sweep_file: SweepFile) -> None:
     written = {file: file.stat().st_mtime_ns for file in storage.rglob(TRAINED_FILE)}
     other = sweep_file(("cpus: 0.5}\n  pool: {actors: 1", "cpus: 2}\n  pool: {actors: 3"), name="other.yaml")
     assert "0 trained, 0 measured; 4 trials in all" in run(other, "run")[1]
     assert {file: file.stat().st_mtime_ns for file in storage.rglob(TRAINED_FILE)} == written
 
 
-def test_status_says_everything_to_people_and_to_programs(storage: Path, sweep_file: SweepFile) -> None:
-    path = sweep_file(("[0.05, 0.1]", "[0.05, 1e6]"))
-    never = runner.invoke(app, ["status", str(path)]).output
+def test_status_says_everything_to_people_and_to_programs(sweep_file: SweepFile, half_failed: Path) -> None:
+    never = runner.invoke(app, ["status", str(sweep_file(("name: small", "name: never")))]).output
     assert "4 pending" in never
     assert "never started" in never
-    run(path, "run")
-    told = runner.invoke(app, ["status", str(path), "--watch"]).output  # ends by itself: nothing is left to do
+    path = sweep_file(DIVERGING)
+    told = runner.invoke(app, ["status", str(path), "--watch"]).output  # ends by itself: nothing remains to be done
     assert "not running; last: `renyi run" in told
     assert "2 trained, 0 measuring tasks done, 2 failed" in told
     found = json.loads(runner.invoke(app, ["status", str(path), "--json"]).output)

@@ -12,10 +12,9 @@ from analysis.errors import UndefinedMeasureError
 from analysis.report.evidence import Evidence
 from analysis.report.figures.style import COLOURS, SMALL, Drawn, new_figure, plain, sparse_decades
 from analysis.report.wording import layer_name
-from analysis.results.mlflow import Spectra
 from analysis.schema import ALL_LAYERS, LAYER, MEASURE, TRAIN_LOSS, TRIAL_ID
 from analysis.spectrum.clusters import Clusters, SpectrumKind, count_matches, find_clusters
-from analysis.spectrum.quadrature import SpectralQuadrature
+from analysis.spectrum.quadrature import Quadratures, SpectralQuadrature
 from analysis.statistics.resampling import FloatArray
 
 if TYPE_CHECKING:
@@ -48,7 +47,7 @@ def layer_spectrum(layer: str, spectrum: SpectralQuadrature) -> LayerSpectrum | 
     return LayerSpectrum(layer, grid, top * spectrum.density(top * grid, top * BANDWIDTH), find_clusters(spectrum).kind)
 
 
-def cluster_table(evidence: Evidence, spectra: Mapping[str, Spectra]) -> pd.DataFrame:
+def cluster_table(evidence: Evidence, spectra: Mapping[str, Quadratures]) -> pd.DataFrame:
     """Figure 1(d): the kinds of each layer's spectra over all networks, and how often the kind foretells the order.
 
     Columns: layer, a count for each kind, best_order (that of highest τ on the layer), matches, mismatches, left_out.
@@ -75,7 +74,7 @@ def _clusters(spectrum: SpectralQuadrature) -> Clusters | None:
         return None
 
 
-def typical_trial(evidence: Evidence, spectra: Mapping[str, Spectra]) -> str | None:
+def typical_trial(evidence: Evidence, spectra: Mapping[str, Quadratures]) -> str | None:
     """The trial of median training loss among those with spectra: chosen without a look at the gap."""
     trials = evidence.matrix.trials
     known = trials[trials[TRIAL_ID].isin(list(spectra))].sort_values([TRAIN_LOSS, TRIAL_ID])
@@ -102,7 +101,7 @@ def draw_spectra(shown: list[LayerSpectrum]) -> "Figure":
     return figure
 
 
-def spectra_figure(evidence: Evidence, spectra: Mapping[str, Spectra]) -> Drawn | None:
+def spectra_figure(evidence: Evidence, spectra: Mapping[str, Quadratures]) -> Drawn | None:
     """The figure with its caption and numbers; None where no spectrum was kept."""
     trial = typical_trial(evidence, spectra)
     if trial is None:
@@ -122,5 +121,9 @@ def spectra_figure(evidence: Evidence, spectra: Mapping[str, Spectra]) -> Drawn 
         "eye."
     )
     return Drawn(
-        NAME, f"Spectra of each layer{' and of all' * (ALL_LAYERS in layers)}", caption, numbers, draw_spectra(shown)
+        NAME,
+        f"Spectra of each layer{' and of all' * (ALL_LAYERS in layers)}",
+        caption,
+        numbers,
+        draw_spectra(shown),
     )

@@ -9,7 +9,7 @@ import pytest
 
 from analysis.report.optimizers import Score, compare_optimizers
 from analysis.report.report import PAGE_FILE, build_report
-from analysis.results.mlflow import SweepResults, TrialRecord, tidy_table
+from analysis.results.sweep import SweepResults, TrialRecord, tidy_table
 from tests.analysis.simulated import simulated_accuracies, simulated_sweep
 
 # Test accuracy in percent of each method and seed on ResNet-20, and on WRN-28-10, where RSAM has no trial.

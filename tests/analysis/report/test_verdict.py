@@ -8,14 +8,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.report.evidence import weigh
+from analysis.report.evidence import gather
 from analysis.report.verdict import verdict
-from analysis.results.mlflow import SweepResults
+from analysis.results.sweep import SweepResults
 from tests.analysis.simulated import simulated_sweep
 
 
 def said(results: SweepResults) -> dict[str, str]:
-    lines = verdict(weigh(results))
+    lines = verdict(gather(results))
     assert len(lines) <= 10
     assert all("nan" not in line.text for line in lines)
     return {line.topic: line.text for line in lines}
@@ -112,7 +112,7 @@ def test_equal_gaps_are_ties() -> None:
 
 
 def test_every_number_of_the_verdict_is_in_its_table() -> None:
-    evidence = weigh(simulated_sweep("planted"))
+    evidence = gather(simulated_sweep("planted"))
     lines = {line.topic: line.text for line in verdict(evidence)}
     told = evidence.headline[evidence.headline["p_adjusted"] < 0.05]
     counts = [int(number) for number in re.findall(r"^(\d+) of", lines["predict the gap"])]

@@ -309,7 +309,13 @@ def test_a_database_is_made_whole_or_not_at_all(
     database = Path(config.storage) / "mlflow.db"
     half_made = database.with_name(".mlflow.db.new") / "mlflow.db"
     database.unlink()
-    code = "from orchestrator.config.load import load; from orchestrator.tracking.client import open_client; open_client(load('sweep.yaml'))"
+    code = "\n".join(
+        [
+            "from orchestrator.config.load import load",
+            "from orchestrator.tracking.client import open_client",
+            "open_client(load('sweep.yaml'))",
+        ]
+    )
     for _ in range(2):
         driver = subprocess.Popen([sys.executable, "-c", code], cwd=tmp_path)
         while not (half_made.exists() and half_made.stat().st_size):

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from analysis.measures import MEASURES
-from analysis.report.evidence import Evidence, weigh
+from analysis.report.evidence import Evidence, gather
 from analysis.report.figures.gap_against_sharpness import (
     Panel,
     draw_gap_against_sharpness,
@@ -19,7 +19,7 @@ from analysis.report.figures.spectra import cluster_table, layer_spectrum, spect
 from analysis.report.figures.style import MANY_POINTS, Drawn
 from analysis.report.figures.tau_by_measure import tau_by_measure, tau_figure
 from analysis.report.figures.tau_over_orders import orders_figure, tau_over_orders
-from analysis.results.mlflow import SweepResults
+from analysis.results.sweep import SweepResults
 from analysis.spectrum.quadrature import SpectralQuadrature
 from tests.analysis.simulated import LAYERS, ORDERS, simulated_sweep
 
@@ -31,7 +31,7 @@ def results() -> SweepResults:
 
 @pytest.fixture(scope="module")
 def evidence(results: SweepResults) -> Evidence:
-    return weigh(results)
+    return gather(results)
 
 
 @pytest.fixture(scope="module")
@@ -83,7 +83,7 @@ def test_a_measure_over_several_decades_has_a_logarithmic_axis(evidence: Evidenc
 
 
 def test_several_sweeps_stand_side_by_side(evidence: Evidence) -> None:
-    other = weigh(simulated_sweep("null", name="other"))
+    other = gather(simulated_sweep("null", name="other"))
     table = tau_by_measure([evidence, other])
     assert set(table["sweep"]) == {"simulated", "other"}
     drawn = tau_figure([evidence, other])
@@ -102,7 +102,7 @@ def test_every_order_of_every_layer_is_a_point(evidence: Evidence) -> None:
 def test_fewer_than_three_orders_make_no_curve() -> None:
     results = simulated_sweep()
     kept = results.table[results.table["parameter"].isna() | results.table["parameter"].isin([0.5, 1.5])]
-    assert orders_figure([weigh(dataclasses.replace(results, table=kept))]) is None
+    assert orders_figure([gather(dataclasses.replace(results, table=kept))]) is None
 
 
 def test_a_density_integrates_to_one_and_knows_its_kind() -> None:

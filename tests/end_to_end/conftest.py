@@ -1,0 +1,58 @@
+"""What end-to-end tests share: a finished sweep, run once a session and copied for each test that starts from one."""
+
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from orchestrator.cli import app
+from tests.conftest import SMALL_SWEEP
+
+DIVERGING = ("[0.05, 0.1]", "[0.05, 1e6]")  # in the small sweep's text: half of its trials diverge
+
+
+@pytest.fixture(autouse=True)
+def one_kind_of_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    """SVG alone, of few pixels: that each figure is in every kind of file is tested with the figures."""
+    monkeypatch.setattr("analysis.report.figures.style.KINDS", ("svg",))
+    monkeypatch.setattr("analysis.report.figures.style.DPI", {"svg": 30})
+
+
+def run_once(folder: Path, text: str) -> Path:
+    """The storage of a sweep that was run in this process."""
+    (folder / "sweep.yaml").write_text(text)
+    storage = folder / "storage"
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("RENYI_CACHE", str(folder / "cache"))
+        patch.setenv("RENYI_STORAGE", str(storage))
+        result = CliRunner().invoke(app, ["run", str(folder / "sweep.yaml"), "--executor", "inline"])
+    (storage / "output.txt").write_text(result.output)
+    return storage
+
+
+@pytest.fixture(scope="session")
+def small_sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The storage of the small sweep, all of it measured; with every kind of picture."""
+    return run_once(tmp_path_factory.mktemp("small"), SMALL_SWEEP)
+
+
+@pytest.fixture(scope="session")
+def diverged_sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The storage of the small sweep where two of four trials diverged."""
+    return run_once(tmp_path_factory.mktemp("diverged"), SMALL_SWEEP.replace(*DIVERGING))
+
+
+@pytest.fixture
+def finished(storage: Path, sweep_file: Callable[..., Path], small_sweep: Path) -> Path:
+    """The small sweep's file; its storage holds all that it asks for."""
+    shutil.copytree(small_sweep, storage)
+    return sweep_file()
+
+
+@pytest.fixture
+def half_failed(storage: Path, sweep_file: Callable[..., Path], diverged_sweep: Path) -> Path:
+    """The file of a sweep of which two trials are measured and two have failed."""
+    shutil.copytree(diverged_sweep, storage)
+    return sweep_file(DIVERGING)
