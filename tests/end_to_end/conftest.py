@@ -5,6 +5,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from mlflow.tracking._tracking_service import utils
 from typer.testing import CliRunner
 
 from orchestrator.cli import app
@@ -44,15 +45,21 @@ def diverged_sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return run_once(tmp_path_factory.mktemp("diverged"), SMALL_SWEEP.replace(*DIVERGING))
 
 
+def copy(source: Path, storage: Path) -> None:
+    """A copy of a storage: another with the same runs, which MLflow does not expect in one process."""
+    shutil.copytree(source, storage)
+    utils._artifact_repos_cache.clear()  # folders of artifacts, by run
+
+
 @pytest.fixture
 def finished(storage: Path, sweep_file: Callable[..., Path], small_sweep: Path) -> Path:
     """The small sweep's file; its storage holds all that it asks for."""
-    shutil.copytree(small_sweep, storage)
+    copy(small_sweep, storage)
     return sweep_file()
 
 
 @pytest.fixture
 def half_failed(storage: Path, sweep_file: Callable[..., Path], diverged_sweep: Path) -> Path:
     """The file of a sweep of which two trials are measured and two have failed."""
-    shutil.copytree(diverged_sweep, storage)
+    copy(diverged_sweep, storage)
     return sweep_file(DIVERGING)
