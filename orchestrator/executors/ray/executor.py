@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Generator, Iterator
 from dataclasses import replace
 
@@ -10,6 +10,7 @@ from orchestrator.config.sweep_config import SweepConfig
 from orchestrator.errors import UsageError
 from orchestrator.events import (
     Event,
+    MeasuringEnded,
     MeasuringStarted,
     NodeAvoided,
     PoolResized,
@@ -18,7 +19,7 @@ from orchestrator.events import (
     TrialStarted,
     TrialTrained,
 )
-from orchestrator.executors.ray.circuit_breaker import CircuitBreaker, Ending
+from orchestrator.executors.ray.circuit_breaker import CircuitBreaker
 from orchestrator.executors.ray.nodes import connect, leave, names_of_nodes, possible_nodes, present_nodes
 from orchestrator.executors.ray.placement import place_largest_pool, place_pool
 from orchestrator.executors.ray.pool import MeasuringPool
@@ -93,14 +94,11 @@ class RayExecutor:
                 yield from self._trained(tuning, pool, timeout=POLL_SECONDS)
                 for event in pool.collect(timeout=0 if tuning.alive else POLL_SECONDS):
                     yield self._named(event)
-                self._judge(pool.endings)
+                    self._judge(event)
                 yield from self._keep_room(pool)
-                if not tuning.alive:
-                    self._judge(tuning.endings)
                 if self._suspects:
                     tuning.stop()
                     yield from self._trained(tuning, pool, timeout=0)
-                    self._judge(tuning.endings)
                     yield from self._avoid(pool)
                     return (yield from self._left(to_train, pool))
                 if not ended and not tuning.alive:
@@ -165,33 +163,38 @@ class RayExecutor:
             if isinstance(event, TrialTrained):
                 pool.submit(self._specs[event.trial_id])
             yield self._named(event)
-            self._judge(tuning.endings)  # at once: a node on which trials fail quickly takes them all
+            self._judge(event)  # at once: a node on which trials fail quickly takes them all
             if self._suspects and timeout:
                 return
 
     def _named(self, event: Event) -> Event:
         """The event with its node's name in place of its id."""
-        if isinstance(event, TrialStarted | TrialLost | MeasuringStarted):
-            return replace(event, node=self._name(event.node))
+        match event:
+            case TrialStarted() | TrialLost() | TrialTrained() | TrialFailed() | MeasuringStarted() | MeasuringEnded():
+                return replace(event, node=self._name(event.node))
         return event
 
     def _name(self, node: str) -> str:
-        if node not in self._names:
+        if node and node not in self._names:
             self._names = names_of_nodes()
         return self._names.get(node, node)
 
-    def _judge(self, endings: "deque[Ending]") -> None:
-        """Learn from endings which nodes to avoid, if the sweep can go on without them."""
-        while endings:
-            ending = endings.popleft()
-            self._judged.add(ending.trial_id)
-            node = ending.node
-            if not node or node in self._avoided:
-                continue
-            if ending.succeeded:
-                self._breaker.succeeded(node)
-            elif self._breaker.failed(node, ending.trial_id) and self._can_do_without(node):
-                self._suspects.add(node)
+    def _judge(self, event: Event) -> None:
+        """Learn from how work ended which nodes to avoid, if the sweep can go on without them."""
+        match event:
+            case TrialTrained(trial_id, node) | MeasuringEnded(trial_id, node, succeeded=True):
+                failed = False
+            case TrialFailed(trial_id, node):
+                failed = True
+            case _:
+                return
+        self._judged.add(trial_id)
+        if not node or node in self._avoided:
+            return
+        if not failed:
+            self._breaker.succeeded(node)
+        elif self._breaker.failed(node, trial_id) and self._can_do_without(node):
+            self._suspects.add(node)
 
     def _can_do_without(self, node: str) -> bool:
         try:
