@@ -114,7 +114,7 @@ class RayExecutor:
     def _keep_room(self, pool: MeasuringPool) -> Iterator[Event]:
         """Make the pool smaller where nodes were lost for good, and larger when they are back.
 
-        Ray starts lost actors again wherever there is room. Together they could use up the whole cluster, and the trials
+        Ray starts lost actors again wherever there is room. Together they could fill the whole cluster, and the trials
         would wait for ever. Nodes that an autoscaler may still add count as present.
         """
         if time.monotonic() - self._looked < NODES:
