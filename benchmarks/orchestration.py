@@ -96,12 +96,12 @@ def log_all(path: str) -> None:
     from orchestrator.config.load import load
     from orchestrator.store.plan import make_plan
     from orchestrator.store.trial_store import TrialState
-    from orchestrator.tracking.tracker import SweepTracker
+    from orchestrator.tracking.tracker import MLflowTracker
 
     config = load(path)
     plan = make_plan(config)
     measured = [trial_id for trial_id, state in plan.states.items() if state is TrialState.MEASURED]
-    tracker = SweepTracker(config, plan.store, plan.specs)
+    tracker = MLflowTracker(config, plan.store, plan.specs)
     started = time.perf_counter()
     tracker.reconcile(dict.fromkeys(measured[:LOGGED], TrialState.MEASURED))
     while tracker.waiting:
@@ -141,11 +141,11 @@ def start_of_a_resume(path: str) -> None:
     """What `renyi run` does before the first trial starts: plan, and the record brought up to date. In this process."""
     from orchestrator.config.load import load
     from orchestrator.store.plan import make_plan
-    from orchestrator.tracking.tracker import SweepTracker
+    from orchestrator.tracking.tracker import MLflowTracker
 
     config = load(path)
     plan = make_plan(config)
-    tracker = SweepTracker(config, plan.store, plan.specs)
+    tracker = MLflowTracker(config, plan.store, plan.specs)
     tracker.reconcile(plan.states)
     assert len(plan.work.to_train) == UNFINISHED, plan.counts
 
@@ -261,11 +261,11 @@ def drive(path: str) -> None:
     from orchestrator.config.load import load
     from orchestrator.executors.ray import executor as tuning
     from orchestrator.store.plan import make_plan
-    from orchestrator.tracking.tracker import SweepTracker
+    from orchestrator.tracking.tracker import MLflowTracker
 
     config = load(path)
     plan = make_plan(config)
-    tracker = SweepTracker(config, plan.store, plan.specs)
+    tracker = MLflowTracker(config, plan.store, plan.specs)
     cloudpickle.register_pickle_by_value(sys.modules[__name__])  # this file is not on the workers' path
     tuning.connect()
     _ours(tuning, config, plan.store, plan.specs)

@@ -27,7 +27,7 @@ from orchestrator.config.sweep_config import SweepConfig
 from orchestrator.report import report_sweeps
 from orchestrator.store.plan import make_plan
 from orchestrator.store.trial_store import MEASURED_FILE, TrialStore
-from orchestrator.tracking.tracker import SweepTracker
+from orchestrator.tracking.tracker import MLflowTracker
 from trainables.trial.folder import EpochMetrics, Generalization, Trained, write_json
 from trainables.trial.specs import TrialSpec
 
@@ -49,7 +49,7 @@ def main() -> None:
         for index, spec in enumerate(plan.specs):
             _store_trial(plan.store, spec, arguments.layers, index)
         start = time.perf_counter()
-        tracker = SweepTracker(config, plan.store, plan.specs)
+        tracker = MLflowTracker(config, plan.store, plan.specs)
         tracker.reconcile(plan.store.states(plan.specs))
         tracker.wait()
         logged = time.perf_counter()

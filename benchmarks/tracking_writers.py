@@ -1,7 +1,7 @@
 """Sixteen drivers write to one MLflow at once: is any write lost, does any error reach a driver?
 
 Each is a process with a sweep of its own, which finishes made-up trials as fast as they are logged and hands them to
-the `SweepTracker` that `renyi run` uses. All start together on an empty database, so they meet at its creation too.
+the `MLflowTracker` that `renyi run` uses. All start together on an empty database, so they meet at its creation too.
 Afterwards the database itself is asked what it holds.
 
     python benchmarks/tracking_writers.py                  # 20 s each: SQLite, PostgreSQL, a server over PostgreSQL
@@ -32,7 +32,7 @@ from orchestrator.config.sweep_config import SweepConfig
 from orchestrator.events import TrialTrained
 from orchestrator.store.trial_store import TrialStore
 from orchestrator.tracking.metrics import of_trained
-from orchestrator.tracking.tracker import SweepTracker
+from orchestrator.tracking.tracker import MLflowTracker
 from tests.tracking_servers import mlflow_server, postgresql
 from trainables.trial.folder import EpochMetrics, Generalization, Trained
 
@@ -117,7 +117,7 @@ def _write(folder: Path, address: str, number: int, seconds: float) -> Written:
     store = TrialStore(config.folder, config.sharpness.measurement_id)
     troubles: list[str] = []
     _start.wait()
-    tracker = SweepTracker(config, store, specs, troubles.append)
+    tracker = MLflowTracker(config, store, specs, troubles.append)
     deadline, done, slowest = time.monotonic() + seconds, 0, 0.0
     for spec in specs:
         if time.monotonic() > deadline:

@@ -3,9 +3,8 @@
 import json
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from enum import StrEnum
 from pathlib import Path
 from typing import Annotated, NoReturn
 
@@ -14,14 +13,26 @@ import typer
 from analysis.errors import AnalysisError
 from orchestrator.config.load import SHIPPED, load, shipped_sweeps
 from orchestrator.config.sweep_config import SweepConfig
-from orchestrator.display import MAX_FAILURES_SHOWN, console, errors, show_failures, show_plan, show_status
+from orchestrator.display import MAX_FAILURES_SHOWN, console, show_failures, show_plan, show_status, stderr_console
 from orchestrator.errors import UsageError
+from orchestrator.exit_codes import ExitCode
+from orchestrator.intervals import STATUS
+from orchestrator.options import (
+    ClusterFile,
+    Executor,
+    ExecutorName,
+    FailedTrials,
+    ResultSource,
+    Storage,
+    Sweep,
+    Sweeps,
+    Tracking,
+    Version,
+)
+from orchestrator.store.changes import Changes
 from orchestrator.store.plan import Plan, make_plan
 from orchestrator.store.status import read_status
 from trainables.errors import TrainingError
-
-BAD_INPUT, INTERRUPTED = 2, 130
-SECONDS_BETWEEN_LOOKS = 5.0
 
 # Read by MLflow when it is imported, in this process and in those it starts.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -31,7 +42,6 @@ os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 
 app = typer.Typer(
     no_args_is_help=True,
-    add_completion=False,
     rich_markup_mode="markdown",
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
@@ -40,51 +50,14 @@ app = typer.Typer(
 )
 
 
-class ExecutorName(StrEnum):
-    """Where trials run."""
-
-    ray = "ray"
-    inline = "inline"
-
-
-class ResultSource(StrEnum):
-    """Where a report's results are read."""
-
-    tracking = "tracking"
-    store = "store"
-
-
-Sweep = Annotated[str, typer.Argument(help="A sweep file (YAML), or the name of a shipped sweep.", show_default=False)]
-Storage = Annotated[
-    str | None,
-    typer.Option(help="Folder or address (s3://, gs://) for results, in place of the file's.", show_default=False),
-]
-Tracking = Annotated[
-    str | None,
-    typer.Option(help="Address of the MLflow server or database, in place of the file's.", show_default=False),
-]
-Executor = Annotated[
-    ExecutorName | None,
-    typer.Option(
-        help="`ray`, the default: all of this machine, or the cluster at RAY_ADDRESS. `inline`: this process, for "
-        "debugging.",
-        show_default=False,
-    ),
-]
-
-ClusterFile = Annotated[
-    str | None,
-    typer.Option(
-        "--cluster",
-        help="A file of Ray's cluster launcher, e.g. cluster.yaml: do it on that cluster.",
-        show_default=False,
-    ),
-]
+@app.callback()
+def main(version: Version = False) -> None:
+    """The options of `renyi` itself; each command follows below."""
 
 
 @app.command()
 def sweeps() -> None:
-    """List the sweeps that come with the package, each with what it is for.
+    """List the sweeps that come with the package, each with its purpose.
 
     Example: `renyi sweeps`
     """
@@ -98,7 +71,7 @@ def sweeps() -> None:
 
 @app.command()
 def plan(sweep: Sweep, storage: Storage = None, tracking: Tracking = None) -> None:
-    """Show the grid, what is done already, and what the rest will cost. Runs nothing.
+    """Show the grid, what is done already, and the cost of the rest. Runs nothing.
 
     Example: `renyi plan digits`
     """
@@ -116,17 +89,17 @@ def run(
 ) -> None:
     """Train and measure every trial that is missing, log to MLflow, and rank the measures.
 
-    The same command resumes an interrupted sweep, and runs just the new trials of a grid that has grown.
+    The same command resumes an interrupted sweep. After a grid was extended, it runs the new trials only.
 
     Exit code: 0 all measured, 1 some trials failed, 2 bad input, 130 interrupted.
 
-    With `--cluster` the sweep runs there, as a Ray job that Ctrl-C leaves running; the output is shown here.
+    With `--cluster` the sweep runs there as a Ray job. Its output is shown here; Ctrl-C leaves the job running.
 
     Example: `renyi run digits`, `renyi run my_sweep.yaml --cluster cluster.yaml`
     """
     with usage_errors():
         if cluster:
-            _run_on(cluster, executor, sweep, ["run", *_places(storage, tracking)])
+            _run_on(cluster, executor, sweep, ["run", *_addresses(storage, tracking)])
         config = load(sweep, storage, tracking)
         raise typer.Exit(_run(config, executor, sweep))
 
@@ -134,20 +107,20 @@ def run(
 @app.command()
 def status(
     sweep: Sweep,
-    watch: Annotated[bool, typer.Option(help="Show it again every few seconds, until all is done.")] = False,
+    watch: Annotated[bool, typer.Option(help="Repeat it every few seconds until all is done.")] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one JSON object, for programs.")] = False,
     storage: Storage = None,
     tracking: Tracking = None,
     cluster: ClusterFile = None,
 ) -> None:
-    """Count the trials by state, say what each node is at and how long it takes, and why trials failed.
+    """Count the trials by state, and show what each node is doing, how much time remains, and why trials failed.
 
     Example: `renyi status digits --watch`, `renyi status digits --cluster cluster.yaml`
     """
     with usage_errors():
         if cluster:
             shown = [*(["--watch"] if watch else []), *(["--json"] if as_json else [])]
-            _call_on(cluster, [sweep], "status", [*shown, *_places(storage, tracking)])
+            _call_on(cluster, [sweep], "status", [*shown, *_addresses(storage, tracking)])
         config = load(sweep, storage, tracking)
         while True:
             found = read_status(config)
@@ -159,16 +132,13 @@ def status(
                 show_status(found)
             if not watch or found.done:
                 return
-            time.sleep(SECONDS_BETWEEN_LOOKS)
+            time.sleep(STATUS)
 
 
 @app.command()
 def retry(
     sweep: Sweep,
-    trial: Annotated[
-        list[str] | None,
-        typer.Option(help="Only this trial, by the id that `status` shows; may be given again.", show_default=False),
-    ] = None,
+    trial: FailedTrials = None,
     executor: Executor = None,
     storage: Storage = None,
     tracking: Tracking = None,
@@ -180,18 +150,13 @@ def retry(
     """
     with usage_errors():
         if cluster:
-            chosen = [word for name in trial or () for word in ("--trial", name)]
-            _run_on(cluster, executor, sweep, ["retry", *chosen, *_places(storage, tracking)])
+            named = [word for name in trial or () for word in ("--trial", name)]
+            _run_on(cluster, executor, sweep, ["retry", *named, *_addresses(storage, tracking)])
         config = load(sweep, storage, tracking)
         before = make_plan(config)
         chosen = chosen_failures(before, trial)
         show_failures(before)
-
-        def forget(plan: Plan) -> None:
-            for trial_id in chosen:
-                plan.store.forget_failure(trial_id)
-
-        raise typer.Exit(_run(config, executor, sweep, chosen, forget))
+        raise typer.Exit(_run(config, executor, sweep, chosen, Changes(forget_failures=tuple(chosen))))
 
 
 @app.command()
@@ -202,50 +167,42 @@ def remeasure(
     tracking: Tracking = None,
     cluster: ClusterFile = None,
 ) -> None:
-    """Measure what is trained with the file's present settings; trains nothing.
+    """Measure the trained networks with the present settings of the file. Trains nothing.
 
-    New orders of the Rényi entropy come from the stored spectra, at once and without a GPU; other settings measure the
-    networks again. What was measured before is kept.
+    New orders of the Rényi entropy come from the stored spectra, at once and without a GPU. For other settings, the
+    networks are measured again. Earlier measurements are kept.
 
     Example: `renyi remeasure digits`
     """
     with usage_errors():
         if cluster:
-            _run_on(cluster, executor, sweep, ["remeasure", *_places(storage, tracking)])
+            _run_on(cluster, executor, sweep, ["remeasure", *_addresses(storage, tracking)])
         config = load(sweep, storage, tracking)
         trained = [spec.trial_id for spec in make_plan(config).work.to_measure]
-
-        def derive(plan: Plan) -> None:
-            from orchestrator.store.from_spectra import measure_from_spectra
-
-            console.print(f"{len(measure_from_spectra(plan))} measured from stored spectra")
-
-        raise typer.Exit(_run(config, executor, sweep, trained, derive))
+        raise typer.Exit(_run(config, executor, sweep, trained, Changes(derive_measurements=True)))
 
 
 @app.command()
 def report(
-    sweeps: Annotated[
-        list[str],
-        typer.Argument(metavar="SWEEP...", help="Sweep files, or names of shipped sweeps.", show_default=False),
-    ],
+    sweeps: Sweeps,
     storage: Storage = None,
     tracking: Tracking = None,
     source: Annotated[
-        ResultSource, typer.Option(help="Read what MLflow holds (`tracking`), or the files in the storage (`store`).")
+        ResultSource,
+        typer.Option(help="Read results from MLflow (`tracking`) or from the storage (`store`)."),
     ] = ResultSource.tracking,
     cluster: ClusterFile = None,
 ) -> None:
-    """Say which measures predict the gap, how surely, and what is not resolved.
+    """Show which measures predict the gap, how certain that is, and what is not resolved.
 
-    Prints the verdict in ten lines, and writes tables, figures and a page (`report.html`) beside the results and to
-    the first sweep's parent run. Several sweeps are compared on one page.
+    Prints the verdict in ten lines. Writes tables, figures and a page (`report.html`) beside the results, and logs
+    them to the first sweep's parent run. Several sweeps are compared on one page.
 
     Example: `renyi report digits`, `renyi report cifar10.yaml cifar100.yaml`
     """
     with usage_errors():
         if cluster:
-            _call_on(cluster, sweeps, "report", [*_places(storage, tracking), "--source", source.value])
+            _call_on(cluster, sweeps, "report", [*_addresses(storage, tracking), "--source", source.value])
         configs = [load(sweep, storage, tracking) for sweep in sweeps]
         from orchestrator.report import report_sweeps
 
@@ -259,13 +216,13 @@ def ui(
     tracking: Tracking = None,
     host: Annotated[
         str, typer.Option(help="Address to listen on; the default is reachable from this machine only.")
-    ] = ("127.0.0.1"),
+    ] = "127.0.0.1",
     port: Annotated[int, typer.Option(help="Port to listen on.")] = 5000,
     cluster: ClusterFile = None,
 ) -> None:
-    """Open the sweep in the MLflow UI: serves it here, and prints the address. Ctrl-C ends it.
+    """Serve the sweep's runs in the MLflow UI, and print the address. Ctrl-C ends it.
 
-    With `--cluster`: the server on the cluster's head, through a tunnel.
+    With `--cluster`: open a tunnel to the server on the cluster's head.
 
     Example: `renyi ui digits --port 5001`
     """
@@ -282,9 +239,9 @@ def ui(
 
 @app.command()
 def stop(
-    sweep: Sweep, cluster: Annotated[str, typer.Option(help="The launcher file of the cluster it runs on.")]
+    sweep: Sweep, cluster: Annotated[str, typer.Option(help="The launcher file of the cluster that runs it.")]
 ) -> None:
-    """End a sweep that runs on a cluster. Its trials keep their last checkpoints, and `renyi run` takes it up again.
+    """End a sweep that runs on a cluster. Its trials keep their last checkpoints, and `renyi run` resumes it.
 
     Example: `renyi stop digits --cluster cluster.yaml`
     """
@@ -296,15 +253,15 @@ def stop(
 
 @app.command()
 def preflight(sweep: Sweep, storage: Storage = None, tracking: Tracking = None, cluster: ClusterFile = None) -> None:
-    """Check that every node of a cluster can do its part of a sweep: versions, storage, data, tracking, GPUs, clocks.
+    """Check that every node of a cluster can take part in a sweep: versions, storage, data, tracking, GPUs, clocks.
 
-    `renyi run` does so itself before the first trial. Exit code: 0 all well, 2 with a line for each thing to mend.
+    `renyi run` does the same before the first trial. Exit code: 0 no problem, 2 with a line for each problem.
 
     Example: `renyi preflight digits --cluster cluster.yaml`
     """
     with usage_errors():
         if cluster:
-            _call_on(cluster, [sweep], "preflight", _places(storage, tracking))
+            _call_on(cluster, [sweep], "preflight", _addresses(storage, tracking))
         from orchestrator.executors.ray.preflight import preflight as check
 
         check(load(sweep, storage, tracking))
@@ -330,44 +287,44 @@ def measure(
 
 @contextmanager
 def usage_errors() -> Iterator[None]:
-    """End the command with a message and exit code 2 where the input is at fault."""
+    """End the command with a message and BAD_INPUT where the input is wrong, and with INTERRUPTED after Ctrl-C."""
     try:
         yield
     except KeyboardInterrupt as error:
-        errors.print("interrupted; the same command takes it up again")
-        raise typer.Exit(INTERRUPTED) from error
+        stderr_console.print("interrupted; the same command resumes it")
+        raise typer.Exit(ExitCode.INTERRUPTED) from error
     except (UsageError, AnalysisError, TrainingError) as error:
-        errors.print(str(error), markup=False, style="red")
-        raise typer.Exit(BAD_INPUT) from error
+        stderr_console.print(str(error), markup=False, style="red")
+        raise typer.Exit(ExitCode.BAD_INPUT) from error
 
 
-def _places(storage: str | None, tracking: str | None) -> list[str]:
-    """The options that say where results go, as words for a command on a cluster."""
+def _addresses(storage: str | None, tracking: str | None) -> list[str]:
+    """The options for the addresses of results and tracking, as words of a command on a cluster."""
     given = (("--storage", storage), ("--tracking", tracking))
     return [word for name, value in given if value is not None for word in (name, value)]
 
 
 def _run_on(cluster: str, executor: ExecutorName | None, sweep: str, command: list[str]) -> NoReturn:
-    """Have a cluster run a command about a sweep as a Ray job, and end with its exit code."""
+    """Run a command about a sweep as a Ray job of a cluster, and end with its exit code."""
     if executor is not None:
-        raise UsageError("--executor: a cluster runs trials with its own Ray; leave it out with --cluster")
+        raise UsageError("--executor: a cluster runs trials with its own Ray; leave the option out with --cluster")
     from orchestrator.remote.cluster import run_sweep_on
 
     raise typer.Exit(run_sweep_on(cluster, sweep, command))
 
 
 def _call_on(cluster: str, sweeps: list[str], command: str, options: list[str]) -> NoReturn:
-    """Have the head of a cluster run a short command about sweeps, and end with its exit code."""
+    """Run a short command about sweeps on the head of a cluster, and end with its exit code."""
     from orchestrator.remote.cluster import call_on
 
     raise typer.Exit(call_on(cluster, sweeps, [command], options))
 
 
 def chosen_failures(plan: Plan, trial_ids: list[str] | None) -> list[str]:
-    """The failed trials to try again: those that were named, or all.
+    """The ids of the failed trials to try again: those that were named, or all.
 
     Raises:
-        UsageError: one that was named is not a failed trial of the sweep.
+        UsageError: a name is not that of a failed trial of the sweep.
     """
     failed = [spec.trial_id for spec in plan.failed]
     known = f"failed: {', '.join(failed[:MAX_FAILURES_SHOWN]) or 'none'}"
@@ -385,12 +342,12 @@ def _run(
     config: SweepConfig,
     executor: ExecutorName | None,
     sweep: str,
-    only: list[str] | None = None,
-    prepare: Callable[[Plan], None] = lambda _: None,
+    only: Collection[str] | None = None,
+    changes: Changes = Changes(),  # noqa: B008 - frozen
 ) -> int:
     from orchestrator.sweep import run_sweep
 
-    return run_sweep(config, (executor or ExecutorName.ray).value, sweep, only, prepare)
+    return run_sweep(config, (executor or ExecutorName.ray).value, sweep, only, changes)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""What the terminal shows: the plan, progress while a sweep runs, failures, and the τ table."""
+"""What the terminal shows: the plan, progress while a sweep runs, failures, and the verdict."""
 
 import time
 from collections.abc import Sequence
@@ -33,12 +33,12 @@ if TYPE_CHECKING:
     from orchestrator.store.status import Status
 
 console = Console(highlight=False, soft_wrap=True)
-errors = Console(highlight=False, soft_wrap=True, stderr=True)
+stderr_console = Console(highlight=False, soft_wrap=True, stderr=True)
 MAX_FAILURES_SHOWN = 20
 
 
 def show_plan(plan: "Plan") -> None:
-    """The grid, what is done, and what the rest will take."""
+    """Show the grid, what is done, and the cost of the rest."""
     config = plan.config
     console.print(f"[bold]{config.name}[/]: {len(plan.specs)} trials of {config.model} on {config.data.dataset}")
     for sub_grid in config.grid:
@@ -53,7 +53,7 @@ def show_plan(plan: "Plan") -> None:
 
 
 def show_status(status: "Status") -> None:
-    """Counts by state, what each node is at, how long it will take, and every failure with its reason."""
+    """Show counts by state, the work of each node, the time that remains, and every failure with its reason."""
     plan, activity = status.plan, status.activity
     console.print(f"[bold]{plan.config.name}[/]: {len(plan.specs)} trials: {_counts(plan)}")
     if status.driver is None:
@@ -61,22 +61,22 @@ def show_status(status: "Status") -> None:
     else:
         console.print(f"  {'running' if status.running else 'not running; last'}: {status.driver}", markup=False)
         if not status.done:
-            left = "" if status.seconds_left is None else f"; about {_duration(status.seconds_left)} left"
-            console.print(f"  to do: {_cost(plan.cost)}{left}")
+            remaining = "" if status.seconds_left is None else f"; about {_duration(status.seconds_left)} left"
+            console.print(f"  to do: {_cost(plan.cost)}{remaining}")
         for name, node in activity.nodes.items() if activity else ():
             console.print(f"  {name}: {_node(node)}", markup=False)
     show_failures(plan)
 
 
 def show_avoided(activity: "Activity | None") -> None:
-    """Each node that got no more work, and why."""
+    """Show each node that got no more work, and why."""
     for name, node in activity.nodes.items() if activity else ():
         if node.avoided:
             console.print(f"  node {name} was avoided: {node.avoided}", markup=False, style="yellow")
 
 
 def show_work(before: "Plan", after: "Plan") -> None:
-    """One line on what was done between two plans."""
+    """Show in one line what was done between two plans."""
     finished = (TrialState.TRAINED, TrialState.MEASURED)
     trained = sum(after.counts[state] - before.counts[state] for state in finished)
     measured = after.counts[TrialState.MEASURED] - before.counts[TrialState.MEASURED]
@@ -84,14 +84,14 @@ def show_work(before: "Plan", after: "Plan") -> None:
 
 
 def show_interruption(plan: "Plan") -> None:
-    """What an interrupted sweep leaves, and how it goes on."""
+    """Show what an interrupted sweep has finished, and how to resume it."""
     measured = plan.counts[TrialState.MEASURED]
-    console.print(f"\ninterrupted: {measured}/{len(plan.specs)} trials are measured and kept, the others go on from")
-    console.print("their last epoch. The same command takes it up again.")
+    console.print(f"\ninterrupted: {measured}/{len(plan.specs)} trials are measured and kept; the others go on from")
+    console.print("their last checkpoint. The same command resumes the sweep.")
 
 
 def show_failures(plan: "Plan") -> None:
-    """Each failed trial once, with its reason and the command that reruns it."""
+    """Show each failed trial once, with its reason, and the command that runs it again."""
     if not plan.failed:
         return
     console.print(f"[bold red]{len(plan.failed)} failed[/]")
@@ -104,24 +104,29 @@ def show_failures(plan: "Plan") -> None:
 
 
 def show_tracking_trouble(reason: str) -> None:
-    """MLflow can't be written; the sweep goes on without it."""
-    console.print(f"  MLflow can't be written just now ({reason});", markup=False)
-    console.print("  the sweep goes on, its results are in the store, and are logged as soon as MLflow answers")
+    """Show that MLflow can't be written, and that the sweep goes on without it."""
+    console.print(f"  MLflow can't be written at the moment ({reason});", markup=False)
+    console.print("  the sweep goes on. Its results are in the store, and are logged as soon as MLflow answers")
 
 
 def show_tracking_recovery() -> None:
-    """MLflow can be written again."""
-    console.print("  MLflow answers again; what was not logged is logged now")
+    """Show that MLflow can be written again."""
+    console.print("  MLflow answers again; pending results are being logged")
 
 
-def show_behind(config: "SweepConfig", left: int, reason: str) -> None:
-    """What the record in MLflow still lacks at the end."""
-    console.print(f"not logged: {left} writes to MLflow at {config.shown_tracking} ({reason}).", markup=False)
+def show_pending(config: "SweepConfig", pending: int, reason: str) -> None:
+    """Show what the record in MLflow lacks at the end of a sweep."""
+    console.print(f"not logged: {pending} writes to MLflow at {config.shown_tracking} ({reason}).", markup=False)
     console.print("All results are in the store; `renyi run` logs what is missing once MLflow answers.")
 
 
+def show_derived(trial_ids: "Sequence[str]") -> None:
+    """Show how many trials needed no new measuring."""
+    console.print(f"{len(trial_ids)} measured from stored spectra")
+
+
 def show_verdict(name: str, lines: "Sequence[Line]") -> None:
-    """The verdict of a sweep, a topic a line."""
+    """Show the verdict of a sweep, one topic on a line."""
     console.print(f"[bold]{name}[/]: Kendall's τ_b with the generalization gap; positive supports a measure")
     width = max(len(line.topic) for line in lines)
     table = Table.grid(padding=(0, 2, 0, 0))
@@ -133,7 +138,7 @@ def show_verdict(name: str, lines: "Sequence[Line]") -> None:
 
 
 def show_comparison(comparison: "Comparison") -> None:
-    """Table 1's layout, the best method of each row in bold, and how it came about."""
+    """Show the comparison of optimizers in the layout of the paper's table 1, with a note on how it was made."""
     from analysis.report.cells import header, numeric, rows
 
     table = Table(box=None, padding=(0, 2, 1, 0))
@@ -147,13 +152,13 @@ def show_comparison(comparison: "Comparison") -> None:
 
 
 def _stacked(entry: "Cell") -> str:
-    """A cell on lines of its own for mean, error and what the paper has, so that a table fits a terminal."""
+    """A cell with mean, error and the paper's value on separate lines, so that the table fits a terminal."""
     text = entry.text.replace(" ± ", "\n± ")
     return (f"[bold]{text}[/]" if entry.bold else text) + entry.beside.replace(" (", "\n(")
 
 
 class SweepProgress:
-    """Bars in a terminal, a line for each finished step elsewhere: something moves all along."""
+    """Progress of a sweep: bars in a terminal, and everywhere a line for each finished step."""
 
     def __init__(self, plan: "Plan") -> None:
         self._specs = {spec.trial_id: spec for spec in plan.specs}
@@ -183,27 +188,27 @@ class SweepProgress:
         self._bars.stop()
 
     def say(self, text: str) -> None:
-        """A line about a step that takes a while."""
+        """Show a line about a step that takes some time."""
         self._bars.console.print(f"  {text}", markup=False)
 
     def update(self, event: Event) -> None:
-        """Show what just happened."""
+        """Show what has just happened."""
         if isinstance(event, NodeAvoided):
             self._failed -= len(event.trial_ids)
             self.say(
                 f"node {event.node} gets no more work: {len(event.trial_ids)} trials failed on it in a row, the last"
             )
-            self.say(f"with {event.reason}; they are tried again elsewhere")
+            self.say(f"with {event.reason}; they are tried again on other nodes")
             return
         if isinstance(event, PoolResized):
-            self.say(f"the cluster has changed: {event.actors} measuring actors leave room for a trial on it")
+            self.say(f"the cluster has changed: it now has {event.actors} measuring actors, beside room for a trial")
             return
         spec = self._specs[event.trial_id]
         match event:
             case EpochsDone(epochs=epochs):
                 self._bars.update(self._training, note=f"{spec.label}: epoch {epochs[-1].epoch + 1}")
             case TrialLost(node=node):
-                self._line("lost", spec, f"with its process on {node or 'a node'}; it goes on from its last checkpoint")
+                self._line("lost", spec, f"its process on {node or 'a node'} died; it goes on from its last checkpoint")
             case TrialTrained():
                 self._trained += 1
                 self._bars.update(self._training, completed=self._trained)

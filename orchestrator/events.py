@@ -7,15 +7,15 @@ from trainables.trial.folder import EpochMetrics
 
 @dataclass(frozen=True)
 class TrialStarted:
-    """A trial is being trained somewhere, from the start or from its last checkpoint."""
+    """A node trains a trial, from the start or from its last checkpoint."""
 
     trial_id: str
-    node: str  # the machine's name, and where one machine holds several nodes the node's too
+    node: str  # the machine's name; where one machine holds several nodes, the start of the node's id too
 
 
 @dataclass(frozen=True)
 class TrialLost:
-    """The process that trained a trial ended unasked, with its node or alone: it goes on from its last checkpoint."""
+    """The process that trained a trial died, alone or with its node. The trial goes on from its last checkpoint."""
 
     trial_id: str
     node: str
@@ -34,11 +34,12 @@ class TrialTrained:
     """A trial's last checkpoint is final."""
 
     trial_id: str
+    node: str = ""  # that trained it; empty where it is not known
 
 
 @dataclass(frozen=True)
 class MeasuringStarted:
-    """A task of a trial's measurement is being worked on somewhere."""
+    """A node works on a task of a trial's measurement."""
 
     trial_id: str
     node: str
@@ -47,10 +48,12 @@ class MeasuringStarted:
 
 @dataclass(frozen=True)
 class MeasuringEnded:
-    """A task of a trial's measurement is done, or has failed."""
+    """A task of a trial's measurement is done, has failed, or was cut off and is queued again."""
 
     trial_id: str
+    node: str
     task: str
+    succeeded: bool
 
 
 @dataclass(frozen=True)
@@ -65,11 +68,12 @@ class TrialFailed:
     """A trial's failure is recorded in the store."""
 
     trial_id: str
+    node: str = ""  # on which it failed; empty where it is not known
 
 
 @dataclass(frozen=True)
 class NodeAvoided:
-    """Different trials failed on a node in a row: it gets no more work, and they are tried again elsewhere."""
+    """Different trials failed on a node in a row. It gets no more work, and they are tried again on other nodes."""
 
     node: str
     trial_ids: list[str]
@@ -78,10 +82,10 @@ class NodeAvoided:
 
 @dataclass(frozen=True)
 class PoolResized:
-    """Nodes were lost, or came back, and the pool has as many actors now as leave room for a trial."""
+    """Nodes were lost or came back. The pool now has as many actors as leave room for a trial."""
 
     actors: int
 
 
-TrialEvent = EpochsDone | TrialTrained | TrialMeasured | TrialFailed  # what there is to record of a trial
+TrialEvent = EpochsDone | TrialTrained | TrialMeasured | TrialFailed  # what a trial's run in the tracking record shows
 Event = TrialEvent | TrialStarted | TrialLost | MeasuringStarted | MeasuringEnded | NodeAvoided | PoolResized

@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM, held back while something is written that must be whole."""
+"""Ctrl-C and SIGTERM, held back while something is written that must be complete."""
 
 import os
 import signal
@@ -9,17 +9,18 @@ from contextlib import contextmanager
 from types import FrameType
 from typing import Any
 
-SECONDS_TO_LEAVE = 25.0  # a preempted machine is gone 30 s after its signal
-EXIT_CODE = 130
-SIGNALS = (signal.SIGINT, signal.SIGTERM)  # a preempted machine sends SIGTERM before it goes
+from orchestrator.exit_codes import ExitCode
+
+SECONDS_TO_LEAVE = 25.0  # a preempted machine stops 30 s after its signal
+SIGNALS = (signal.SIGINT, signal.SIGTERM)  # a preempted machine sends SIGTERM before it stops
 
 
 class Interrupts:
-    """While entered, either signal raises KeyboardInterrupt in the main thread; inside `held`, at its end.
+    """While entered, either signal raises KeyboardInterrupt in the main thread; inside `held`, at the end of the block.
 
-    An interrupt in the middle of a database transaction would leave the database locked for what is still to be
-    written. Whoever sends a second signal does not want to wait: that one is raised at once. Whatever hangs then, a
-    tracking server that is gone for example, the process ends in time: all that is done is in the store.
+    An interrupt in the middle of a database transaction would leave the database locked for what must still be
+    written. A second signal means that the user does not want to wait: it is raised at once. If something hangs after
+    a signal, such as a tracking server that is gone, the process still ends in time: all finished work is in the store.
     """
 
     def __init__(self) -> None:
@@ -40,7 +41,7 @@ class Interrupts:
 
     @contextmanager
     def held(self) -> Iterator[None]:
-        """A block that is not interrupted half way."""
+        """A block that is completed before an interrupt is raised."""
         self._holding += 1
         try:
             yield
@@ -64,6 +65,6 @@ class Interrupts:
 
 def _leave() -> None:
     """End the process without waiting for anything."""
-    text = "\ninterrupted: what is done is kept, and goes on from the last epochs. The same command takes it up again."
+    text = "\ninterrupted: finished work is kept. The same command resumes from the last checkpoints."
     print(text, file=sys.stderr, flush=True)  # noqa: T201 - the console may be what hangs
-    os._exit(EXIT_CODE)
+    os._exit(ExitCode.INTERRUPTED)

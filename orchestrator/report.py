@@ -1,4 +1,4 @@
-"""`renyi report`: from the results of one or several sweeps to verdict, files and the record on the parent run."""
+"""`renyi report`: from the results of one or several sweeps to the verdict, the files, and a copy on the parent run."""
 
 import shlex
 from collections.abc import Sequence
@@ -12,7 +12,7 @@ from trainables.trial.storage import open_folder
 if TYPE_CHECKING:
     from analysis.report.report import Report
     from analysis.results.sweep import SweepResults
-    from orchestrator.tracking.tracker import SweepTracker
+    from orchestrator.tracking.protocol import Tracker
 
 Source = Literal["tracking", "store"]
 REPORT_FOLDER = "report"
@@ -22,18 +22,18 @@ def report_sweeps(
     configs: Sequence[SweepConfig],
     commands: Sequence[str] = (),
     source: Source = "tracking",
-    tracker: "SweepTracker | None" = None,
+    tracker: "Tracker | None" = None,
 ) -> "Report":
-    """Judge the measures from what MLflow (or the store) holds, show the verdict, and keep the report.
+    """Judge the measures by the results in MLflow (or in the store), show the verdict, and keep the report.
 
-    The files go to the folder of the first sweep and to its parent run: under `report` for a single sweep, and for
-    several under a name made of theirs.
+    The files go to the folder of the first sweep and to its parent run. The folder is called `report` for a single
+    sweep; for several, its name contains theirs.
 
     Args:
         configs: the sweeps, the first of which keeps the report.
-        commands: what the user typed for each sweep, for the page's last section; left out, the sweeps' names.
+        commands: what the user typed for each sweep, for the page's last section; by default the sweeps' names.
         source: where results are read.
-        tracker: of the first sweep, where one is open: the files reach MLflow through it, whenever MLflow can.
+        tracker: of the first sweep, where one is open: it logs the files as soon as MLflow answers.
     """
     from analysis.report.report import build_report
 
@@ -46,16 +46,16 @@ def report_sweeps(
         show_verdict(name, lines)
     if report.comparison is not None and report.comparison.repeated:
         show_comparison(report.comparison)
-    place = f"{REPORT_FOLDER}-{'-'.join(names)}" if others else REPORT_FOLDER
-    folder = open_folder(first.folder) / place
+    name_of_folder = f"{REPORT_FOLDER}-{'-'.join(names)}" if others else REPORT_FOLDER
+    folder = open_folder(first.folder) / name_of_folder
     for name, data in report.files.items():
         folder.write(name, data)
     if tracker is not None:
         tracker.log_report(report.files, report.note)
     elif source == "tracking":
-        from orchestrator.tracking.tracker import log_report
+        from orchestrator.tracking.experiment import log_report
 
-        log_report(first, report.files, report.note, place if others else None)
+        log_report(first, report.files, report.note, name_of_folder if others else None)
     console.print(f"  the whole report: {(folder / 'report.html').uri}")
     console.print(f"  review every run in MLflow: renyi ui {first.name}")
     return report
@@ -66,9 +66,6 @@ def _results(config: SweepConfig, source: Source) -> "SweepResults":
         from orchestrator.store.results import stored_sweep
 
         return stored_sweep(make_plan(config))
-    from analysis.results.mlflow import load_sweep
-    from orchestrator.tracking.client import answering, open_client
+    from orchestrator.tracking.experiment import recorded_sweep
 
-    with answering(config):
-        open_client(config)
-        return load_sweep(config.tracking_uri, config.name)
+    return recorded_sweep(config)

@@ -1,16 +1,17 @@
 """The sweep: plan → train and measure → log → report. Everything that `renyi run` does, from top to bottom."""
 
 import os
-from collections.abc import Callable, Collection
-from typing import TYPE_CHECKING, Literal
+from collections.abc import Collection
+from typing import Literal
 
 from orchestrator.config.sweep_config import SweepConfig
 from orchestrator.display import (
     SweepProgress,
     show_avoided,
-    show_behind,
+    show_derived,
     show_failures,
     show_interruption,
+    show_pending,
     show_plan,
     show_tracking_recovery,
     show_tracking_trouble,
@@ -18,20 +19,20 @@ from orchestrator.display import (
 )
 from orchestrator.events import TrialEvent
 from orchestrator.executors.protocol import Executor
+from orchestrator.exit_codes import ExitCode
 from orchestrator.interrupts import Interrupts
 from orchestrator.report import report_sweeps
 from orchestrator.store.activity import ActivityFile, read_activity
+from orchestrator.store.changes import Changes
+from orchestrator.store.from_spectra import measure_from_spectra
 from orchestrator.store.lease import Lease
 from orchestrator.store.plan import Plan, make_plan
 from orchestrator.store.trial_store import TrialStore
+from orchestrator.tracking.protocol import Stopped, Tracker
 from trainables.trial.storage import open_folder
 
-if TYPE_CHECKING:
-    from orchestrator.tracking.tracker import SweepTracker
-
 ExecutorName = Literal["ray", "inline"]
-
-ALL_MEASURED, SOME_FAILED, INTERRUPTED = 0, 1, 130
+NO_CHANGES = Changes()
 
 
 def run_sweep(
@@ -39,21 +40,21 @@ def run_sweep(
     executor: ExecutorName = "ray",
     command: str | None = None,
     only: Collection[str] | None = None,
-    prepare: Callable[[Plan], None] = lambda _: None,
-) -> int:
-    """Do what the store says is missing, bring MLflow up to date, and report.
+    changes: Changes = NO_CHANGES,
+) -> ExitCode:
+    """Do what the store shows as missing, bring MLflow up to date, and report.
 
     Running it again does only what is still missing; nothing that is done is done twice.
 
     Args:
         config: the sweep.
         executor: where trials run.
-        command: what the user typed for the sweep, for the report; left out, its name.
-        only: the trials to work on; left out, all.
-        prepare: what to change in the store first, such as failures to forget.
+        command: what the user typed for the sweep, for the report; by default the sweep's name.
+        only: ids of the trials to work on; None for all.
+        changes: what to change in the store first, such as failures to forget.
 
     Returns:
-        The exit code: 0 all trials measured, 1 some failed, 130 interrupted.
+        ALL_MEASURED, SOME_FAILED or INTERRUPTED.
 
     Raises:
         UsageError: another driver works on the sweep, or MLflow does not answer; nothing was started.
@@ -71,33 +72,41 @@ def run_sweep(
             preflight(config)
         tracker = _open_tracker(plan)
         try:
-            prepare(plan)
+            _apply(changes, plan)
             plan = make_plan(config)
             show_plan(plan)
             _do(plan, executor, tracker, only)
             done = make_plan(config)
             show_work(plan, done)
             show_avoided(read_activity(plan.store.folder))
-            behind = tracker.wait()
-            report_sweeps([config], [command], "store" if behind else "tracking", tracker)
+            pending = tracker.wait()
+            report_sweeps([config], [command], "store" if pending else "tracking", tracker)
             show_failures(done)
             _close(tracker, interrupts, config)
         except KeyboardInterrupt:
             lease.check()
-            _close(tracker, interrupts, config, "KILLED")
+            _close(tracker, interrupts, config, Stopped.INTERRUPTED)
             show_interruption(make_plan(config))
-            return INTERRUPTED
+            return ExitCode.INTERRUPTED
         except Exception:
             if not lease.lost:
-                _close(tracker, interrupts, config, "FAILED")
+                _close(tracker, interrupts, config, Stopped.FAILED)
             raise
-    return SOME_FAILED if done.failed else ALL_MEASURED
+    return ExitCode.SOME_FAILED if done.failed else ExitCode.ALL_MEASURED
 
 
-def _do(plan: Plan, executor: ExecutorName, tracker: "SweepTracker", only: Collection[str] | None) -> None:
+def _apply(changes: Changes, plan: Plan) -> None:
+    """Change the store as a command asks."""
+    for trial_id in changes.forget_failures:
+        plan.store.forget_failure(trial_id)
+    if changes.derive_measurements:
+        show_derived(measure_from_spectra(plan))
+
+
+def _do(plan: Plan, executor: ExecutorName, tracker: Tracker, only: Collection[str] | None) -> None:
     """Train and measure what is missing, recording and showing each event."""
     with SweepProgress(plan) as progress, ActivityFile(plan.store.folder) as activity:
-        tracker.reconcile(plan.states, lambda trial_id: progress.say(f"logging {trial_id}, left from before"))
+        tracker.reconcile(plan.states, lambda trial_id: progress.say(f"logging {trial_id}, missing in MLflow"))
         work = plan.work if only is None else plan.work.only(only)
         if not (work.to_train or work.to_measure):
             return
@@ -109,16 +118,16 @@ def _do(plan: Plan, executor: ExecutorName, tracker: "SweepTracker", only: Colle
             progress.update(event)
 
 
-def _close(tracker: "SweepTracker", interrupts: Interrupts, config: SweepConfig, stopped: str = "") -> None:
-    """Have everything logged and the parent run closed, and say what could not be."""
+def _close(tracker: Tracker, interrupts: Interrupts, config: SweepConfig, stopped: Stopped | None = None) -> None:
+    """Finish the record, and show what could not be logged."""
     with interrupts.held():
-        behind = tracker.finish(stopped)
-    if behind:
-        show_behind(config, behind, tracker.trouble)
+        pending = tracker.finish(stopped)
+    if pending:
+        show_pending(config, pending, tracker.trouble)
 
 
 def check_own_measures(config: SweepConfig) -> None:
-    """Import the measures that the sweep names by dotted path, so that a bad path is told before anything is trained.
+    """Import the measures that the sweep names by dotted path, so that a bad path is reported before any training.
 
     Raises:
         AnalysisError: a path does not import.
@@ -140,7 +149,7 @@ def _open_executor(name: ExecutorName, config: SweepConfig, store: TrialStore) -
     return RayExecutor(config, store)
 
 
-def _open_tracker(plan: Plan) -> "SweepTracker":
-    from orchestrator.tracking.tracker import SweepTracker
+def _open_tracker(plan: Plan) -> Tracker:
+    from orchestrator.tracking.tracker import MLflowTracker
 
-    return SweepTracker(plan.config, plan.store, plan.specs, show_tracking_trouble, show_tracking_recovery)
+    return MLflowTracker(plan.config, plan.store, plan.specs, show_tracking_trouble, show_tracking_recovery)

@@ -35,11 +35,11 @@ class InlineExecutor:
             for metrics in attempt(spec, self._store.trial(spec.trial_id), self._device, self._system_metrics):
                 yield EpochsDone(spec.trial_id, [metrics])
             if self._store.state(spec.trial_id) is TrialState.FAILED:
-                yield TrialFailed(spec.trial_id)
+                yield TrialFailed(spec.trial_id, self._node)
             else:
-                yield TrialTrained(spec.trial_id)
+                yield TrialTrained(spec.trial_id, self._node)
                 yield self._measure(spec)
 
     def _measure(self, spec: TrialSpec) -> Event:
         measured = self._actor.measure(spec.trial_id)
-        return TrialMeasured(spec.trial_id) if measured else TrialFailed(spec.trial_id)
+        return TrialMeasured(spec.trial_id) if measured else TrialFailed(spec.trial_id, self._node)

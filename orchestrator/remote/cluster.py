@@ -1,4 +1,4 @@
-"""A running cluster of Ray's launcher, as its file names it: commands go to the head over ssh, and sweeps run there."""
+"""A running cluster of Ray's launcher, named by its file: commands go to the head over ssh, and sweeps run there."""
 
 import contextlib
 import io
@@ -17,9 +17,10 @@ from orchestrator.config.load import load, shipped_sweeps
 from orchestrator.config.sweep_config import SweepConfig
 from orchestrator.display import console
 from orchestrator.errors import UsageError
+from orchestrator.exit_codes import ExitCode
 
 ENVIRONMENT = ". ~/renyi.env && export RAY_ADDRESS=auto"  # the file has PATH, storage, tracking: clusters/install.sh
-SWEEPS = "renyi-sweeps"  # the folder in the head's home for sweep files of one's own
+SWEEPS = "renyi-sweeps"  # the folder in the head's home for the users' own sweep files
 MLFLOW_PORT = 5000  # of the server that clusters/start_mlflow.sh starts, on the head's 127.0.0.1
 CONNECTION_LOST = 255  # ssh's exit code
 CONNECT_SECONDS = 20
@@ -27,17 +28,17 @@ CONNECT_SECONDS = 20
 
 @dataclass(frozen=True)
 class Cluster:
-    """The head of a running cluster, seen from here."""
+    """The head of a running cluster, as this machine reaches it."""
 
     file: str
     login: str  # user@address
     ssh_options: tuple[str, ...]
 
     def run(self, words: Sequence[str], stdin: bytes | None = None) -> int:
-        """Run a command on the head, its output shown here.
+        """Run a command on the head, and show its output here.
 
         Returns:
-            Its exit code; Ctrl-C ends the showing, and passes as KeyboardInterrupt.
+            Its exit code. Ctrl-C ends the output here, not the command, and raises KeyboardInterrupt.
 
         Raises:
             UsageError: the head does not answer.
@@ -46,28 +47,28 @@ class Cluster:
         done = subprocess.run([*self._ssh(), command], input=stdin if stdin is not None else b"", check=False)
         if done.returncode == CONNECTION_LOST:
             raise UsageError(
-                f"{self.file}: the connection to the head ({self.login}) failed or was lost; what runs there runs on. "
+                f"{self.file}: the connection to the head ({self.login}) failed or was lost; what runs there goes on. "
                 f"Try again, or `ray up {self.file}`"
             )
         return done.returncode
 
     def send(self, sweep: str) -> str:
-        """Have the sweep file on the head.
+        """Copy the sweep file to the head, unless it is a shipped one.
 
         Returns:
-            What names it there: the name of a shipped sweep, or a path.
+            Its name there: that of a shipped sweep, or a path.
         """
         if sweep in shipped_sweeps():
             return sweep
         path = Path(sweep).expanduser()
-        place = f"{SWEEPS}/{path.name}"
-        if self.run(["bash", "-c", f"mkdir -p ~/{SWEEPS} && cat > ~/{shlex.quote(place)}"], path.read_bytes()):
-            raise UsageError(f"{self.file}: the sweep file can't be written to ~/{place} on the head")
-        return f"~/{place}"
+        there = f"{SWEEPS}/{path.name}"
+        if self.run(["bash", "-c", f"mkdir -p ~/{SWEEPS} && cat > ~/{shlex.quote(there)}"], path.read_bytes()):
+            raise UsageError(f"{self.file}: the sweep file can't be written to ~/{there} on the head")
+        return f"~/{there}"
 
     @contextlib.contextmanager
     def tunnel(self, local: int, remote: int) -> Iterator[None]:
-        """127.0.0.1:local here is 127.0.0.1:remote on the head.
+        """While entered, the port 127.0.0.1:local here leads to 127.0.0.1:remote on the head.
 
         Raises:
             UsageError: the tunnel can't be opened.
@@ -90,10 +91,10 @@ class Cluster:
 
 
 def open_cluster(file: str) -> Cluster:
-    """The cluster that a launcher file describes.
+    """Find the cluster that a launcher file describes.
 
     Raises:
-        UsageError: no such file, not a launcher file, or no running head.
+        UsageError: there is no such file, it is not a launcher file, or no head is running.
     """
     path = Path(file).expanduser()
     try:
@@ -117,7 +118,7 @@ def open_cluster(file: str) -> Cluster:
 def run_sweep_on(file: str, sweep: str, command: Sequence[str]) -> int:
     """Start a command about a sweep as a Ray job on the head, or find it running, and show its output.
 
-    Ctrl-C, or losing the connection, ends the showing and nothing else.
+    Ctrl-C, or a lost connection, ends the output here and nothing else.
 
     Args:
         file: the launcher file.
@@ -125,18 +126,20 @@ def run_sweep_on(file: str, sweep: str, command: Sequence[str]) -> int:
         command: the words after `renyi`, the sweep left out, e.g. ["run"].
 
     Returns:
-        The job's exit code; 130 where the showing was interrupted.
+        The job's exit code; INTERRUPTED where Ctrl-C ended the output.
     """
     config = _check(sweep)
     cluster = open_cluster(file)
-    place = cluster.send(sweep)
+    there = cluster.send(sweep)
     console.print(f"{config.name} on {cluster.login}, as a Ray job: Ctrl-C leaves it running")
     try:
-        return cluster.run(["python", "-m", "orchestrator.remote.job", "run", config.name, *command, place])
+        return cluster.run(["python", "-m", "orchestrator.remote.job", "run", config.name, *command, there])
     except KeyboardInterrupt:
-        console.print(f"\nit goes on without this terminal. See it again: renyi run {sweep} --cluster {file}")
+        console.print(
+            f"\nthe sweep goes on without this terminal. See its output again: renyi run {sweep} --cluster {file}"
+        )
         console.print(f"  end it: renyi stop {sweep} --cluster {file}")
-        return 130
+        return ExitCode.INTERRUPTED
 
 
 def stop_sweep_on(file: str, sweep: str) -> int:
@@ -154,10 +157,10 @@ def call_on(file: str, sweeps: Sequence[str], command: Sequence[str], options: S
 
 
 def show_ui_of(file: str, sweep: str, port: int) -> int:
-    """The head's MLflow server on a port here, through a tunnel, until interrupted."""
+    """Make the head's MLflow server available on a port here, through a tunnel, until interrupted."""
     config = _check(sweep)
     if _listens(port):
-        raise UsageError(f"--port: {port} is taken on 127.0.0.1; name another with --port")
+        raise UsageError(f"--port: {port} is in use on 127.0.0.1; give another one")
     cluster = open_cluster(file)
     with cluster.tunnel(port, MLFLOW_PORT):
         from analysis.results.mlflow import experiment_id
@@ -171,7 +174,7 @@ def show_ui_of(file: str, sweep: str, port: int) -> int:
 
 
 def _check(sweep: str) -> SweepConfig:
-    """Tell mistakes in the sweep file before anything goes to the cluster; where results go is the cluster's affair."""
+    """Report mistakes in the sweep file before anything is sent to the cluster, which decides where results go."""
     return load(sweep, tracking="http://127.0.0.1")
 
 
@@ -191,7 +194,7 @@ def _find_head(file: str, path: Path, config: dict[str, Any]) -> Cluster:
 
 @contextlib.contextmanager
 def _launcher_output() -> Iterator[io.StringIO]:
-    """Catch what the launcher prints on its way."""
+    """Catch what the launcher prints."""
     said = io.StringIO()
     with contextlib.redirect_stdout(said), contextlib.redirect_stderr(said):
         yield said

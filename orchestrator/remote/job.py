@@ -1,4 +1,4 @@
-"""A sweep as a Ray job, seen from the head of a cluster: start it or find it running, show its output, stop it.
+"""A sweep as a Ray job on the head of a cluster: start it or find it running, show its output, stop it.
 
 `renyi … --cluster` calls it as `python -m orchestrator.remote.job run NAME WORDS...` and
 `python -m orchestrator.remote.job stop NAME`.
@@ -13,16 +13,16 @@ from collections.abc import Sequence
 
 from ray.job_submission import JobDetails, JobStatus, JobSubmissionClient
 
-from orchestrator.display import console, errors
+from orchestrator.display import console, stderr_console
+from orchestrator.exit_codes import ExitCode
+from orchestrator.intervals import JOB
 
 DASHBOARD = "http://127.0.0.1:8265"
 SWEEP = "sweep"  # the key in a job's metadata
-INTERRUPTED = 130
-POLL_SECONDS = 0.5
 
 
 def run(client: JobSubmissionClient, sweep: str, words: Sequence[str]) -> int:
-    """Start `renyi` with the words as the job of a sweep, unless that is running, and show its output to its end.
+    """Start `renyi` with the words as the job of a sweep, unless it is running already, and show its output to the end.
 
     Returns:
         The exit code of the command; 130 where the job was stopped.
@@ -37,10 +37,10 @@ def run(client: JobSubmissionClient, sweep: str, words: Sequence[str]) -> int:
     _wait(client, job_id)  # the log ends a little before the job's state says so
     info = client.get_job_info(job_id)
     if info.status is JobStatus.STOPPED:
-        return INTERRUPTED
+        return ExitCode.INTERRUPTED
     if info.driver_exit_code is None:
-        errors.print(f"the job {job_id} ended without an exit code: {info.message}", markup=False, style="red")
-        return 1
+        stderr_console.print(f"the job {job_id} ended without an exit code: {info.message}", markup=False, style="red")
+        return ExitCode.SOME_FAILED
     return int(info.driver_exit_code)
 
 
@@ -53,7 +53,7 @@ def stop(client: JobSubmissionClient, sweep: str) -> int:
     job_id = str(running.submission_id)
     client.stop_job(job_id)
     _wait(client, job_id)
-    console.print(f"{sweep} is stopped; `renyi run` takes it up again")
+    console.print(f"{sweep} is stopped; `renyi run` resumes it")
     return 0
 
 
@@ -64,7 +64,7 @@ def _running(client: JobSubmissionClient, sweep: str) -> JobDetails | None:
 
 def _wait(client: JobSubmissionClient, job_id: str) -> None:
     while not client.get_job_status(job_id).is_terminal():
-        time.sleep(POLL_SECONDS)
+        time.sleep(JOB)
 
 
 async def _show(client: JobSubmissionClient, job_id: str) -> None:
@@ -73,7 +73,7 @@ async def _show(client: JobSubmissionClient, job_id: str) -> None:
 
 
 def main(arguments: Sequence[str]) -> int:
-    """Do what the words of the command line say."""
+    """Run or stop the job that the command line names."""
     what, sweep, *words = arguments
     logging.getLogger("ray.dashboard.modules.job.sdk").setLevel(logging.WARNING)
     client = JobSubmissionClient(DASHBOARD)

@@ -1,9 +1,10 @@
-"""The MLflow client of a sweep, and the set-up of its database."""
+"""The MLflow client of a sweep, the set-up of its database, and how artifacts are logged."""
 
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator
+import tempfile
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -21,10 +22,10 @@ SETUP_LOCK = 0x52656E7969  # any number of this package's own
 
 @contextmanager
 def answering(config: SweepConfig) -> Iterator[None]:
-    """A block that talks to MLflow, where it has to answer now.
+    """A block that needs an answer from MLflow at once.
 
     Raises:
-        UsageError: it does not, in one line.
+        UsageError: there is none; the reason in one line.
     """
     try:
         yield
@@ -35,13 +36,13 @@ def answering(config: SweepConfig) -> Iterator[None]:
         ) from error
     except (MlflowException, SQLAlchemyError, OSError) as error:
         raise UsageError(
-            f"tracking: {config.shown_tracking} can't be used: {_deepest(error)}; start the server or mend the address "
-            "(--tracking, or `tracking` in the sweep file), then give the same command"
+            f"tracking: {config.shown_tracking} can't be used: {_deepest(error)}; start the server or correct the "
+            "address (--tracking, or `tracking` in the sweep file), then give the same command again"
         ) from error
 
 
 def open_client(config: SweepConfig) -> MlflowClient:
-    """A client of the sweep's tracking address, whose artifacts are where the storage folder is by now.
+    """A client of the sweep's tracking address, with its artifacts in the present storage folder.
 
     Raises:
         SQLAlchemyError: the database does not answer. MLflow itself would try for an hour.
@@ -63,28 +64,28 @@ def open_client(config: SweepConfig) -> MlflowClient:
 
 
 def _create_at_once(engine: Engine) -> None:
-    """Make a new SQLite database beside its place, and move it there once MLflow's tables are complete.
+    """Make a new SQLite database in a folder beside its path, and move it there once MLflow's tables are complete.
 
-    SQLite keeps each table and column as soon as it is made, and MLflow can't open a database that it was killed in the
-    middle of making. Other databases take it all back.
+    SQLite keeps each table and column as soon as it is made, and MLflow can't open a database if it was killed while
+    making it. Other databases undo what was not completed.
     """
     if engine.dialect.name != "sqlite":
         return
-    place = Path(str(engine.url.database))
-    if place.stat().st_size > 0:
+    path = Path(str(engine.url.database))
+    if path.stat().st_size > 0:
         return
-    scratch = place.with_name(f".{place.name}.new")
+    scratch = path.with_name(f".{path.name}.new")
     shutil.rmtree(scratch, ignore_errors=True)  # of a driver that was killed
     scratch.mkdir()
-    url = engine.url.set(database=str(scratch / place.name))
+    url = engine.url.set(database=str(scratch / path.name))
     MlflowClient(url.render_as_string(hide_password=False))
-    (scratch / place.name).replace(place)
+    (scratch / path.name).replace(path)
     shutil.rmtree(scratch, ignore_errors=True)
 
 
 @contextmanager
 def _alone(engine: Engine) -> Iterator[None]:
-    """Hold off other drivers that open the same database: two that create MLflow's tables at once both fail."""
+    """Keep other drivers from opening the same database: two that create MLflow's tables at once both fail."""
     match engine.dialect.name:
         case "sqlite":
             folder = os.open(Path(str(engine.url.database)).absolute().parent, os.O_RDONLY)
@@ -103,18 +104,26 @@ def _alone(engine: Engine) -> Iterator[None]:
 
 
 def artifact_location(config: SweepConfig) -> str | None:
-    """Where artifacts go: beside the results; None where a tracking server decides.
+    """The address of artifacts: beside the results; None where a tracking server decides.
 
-    MLflow's own default with a database is the folder that a command happens to be started in.
+    With a database, MLflow's own default is the folder in which a command happens to be started.
     """
     if config.tracking_uri.startswith("http"):
         return None
-    place = join(join(config.storage, "mlartifacts"), config.name)
-    return place if is_remote(place) else Path(place).as_uri()
+    address = join(join(config.storage, "mlartifacts"), config.name)
+    return address if is_remote(address) else Path(address).as_uri()
+
+
+def log_files(client: MlflowClient, run_id: str, files: Mapping[str, bytes], folder: str | None = None) -> None:
+    """Log files as artifacts of a run."""
+    with tempfile.TemporaryDirectory(prefix="renyi-log-") as scratch:
+        for name, data in files.items():
+            (Path(scratch) / name).write_bytes(data)
+        client.log_artifacts(run_id, scratch, folder)
 
 
 def _follow_moved_folder(config: SweepConfig, engine: Engine) -> None:
-    """Have MLflow look for artifacts where they are, after the storage folder was moved.
+    """Correct the addresses of artifacts in MLflow after the storage folder was moved.
 
     MLflow keeps the absolute address with the experiment and again with every run, and has no call to change either.
     """

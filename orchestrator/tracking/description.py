@@ -1,12 +1,19 @@
-"""What a trial's run says of itself in MLflow: tags to filter by, the data set, a description to read."""
+"""What describes a run in MLflow: tags to filter by, the data set, a description for people to read."""
 
+import getpass
 import subprocess
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 
 from mlflow.entities import Dataset, DatasetInput, InputTag
-from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT, MLFLOW_GIT_COMMIT
+from mlflow.utils.mlflow_tags import (
+    MLFLOW_DATASET_CONTEXT,
+    MLFLOW_GIT_COMMIT,
+    MLFLOW_SOURCE_NAME,
+    MLFLOW_SOURCE_TYPE,
+    MLFLOW_USER,
+)
 
 from analysis import schema
 from orchestrator.config.sweep_config import SweepConfig
@@ -32,9 +39,20 @@ def trial_tags(spec: TrialSpec, config: SweepConfig) -> dict[str, str]:
     return tags
 
 
+def origin_tags(config: SweepConfig) -> dict[str, str]:
+    """Which sweep a run belongs to, which command made it, who, and with which version of the code."""
+    return {
+        schema.TAG_SWEEP: config.name,
+        MLFLOW_SOURCE_NAME: f"renyi run {config.name}",
+        MLFLOW_SOURCE_TYPE: "JOB",
+        MLFLOW_USER: getpass.getuser(),
+        **code_tags(),
+    }
+
+
 @cache
 def code_tags() -> dict[str, str]:
-    """The version of this package, and its commit where it runs from a clone."""
+    """The version of this package; where it runs from a clone, its commit too."""
     tags = {TAG_VERSION: version("renyi-sharpness")}
     here = Path(__file__).resolve().parent
     commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, check=False)
@@ -49,7 +67,7 @@ def dataset_input(config: SweepConfig) -> DatasetInput:
 
 
 def trial_note(spec: TrialSpec, trained: Trained, folder: Folder) -> str:
-    """A trained trial in a few lines of Markdown: how it came out, and how to take it up."""
+    """A trained trial in a few lines of Markdown: its results, and the command that measures it again."""
     result = trained.generalization
     checkpoint = (folder / LAST_CHECKPOINT).uri
     return "\n".join(

@@ -1,5 +1,5 @@
-"""The points of a trial's run in MLflow, from what the store has of it. Their timestamps are the store's, so that a
-point which is logged twice is one point."""
+"""The points of a trial's run in MLflow, made of what the store has. They carry the store's timestamps, so that a point
+which is logged twice is one point."""
 
 from collections.abc import Iterable, Mapping
 from typing import Any
@@ -17,7 +17,7 @@ EPOCH_METRICS = ("train_loss", "test_loss", "test_accuracy", "validation_accurac
 
 
 def of_epochs(epochs: Iterable[EpochMetrics]) -> list[Metric]:
-    """What each of some epochs showed, and how busy its machine was where that was asked for."""
+    """The metrics of epochs, and how busy the machine was where the sweep asks for that."""
     return [
         Metric(name, value, milliseconds(epoch.timestamp), epoch.epoch)
         for epoch in epochs
@@ -27,12 +27,12 @@ def of_epochs(epochs: Iterable[EpochMetrics]) -> list[Metric]:
 
 
 def of_trained(trained: Trained) -> list[Metric]:
-    """All epochs, and how the trained network generalizes."""
+    """The points of all epochs, and how the trained network generalizes."""
     return of_epochs(trained.history) + _of_quantities(of_training(trained), trained.history[-1].timestamp)
 
 
 def of_measurement(generalization: Generalization, record: Mapping[str, Any], measurements: bytes) -> list[Metric]:
-    """The headline of a measurement, and the loss of the samples that it was taken on.
+    """The headline of a measurement, and the loss on the samples that were measured.
 
     Args:
         generalization: how the trained network does.

@@ -1,4 +1,4 @@
-"""Jobs that must be done in the end: one after another, out of the way, each repeated until it succeeds."""
+"""A queue of jobs that must all be done in the end: a thread does one after another, and repeats what fails."""
 
 import threading
 import time
@@ -9,13 +9,13 @@ LONGEST_PAUSE = 30.0
 Job = Callable[[], None]
 
 
-class Spool:
-    """A queue in memory and the one thread that works it off.
+class RetryQueue:
+    """A queue in memory, and the one thread that does its jobs.
 
-    A job replaces one of the same key that still waits, so a job must say what is to be true after it, whatever
-    happened before, and may run more than once. A failing job goes to the end of the queue; others are tried before
-    it is tried again. What is still queued when the process ends is lost with it: whoever owns the jobs must be able
-    to tell from elsewhere that they are not done.
+    A new job replaces a waiting one with the same key. So the effect of a job must not depend on what happened before,
+    and a job may run more than once. A job that fails goes to the end of the queue, and is tried again after the
+    others. What is still queued when the process ends is lost with it: the owner of the jobs must be able to find out
+    by other means that they are not done.
     """
 
     def __init__(
@@ -24,10 +24,11 @@ class Spool:
         on_recovery: Callable[[], None],
         fatal: tuple[type[Exception], ...] = (),
     ) -> None:
-        """A spool that tells of the first failure after a success, with its reason, and of the first success after.
+        """An empty queue with its thread.
 
         Args:
-            on_trouble, on_recovery: whom it tells.
+            on_trouble: called with the reason, at the first failure after a success.
+            on_recovery: called at the first success after a failure.
             fatal: errors after which a job is given up; `check` raises them.
         """
         self._on_trouble = on_trouble
@@ -41,16 +42,16 @@ class Spool:
         self._hurried = False
         self._reason = ""
         self._succeeded = time.monotonic()
-        threading.Thread(target=self._work, name="spool", daemon=True).start()
+        threading.Thread(target=self._work, name="retry queue", daemon=True).start()
 
     def put(self, key: str, job: Job) -> None:
-        """Have a job done some time soon; returns at once."""
+        """Add a job; returns at once."""
         with self._changed:
             self._jobs[key] = job
             self._changed.notify_all()
 
     def check(self) -> None:
-        """Raise the fatal error that a job failed with, if one did."""
+        """Raise the fatal error of a job, if there was one."""
         if self._failure is not None:
             raise self._failure
 
@@ -60,7 +61,7 @@ class Spool:
         return self._reason or _one_line(self._failure)
 
     def wait(self, patience: float) -> int:
-        """Wait until all is done, but no longer than `patience` seconds from now and from the last success.
+        """Wait until all is done, but no longer than `patience` seconds from now, or from the last success if later.
 
         Returns:
             How many jobs are still to be done.
@@ -94,9 +95,9 @@ class Spool:
             except self._fatal as error:
                 self._failure = error
                 self.given_up += 1
-            except Exception as error:  # noqa: BLE001 - whatever it is, the job is tried again and the reason told
+            except Exception as error:  # noqa: BLE001 - whatever it is, the job is tried again and the reason shown
                 reason = _one_line(error)
-            self._tell(reason)
+            self._notify(reason)
             with self._changed:
                 self._at_work = False
                 self._reason = reason
@@ -108,18 +109,18 @@ class Spool:
             pause = min(max(FIRST_PAUSE, 2 * pause), LONGEST_PAUSE) if reason else 0.0
             self._sleep(pause)
 
-    def _tell(self, reason: str) -> None:
+    def _notify(self, reason: str) -> None:
         if reason and not self._reason:
             self._on_trouble(reason)
         if self._reason and not reason:
             self._on_recovery()
 
     def _sleep(self, seconds: float) -> None:
-        """Pause; a second is enough while somebody waits for the end."""
+        """Pause; no longer than FIRST_PAUSE while somebody waits for the end."""
         started = time.monotonic()
         with self._changed:
-            while (left := self._shortened(seconds) - (time.monotonic() - started)) > 0:
-                self._changed.wait(timeout=left)
+            while (remaining := self._shortened(seconds) - (time.monotonic() - started)) > 0:
+                self._changed.wait(timeout=remaining)
 
     def _shortened(self, pause: float) -> float:
         return min(pause, FIRST_PAUSE) if self._hurried else pause

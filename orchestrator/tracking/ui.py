@@ -1,4 +1,4 @@
-"""The MLflow UI of a sweep, served from this machine or named where a server runs already."""
+"""The MLflow UI of a sweep: served from this machine, or its address where a server is running already."""
 
 import socket
 import subprocess
@@ -11,13 +11,13 @@ from orchestrator.errors import UsageError
 
 
 def serve(config: SweepConfig, host: str, port: int) -> int:
-    """Serve the sweep's tracking database until interrupted, and say where to look.
+    """Serve the sweep's tracking database until interrupted, and print the address.
 
     Returns:
         The exit code of the server.
 
     Raises:
-        UsageError: the port is taken.
+        UsageError: the port is in use.
         AnalysisError: the sweep has not been run yet.
     """
     if config.tracking_uri.startswith("http"):
@@ -25,10 +25,10 @@ def serve(config: SweepConfig, host: str, port: int) -> int:
         return 0
     with socket.socket() as probe:
         if probe.connect_ex((host, port)) == 0:
-            raise UsageError(f"--port: {port} is taken on {host}; name another with --port")
+            raise UsageError(f"--port: {port} is in use on {host}; give another one")
     # Without the last part MLflow opens in its view for generative AI, whatever the experiment's kind.
     page = f"#/experiments/{experiment_id(config.tracking_uri, config.name)}/runs?workflowType=machine_learning"
-    console.print(f"MLflow: http://{host}:{port}/{page}\n  (up in some 20 s; Ctrl-C ends it)")
+    console.print(f"MLflow: http://{host}:{port}/{page}\n  (ready in about 20 s; Ctrl-C ends it)")
     command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", config.tracking_uri]
     command += ["--host", host, "--port", str(port), "--workers", "1"]
     try:

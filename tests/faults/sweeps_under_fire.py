@@ -180,7 +180,7 @@ class Fire:
         assert time.monotonic() - signalled < TO_LEAVE, output
         assert self._exit_code == 130, output
         assert "Traceback" not in output, output
-        assert "The same command takes it up again" in output
+        assert "The same command resumes" in output
 
     def _end(self) -> str:
         """Wait until the command ends; what it said."""

@@ -62,4 +62,4 @@ with interrupts.Interrupts() as hung, hung.held():
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode == 130
-    assert "The same command takes it up again" in done.stderr
+    assert "The same command resumes" in done.stderr

@@ -1,4 +1,4 @@
-"""Which nodes to give no more work: those on which different trials fail one after the other."""
+"""Which nodes get no more work: those on which different trials fail one after the other."""
 
 from dataclasses import dataclass, field
 
@@ -9,8 +9,9 @@ FAILURES_IN_A_ROW = 3
 class CircuitBreaker:
     """Failures of different trials on each node since its last success.
 
-    A trial counts against the first node that it fails on, and only there: one that fails again elsewhere is at fault
-    itself, and its first node is acquitted of it. So trials that diverge don't take one node after the other.
+    A trial counts against the first node that it fails on, and against no other. If it fails again elsewhere, the trial
+    itself is at fault, and no longer counts against its first node. So trials that diverge don't disable one node after
+    the other.
     """
 
     limit: int = FAILURES_IN_A_ROW
@@ -18,11 +19,11 @@ class CircuitBreaker:
     _first: dict[str, str] = field(default_factory=dict)  # trial → the node that it failed on first
 
     def succeeded(self, node: str) -> None:
-        """A trial was trained, or a task measured, on the node."""
+        """Note that the node trained a trial, or did a task of a measurement."""
         self._streaks.pop(node, None)
 
     def failed(self, node: str, trial_id: str) -> bool:
-        """Whether this failure makes the node one to avoid."""
+        """Note that a trial failed on the node; whether the node should be avoided from now on."""
         first = self._first.setdefault(trial_id, node)
         if first != node:
             if trial_id in self._streaks.get(first, ()):
@@ -34,14 +35,5 @@ class CircuitBreaker:
         return len(streak) >= self.limit
 
     def blamed(self, node: str) -> list[str]:
-        """The trials of the node's streak: what to try again elsewhere."""
+        """The trials of the node's streak, which are to be tried again elsewhere."""
         return list(self._streaks.get(node, ()))
-
-
-@dataclass(frozen=True)
-class Ending:
-    """How work on a trial ended, for whoever judges nodes."""
-
-    node: str  # its id; empty where that is not known
-    trial_id: str
-    succeeded: bool

@@ -2,7 +2,7 @@
 
 import os
 import time
-from collections import Counter, deque
+from collections import Counter
 from collections.abc import Generator, Iterator
 from dataclasses import replace
 
@@ -10,6 +10,7 @@ from orchestrator.config.sweep_config import SweepConfig
 from orchestrator.errors import UsageError
 from orchestrator.events import (
     Event,
+    MeasuringEnded,
     MeasuringStarted,
     NodeAvoided,
     PoolResized,
@@ -18,20 +19,19 @@ from orchestrator.events import (
     TrialStarted,
     TrialTrained,
 )
-from orchestrator.executors.ray.circuit_breaker import CircuitBreaker, Ending
+from orchestrator.executors.ray.circuit_breaker import CircuitBreaker
 from orchestrator.executors.ray.nodes import connect, leave, names_of_nodes, possible_nodes, present_nodes
 from orchestrator.executors.ray.placement import place_largest_pool, place_pool
 from orchestrator.executors.ray.pool import MeasuringPool
 from orchestrator.executors.ray.tuner import Tuning
+from orchestrator.intervals import EVENTS, NODES
 from orchestrator.store.plan import Work
 from orchestrator.store.trial_store import TrialState, TrialStore
 from trainables.data.preparation import prepare_dataset
 from trainables.trial.folder import Failure, write_failure
 from trainables.trial.specs import TrialSpec
 
-MAX_TUNERS = 3  # that may end and leave a trial untrained
-POLL_SECONDS = 0.1
-SECONDS_BETWEEN_LOOKS = 5.0  # at the nodes that there are
+MAX_TUNERS = 3  # that may end without having trained a trial
 _UNTRAINED = (TrialState.PENDING, TrialState.TRAINING)
 
 
@@ -44,16 +44,16 @@ class RayExecutor:
         self._breaker = CircuitBreaker()
         self._avoided: set[str] = set()
         self._suspects: set[str] = set()  # to be avoided from the next round on
-        self._judged: set[str] = set()  # trials whose ending was heard of
+        self._judged: set[str] = set()  # trials whose end was reported by an event
         self._names: dict[str, str] = {}
-        self._looked = time.monotonic()  # at the nodes
-        self._tuners: Counter[str] = Counter()  # that ended and left a trial untrained
+        self._looked = time.monotonic()  # when the nodes were last listed
+        self._tuners: Counter[str] = Counter()  # trial → Tuners that ended without having trained it
         self._specs: dict[str, TrialSpec] = {}
 
     def run(self, work: Work) -> Iterator[Event]:
-        """Trials and measuring side by side; the pool is up before the first trial starts."""
+        """Train and measure side by side; the pool is up before the first trial starts."""
         if "RAY_ADDRESS" not in os.environ:
-            prepare_dataset(self._config.data)  # once, where its progress and its errors are seen
+            prepare_dataset(self._config.data)  # once, in the process whose output and errors are seen
         connect()
         try:
             pool = self._open_pool()
@@ -72,37 +72,36 @@ class RayExecutor:
         if possible is not None:
             place_pool(resources, possible)  # refuses what can never fit
         try:
-            places = place_pool(resources, present_nodes())
+            nodes = place_pool(resources, present_nodes())
         except UsageError:
-            places = [""] * resources.pool.actors  # wherever the autoscaler makes room
+            nodes = [""] * resources.pool.actors  # wherever the autoscaler makes room
         gpu = resources.trial.gpus > 0
-        pool = MeasuringPool(self._store, config.sharpness, resources.pool, config.data, places, gpu)
+        pool = MeasuringPool(self._store, config.sharpness, resources.pool, config.data, nodes, gpu)
         pool.wait_until_ready()
         return pool
 
     def _round(self, to_train: list[TrialSpec], pool: MeasuringPool) -> Generator[Event, None, list[TrialSpec] | None]:
-        """Run one Tuner, and the pool with it, to their end: None; or what is left for another Tuner.
+        """Run one Tuner and the pool to their end.
 
-        That is what had not ended when a node came to be avoided: Tune can't be told of it half way, and needn't be, as
-        trials go on from their checkpoints. And it is trials that Tune gave up without cause.
+        Returns:
+            The trials for another Tuner: those that had not ended when a node came to be avoided, which a running Tuner
+            can't take into account (they go on from their checkpoints), and those that Tune gave up without cause.
+            None if nothing remains to be done.
         """
         tuning = Tuning(self._config, self._store, to_train, self._avoided)
         ended = False
         try:
             while tuning.alive or pool.busy:
-                yield from self._trained(tuning, pool, timeout=POLL_SECONDS)
-                for event in pool.collect(timeout=0 if tuning.alive else POLL_SECONDS):
+                yield from self._trained(tuning, pool, timeout=EVENTS)
+                for event in pool.collect(timeout=0 if tuning.alive else EVENTS):
                     yield self._named(event)
-                self._judge(pool.endings)
+                    self._judge(event)
                 yield from self._keep_room(pool)
-                if not tuning.alive:
-                    self._judge(tuning.endings)
                 if self._suspects:
                     tuning.stop()
                     yield from self._trained(tuning, pool, timeout=0)
-                    self._judge(tuning.endings)
                     yield from self._avoid(pool)
-                    return (yield from self._left(to_train, pool))
+                    return (yield from self._still_untrained(to_train, pool))
                 if not ended and not tuning.alive:
                     ended = True
                     again = yield from self._given_up(to_train, pool)
@@ -115,37 +114,40 @@ class RayExecutor:
     def _keep_room(self, pool: MeasuringPool) -> Iterator[Event]:
         """Make the pool smaller where nodes were lost for good, and larger when they are back.
 
-        Ray starts lost actors again wherever there is room; together they could take all that is left, and the trials
-        would wait for ever. What an autoscaler may still bring counts as there.
+        Ray starts lost actors again wherever there is room. Together they could fill the whole cluster, and the trials
+        would wait for ever. Nodes that an autoscaler may still add count as present.
         """
-        if time.monotonic() - self._looked < SECONDS_BETWEEN_LOOKS:
+        if time.monotonic() - self._looked < NODES:
             return
         self._looked = time.monotonic()
         possible = possible_nodes()
         if possible is None:
             return
-        places = place_largest_pool(
+        placed = place_largest_pool(
             self._config.resources, [node for node in possible if node.node_id not in self._avoided]
         )
-        if places and pool.resize(places):
-            yield PoolResized(len(places))
+        if placed and pool.resize(placed):
+            yield PoolResized(len(placed))
 
     def _given_up(self, specs: list[TrialSpec], pool: MeasuringPool) -> Generator[Event, None, list[TrialSpec]]:
-        """What a Tuner left untrained when it ended, to be tried again, but for what is tried too often."""
+        """The trials that a Tuner had not trained when it ended; those given up too often are marked as failed."""
         again = []
-        for spec in (yield from self._left(specs, pool)):
+        for spec in (yield from self._still_untrained(specs, pool)):
             self._tuners[spec.trial_id] += 1
             if self._tuners[spec.trial_id] < MAX_TUNERS:
                 again.append(spec)
                 continue
-            reason = f"Ray Tune gave it up {MAX_TUNERS} times, after its process or its node was lost"
+            reason = f"Ray Tune gave up the trial {MAX_TUNERS} times, after its process or its node was lost"
             write_failure(self._store.trial(spec.trial_id).folder, Failure("training", reason))
             yield TrialFailed(spec.trial_id)
         return again
 
-    def _left(self, specs: list[TrialSpec], pool: MeasuringPool) -> Generator[Event, None, list[TrialSpec]]:
-        """What is still to be trained. A trial that ended just as its Tuner was stopped was not heard of: where it is
-        trained it goes to the pool, where it failed, on a node that may be to blame, it is tried again."""
+    def _still_untrained(self, specs: list[TrialSpec], pool: MeasuringPool) -> Generator[Event, None, list[TrialSpec]]:
+        """The trials that must still be trained.
+
+        A trial that ended just as its Tuner was stopped had no event. If it is trained, it goes to the pool. If it
+        failed, its node may be to blame, so it is tried again.
+        """
         untrained = []
         for spec in specs:
             state = self._store.state(spec.trial_id)
@@ -160,38 +162,43 @@ class RayExecutor:
         return untrained
 
     def _trained(self, tuning: "Tuning", pool: MeasuringPool, timeout: float) -> Iterator[Event]:
-        """What has happened in training; what is trained goes to the pool."""
+        """The events of training so far; trials that are trained go to the pool."""
         for event in tuning.collect(timeout):
             if isinstance(event, TrialTrained):
                 pool.submit(self._specs[event.trial_id])
             yield self._named(event)
-            self._judge(tuning.endings)  # at once: a node on which trials fail quickly takes them all
+            self._judge(event)  # at once: a node on which trials fail quickly takes them all
             if self._suspects and timeout:
                 return
 
     def _named(self, event: Event) -> Event:
         """The event with its node's name in place of its id."""
-        if isinstance(event, TrialStarted | TrialLost | MeasuringStarted):
-            return replace(event, node=self._name(event.node))
+        match event:
+            case TrialStarted() | TrialLost() | TrialTrained() | TrialFailed() | MeasuringStarted() | MeasuringEnded():
+                return replace(event, node=self._name(event.node))
         return event
 
     def _name(self, node: str) -> str:
-        if node not in self._names:
+        if node and node not in self._names:
             self._names = names_of_nodes()
         return self._names.get(node, node)
 
-    def _judge(self, endings: "deque[Ending]") -> None:
-        """Learn from endings which nodes to avoid, if the sweep can go on without them."""
-        while endings:
-            ending = endings.popleft()
-            self._judged.add(ending.trial_id)
-            node = ending.node
-            if not node or node in self._avoided:
-                continue
-            if ending.succeeded:
-                self._breaker.succeeded(node)
-            elif self._breaker.failed(node, ending.trial_id) and self._can_do_without(node):
-                self._suspects.add(node)
+    def _judge(self, event: Event) -> None:
+        """Learn from how work ended which nodes to avoid, if the sweep can go on without them."""
+        match event:
+            case TrialTrained(trial_id, node) | MeasuringEnded(trial_id, node, succeeded=True):
+                failed = False
+            case TrialFailed(trial_id, node):
+                failed = True
+            case _:
+                return
+        self._judged.add(trial_id)
+        if not node or node in self._avoided:
+            return
+        if not failed:
+            self._breaker.succeeded(node)
+        elif self._breaker.failed(node, trial_id) and self._can_do_without(node):
+            self._suspects.add(node)
 
     def _can_do_without(self, node: str) -> bool:
         try:
@@ -201,7 +208,7 @@ class RayExecutor:
         return True
 
     def _avoid(self, pool: MeasuringPool) -> Iterator[Event]:
-        """Take the suspects out of the sweep, and the failures they are blamed for out of the store."""
+        """Take the suspects out of the sweep, and remove the failures that count against them from the store."""
         suspects, self._suspects = self._suspects, set()
         self._avoided |= suspects
         pool.avoid(self._avoided, place_pool(self._config.resources, present_nodes(self._avoided)))

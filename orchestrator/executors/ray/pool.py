@@ -13,7 +13,6 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from analysis.settings import SharpnessSettings
 from orchestrator.config.sweep_config import PoolResources
 from orchestrator.events import Event, MeasuringEnded, MeasuringStarted, TrialFailed, TrialMeasured
-from orchestrator.executors.ray.circuit_breaker import Ending
 from orchestrator.executors.ray.nodes import avoiding
 from orchestrator.store.measurement import missing_parts
 from orchestrator.store.tasks import MeasuringTask, divide
@@ -41,7 +40,7 @@ class _Trial:
     trial_id: str
     tasks: list[MeasuringTask]
     left: int  # tasks that have not ended
-    failed: bool = False
+    failed_on: str | None = None  # the node of the first task that failed
 
 
 @dataclass(frozen=True)
@@ -99,7 +98,6 @@ class MeasuringPool:
         self._deaths: Counter[tuple[str, str]] = Counter()
         self._avoided: set[str] = set()
         self._events: deque[Event] = deque()
-        self.endings: deque[Ending] = deque()
         for place in places:
             self._start(place)
 
@@ -176,7 +174,7 @@ class MeasuringPool:
         for reference, (other, call) in list(self._running.items()):
             if other is member:
                 del self._running[reference]
-                self._put_back(call)
+                self._put_back(member, call)
 
     def _start(self, place: str) -> None:
         """An actor at a place, or with room elsewhere if that is gone."""
@@ -214,34 +212,33 @@ class MeasuringPool:
             self._probe(member)
             self._deaths[trial_id, call.name] += 1
             if self._deaths[trial_id, call.name] < MAX_DEATHS:
-                self._put_back(call)
+                self._put_back(member, call)
                 return
             succeeded = False
             reason = f"the task {call.name} ended its process {MAX_DEATHS} times: {str(error).splitlines()[0]}"
             write_failure(self._store.measurement(trial_id), Failure("measuring", reason))
         else:
             self._idle.append(member)
-        self._events.append(MeasuringEnded(trial_id, call.name))
-        self._advance(call, succeeded)
-        if succeeded or not call.trial.left:  # a trial that failed counts once, when all its tasks have ended
-            self.endings.append(Ending(member.node, trial_id, succeeded and not call.trial.failed))
+        self._events.append(MeasuringEnded(trial_id, member.node, call.name, succeeded))
+        if not succeeded and call.trial.failed_on is None:
+            call.trial.failed_on = member.node
+        self._advance(call)
 
-    def _advance(self, call: _Call, succeeded: bool) -> None:
+    def _advance(self, call: _Call) -> None:
         """What follows the end of a call: nothing yet, the assembly of the parts, or the end of the trial."""
         trial = call.trial
-        trial.failed |= not succeeded
         trial.left -= call.task is not None
         if trial.left:
             return
-        if trial.failed:
-            self._events.append(TrialFailed(trial.trial_id))
+        if trial.failed_on is not None:
+            self._events.append(TrialFailed(trial.trial_id, trial.failed_on))
         elif call.task is None or len(trial.tasks) == 1:
             self._events.append(TrialMeasured(trial.trial_id))
         else:
             self._queue.put(self._arrivals[trial.trial_id], _Call(trial, None))
 
-    def _put_back(self, call: _Call) -> None:
-        self._events.append(MeasuringEnded(call.trial.trial_id, call.name))
+    def _put_back(self, member: _Member, call: _Call) -> None:
+        self._events.append(MeasuringEnded(call.trial.trial_id, member.node, call.name, succeeded=False))
         if self._store.state(call.trial.trial_id) is TrialState.MEASURED:  # it died after its last write
             self._events.append(TrialMeasured(call.trial.trial_id))
         else:

@@ -22,6 +22,7 @@ from orchestrator.display import console
 from orchestrator.errors import UsageError
 from orchestrator.executors.ray.nodes import LAUNCHER_FILE, connect, leave, possible_nodes, present_nodes
 from orchestrator.executors.ray.placement import place_pool
+from orchestrator.intervals import JOIN, LOSS
 from trainables.errors import StorageError, TrainingError
 from trainables.trial.specs import DataSpec
 from trainables.trial.storage import Folder, open_folder
@@ -190,7 +191,7 @@ def _lost(silent: set[str]) -> set[str]:
         lost = silent - {node["NodeID"] for node in ray.nodes() if node["Alive"]}
         if lost == silent or time.monotonic() > deadline:
             return lost
-        time.sleep(0.5)
+        time.sleep(LOSS)
 
 
 def _file(name: str) -> str:
@@ -261,7 +262,7 @@ def _size_problems(config: SweepConfig) -> list[str]:
                 logs = "/tmp/ray/session_latest/logs/monitor*"
                 return [*error.problems, f"{', '.join(absent)} did not join; the head's {logs} say why"]
             console.print(f"  preflight: waiting for {', '.join(absent)} to join")
-            time.sleep(10)
+            time.sleep(JOIN)
             continue
         return []
 

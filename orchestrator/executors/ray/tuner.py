@@ -5,7 +5,6 @@ import json
 import queue
 import tempfile
 import threading
-from collections import deque
 from collections.abc import Collection, Iterator
 from typing import Any
 
@@ -13,24 +12,14 @@ from ray import tune
 from ray.tune.experiment import Trial
 
 from orchestrator.config.sweep_config import SweepConfig
-from orchestrator.events import (
-    EpochsDone,
-    Event,
-    TrialFailed,
-    TrialLost,
-    TrialStarted,
-    TrialTrained,
-)
-from orchestrator.executors.ray.circuit_breaker import Ending
+from orchestrator.events import EpochsDone, Event, TrialFailed, TrialLost, TrialStarted, TrialTrained
 from orchestrator.executors.ray.nodes import avoiding
 from orchestrator.store.trial_store import TrialState, TrialStore
 from trainables.errors import STORAGE_ERROR, StorageError
 from trainables.trial.folder import EpochMetrics, Failure, write_failure
 from trainables.trial.specs import TrialSpec
 
-MAX_FAILURES = 3  # starts of a trial whose process or node was lost; errors of its own are recorded, not repeated
-
-
+MAX_FAILURES = 3  # restarts of a trial whose process or node was lost; a trial's own errors are recorded, not repeated
 SECONDS_TO_END = 10  # for Tune to end its trials; each keeps its last checkpoint however it ends
 
 
@@ -41,8 +30,7 @@ class Tuning:
         self, config: SweepConfig, store: TrialStore, specs: list[TrialSpec], avoided: Collection[str] = ()
     ) -> None:
         self._events: queue.Queue[Event] = queue.Queue()
-        self.endings: deque[Ending] = deque()
-        self._relay = _Relay(self._events, self.endings, store)
+        self._relay = _Relay(self._events, store)
         self._error: BaseException | None = None
         arguments = (config, store, specs, avoided)
         self._thread = threading.Thread(target=self._fit, args=arguments, name="tune", daemon=True)
@@ -123,12 +111,11 @@ class SweepStoppedError(Exception):
 class _Relay(tune.Callback):
     """Turns what Tune tells into events; never blocks."""
 
-    def __init__(self, events: "queue.Queue[Event]", endings: "deque[Ending]", store: TrialStore) -> None:
+    def __init__(self, events: "queue.Queue[Event]", store: TrialStore) -> None:
         self._events = events
-        self._endings = endings
         self._store = store
         self._stopped = threading.Event()
-        self._where: dict[str, str] = {}  # trial → the node that trains it
+        self._nodes: dict[str, str] = {}  # trial → the node that trains it
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing: Tune pickles its callbacks for a restore that is never asked for, and queues can't be pickled."""
@@ -150,7 +137,7 @@ class _Relay(tune.Callback):
             epochs = [EpochMetrics(**epoch) for epoch in result["epochs"]]
             self._events.put(EpochsDone(_trial_id(trial), epochs))
         elif "node" in result:
-            self._where[_trial_id(trial)] = result["node"]
+            self._nodes[_trial_id(trial)] = result["node"]
             self._events.put(TrialStarted(_trial_id(trial), result["node"]))
 
     def on_trial_complete(self, iteration: int, trials: list[Trial], trial: Trial, **_: Any) -> None:
@@ -158,8 +145,7 @@ class _Relay(tune.Callback):
         # Also called for trials removed while pending: only what the store says counts.
         match self._store.state(trial_id):
             case TrialState.TRAINED | TrialState.MEASURED:
-                self._events.put(TrialTrained(trial_id))
-                self._end(trial_id, succeeded=True)
+                self._events.put(TrialTrained(trial_id, self._nodes.pop(trial_id, "")))
             case TrialState.FAILED:
                 self._fail(trial_id)
 
@@ -177,14 +163,10 @@ class _Relay(tune.Callback):
         self._fail(trial_id)
 
     def _lose(self, trial_id: str) -> None:
-        self._events.put(TrialLost(trial_id, self._where.get(trial_id, "")))
+        self._events.put(TrialLost(trial_id, self._nodes.get(trial_id, "")))
 
     def _fail(self, trial_id: str) -> None:
-        self._events.put(TrialFailed(trial_id))
-        self._end(trial_id, succeeded=False)
-
-    def _end(self, trial_id: str, succeeded: bool) -> None:
-        self._endings.append(Ending(self._where.pop(trial_id, ""), trial_id, succeeded))
+        self._events.put(TrialFailed(trial_id, self._nodes.pop(trial_id, "")))
 
 
 def _train(config: dict[str, Any]) -> None:

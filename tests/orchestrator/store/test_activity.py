@@ -22,7 +22,7 @@ def test_each_node_has_what_it_is_at_and_what_it_did() -> None:
         TrialFailed("b"),
         MeasuringStarted("a", "one", "layers"),
         MeasuringStarted("a", "two", "pac_bayes"),
-        MeasuringEnded("a", "layers"),
+        MeasuringEnded("a", "one", "layers", succeeded=True),
         TrialMeasured("c"),
     ):
         activity.update(event)

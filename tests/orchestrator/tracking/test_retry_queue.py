@@ -7,7 +7,7 @@ from functools import partial
 import pytest
 
 from orchestrator.tracking import retry_queue as module
-from orchestrator.tracking.retry_queue import Spool
+from orchestrator.tracking.retry_queue import RetryQueue
 
 
 @pytest.fixture(autouse=True)
@@ -33,7 +33,7 @@ class Place:
 
 def test_what_fails_is_repeated_until_it_succeeds() -> None:
     place, said = Place(), list[str]()
-    spool = Spool(said.append, lambda: said.append("again"))
+    spool = RetryQueue(said.append, lambda: said.append("again"))
     for text in "abc":
         spool.put(text, lambda text=text: place.write(text))  # type: ignore[misc]
     assert spool.wait(0.2) == 3
@@ -52,7 +52,7 @@ def test_what_fails_for_good_is_told_to_who_asks_and_not_repeated() -> None:
         raise FileNotFoundError("gone")
 
     said, tries, done = list[str](), list[int](), list[str]()
-    spool = Spool(said.append, lambda: None, fatal=(OSError,))
+    spool = RetryQueue(said.append, lambda: None, fatal=(OSError,))
     spool.check()
     spool.put("a", fail)
     spool.put("b", lambda: done.append("b"))
@@ -64,7 +64,7 @@ def test_what_fails_for_good_is_told_to_who_asks_and_not_repeated() -> None:
 
 
 def test_putting_never_waits() -> None:
-    spool = Spool(lambda _: None, lambda: None)
+    spool = RetryQueue(lambda _: None, lambda: None)
     gate = threading.Event()
     spool.put("slow", lambda: [gate.wait(10)].clear())
     started = time.monotonic()
@@ -78,7 +78,7 @@ def test_putting_never_waits() -> None:
 def test_a_job_that_never_succeeds_keeps_no_other_from_it() -> None:
     place = Place()
     place.down = False
-    spool = Spool(lambda _: None, lambda: None)
+    spool = RetryQueue(lambda _: None, lambda: None)
     spool.put("bad", lambda: place.write(1 / 0))  # type: ignore[arg-type]
     for text in "abc":
         spool.put(text, lambda text=text: place.write(text))  # type: ignore[misc]
@@ -89,7 +89,7 @@ def test_a_job_that_never_succeeds_keeps_no_other_from_it() -> None:
 
 def test_a_later_job_replaces_one_of_the_same_key_that_waits() -> None:
     place = Place()
-    spool = Spool(lambda _: None, lambda: None)
+    spool = RetryQueue(lambda _: None, lambda: None)
     spool.put("trial", lambda: place.write("trained"))
     spool.put("trial", lambda: place.write("measured"))
     spool.wait(0.1)
@@ -101,7 +101,7 @@ def test_a_later_job_replaces_one_of_the_same_key_that_waits() -> None:
 
 def test_waiting_goes_on_while_something_is_achieved() -> None:
     done: list[int] = []
-    spool = Spool(lambda _: None, lambda: None)
+    spool = RetryQueue(lambda _: None, lambda: None)
 
     def work(number: int) -> None:
         time.sleep(0.1)

@@ -1,0 +1,107 @@
+"""The arguments and options that several commands of `renyi` share, and how a shell completes them."""
+
+from collections.abc import Iterable
+from enum import StrEnum
+from importlib.metadata import version
+from typing import Annotated
+
+import typer
+
+from orchestrator.config.load import load, shipped_sweeps
+from orchestrator.display import console
+from orchestrator.errors import UsageError
+from orchestrator.store.plan import make_plan
+from trainables.errors import StorageError
+
+
+class ExecutorName(StrEnum):
+    """Where trials run."""
+
+    ray = "ray"
+    inline = "inline"
+
+
+class ResultSource(StrEnum):
+    """Where a report's results are read."""
+
+    tracking = "tracking"
+    store = "store"
+
+
+def complete_sweep(incomplete: str) -> list[str]:
+    """The names of shipped sweeps; where none begins like this, shells complete the names of files."""
+    return [name for name in shipped_sweeps() if name.startswith(incomplete)]
+
+
+def complete_failed_trial(context: typer.Context, incomplete: str) -> Iterable[tuple[str, str]]:
+    """The ids of the failed trials of the sweep named before, each with what identifies it to people."""
+    sweep, storage, tracking = (context.params.get(name) for name in ("sweep", "storage", "tracking"))
+    if sweep is None:
+        return []
+    try:
+        failed = make_plan(load(sweep, storage, tracking)).failed
+    except (UsageError, StorageError):
+        return []
+    return [(spec.trial_id, spec.label) for spec in failed if spec.trial_id.startswith(incomplete)]
+
+
+def show_version(wanted: bool) -> None:
+    """Print the version and end the command."""
+    if wanted:
+        console.print(f"renyi {version('renyi-sharpness')}")
+        raise typer.Exit
+
+
+Sweep = Annotated[
+    str,
+    typer.Argument(
+        help="A sweep file (YAML), or the name of a shipped sweep.", show_default=False, autocompletion=complete_sweep
+    ),
+]
+Sweeps = Annotated[
+    list[str],
+    typer.Argument(
+        metavar="SWEEP...",
+        help="Sweep files, or names of shipped sweeps.",
+        show_default=False,
+        autocompletion=complete_sweep,
+    ),
+]
+FailedTrials = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--trial",
+        help="Only this trial, by the id that `status` shows; may be given several times.",
+        show_default=False,
+        autocompletion=complete_failed_trial,
+    ),
+]
+Storage = Annotated[
+    str | None,
+    typer.Option(
+        help="Folder or address (s3://, gs://) for results, in place of the one in the file.", show_default=False
+    ),
+]
+Tracking = Annotated[
+    str | None,
+    typer.Option(help="Address of the MLflow server or database, in place of the one in the file.", show_default=False),
+]
+Executor = Annotated[
+    ExecutorName | None,
+    typer.Option(
+        help="`ray`, the default: all of this machine, or the cluster at RAY_ADDRESS. `inline`: this process, for "
+        "debugging.",
+        show_default=False,
+    ),
+]
+ClusterFile = Annotated[
+    str | None,
+    typer.Option(
+        "--cluster",
+        help="A file of Ray's cluster launcher, e.g. cluster.yaml: run the command on that cluster.",
+        show_default=False,
+    ),
+]
+Version = Annotated[
+    bool, typer.Option("--version", help="Show the version and exit.", is_eager=True, callback=show_version)
+]

@@ -1,0 +1,118 @@
+"""A sweep's experiment in MLflow and the parent run in it: opened, read, and given the report."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from mlflow import MlflowClient
+from mlflow.entities import Run
+from mlflow.utils.mlflow_tags import MLFLOW_RUN_NAME, MLFLOW_RUN_NOTE
+
+from analysis import schema
+from analysis.results.mlflow import SweepResults, experiment_id, load_sweep, search_runs
+from orchestrator.config.sweep_config import SweepConfig
+from orchestrator.errors import UsageError
+from orchestrator.tracking.client import answering, artifact_location, log_files, open_client
+from orchestrator.tracking.description import origin_tags
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """The experiment of a sweep, opened to be written."""
+
+    client: MlflowClient
+    experiment_id: str
+    parent_run_id: str
+    trial_runs: list[Run]  # that were there when it was opened
+
+    def search(self, wanted: str) -> list[Run]:
+        """The runs that match a filter."""
+        return search_runs(self.client, self.experiment_id, wanted)
+
+
+def open_experiment(config: SweepConfig) -> Experiment:
+    """Open the sweep's experiment and its parent run; both are created the first time.
+
+    Raises:
+        UsageError: the tracking address can't be used.
+    """
+    with answering(config):
+        client = open_client(config)
+        key = _find_or_create(client, config)
+        runs = search_runs(client, key, f"tags.`{schema.TAG_SWEEP}` = '{config.name}'")
+        parent = _open_parent(client, config, key, [run for run in runs if _kind(run) == schema.KIND_SWEEP])
+        return Experiment(client, key, parent, [run for run in runs if _kind(run) == schema.KIND_TRIAL])
+
+
+def recorded_sweep(config: SweepConfig) -> SweepResults:
+    """The results of a sweep as MLflow holds them.
+
+    Raises:
+        UsageError: the tracking address can't be used.
+        AnalysisError: the sweep has not been run yet.
+    """
+    with answering(config):
+        open_client(config)
+        return load_sweep(config.tracking_uri, config.name)
+
+
+def log_report(config: SweepConfig, files: Mapping[str, bytes], note: str, folder: str | None = None) -> None:
+    """Put a report's files on the sweep's parent run; without a folder, its verdict as the description too.
+
+    Raises:
+        UsageError: the tracking address can't be used.
+    """
+    with answering(config):
+        client = open_client(config)
+        key = experiment_id(config.tracking_uri, config.name)
+        for run in search_runs(client, key, f"tags.`{schema.TAG_KIND}` = '{schema.KIND_SWEEP}'"):
+            log_files(client, run.info.run_id, files, folder)
+            if folder is None:
+                client.set_tag(run.info.run_id, MLFLOW_RUN_NOTE, note)
+
+
+def _find_or_create(client: MlflowClient, config: SweepConfig) -> str:
+    found = client.get_experiment_by_name(config.name)
+    if found is not None and found.lifecycle_stage != "active":
+        raise UsageError(
+            f"tracking: experiment {config.name!r} at {config.shown_tracking} was deleted in MLflow; "
+            f"`mlflow experiments restore -x {found.experiment_id}` brings it back, or give the sweep another name"
+        )
+    if found is not None:
+        return str(found.experiment_id)
+    # Without this tag the UI opens the experiment in its view for generative AI.
+    tags = {"mlflow.experimentKind": "custom_model_development"}
+    return str(client.create_experiment(config.name, artifact_location=artifact_location(config), tags=tags))
+
+
+def _open_parent(client: MlflowClient, config: SweepConfig, key: str, existing: Sequence[Run]) -> str:
+    if existing:
+        run_id = str(keep_one(client, existing).info.run_id)
+        client.update_run(run_id, status="RUNNING")
+        return run_id
+    tags = {
+        **origin_tags(config),
+        MLFLOW_RUN_NAME: f"sweep {config.name}",
+        schema.TAG_KIND: schema.KIND_SWEEP,
+    }
+    return str(client.create_run(key, tags=tags).info.run_id)
+
+
+def keep_one(client: MlflowClient, runs: Sequence[Run], named: str | None = None) -> Run:
+    """Of several runs of the same thing, the one with the id `named`, else the first; the others are deleted.
+
+    Several arise from what this driver can't see: a proxy that repeats a request, a database restored from a backup, a
+    run copied by hand. Each would count once more in every correlation.
+    """
+    first, *others = sorted(runs, key=lambda run: int(run.info.start_time))
+    if not others:
+        return first
+    kept = next((run for run in runs if run.info.run_id == named), first)
+    for run in runs:
+        if run is not kept:
+            client.delete_run(run.info.run_id)
+    return kept
+
+
+def _kind(run: Run) -> str | None:
+    kind: str | None = run.data.tags.get(schema.TAG_KIND)
+    return kind

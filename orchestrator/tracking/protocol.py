@@ -1,0 +1,58 @@
+"""What every tracker is: the one way in which a sweep's record is kept for people to look at."""
+
+from collections.abc import Callable, Mapping
+from enum import Enum
+from typing import Protocol
+
+from orchestrator.events import TrialEvent
+from orchestrator.store.trial_store import TrialState
+
+
+class Stopped(Enum):
+    """Why a sweep ended early."""
+
+    INTERRUPTED = "interrupted"
+    FAILED = "failed"
+
+
+class Tracker(Protocol):
+    """Brings a record (MLflow, for example) to the state of the trial store, without making the sweep wait for it.
+
+    The store is the truth. What the record lacks is found by comparing the two, so a tracker keeps nothing of its own
+    on disk, and a later one logs what an earlier one could not.
+    """
+
+    def reconcile(self, states: Mapping[str, TrialState], progress: Callable[[str], None]) -> None:
+        """Log every trial whose record shows less than the store; `progress` gets the id of each; returns at once."""
+
+    def record(self, event: TrialEvent) -> None:
+        """Log what has just happened; returns at once.
+
+        Raises:
+            StorageError: an earlier write failed, and the record was not the cause.
+        """
+
+    def log_report(self, files: Mapping[str, bytes], note: str) -> None:
+        """Keep a report's files with the sweep, and its verdict as the sweep's description; returns at once."""
+
+    def wait(self) -> int:
+        """Wait until everything is logged, or until nothing has been for a while; how many writes are still pending.
+
+        Raises:
+            StorageError: a write failed, and the record was not the cause.
+        """
+
+    def finish(self, stopped: Stopped | None = None) -> int:
+        """Close the record of the sweep, and wait for all of it; how many writes are still pending.
+
+        Args:
+            stopped: why the sweep ended early, if it did; the runs of trials that were cut off are closed too.
+
+        Raises:
+            StorageError: a write failed, and the record was not the cause. Not raised for a sweep that ended early,
+                since that has an error or an exit code of its own; an interrupted one counts the write as pending.
+        """
+
+    @property
+    def trouble(self) -> str:
+        """Why the last write failed; empty if it succeeded."""

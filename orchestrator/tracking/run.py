@@ -1,0 +1,202 @@
+"""The run of each trial in MLflow, brought to what the store says of the trial."""
+
+import json
+import time
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from mlflow.entities import Metric, Param, Run, RunTag
+from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME, MLFLOW_RUN_NOTE
+
+from analysis import schema
+from orchestrator.config.sweep_config import SweepConfig
+from orchestrator.store.trial_store import MEASURED_FILE, TrialState, TrialStore
+from orchestrator.tracking.client import log_files
+from orchestrator.tracking.description import TAG_CHECKPOINT, dataset_input, origin_tags, trial_note, trial_tags
+from orchestrator.tracking.experiment import Experiment, keep_one
+from orchestrator.tracking.metrics import milliseconds, of_epochs, of_measurement, of_trained
+from trainables.trial.folder import LAST_CHECKPOINT, EpochMetrics
+from trainables.trial.specs import TrialSpec
+
+BATCH = 1000  # metrics in one request, MLflow's limit
+_COMPARED = (schema.TAG_STATE, schema.TAG_REASON, schema.TAG_MEASUREMENT_ID, TAG_CHECKPOINT)
+_FINAL = {TrialState.MEASURED: "FINISHED", TrialState.FAILED: "FAILED"}
+
+
+@dataclass
+class _Logged:
+    """What MLflow has of a trial's run, as far as this driver knows: enough to see what must still be written."""
+
+    run_id: str
+    status: str
+    tags: dict[str, str]  # those in _COMPARED
+    described: bool  # its parameters are there
+
+    @classmethod
+    def of(cls, run: Run) -> "_Logged":
+        tags = {name: run.data.tags[name] for name in _COMPARED if name in run.data.tags}
+        return cls(run.info.run_id, run.info.status, tags, bool(run.data.params))
+
+
+class TrialRuns:
+    """The runs of a sweep's trials. Every call may be repeated: a run is looked for before it is created, and points
+    carry the store's timestamps, so that a point which is logged twice is one point."""
+
+    def __init__(
+        self, experiment: Experiment, config: SweepConfig, store: TrialStore, specs: Sequence[TrialSpec]
+    ) -> None:
+        self._experiment = experiment
+        self._client = experiment.client
+        self._config = config
+        self._store = store
+        self._specs = {spec.trial_id: spec for spec in specs}
+        self._origin = origin_tags(config)
+        self._unlogged: dict[str, list[EpochMetrics]] = defaultdict(list)
+        by_trial: dict[str, list[Run]] = defaultdict(list)
+        for run in experiment.trial_runs:
+            by_trial[run.data.tags[schema.TAG_TRIAL_ID]].append(run)
+        self._logged = {trial_id: _Logged.of(self._keep_one(trial_id, runs)) for trial_id, runs in by_trial.items()}
+
+    def is_up_to_date(self, trial_id: str, state: TrialState) -> bool:
+        """Whether the run of a trial in this state shows all that the store has."""
+        logged = self._logged.get(trial_id)
+        if logged is None or logged.tags.get(schema.TAG_STATE) != state.value:
+            return False
+        if logged.status != _FINAL.get(state, logged.status):
+            return False
+        if logged.tags.get(TAG_CHECKPOINT, self._checkpoint(trial_id)) != self._checkpoint(trial_id):
+            return False  # the storage has moved
+        return logged.tags.get(schema.TAG_MEASUREMENT_ID, "") in ("", self._store.measurement_id)
+
+    def add_epochs(self, trial_id: str, epochs: Sequence[EpochMetrics]) -> None:
+        """Keep epochs of a running trial until `log_epochs` logs them; sends nothing."""
+        self._unlogged[trial_id] += epochs
+
+    def with_unlogged_epochs(self) -> list[str]:
+        """The trials that have epochs to be logged."""
+        return [trial_id for trial_id, epochs in list(self._unlogged.items()) if epochs]
+
+    def log_epochs(self, trial_id: str) -> None:
+        """Log the epochs of a running trial that are not logged yet; none are left once its end has been logged."""
+        epochs = list(self._unlogged.get(trial_id, ()))
+        if not epochs:
+            return
+        logged = self._run(trial_id)
+        if logged.status != "RUNNING":
+            self._client.update_run(logged.run_id, status="RUNNING")
+            logged.status = "RUNNING"
+        self._log_metrics(logged.run_id, of_epochs(epochs))
+        del self._unlogged[trial_id][: len(epochs)]
+
+    def sync(self, trial_id: str) -> None:
+        """Bring a trial's run to what the store says of it. If that fails half way, the next try reads the run anew."""
+        try:
+            self._write(trial_id)
+        except Exception:
+            self._logged.pop(trial_id, None)
+            raise
+
+    def close_sweep(self, stopped: str | None) -> None:
+        """Close the parent run, with how many trials are in each state; of a sweep that ended early, also the runs of
+        trials that were cut off.
+
+        Args:
+            stopped: MLflow's status for a sweep that ended early, KILLED or FAILED.
+        """
+        states = self._store.states(list(self._specs.values()))
+        for trial_id, logged in self._logged.items():
+            if stopped and states.get(trial_id) not in _FINAL and logged.status == "RUNNING":
+                self._client.set_terminated(logged.run_id, "KILLED")
+        counts = {state.value: list(states.values()).count(state) for state in TrialState}
+        parent = self._experiment.parent_run_id
+        self._client.log_batch(
+            parent,
+            metrics=[Metric(f"trials/{name}", count, milliseconds(time.time()), 0) for name, count in counts.items()],
+        )
+        failed = TrialState.FAILED in states.values()
+        self._client.set_terminated(parent, stopped or ("FAILED" if failed else "FINISHED"))
+
+    def _keep_one(self, trial_id: str, runs: Sequence[Run]) -> Run:
+        named = self._store.trial(trial_id).read_run_id(self._config.shown_tracking) if len(runs) > 1 else None
+        return keep_one(self._client, runs, named)
+
+    def _run(self, trial_id: str) -> _Logged:
+        """The run of a trial; the first time, it is looked for, then created."""
+        if trial_id not in self._logged:
+            found = self._experiment.search(f"tags.`{schema.TAG_TRIAL_ID}` = '{trial_id}'")
+            run = self._keep_one(trial_id, found) if found else self._create(trial_id)
+            self._store.trial(trial_id).write_run_id(self._config.shown_tracking, str(run.info.run_id))
+            self._logged[trial_id] = _Logged.of(run)
+        logged = self._logged[trial_id]
+        if not logged.described:
+            parameters = [Param(name, str(value)) for name, value in self._specs[trial_id].parameters().items()]
+            self._client.log_inputs(logged.run_id, datasets=[dataset_input(self._config)])
+            self._client.log_batch(logged.run_id, params=parameters)
+            logged.described = True
+        return logged
+
+    def _create(self, trial_id: str) -> Run:
+        spec = self._specs[trial_id]
+        tags = {
+            **self._origin,
+            MLFLOW_RUN_NAME: spec.label,
+            MLFLOW_PARENT_RUN_ID: self._experiment.parent_run_id,
+            schema.TAG_KIND: schema.KIND_TRIAL,
+            schema.TAG_TRIAL_ID: trial_id,
+            schema.TAG_STATE: TrialState.TRAINING.value,
+            **trial_tags(spec, self._config),
+        }
+        return self._client.create_run(self._experiment.experiment_id, tags=tags)
+
+    def _checkpoint(self, trial_id: str) -> str:
+        return (self._store.trial(trial_id).folder / LAST_CHECKPOINT).uri
+
+    def _write(self, trial_id: str) -> None:
+        """Log what a trial's run lacks. The state's tag comes last: it says that everything is logged."""
+        state = self._store.state(trial_id)
+        logged = self._run(trial_id)
+        metrics: list[Metric] = []
+        tags = {schema.TAG_STATE: state.value}
+        if state in (TrialState.TRAINED, TrialState.MEASURED):
+            metrics += self._training(trial_id, logged, tags)
+        if state is TrialState.MEASURED:
+            metrics += self._measurement(trial_id, logged, tags)
+        if state is TrialState.FAILED:
+            self.log_epochs(trial_id)
+            failure = self._store.failure(trial_id)
+            tags[schema.TAG_REASON] = failure.reason
+            tags[MLFLOW_RUN_NOTE] = f"Failed in {failure.stage}: {failure.reason}\n\n```\n{failure.traceback}\n```"
+        elif schema.TAG_REASON in logged.tags:
+            self._client.delete_tag(logged.run_id, schema.TAG_REASON)
+            del logged.tags[schema.TAG_REASON]
+        self._log_metrics(logged.run_id, metrics)
+        if state in _FINAL:
+            self._client.set_terminated(logged.run_id, _FINAL[state])
+            logged.status = _FINAL[state]
+        self._client.log_batch(logged.run_id, tags=[RunTag(key, value) for key, value in tags.items()])
+        logged.tags |= {name: value for name, value in tags.items() if name in _COMPARED}
+
+    def _training(self, trial_id: str, logged: _Logged, tags: dict[str, str]) -> list[Metric]:
+        """The points of a trained trial that its run lacks; adds what tags say of it."""
+        trial = self._store.trial(trial_id)
+        trained = trial.read_trained()
+        self._unlogged.pop(trial_id, None)
+        tags[MLFLOW_RUN_NOTE] = trial_note(self._specs[trial_id], trained, trial.folder)
+        tags[TAG_CHECKPOINT] = self._checkpoint(trial_id)
+        shown = logged.tags.get(schema.TAG_STATE) in (TrialState.TRAINED, TrialState.MEASURED)
+        return [] if shown else of_trained(trained)
+
+    def _measurement(self, trial_id: str, logged: _Logged, tags: dict[str, str]) -> list[Metric]:
+        """Log the tables of a measured trial; the points of its run. Adds what tags say of it."""
+        folder = self._store.measurement(trial_id)
+        files = {name: folder.read(name) for name in (schema.MEASUREMENTS_FILE, schema.SPECTRA_FILE)}
+        log_files(self._client, logged.run_id, files)
+        tags[schema.TAG_MEASUREMENT_ID] = self._store.measurement_id
+        record = json.loads(folder.read(MEASURED_FILE))
+        result = self._store.trial(trial_id).read_trained().generalization
+        return of_measurement(result, record, files[schema.MEASUREMENTS_FILE])
+
+    def _log_metrics(self, run_id: str, metrics: Sequence[Metric]) -> None:
+        for start in range(0, len(metrics), BATCH):
+            self._client.log_batch(run_id, metrics=metrics[start : start + BATCH])

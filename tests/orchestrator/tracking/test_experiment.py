@@ -1,0 +1,43 @@
+"""A sweep's experiment and its parent run: found or made once, whatever was done to them by hand."""
+
+import pytest
+from mlflow import MlflowClient
+
+from orchestrator.config.sweep_config import SweepConfig
+from orchestrator.errors import UsageError
+from orchestrator.store.trial_store import TrialStore
+from orchestrator.tracking.experiment import log_report, open_experiment
+from orchestrator.tracking.tracker import MLflowTracker
+from tests.orchestrator.tracking.recorded import create_run, trial_runs
+from trainables.trial.specs import TrialSpec
+
+
+def test_of_several_runs_of_a_trial_the_one_that_the_store_names_is_kept(
+    config: SweepConfig, specs: list[TrialSpec], store: TrialStore
+) -> None:
+    trial = specs[0].trial_id
+    first = MLflowTracker(config, store, specs)
+    copies = [create_run(config, first.experiment_id, trial).info.run_id for _ in range(3)]
+    store.trial(trial).write_run_id(config.shown_tracking, copies[1])
+    assert len(trial_runs(config)) == 3
+    MLflowTracker(config, store, specs)
+    (kept,) = trial_runs(config)
+    assert kept.info.run_id == copies[1]
+
+
+def test_a_report_goes_to_the_parent_run(config: SweepConfig) -> None:
+    parent = open_experiment(config).parent_run_id
+    log_report(config, {"report.html": b"page"}, "the verdict")
+    log_report(config, {"report.html": b"page"}, "of two sweeps", "report-small-other")
+    client = MlflowClient(config.tracking_uri)
+    assert {artifact.path for artifact in client.list_artifacts(parent)} == {"report.html", "report-small-other"}
+    assert client.get_run(parent).data.tags["mlflow.note.content"] == "the verdict"
+
+
+def test_an_experiment_deleted_by_hand_is_reported(config: SweepConfig, store: TrialStore) -> None:
+    tracker = MLflowTracker(config, store, [])
+    MlflowClient(config.tracking_uri).delete_experiment(tracker.experiment_id)
+    with pytest.raises(
+        UsageError, match=r"experiment 'small' at .* was deleted in MLflow; `mlflow experiments restore"
+    ):
+        MLflowTracker(config, store, [])
