@@ -29,7 +29,9 @@ from torch.nn.functional import cross_entropy
 
 from analysis.sharpness.estimators.deflation import ritz_quadrature
 from analysis.sharpness.estimators.slq import Effort, exact_quadrature, paired_quadrature, paper_quadrature
-from analysis.sharpness.hessian import BlockOperator, block_operator
+from analysis.sharpness.hessian import block_operator
+from analysis.sharpness.hessian.engines.gauss_newton import GAUSS_NEWTON_FACTOR
+from analysis.sharpness.linalg import BlockOperator
 from analysis.spectrum.quadrature import SpectralQuadrature
 from analysis.statistics import kendall_tau
 from trainables.models.digits_cnn import DigitsCNN
@@ -256,7 +258,7 @@ def trained_blocks() -> Iterable[Block]:
 
 def _block(name: str, model: nn.Module, layer: str) -> Block:
     inputs, targets = digits(model)
-    operator = block_operator(model, inputs[:NUM_SAMPLES], targets[:NUM_SAMPLES], layer, engine="gauss_newton_factor")
+    operator = block_operator(model, inputs[:NUM_SAMPLES], targets[:NUM_SAMPLES], layer, GAUSS_NEWTON_FACTOR.name)
     spectrum = exact_quadrature(operator)
     return Block(name, operator, np.array([spectrum.renyi_entropy(order).value for order in ORDERS]))
 

@@ -29,7 +29,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -37,6 +36,10 @@ from torch.nn.functional import cross_entropy
 
 from analysis.sharpness.estimators.lanczos import Lanczos
 from analysis.sharpness.hessian import block_operator, layer_operators
+from analysis.sharpness.hessian.engines.double_backward import DOUBLE_BACKWARD
+from analysis.sharpness.hessian.engines.engine import Engine
+from analysis.sharpness.hessian.engines.gauss_newton import GAUSS_NEWTON_FACTOR, GAUSS_NEWTON_GRAM
+from analysis.sharpness.hessian.engines.r_operator import R_OPERATOR
 from analysis.sharpness.layers import weight_layers
 from trainables.models.resnet import resnet18, resnet20
 from trainables.models.simple_vit import SimpleViT
@@ -57,20 +60,20 @@ NETWORKS: dict[str, tuple[Callable[[], nn.Module], int]] = {
 
 @contextmanager
 def frozen_but(model: nn.Module, layer: str | None) -> Iterator[list[nn.Parameter]]:
-    """Only the block's parameters ask for gradients, which is how a peer is told of a block."""
+    """Only the block's parameters ask for gradients, which is how a peer learns the block."""
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(layer in (None, name))
     yield [parameter for parameter in model.parameters() if parameter.requires_grad]
     model.requires_grad_(True)
 
 
-def ours(model: nn.Module, x: Tensor, y: Tensor, layer: str | None, engine: Any = "r_operator") -> Product:
-    operator = block_operator(model, x, y, layer, engine)
+def ours(model: nn.Module, x: Tensor, y: Tensor, layer: str | None, engine: Engine = R_OPERATOR) -> Product:
+    operator = block_operator(model, x, y, layer, engine.name)
     return lambda v: operator.matmat(v[None])[0]
 
 
 def double_backward(model: nn.Module, x: Tensor, y: Tensor, layer: str | None) -> Product:
-    return ours(model, x, y, layer, "double_backward")
+    return ours(model, x, y, layer, DOUBLE_BACKWARD)
 
 
 def pyhessian(model: nn.Module, x: Tensor, y: Tensor, layer: str | None) -> Product:
@@ -204,10 +207,10 @@ def products(rounds: int) -> None:
         convolutional = network.startswith("ResNet")
         chosen = {"first": layers[0], "middle": layers[len(layers) // 2], "last but the head": layers[-2], "all": None}
         units = other_units(network, peers)
-        methods: dict[str, Callable[..., Product]] = {"double_backward": double_backward, **peers}
+        methods: dict[str, Callable[..., Product]] = {DOUBLE_BACKWARD.name: double_backward, **peers}
         if convolutional:
-            methods = {"r_operator": ours, **methods}
-        print(f"\n{network}, N = {len(x)}: cost of a product in F (and over double_backward's)")
+            methods = {R_OPERATOR.name: ours, **methods}
+        print(f"\n{network}, N = {len(x)}: cost of a product in F (and over double backward's)")
         print(f"{'block':18}" + "".join(f"{method:>26}" for method in methods))
         for label, layer in chosen.items():
             checked = agreement(model, x, y, layer, peers)
@@ -228,7 +231,7 @@ def products(rounds: int) -> None:
                 turns = [*turns[1:], turns[0]]  # none profits every time from what the one before left in the caches
             F = statistics.median(unit)
             alone = statistics.median(convolutions(model, x) for _ in range(rounds))
-            base = statistics.median(costs["double_backward"])
+            base = statistics.median(costs[DOUBLE_BACKWARD.name])
             cells = [statistics.median(cost) for cost in costs.values()]
             print(f"{label:18}" + "".join(f"{cell / F:16.2f} ({cell / base:4.2f}×)  " for cell in cells), flush=True)
             print(f"{'':18}agreement in float64: {checked}")
@@ -249,7 +252,7 @@ def run_all(model: nn.Module, x: Tensor, y: Tensor, memory_budget: int = 4 * 2**
 
 
 def run_exact(model: nn.Module, x: Tensor, y: Tensor) -> None:
-    for block in layer_operators(model, x, y, engine="gauss_newton_factor"):
+    for block in layer_operators(model, x, y, engine=GAUSS_NEWTON_FACTOR.name):
         if block.layer is not None:
             block.exact_eigenvalues()
 
@@ -257,7 +260,7 @@ def run_exact(model: nn.Module, x: Tensor, y: Tensor) -> None:
 def run_gauss_newton(model: nn.Module, x: Tensor, y: Tensor) -> None:
     """Exact spectra of every layer and of the Gauss–Newton matrix of all layers."""
     names = [*weight_layers(model), None]
-    for block in layer_operators(model, x, y, names, engine="gauss_newton_gram", curvature="gauss_newton"):
+    for block in layer_operators(model, x, y, names, GAUSS_NEWTON_GRAM.name, curvature="gauss_newton"):
         block.exact_eigenvalues()
 
 
@@ -351,8 +354,8 @@ def child(what: str, argument: str = "1") -> None:
         for _ in range(int(argument)):
             for block in layer_operators(model, x[:20], y[:20], num_products=30):
                 block.matmat(torch.randn(2, block.dim))
-            for engine in ("r_operator", "double_backward"):
-                block_operator(model, x[:20], y[:20], None, engine).matmat(torch.randn(1, dimension(model, None)))
+            for engine in (R_OPERATOR, DOUBLE_BACKWARD):
+                block_operator(model, x[:20], y[:20], None, engine.name).matmat(torch.randn(1, dimension(model, None)))
     elif what in PEERS:
         for layer in [*weight_layers(model), None]:
             product = PEERS[what](model, x, y, layer)

@@ -38,7 +38,7 @@ def normalized_pairs(problem: Problem) -> list[Pair]:
             elif isinstance(module, BATCH_NORMS):
                 handles.append(module.register_forward_pre_hook(partial(match, name)))
         with held_still(problem.model), torch.no_grad():
-            problem.take(slice(0, 1)).outputs()
+            problem.subset(slice(0, 1)).outputs()
     finally:
         for handle in handles:
             handle.remove()

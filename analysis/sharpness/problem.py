@@ -51,7 +51,7 @@ class Problem:
         outputs: Tensor = functional_call(self.model, state, (self.inputs,))
         return outputs if self.offset is None else outputs + self.offset
 
-    def take(self, samples: slice) -> "Problem":
+    def subset(self, samples: slice) -> "Problem":
         """The same problem on some of the samples; its loss is the mean over these."""
         offset = None if self.offset is None else self.offset[samples]
         return replace(self, inputs=self.inputs[samples], targets=self.targets[samples], offset=offset)
@@ -59,7 +59,7 @@ class Problem:
     def chunks(self, size: int) -> Iterator["Problem"]:
         """The problem cut into pieces of at most `size` samples; the last may be smaller."""
         for start in range(0, self.num_samples, size):
-            yield self.take(slice(start, start + size))
+            yield self.subset(slice(start, start + size))
 
     def to(self, dtype: torch.dtype) -> "Problem":
         """The same problem in another precision."""
@@ -162,7 +162,7 @@ def _check_modules(model: nn.Module) -> None:
 
 
 def _check_outputs(problem: Problem) -> None:
-    few = problem.take(slice(0, PROBED_SAMPLES))
+    few = problem.subset(slice(0, PROBED_SAMPLES))
     first, again = few.outputs(), few.outputs()
     if first.ndim != 2 or len(first) != few.num_samples:
         raise AnalysisError(
@@ -177,7 +177,7 @@ def _check_outputs(problem: Problem) -> None:
             "the model answers differently when asked again (dropout left on, or random augmentation inside it); "
             "make it deterministic in eval mode"
         )
-    alone = few.take(slice(0, 1)).outputs()
+    alone = few.subset(slice(0, 1)).outputs()
     if (first[:1] - alone).abs().max() > tolerance:
         raise AnalysisError(
             "the model's output for a sample depends on the other samples of the batch (batch statistics in eval "

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from analysis.sharpness.estimators.lanczos import Lanczos, Tridiagonal
 from analysis.sharpness.estimators.slq import Effort, assemble, draw_probes, noise_of
-from analysis.sharpness.hessian import BlockOperator
+from analysis.sharpness.linalg import BlockOperator
 from analysis.spectrum.entropy import FloatArray, entropy_influence
 from analysis.spectrum.quadrature import SpectralQuadrature
 from analysis.spectrum.rules import Ending

@@ -7,8 +7,7 @@ import torch
 from torch import Tensor
 
 from analysis.errors import UndefinedMeasureError
-from analysis.sharpness.hessian import BlockOperator
-from analysis.sharpness.linalg import eigh
+from analysis.sharpness.linalg import BlockOperator, eigh
 from analysis.spectrum.entropy import FloatArray
 from analysis.spectrum.rules import Rule
 

@@ -13,8 +13,8 @@ from analysis.errors import AnalysisError, UndefinedMeasureError
 from analysis.measures import HEADLINE_ORDERS
 from analysis.seeding import derive_seed
 from analysis.sharpness.estimators.lanczos import Lanczos, Tridiagonal
-from analysis.sharpness.hessian import BlockOperator, HessianBlock
-from analysis.sharpness.linalg import eigvalsh
+from analysis.sharpness.hessian import HessianBlock
+from analysis.sharpness.linalg import BlockOperator, eigvalsh
 from analysis.spectrum.entropy import FloatArray
 from analysis.spectrum.quadrature import SpectralQuadrature
 from analysis.spectrum.rules import Companion, Ending, Role, Rule, is_indefinite
@@ -22,7 +22,6 @@ from analysis.spectrum.rules import Companion, Ending, Role, Rule, is_indefinite
 # Units of round-off, relative to the largest node, that null directions are seen to move by: of the operator's dtype
 # through its products (2e-7 in float32 on trained networks), of float64 through the dense eigensolver.
 PRODUCT_NOISE, SOLVER_NOISE = 2.0, 20.0
-GRAM_ENGINES = ("gauss_newton_factor", "gauss_newton_gram")  # whose exact spectrum needs no product
 MEMORY_LIMIT = 4 * 2**30  # bytes
 ROWS_AT_ONCE = 256  # rows of the identity that a dense spectrum multiplies at a time
 
@@ -93,7 +92,7 @@ def draw_probes(operator: BlockOperator, numbers: Sequence[int], seed: int, kind
 
 def has_gram(operator: BlockOperator) -> TypeGuard[HessianBlock]:
     """Whether the operator's spectrum is that of a Gram matrix it can form without products."""
-    return isinstance(operator, HessianBlock) and operator.engine in GRAM_ENGINES
+    return isinstance(operator, HessianBlock) and operator.has_gram
 
 
 def dense_bytes(operator: BlockOperator) -> int:
@@ -115,7 +114,7 @@ def exact_quadrature(operator: BlockOperator, memory_limit: int = MEMORY_LIMIT) 
         eigenvalues = operator.exact_eigenvalues(torch.float64).cpu().numpy()
         if not np.isfinite(eigenvalues).all():
             raise UndefinedMeasureError("the Hessian has NaN or infinite entries")
-        noise = noise_of(operator, eigenvalues, squared=operator.engine == "gauss_newton_factor")
+        noise = noise_of(operator, eigenvalues, squared=operator.gram_in_any_precision)
         return SpectralQuadrature.from_eigenvalues(eigenvalues, operator.dim, noise)
     if dense_bytes(operator) > memory_limit:
         raise AnalysisError(

@@ -20,8 +20,9 @@ from analysis.sharpness.estimators.slq import (
     paired_quadrature,
     paper_quadrature,
 )
-from analysis.sharpness.hessian import BlockOperator, HessianBlock, layer_operators
+from analysis.sharpness.hessian import HessianBlock, layer_operators
 from analysis.sharpness.layers import weight_layers
+from analysis.sharpness.linalg import BlockOperator
 from analysis.spectrum.measures import Spectrum
 from analysis.spectrum.quadrature import SpectralQuadrature
 from analysis.spectrum.rules import Ending

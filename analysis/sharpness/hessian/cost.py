@@ -1,8 +1,7 @@
-"""What an operator is, and what one costs: counted from the shapes of the network, before anything is built."""
+"""What an operator costs: counted from the shapes of the network, before anything is built."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
 
 import torch
 from torch import Tensor, nn
@@ -11,31 +10,7 @@ from analysis.sharpness.hessian.tape.linear_maps import Convolution, Unsupported
 from analysis.sharpness.hessian.tape.winograd import TILED, suits
 from analysis.sharpness.problem import Problem, held_still
 
-GRAM_SHARE = 0.6  # of the products of a Gram matrix, what its lower half costs
 EIGENVALUES = 4 / 3  # multiplications of a symmetric eigenproblem, over the cube of its size
-
-
-class BlockOperator(Protocol):
-    """A symmetric matrix known through its products."""
-
-    @property
-    def dim(self) -> int:
-        """Number of rows, n."""
-
-    @property
-    def engine(self) -> str:
-        """The way the products are computed."""
-
-    @property
-    def device(self) -> torch.device:
-        """Where vectors must live."""
-
-    @property
-    def dtype(self) -> torch.dtype:
-        """Type of the vectors."""
-
-    def matmat(self, V: Tensor) -> Tensor:
-        """(p, n) vectors, one a row, to their (p, n) products."""
 
 
 @dataclass(frozen=True)
@@ -89,7 +64,7 @@ class Profile:
         handles = [module.register_forward_hook(note) for module, own in owned.items() if own]
         try:
             with held_still(problem.model), torch.no_grad():
-                outputs = problem.take(slice(0, 1)).outputs()
+                outputs = problem.subset(slice(0, 1)).outputs()
         finally:
             for handle in handles:
                 handle.remove()
@@ -126,53 +101,14 @@ class Profile:
         """Multiply-adds in forward passes of all N samples."""
         return multiply_adds / (self.total * self.num_samples)
 
-    def _reach(self, names: list[str]) -> tuple[float, float]:
-        """Shares of a pass: in the modules of the names, and from the first of them on."""
+    def reach(self, names: Sequence[str]) -> tuple[float, float]:
+        """Shares of a pass: in the modules of these parameters, and from the first of them on."""
         own = sum(self.macs[name] for name in names if self.macs[name] > 1) / self.total
         return own, max(self.after[name] + self.macs[name] for name in names) / self.total
 
-    def head(self, name: str) -> EngineCost:
-        """A forward pass, then two products with the (N, K) features."""
-        n, work = self.sizes[name], 2.0 * self.num_samples * self.sizes[name]
-        exact = self.passes(n * work + EIGENVALUES * n**3)
-        return EngineCost(1.0, self.passes(work), exact, 2 * self.num_samples * n * self.itemsize)
-
-    def factor(self, name: str, rank: int) -> EngineCost:
-        """A forward pass, R backward passes, the factor; then 2·r·n multiply-adds a product."""
-        n, r, (own, reach) = self.sizes[name], self.num_samples * rank, self._reach([name])
-        small = min(n, r)
-        exact = self.passes(GRAM_SHARE * r * n * small + EIGENVALUES * small**3)
-        return EngineCost(1 + rank * (reach + own), self.passes(2.0 * r * n), exact, r * n * self.itemsize)
-
-    def dense(self, name: str, rank: int) -> EngineCost:
-        """As `factor`, then GᵀG, (n, n)."""
-        n, r, (own, reach) = self.sizes[name], self.num_samples * rank, self._reach([name])
-        setup = 1 + rank * (reach + own) + self.passes(GRAM_SHARE * r * n * n)
-        return EngineCost(setup, self.passes(n * n), self.passes(EIGENVALUES * n**3), 2 * n * n * self.itemsize)
-
-    def gram(self, names: list[str], rank: int) -> EngineCost:
-        """As `factor`, then GGᵀ, (r, r); for several parameters the sum of theirs, and another engine's products."""
-        n, r, (own, reach) = sum(self.sizes[name] for name in names), self.num_samples * rank, self._reach(names)
-        largest = max(self.sizes[name] for name in names)
-        setup = 1 + rank * (reach + own) + self.passes(GRAM_SHARE * r * r * n)
-        product = self.passes(2.0 * r * n) if len(names) == 1 else self.r_operator(names, hessian=False).product
-        memory = (r * largest + 2 * r * r) * self.itemsize
-        return EngineCost(setup, product, self.passes(EIGENVALUES * r**3), memory)
-
-    def r_operator(self, names: list[str], hessian: bool) -> EngineCost:
-        """Two convolutions a layer from the block on, and two (four with the Hessian's own terms) in the block."""
-        n, (own, reach) = sum(self.sizes[name] for name in names), self._reach(names)
-        product = 2 * reach if len(names) == 1 else 2 * reach + (4 if hessian else 2) * own
-        live, meets = max(self.live[name] for name in names), len(names) > 1 and hessian
-        tiles = sum(self.tiles.get(name, 0) for name in names)
-        memory = self.num_samples * (2 * live + tiles if meets else live + tiles // 2)
-        return EngineCost(1 + reach, product, n * product, memory)
-
-    def double_backward(self, names: list[str]) -> EngineCost:
-        """The convolutions of the R-operator; what lies between them, batch-norm above all, costs half as much."""
-        n, (own, reach) = sum(self.sizes[name] for name in names), self._reach(names)
-        product = 3 * reach if len(names) == 1 else 3 * reach + 4 * own
-        return EngineCost(1 + 2 * reach, product, n * product, self.num_samples * 7 * self.activations)
+    def size(self, names: Sequence[str]) -> int:
+        """Number of entries of several parameters together."""
+        return sum(self.sizes[name] for name in names)
 
 
 def _tiles(module: nn.Module, args: object, result: Tensor, problem: Problem) -> int:

@@ -8,30 +8,24 @@ import torch
 from torch import Tensor, nn
 
 from analysis.errors import AnalysisError
-from analysis.sharpness.hessian.build import Workshop
-from analysis.sharpness.hessian.choice import (
-    DEFAULT_MEMORY_BUDGET,
-    ENGINES,
-    Choice,
-    Setting,
-)
-from analysis.sharpness.hessian.cost import BlockOperator, EngineCost
-from analysis.sharpness.hessian.engines.r_operator import ROperator
+from analysis.sharpness.hessian.build import OperatorBuilder
+from analysis.sharpness.hessian.choice import AUTO, CHOICES, Choice, choose, fall_back
+from analysis.sharpness.hessian.cost import EngineCost
 from analysis.sharpness.hessian.memory import settle_allocator
+from analysis.sharpness.hessian.setting import DEFAULT_MEMORY_BUDGET, Block, Setting
 from analysis.sharpness.layers import select_parameters, weight_layers
-from analysis.sharpness.linalg import tensor_eigvalsh
+from analysis.sharpness.linalg import BlockOperator, tensor_eigvalsh
 from analysis.sharpness.problem import pose
 
 
 @dataclass(frozen=True)
 class HessianBlock:
-    """One block of a network's loss curvature, with the engine behind it and the reason for that engine."""
+    """One block of a network's loss curvature as an operator, with its engine and the reason for that engine."""
 
     operator: BlockOperator
     layer: str | None  # None: all trainable parameters
     curvature: str
-    reason: str
-    cost: EngineCost  # estimated, in forward passes
+    choice: Choice
 
     @property
     def dim(self) -> int:
@@ -40,8 +34,28 @@ class HessianBlock:
 
     @property
     def engine(self) -> str:
-        """The way the products are computed."""
-        return self.operator.engine
+        """The name of the way in which the products are computed."""
+        return self.choice.engine.name
+
+    @property
+    def reason(self) -> str:
+        """Why this engine."""
+        return self.choice.reason
+
+    @property
+    def cost(self) -> EngineCost:
+        """Estimated, in forward passes."""
+        return self.choice.cost
+
+    @property
+    def has_gram(self) -> bool:
+        """Whether the exact spectrum comes from a Gram matrix, without any product."""
+        return self.choice.engine.has_gram
+
+    @property
+    def gram_in_any_precision(self) -> bool:
+        """Whether that matrix is formed in the precision that `exact_eigenvalues` is given."""
+        return self.choice.engine.gram_in_any_precision
 
     @property
     def device(self) -> torch.device:
@@ -89,7 +103,7 @@ def block_operator(
     inputs: Tensor,
     targets: Tensor,
     layer: str | None,
-    engine: str = "auto",
+    engine: str = AUTO,
     *,
     curvature: str = "hessian",
     loss: str = "cross_entropy",
@@ -107,9 +121,9 @@ def block_operator(
         inputs: (N, …) float tensor, of the parameters' type and on their device.
         targets: (N,) integer classes; (N, C) floats for the squared error.
         layer: a name from `weight_layers`, any other parameter's name, or None for all trainable parameters.
-        engine: `auto`, the cheapest for `num_products` products that fits into memory; or one of `head`,
-            `gauss_newton_factor`, `gauss_newton_gram`, `r_operator`, `double_backward`. One that can't serve the
-            block, or whose product differs from double backward's, steps aside for it with a warning.
+        engine: `auto`, the cheapest for `num_products` products that fits into memory; or the name of an engine, a key
+            of `analysis.sharpness.hessian.engines.ENGINES`. Where it can't serve the block, or its product differs from
+            double backward's, double backward replaces it, with a warning.
         curvature: `hessian` or `gauss_newton`.
         loss: `cross_entropy` or `mse`, each a mean over samples.
         memory_budget: bytes that the process may take on a CPU, or the tensors on a GPU; samples and directions are
@@ -144,7 +158,7 @@ def layer_operators(
     inputs: Tensor,
     targets: Tensor,
     layers: Iterable[str | None] | None = None,
-    engine: str = "auto",
+    engine: str = AUTO,
     *,
     curvature: str = "hessian",
     loss: str = "cross_entropy",
@@ -165,19 +179,19 @@ def layer_operators(
     Raises:
         As `block_operator`, before the first operator is made.
     """
-    if engine not in ENGINES:
-        raise AnalysisError(f"engine must be one of {', '.join(ENGINES)}; got {engine!r}")
+    if engine not in CHOICES:
+        raise AnalysisError(f"engine must be one of {', '.join(CHOICES)}; got {engine!r}")
     wanted = list(dict.fromkeys(weight_layers(model) if layers is None else layers))
-    members = {layer: list(select_parameters(model, layer)) for layer in wanted}
+    blocks = [Block(layer, tuple(select_parameters(model, layer))) for layer in wanted]
     settle_allocator()
     with torch.inference_mode(False):
         problem = pose(model, inputs, targets, loss)
         setting = Setting.of(problem, curvature, memory_budget, num_products, spectrum)
-    choices = {layer: setting.choose(names, layer, engine) for layer, names in members.items()}
-    for layer, choice in choices.items():
-        if engine not in ("auto", choice.engine):
-            _warn(layer, engine, choice)
-    return _outside_inference_mode(_blocks(Workshop(setting), members, choices))
+    choices = {block: choose(setting, block, engine) for block in blocks}
+    for block, choice in choices.items():
+        if engine not in (AUTO, choice.engine.name):
+            _warn(block.layer, engine, choice)
+    return _outside_inference_mode(_built(OperatorBuilder(setting), choices))
 
 
 def _outside_inference_mode(blocks: Iterator[HessianBlock]) -> Iterator[HessianBlock]:
@@ -190,28 +204,16 @@ def _outside_inference_mode(blocks: Iterator[HessianBlock]) -> Iterator[HessianB
         yield block
 
 
-def _blocks(
-    workshop: Workshop, members: dict[str | None, list[str]], choices: dict[str | None, Choice]
-) -> Iterator[HessianBlock]:
-    for layer, reason in workshop.failures(members, choices).items():
-        names, failed = members[layer], choices[layer]
-        choices[layer] = Choice("double_backward", reason, workshop.setting.profile.double_backward(names))
-        _warn(layer, failed.engine, choices[layer])
-
-    def wrap(layer: str | None, operator: BlockOperator) -> HessianBlock:
-        choice = choices[layer]
-        return HessianBlock(operator, layer, workshop.setting.curvature, choice.reason, choice.cost)
-
-    for layer, operator in workshop.from_factors(members, choices):
-        yield wrap(layer, operator)
-    for layer, names in members.items():
-        if choices[layer].engine not in ("gauss_newton_factor", "gauss_newton_gram"):
-            operator = workshop.build(choices[layer].engine, names)
-            yield wrap(layer, operator)
-            if isinstance(operator, ROperator):
-                operator.release()
+def _built(builder: OperatorBuilder, choices: dict[Block, Choice]) -> Iterator[HessianBlock]:
+    for block, reason in builder.failures(choices).items():
+        failed = choices[block].engine
+        choices[block] = fall_back(builder.setting, block, reason)
+        _warn(block.layer, failed.name, choices[block])
+    for block, operator in builder.build(choices):
+        yield HessianBlock(operator, block.layer, builder.setting.curvature, choices[block])
 
 
 def _warn(layer: str | None, engine: str, choice: Choice) -> None:
     where = layer or "all layers"
-    warnings.warn(f"{where}: {engine} steps aside for {choice.engine}: {choice.reason}", RuntimeWarning, stacklevel=3)
+    text = f"{where}: {engine} steps aside for {choice.engine.name}: {choice.reason}"
+    warnings.warn(text, RuntimeWarning, stacklevel=3)

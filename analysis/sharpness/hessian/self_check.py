@@ -1,15 +1,15 @@
 """Whether a specialised engine is right for this network: one random product against double backward in float64."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
 import torch
 from torch import Tensor
 
-from analysis.sharpness.hessian.cost import BlockOperator
 from analysis.sharpness.hessian.engines.double_backward import DoubleBackward
 from analysis.sharpness.hessian.engines.factors import FactorPass
-from analysis.sharpness.hessian.engines.pooled_factor import store_for
+from analysis.sharpness.hessian.engines.stores import store_for
+from analysis.sharpness.linalg import BlockOperator
 from analysis.sharpness.problem import Problem, held_still
 
 TOLERANCE = 1e-9
@@ -26,14 +26,14 @@ class SelfCheck:
     """
 
     def __init__(self, problem: Problem, curvature: str) -> None:
-        few = problem.take(slice(0, CHECKED_SAMPLES)).to(torch.float64)
+        few = problem.subset(slice(0, CHECKED_SAMPLES)).to(torch.float64)
         self._generator = torch.Generator().manual_seed(0)
         with held_still(problem.model), torch.no_grad():
             outputs = few.outputs()
         self.problem = replace(few, offset=self._random(outputs) - outputs)
         self._curvature = curvature
 
-    def operator_error(self, names: list[str], build: Callable[[Problem], BlockOperator]) -> float:
+    def operator_error(self, names: Sequence[str], build: Callable[[Problem], BlockOperator]) -> float:
         """Relative error of an operator, built on the sample, for the block of some parameters."""
         operator = build(self.problem)
         v = self._random(torch.empty(operator.dim, dtype=torch.float64, device=operator.device))

@@ -11,8 +11,6 @@ from tests.analysis.closed_forms import rotated
 class DenseOperator:
     """V ↦ V H for a symmetric matrix held in memory."""
 
-    engine = "dense"
-
     def __init__(self, matrix: NDArray[np.float64], dtype: torch.dtype = torch.float64) -> None:
         self.matrix = torch.as_tensor(matrix).to(dtype)
         self.dim = len(matrix)

@@ -1,4 +1,4 @@
-"""Dense eigenproblems, and the threads that they may take."""
+"""Dense products and eigenproblems, and the threads that they may use."""
 
 from collections.abc import Iterator
 
@@ -7,7 +7,7 @@ import pytest
 import torch
 from threadpoolctl import threadpool_info
 
-from analysis.sharpness.linalg import eigh, eigvalsh, tensor_eigvalsh
+from analysis.sharpness.linalg import batched_times_transpose, eigh, eigvalsh, tensor_eigvalsh, times_transpose
 
 
 def symmetric(*shape: int) -> torch.Tensor:
@@ -26,6 +26,17 @@ def threads() -> Iterator[int]:
     torch.set_num_threads(other)
     yield other
     torch.set_num_threads(before)
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_products(dtype: torch.dtype) -> None:
+    generator = torch.Generator().manual_seed(0)
+    A, B, scale = (torch.randn(*shape, generator=generator).to(dtype) for shape in ((3, 4, 7), (3, 5, 7), (4,)))
+    out = torch.empty(3, 4, 5, dtype=dtype)
+    batched_times_transpose(A, B, scale, out)
+    assert torch.allclose(out, scale[:, None] * (A @ B.transpose(1, 2)), atol=1e-5)
+    assert torch.allclose(times_transpose(A[0], B[0]), A[0] @ B[0].T, atol=1e-5)
+    assert times_transpose(A[0][:0], B[0]).shape == (0, 5)
 
 
 def test_batched_eigenvectors() -> None:

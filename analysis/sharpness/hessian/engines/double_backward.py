@@ -5,11 +5,14 @@ from collections.abc import Callable, Collection, Sequence
 import torch
 from torch import Tensor
 
+from analysis.sharpness.hessian.cost import EngineCost
+from analysis.sharpness.hessian.engines.engine import Engine
 from analysis.sharpness.hessian.engines.lean_convolution import LeanConvolutions
+from analysis.sharpness.hessian.setting import Block, Setting
 from analysis.sharpness.problem import Problem, held_still
 
-Directions = dict[str, Tensor]  # by parameter, each of its shape
-Product = Callable[[Directions], Directions]
+ByParameter = dict[str, Tensor]  # weights, directions or gradients, each of its parameter's shape
+Product = Callable[[ByParameter], ByParameter]
 
 
 class DoubleBackward:
@@ -22,8 +25,6 @@ class DoubleBackward:
 
     J v comes from differentiating u ↦ Jᵀu, which is linear in u.
     """
-
-    engine = "double_backward"
 
     def __init__(
         self, problem: Problem, names: Sequence[str], curvature: str = "hessian", samples_a_chunk: int | None = None
@@ -74,12 +75,12 @@ class DoubleBackward:
 # A graph is a closure that knows nothing of the operator: a cycle of references would keep it until the collector runs.
 
 
-def _hessian(chunk: Problem, parameters: Directions, share: float, convolutions: LeanConvolutions) -> Product:
+def _hessian(chunk: Problem, parameters: ByParameter, share: float, convolutions: LeanConvolutions) -> Product:
     """v ↦ the part of H v that belongs to a chunk with this share of the samples."""
     loss = chunk.loss.mean(chunk.outputs(parameters), chunk.targets) * share
     gradient = _gradient(loss, parameters, None)
 
-    def product(directions: Directions) -> Directions:
+    def product(directions: ByParameter) -> ByParameter:
         # A gradient that does not vary has no graph, and a zero derivative.
         varying = [name for name in directions if gradient[name].requires_grad]
         if not varying:
@@ -90,14 +91,14 @@ def _hessian(chunk: Problem, parameters: Directions, share: float, convolutions:
     return product
 
 
-def _gauss_newton(chunk: Problem, parameters: Directions, share: float, convolutions: LeanConvolutions) -> Product:
+def _gauss_newton(chunk: Problem, parameters: ByParameter, share: float, convolutions: LeanConvolutions) -> Product:
     """v ↦ the part of Jᵀ(∂²L/∂f²)J v that belongs to a chunk with this share of the samples."""
     outputs = chunk.outputs(parameters)
     u = torch.zeros_like(outputs, requires_grad=True)
     pulled = _gradient(outputs, parameters, u)
     frozen = outputs.detach()
 
-    def product(directions: Directions) -> Directions:
+    def product(directions: ByParameter) -> ByParameter:
         varying = [name for name in directions if pulled[name].requires_grad]
         if not varying:
             return {name: torch.zeros_like(v) for name, v in directions.items()}
@@ -110,7 +111,7 @@ def _gauss_newton(chunk: Problem, parameters: Directions, share: float, convolut
     return product
 
 
-def _gradient(value: Tensor, parameters: Directions, seed: Tensor | None) -> Directions:
+def _gradient(value: Tensor, parameters: ByParameter, seed: Tensor | None) -> ByParameter:
     """The gradient of ⟨seed, value⟩ by parameter, differentiable again."""
     parts = torch.autograd.grad(value, list(parameters.values()), seed, create_graph=True, materialize_grads=True)
     return dict(zip(parameters, parts, strict=True))
@@ -119,12 +120,54 @@ def _gradient(value: Tensor, parameters: Directions, seed: Tensor | None) -> Dir
 def _pull(
     values: list[Tensor],
     seeds: list[Tensor],
-    parameters: Directions,
+    parameters: ByParameter,
     names: Collection[str],
     convolutions: LeanConvolutions,
-) -> Directions:
+) -> ByParameter:
     """Σ ⟨seed, value⟩ differentiated in the named parameters, and in no other; the graph stays."""
     asked = [parameters[name] for name in names]
     with convolutions.holding(parameter for name, parameter in parameters.items() if name not in names):
         parts = torch.autograd.grad(values, asked, seeds, retain_graph=True, materialize_grads=True)
     return dict(zip(names, parts, strict=True))
+
+
+# The engine
+
+
+def graph_bytes(setting: Setting, names: Sequence[str]) -> int:
+    """Bytes a sample of a graph that can be differentiated twice, measured on two samples."""
+    saved: dict[int, int] = {}
+    # A graph whose hooks keep its own results is a cycle that no collector sees: emptied boxes break it.
+    boxes: list[list[Tensor]] = []
+    few = setting.problem.subset(slice(0, 2))
+    parameters = {tensor.data_ptr() for tensor in setting.problem.parameters.values()}
+
+    def note(tensor: Tensor) -> list[Tensor]:
+        if tensor.data_ptr() not in parameters:
+            saved[tensor.data_ptr()] = tensor.untyped_storage().nbytes()
+        boxes.append([tensor])
+        return boxes[-1]
+
+    with torch.autograd.graph.saved_tensors_hooks(note, lambda box: box[0]):
+        DoubleBackward(few, names, setting.curvature)
+    for box in boxes:
+        box.clear()
+    return max(1, sum(saved.values()) // few.num_samples)
+
+
+def _cost(setting: Setting, block: Block) -> EngineCost:
+    """The convolutions of the R-operator; what lies between them, batch-norm above all, costs half as much."""
+    profile, num_samples = setting.profile, setting.problem.num_samples
+    own, reach = profile.reach(block.names)
+    product = 3 * reach if len(block.names) == 1 else 3 * reach + 4 * own
+    memory = num_samples * 7 * profile.activations
+    return EngineCost(1 + 2 * reach, product, profile.size(block.names) * product, memory)
+
+
+def _build(setting: Setting, block: Block, problem: Problem) -> DoubleBackward:
+    return DoubleBackward(problem, block.names, setting.curvature, setting.chunk(graph_bytes(setting, block.names)))
+
+
+DOUBLE_BACKWARD = Engine(
+    name="double_backward", refusal=lambda _setting, _block: None, cost=_cost, build=_build, always_fits=True
+)

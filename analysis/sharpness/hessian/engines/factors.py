@@ -13,11 +13,15 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.graph import GradientEdge, get_gradient_edge
 
+from analysis.sharpness.hessian.engines.double_backward import graph_bytes
+from analysis.sharpness.hessian.setting import Setting
 from analysis.sharpness.hessian.tape.cotangents import Cotangents
 from analysis.sharpness.hessian.tape.folding import Folding
 from analysis.sharpness.hessian.tape.linear_maps import UnsupportedError
 from analysis.sharpness.hessian.tape.tape import Tape, Weights, folding_of
 from analysis.sharpness.problem import Problem, held_still
+
+PATCHES = 9  # what a 3×3 kernel sees, in copies of an activation
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,9 @@ class FactorPass(Protocol):
 
     def sweep(self, chunk: Problem, names: Sequence[str]) -> Iterator[tuple[str, Rows]]:
         """The named parameters, last layer first, each with its rows; these are to be written before going on."""
+
+    def bytes_a_sample(self, setting: Setting, names: Sequence[str]) -> int:
+        """Memory that a sweep holds at its peak."""
 
 
 class TapeFactors:
@@ -65,6 +72,10 @@ class TapeFactors:
             assert isinstance(folding, Folding)
             for name in reversed([name for name in folding.names if name in names]):
                 yield name, _rows(folding, state, name, record.saved[index], dz)
+
+    def bytes_a_sample(self, setting: Setting, names: Sequence[str]) -> int:
+        profile = setting.profile
+        return profile.activations + (4 * setting.rank + PATCHES) * profile.widest
 
 
 def _rows(folding: Folding, state: dict[str, Tensor], name: str, x: Tensor, dz: Cotangents) -> Rows:
@@ -103,6 +114,9 @@ class CapturedFactors:
                 yield name, _summed([_rows(c.folding, state, name, c.inputs, Cotangents(c.cotangents)) for c in shared])
         for name in reversed(remaining):
             yield name, _one_by_one(chunk, name, roots)
+
+    def bytes_a_sample(self, setting: Setting, names: Sequence[str]) -> int:
+        return graph_bytes(setting, names) + (setting.rank + 2) * setting.profile.activations
 
     def _capture(self, chunk: Problem, names: Sequence[str]) -> tuple[list["Call"], Tensor]:
         calls: list[Call] = []
@@ -173,7 +187,7 @@ def _one_by_one(chunk: Problem, name: str, roots: Tensor) -> Rows:
         twin = chunk.parameters[name].detach().clone().requires_grad_()
         with held_still(chunk.model):
             for index in range(chunk.num_samples):
-                outputs = chunk.take(slice(index, index + 1)).outputs({name: twin})
+                outputs = chunk.subset(slice(index, index + 1)).outputs({name: twin})
                 for column in range(roots.shape[1]):
                     (row,) = torch.autograd.grad(
                         outputs, twin, roots[index : index + 1, column], retain_graph=True, materialize_grads=True

@@ -11,13 +11,15 @@ import torch
 from torch import Tensor
 
 from analysis.errors import AnalysisError
-from analysis.sharpness.hessian.cost import BlockOperator
-from analysis.sharpness.hessian.engines.factors import Rows
-from analysis.sharpness.hessian.products import times_transpose
-from analysis.sharpness.linalg import tensor_eigvalsh
-from analysis.sharpness.problem import Problem
+from analysis.sharpness.hessian.cost import EIGENVALUES, EngineCost
+from analysis.sharpness.hessian.engines.double_backward import DOUBLE_BACKWARD
+from analysis.sharpness.hessian.engines.engine import Engine, Factor, FromFactors
+from analysis.sharpness.hessian.engines.r_operator import R_OPERATOR, product_passes
+from analysis.sharpness.hessian.setting import Block, Setting
+from analysis.sharpness.linalg import BlockOperator, tensor_eigvalsh, times_transpose
 
 CONVERTED_COLUMNS = 4096  # of a factor, converted to another type at a time
+GRAM_SHARE = 0.6  # of the products of a Gram matrix, what its lower half costs
 GRAM_DEPTH = 4  # how often a Gram matrix is halved: all but 1/16 of its upper half is not computed
 GRAM_BLOCK = 64  # rows of a block that is not halved further
 
@@ -50,7 +52,7 @@ def _write_gram(G: Tensor, K: Tensor, depth: int) -> None:
     K[:half, half:] = K[half:, :half].T
 
 
-def spectrum(gram_matrix: Tensor) -> Tensor:
+def semidefinite_eigenvalues(gram_matrix: Tensor) -> Tensor:
     """Eigenvalues of a positive semidefinite matrix, largest first, as float64; round-off below zero is set to zero.
 
     Solved in the matrix's own type: its entries are no better, and entropies of ResNet-20's blocks (α ≥ .1) moved by
@@ -64,8 +66,6 @@ class GaussNewtonFactor:
 
     A product is 4·r·n operations a vector, and no pass through the network.
     """
-
-    engine = "gauss_newton_factor"
 
     def __init__(self, G: Tensor) -> None:
         self._G: Tensor | None = G
@@ -107,7 +107,7 @@ class GaussNewtonFactor:
 
         Cost: r·n·min(r, n) multiplications and a symmetric eigenproblem of that size.
         """
-        return spectrum(gram(self.G if len(self.G) <= self.dim else self.G.T, dtype))
+        return semidefinite_eigenvalues(gram(self.G if len(self.G) <= self.dim else self.G.T, dtype))
 
 
 class GaussNewtonGram:
@@ -117,12 +117,10 @@ class GaussNewtonGram:
     which is made when it is first asked for.
     """
 
-    engine = "gauss_newton_gram"
-
     def __init__(
         self, matrix: Tensor, dim: int | None = None, products: Callable[[], BlockOperator] | None = None
     ) -> None:
-        self.gram = matrix
+        self.matrix = matrix
         self.dim = len(matrix) if dim is None else dim
         self.device, self.dtype = matrix.device, matrix.dtype
         self._make = products
@@ -131,7 +129,7 @@ class GaussNewtonGram:
     def matmat(self, V: Tensor) -> Tensor:
         """(p, n) vectors, one a row, to their (p, n) products."""
         if self._make is None:
-            return V @ self.gram
+            return V @ self.matrix
         if self._products is None:
             self._products = self._make()
         return self._products.matmat(V)
@@ -141,48 +139,89 @@ class GaussNewtonGram:
 
         Cost: a symmetric eigenproblem of the Gram matrix's size.
         """
-        return spectrum(self.gram)[: self.dim]
+        return semidefinite_eigenvalues(self.matrix)[: self.dim]
 
 
-class FactorStore:
-    """Collects an (r, n) factor chunk by chunk; rows are scaled by 1/√N."""
-
-    def __init__(self, problem: Problem, dim: int, rank: int, workspace: Tensor | None = None) -> None:
-        """`workspace`: memory to use, of at least r·n entries; it must be free as long as the factor is in use."""
-        self._num_samples, self._rank, self._done = problem.num_samples, rank, 0
-        num_rows = problem.num_samples * rank
-        if workspace is None:
-            workspace = torch.empty(num_rows * dim, dtype=problem.dtype, device=problem.device)
-        self._G = workspace[: num_rows * dim].view(num_rows, dim)
-
-    def add(self, rows: Rows) -> bool:
-        """Take the rows of the next samples; True when all are there."""
-        place = self._G[self._done * self._rank : (self._done + rows.num_samples) * self._rank]
-        rows.write(place.view(rows.num_samples, self._rank, -1), self._num_samples**-0.5)
-        self._done += rows.num_samples
-        return self._done == self._num_samples
-
-    def factor(self) -> GaussNewtonFactor:
-        """The finished factor, which this store no longer holds."""
-        G, self._G = self._G, self._G.new_empty(0)
-        return GaussNewtonFactor(G)
+# The engines
 
 
-class DenseStore:
-    """Adds up GᵀG (n, n) chunk by chunk: for n ≤ r smaller than G, and cheaper to multiply with."""
+def _is_small(setting: Setting, name: str) -> bool:
+    """Whether GᵀG (n, n) is no larger than G, so that it is better added up over samples."""
+    return setting.profile.sizes[name] <= setting.num_rows
 
-    def __init__(self, problem: Problem, dim: int, rank: int) -> None:
-        self._num_samples, self._rank, self._done = problem.num_samples, rank, 0
-        self._H = torch.zeros(dim, dim, dtype=problem.dtype, device=problem.device)
 
-    def add(self, rows: Rows) -> bool:
-        """Take the rows of the next samples; True when all are there."""
-        part = self._H.new_empty(rows.num_samples, self._rank, len(self._H))
-        rows.write(part, self._num_samples**-0.5)
-        self._H += gram(part.flatten(0, 1).T)
-        self._done += rows.num_samples
-        return self._done == self._num_samples
+def _factor_setup(setting: Setting, block: Block) -> float:
+    """Passes: one forward, R backward, and the factor."""
+    own, reach = setting.profile.reach(block.names)
+    return 1 + setting.rank * (reach + own)
 
-    def block(self) -> GaussNewtonGram:
-        """The finished block."""
-        return GaussNewtonGram(self._H)
+
+def _refusal(name: str, setting: Setting, block: Block) -> str | None:
+    # One layer's Hessian is its Gauss–Newton block where everything else is piecewise linear.
+    if block.layer is None:
+        return f"{name} holds no Hessian of all layers; ask for curvature='gauss_newton' or one layer"
+    if setting.curvature == "gauss_newton" or setting.tape is not None:
+        return None
+    return f"the network may bend between layer and loss: {setting.tape_reason}; ask for curvature='gauss_newton'"
+
+
+def _refusal_of_factor(setting: Setting, block: Block) -> str | None:
+    return _refusal(GAUSS_NEWTON_FACTOR.name, setting, block)
+
+
+def _refusal_of_gram(setting: Setting, block: Block) -> str | None:
+    if block.layer is None and setting.curvature == "gauss_newton":
+        return None
+    return _refusal(GAUSS_NEWTON_GRAM.name, setting, block)
+
+
+def _cost_of_factor(setting: Setting, block: Block) -> EngineCost:
+    """The factor; then 2·r·n multiply-adds a product."""
+    profile, r, n = setting.profile, setting.num_rows, setting.profile.size(block.names)
+    small = min(n, r)
+    exact = profile.passes(GRAM_SHARE * r * n * small + EIGENVALUES * small**3)
+    return EngineCost(_factor_setup(setting, block), profile.passes(2.0 * r * n), exact, r * n * profile.itemsize)
+
+
+def _cost_of_gram(setting: Setting, block: Block) -> EngineCost:
+    """The factor, then GᵀG, (n, n), or GGᵀ, (r, r).
+
+    Beside GGᵀ, products take the factor; for several parameters, whose GGᵀ are added up, another engine.
+    """
+    profile, r, n = setting.profile, setting.num_rows, setting.profile.size(block.names)
+    if block.layer is not None and _is_small(setting, block.layer):
+        setup = _factor_setup(setting, block) + profile.passes(GRAM_SHARE * r * n * n)
+        memory = 2 * n * n * profile.itemsize
+        return EngineCost(setup, profile.passes(n * n), profile.passes(EIGENVALUES * n**3), memory)
+    setup = _factor_setup(setting, block) + profile.passes(GRAM_SHARE * r * r * n)
+    alone = len(block.names) == 1
+    product = profile.passes(2.0 * r * n) if alone else product_passes(profile, block.names, hessian=False)
+    memory = (r * max(profile.sizes[name] for name in block.names) + 2 * r * r) * profile.itemsize
+    return EngineCost(setup, product, profile.passes(EIGENVALUES * r**3), memory)
+
+
+def _gram_of(factor: Factor, K: Tensor | None) -> GaussNewtonGram:
+    return GaussNewtonGram(factor.gram() if K is None else K, factor.dim, lambda: factor)
+
+
+def _gram_of_all(setting: Setting, block: Block, K: Tensor) -> GaussNewtonGram:
+    engine = DOUBLE_BACKWARD if setting.tape is None else R_OPERATOR
+    dim = setting.profile.size(block.names)
+    return GaussNewtonGram(K, dim, lambda: engine.alone(setting, block, setting.problem))
+
+
+GAUSS_NEWTON_FACTOR = Engine(
+    name="gauss_newton_factor",
+    refusal=_refusal_of_factor,
+    cost=_cost_of_factor,
+    build=FromFactors(operator=lambda factor, _K: factor, adds_up=lambda _setting, _name: False),
+    has_gram=True,
+    gram_in_any_precision=True,
+)
+GAUSS_NEWTON_GRAM = Engine(
+    name="gauss_newton_gram",
+    refusal=_refusal_of_gram,
+    cost=_cost_of_gram,
+    build=FromFactors(operator=_gram_of, adds_up=_is_small, total=_gram_of_all),
+    has_gram=True,
+)

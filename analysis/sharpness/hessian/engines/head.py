@@ -5,7 +5,10 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
-from analysis.sharpness.hessian.engines.gauss_newton import gram, spectrum
+from analysis.sharpness.hessian.cost import EIGENVALUES, EngineCost
+from analysis.sharpness.hessian.engines.engine import Engine
+from analysis.sharpness.hessian.engines.gauss_newton import gram, semidefinite_eigenvalues
+from analysis.sharpness.hessian.setting import Block, Setting
 from analysis.sharpness.hessian.tape.linear_maps import UnsupportedError
 from analysis.sharpness.problem import Problem, held_still
 
@@ -18,8 +21,6 @@ class Head:
     Raises:
         UnsupportedError: the outputs of the network are not those of this layer, or the layer sees tokens.
     """
-
-    engine = "head"
 
     def __init__(self, problem: Problem, name: str, samples_a_chunk: int | None = None) -> None:
         self._loss, self._num_samples = problem.loss, problem.num_samples
@@ -61,9 +62,9 @@ class Head:
         num_rows = roots.shape[0] * roots.shape[1]
         if num_rows <= self.dim:
             by_sample = (A @ A.T).repeat_interleave(roots.shape[1], 0).repeat_interleave(roots.shape[1], 1)
-            return spectrum(by_sample * gram(roots.flatten(0, 1)))
+            return semidefinite_eigenvalues(by_sample * gram(roots.flatten(0, 1)))
         rows = roots[:, :, :, None] * A[:, None, None, :]
-        return spectrum(gram(rows.flatten(0, 1).flatten(1).T))
+        return semidefinite_eigenvalues(gram(rows.flatten(0, 1).flatten(1).T))
 
 
 def _owner(model: nn.Module, name: str) -> nn.Linear:
@@ -74,3 +75,28 @@ def _owner(model: nn.Module, name: str) -> nn.Linear:
     if attribute != "weight" or not isinstance(module, nn.Linear):
         raise UnsupportedError(f"{name} is not the weight of a linear map")
     return module
+
+
+# The engine
+
+
+def _refusal(setting: Setting, block: Block) -> str | None:
+    layer = block.layer
+    if layer is not None and setting.profile.after[layer] == 0 and setting.problem.parameters[layer].ndim == 2:
+        return None
+    return f"{layer or 'the set of all layers'} is not the last linear layer"
+
+
+def _cost(setting: Setting, block: Block) -> EngineCost:
+    """A forward pass, then two products with the (N, K) features."""
+    profile, num_samples, n = setting.profile, setting.problem.num_samples, setting.profile.size(block.names)
+    work = 2.0 * num_samples * n
+    exact = profile.passes(n * work + EIGENVALUES * n**3)
+    return EngineCost(1.0, profile.passes(work), exact, 2 * num_samples * n * profile.itemsize)
+
+
+def _build(setting: Setting, block: Block, problem: Problem) -> Head:
+    return Head(problem, block.names[0], setting.chunk(setting.profile.activations))
+
+
+HEAD = Engine(name="head", refusal=_refusal, cost=_cost, build=_build, always_fits=True)

@@ -10,17 +10,13 @@ about 1/R² of it.
 import torch
 from torch import Tensor
 
-from analysis.sharpness.hessian.engines.factors import Rows
-from analysis.sharpness.hessian.engines.gauss_newton import FactorStore, GaussNewtonFactor, spectrum
-from analysis.sharpness.problem import Problem
+from analysis.sharpness.hessian.engines.gauss_newton import GaussNewtonFactor, semidefinite_eigenvalues
 
 GRAM_BYTES = 2**24  # that the rows of a Gram matrix that are computed at a time may need besides
 
 
 class PooledFactor:
     """GᵀG for the u (N, R, C) and Q (N, C, K) of such a layer. A product is 4·N·C·K operations a vector."""
-
-    engine = "gauss_newton_factor"
 
     def __init__(self, u: Tensor, Q: Tensor) -> None:
         self._u, self._Q = u, Q
@@ -53,37 +49,5 @@ class PooledFactor:
         """The min(N·R, n) eigenvalues that can differ from zero, largest first, in float64; see `GaussNewtonFactor`."""
         u, Q = self._u, self._Q
         if u.shape[0] * u.shape[1] <= self.dim:
-            return spectrum(self.gram(dtype))
+            return semidefinite_eigenvalues(self.gram(dtype))
         return GaussNewtonFactor((u[..., None] * Q[:, None]).flatten(0, 1).flatten(1)).exact_eigenvalues(dtype)
-
-
-class PooledStore:
-    """Collects such a factor chunk by chunk; Q is scaled by 1/√N."""
-
-    def __init__(self, problem: Problem, dim: int, rank: int, num_channels: int) -> None:
-        self._u = torch.empty(problem.num_samples, rank, num_channels, dtype=problem.dtype, device=problem.device)
-        self._Q = self._u.new_empty(problem.num_samples, 1, dim)
-        self._done = 0
-
-    def add(self, rows: Rows) -> bool:
-        """Take the rows of the next samples; True when all are there."""
-        assert rows.scales is not None
-        assert rows.write_matrices is not None
-        place = slice(self._done, self._done + rows.num_samples)
-        self._u[place] = rows.scales
-        rows.write_matrices(self._Q[place], len(self._Q) ** -0.5)
-        self._done += rows.num_samples
-        return self._done == len(self._Q)
-
-    def factor(self) -> PooledFactor:
-        """The finished factor."""
-        return PooledFactor(self._u, torch.unflatten(self._Q[:, 0], 1, (self._u.shape[2], -1)))
-
-
-def store_for(
-    rows: Rows, problem: Problem, dim: int, rank: int, workspace: Tensor | None = None
-) -> FactorStore | PooledStore:
-    """The store for rows like these; see `FactorStore`."""
-    if rows.scales is None:
-        return FactorStore(problem, dim, rank, workspace)
-    return PooledStore(problem, dim, rank, rows.scales.shape[2])

@@ -15,12 +15,16 @@ from typing import NamedTuple
 import torch
 from torch import Tensor
 
-from analysis.sharpness.hessian.tape.bases import Basis, Factor, Kernels, basis_of
+from analysis.sharpness.hessian.cost import EngineCost, Profile
+from analysis.sharpness.hessian.engines.engine import Engine
+from analysis.sharpness.hessian.setting import Block, Setting
+from analysis.sharpness.hessian.tape.bases import Basis, InBasis, Kernels, basis_of
 from analysis.sharpness.hessian.tape.folding import Folding
 from analysis.sharpness.hessian.tape.operations import Add
 from analysis.sharpness.hessian.tape.tape import Record, Tape
 from analysis.sharpness.problem import Problem
 
+COPIES = 12  # of the parameters that are held for a vector, transformed kernels above all
 NARROW = 9 * 64  # inputs of one output of a convolution: 3 × 3 positions of 64 channels
 
 Moves = Mapping[int, tuple[Tensor, Tensor | None]]  # directions of W̃, in the step's basis, and b̃ by step
@@ -37,8 +41,8 @@ class Primal(NamedTuple):
     """What all products on a chunk of samples share; of the chosen steps, in their bases."""
 
     record: Record
-    inputs: Mapping[int, Factor]  # x by step
-    cotangents: Mapping[int, Factor]  # δ by step; none where no two weights meet
+    inputs: Mapping[int, InBasis]  # x by step
+    cotangents: Mapping[int, InBasis]  # δ by step; none where no two weights meet
 
 
 class ROperator:
@@ -47,8 +51,6 @@ class ROperator:
     With `keep` the primal pass of every chunk of samples stays in memory; without, each `matmat` repeats it, once for
     every `vectors_a_pass`. Without `tiled` no layer is done by tiles, whose transformed kernels take memory.
     """
-
-    engine = "r_operator"
 
     def __init__(
         self,
@@ -131,7 +133,7 @@ class ROperator:
 
     def _choose_bases(self) -> dict[int, Basis]:
         """By live step with weights, from the shapes in a forward pass of one sample."""
-        sample = self._problem.take(slice(0, 1))
+        sample = self._problem.subset(slice(0, 1))
         record = self._tape.primal(self._folded, sample.inputs, self._live)
         bases = {}
         for index, (operation, _) in enumerate(self._tape.steps):
@@ -166,7 +168,7 @@ class ROperator:
         """Add one chunk's part of the products in (W̃, b̃) to `sums`."""
         d_outputs = self._push(primal, moves, sums)
         curved = self._problem.loss.curvature(primal.record.outputs, d_outputs) / self._problem.num_samples
-        entered: dict[int, Factor] = {}  # cotangents by step, in its basis
+        entered: dict[int, InBasis] = {}  # cotangents by step, in its basis
 
         def transpose(index: int, dz: Tensor) -> Tensor:
             pairs = [(entered.pop(index), self._weights[index])]
@@ -180,11 +182,11 @@ class ROperator:
                 self._add(index, primal.inputs[index], entered[index], sums)
                 self._add_bias(index, entered[index], sums)
 
-    def _add(self, index: int, x: Factor, dz: Factor, sums: Sums) -> None:
+    def _add(self, index: int, x: InBasis, dz: InBasis, sums: Sums) -> None:
         """dz ⊗ x to a step's product in W̃."""
         sums.weights[index] = self._bases[index].weight_gradient(x, dz, into=sums.weights.get(index))
 
-    def _add_bias(self, index: int, dz: Factor, sums: Sums) -> None:
+    def _add_bias(self, index: int, dz: InBasis, sums: Sums) -> None:
         """A cotangent to a step's product in b̃."""
         own = self._bases[index].bias_gradient(dz)
         sums.biases[index] = sums.biases[index].add_(own) if index in sums.biases else own
@@ -222,7 +224,7 @@ class ROperator:
                     results.pop(source, None)
         return results[len(self._tape.steps) - 1]
 
-    def _primal_gradients(self, chunk: Problem, record: Record) -> dict[int, Factor]:
+    def _primal_gradients(self, chunk: Problem, record: Record) -> dict[int, InBasis]:
         """δ: the gradient of L in the result of every chosen step, in its basis."""
         with torch.enable_grad():
             outputs = record.outputs.detach().requires_grad_()
@@ -249,3 +251,49 @@ class ROperator:
 def _joined(parts: list[Tensor], dim: int) -> Tensor:
     """As `torch.cat`, which copies a single part too."""
     return parts[0] if len(parts) == 1 else torch.cat(parts, dim=dim)
+
+
+# The engine
+
+
+def product_passes(profile: Profile, names: Sequence[str], hessian: bool) -> float:
+    """Two convolutions a layer from the block on, and two (four with the Hessian's own terms) in the block."""
+    own, reach = profile.reach(names)
+    return 2 * reach if len(names) == 1 else 2 * reach + (4 if hessian else 2) * own
+
+
+def _cost(setting: Setting, block: Block) -> EngineCost:
+    profile, names, hessian = setting.profile, block.names, setting.curvature == "hessian"
+    product = product_passes(profile, names, hessian)
+    live, meets = max(profile.live[name] for name in names), len(names) > 1 and hessian
+    tiles = sum(profile.tiles.get(name, 0) for name in names)
+    memory = setting.problem.num_samples * (2 * live + tiles if meets else live + tiles // 2)
+    return EngineCost(1 + profile.reach(names)[1], product, profile.size(names) * product, memory)
+
+
+def _refusal(setting: Setting, block: Block) -> str | None:
+    if setting.tape is None:
+        return f"the network has no tape: {setting.tape_reason}"
+    if any(setting.tape.step_of(name) is None for name in block.names):
+        return "a parameter is not on the tape"
+    return None
+
+
+def _build(setting: Setting, block: Block, problem: Problem) -> ROperator:
+    assert setting.tape is not None
+    copies = COPIES * setting.profile.itemsize * setting.profile.size(list(setting.profile.sizes))
+    tiled = copies <= setting.memory // 2
+    room = setting.memory - copies if tiled else setting.memory
+    return ROperator(
+        problem,
+        setting.tape,
+        block.names,
+        setting.curvature,
+        setting.cached_chunk(block.names),
+        keep=_cost(setting, block).memory <= room,
+        vectors_a_pass=max(1, room // (2 * copies)),
+        tiled=tiled,
+    )
+
+
+R_OPERATOR = Engine(name="r_operator", refusal=_refusal, cost=_cost, build=_build, always_fits=True)

@@ -13,16 +13,16 @@ from torch import Tensor
 from analysis.sharpness.hessian.tape.linear_maps import Bilinear, Convolution
 from analysis.sharpness.hessian.tape.winograd import Winograd, suits
 
-Factor = Any  # activations, tangents or cotangents in a basis, which alone knows what they are there
+InBasis = Any  # activations, tangents or cotangents in a basis, which alone knows what they are there
 
 
 class Basis(Protocol):
     """What the products of one layer are made of: (B, …) activations and (C, K) weights, brought into a basis."""
 
-    def inputs(self, x: Tensor) -> Factor:
+    def inputs(self, x: Tensor) -> InBasis:
         """Into the basis: inputs of the layer, or their tangents."""
 
-    def cotangents(self, dz: Tensor) -> Factor:
+    def cotangents(self, dz: Tensor) -> InBasis:
         """Into the basis: cotangents of the layer's result."""
 
     def weights(self, W: Tensor) -> Tensor:
@@ -31,16 +31,16 @@ class Basis(Protocol):
     def weight_matrix(self, gradient: Tensor) -> Tensor:
         """Out of the basis: a (C, K) gradient in the weights; the transpose of `weights`."""
 
-    def apply(self, pairs: Sequence[tuple[Factor, Tensor]], b: Tensor | None = None) -> Tensor:
+    def apply(self, pairs: Sequence[tuple[InBasis, Tensor]], b: Tensor | None = None) -> Tensor:
         """Σ A(W) x + b over pairs (x, W), out of the basis."""
 
-    def transpose(self, pairs: Sequence[tuple[Factor, Tensor]], like: Tensor) -> Tensor:
+    def transpose(self, pairs: Sequence[tuple[InBasis, Tensor]], like: Tensor) -> Tensor:
         """Σ A(W)ᵀ dz over pairs (dz, W), out of the basis; `like` is an input, whose values are not read."""
 
-    def bias_gradient(self, dz: Factor) -> Tensor:
+    def bias_gradient(self, dz: InBasis) -> Tensor:
         """Σ dz over samples and positions, (C,), out of the basis."""
 
-    def weight_gradient(self, x: Factor, dz: Factor, into: Tensor | None = None) -> Tensor:
+    def weight_gradient(self, x: InBasis, dz: InBasis, into: Tensor | None = None) -> Tensor:
         """Σ_samples dz ⊗ x within the basis; added to `into`, which is used up."""
 
 
@@ -117,7 +117,7 @@ class Kernels(Standard):
         return self._convolution.kernel_gradient(dz, x, self._like)
 
 
-class Picked(Kernels):
+class StridedPointwise(Kernels):
     """For a convolution that sees single positions: these alone of its inputs."""
 
     def __init__(self, convolution: Convolution, num_outputs: int, like: Tensor) -> None:
@@ -143,4 +143,4 @@ def basis_of(bilinear: Bilinear, x: Tensor, num_outputs: int, moved: bool, tiled
         return Winograd.of(x, num_outputs)
     if not isinstance(bilinear, Convolution):
         return Standard(bilinear)
-    return Picked(bilinear, num_outputs, x) if bilinear.picks else Kernels(bilinear, num_outputs, x)
+    return StridedPointwise(bilinear, num_outputs, x) if bilinear.picks else Kernels(bilinear, num_outputs, x)

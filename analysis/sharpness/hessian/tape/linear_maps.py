@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from analysis.sharpness.hessian.products import batched_times_transpose
+from analysis.sharpness.linalg import batched_times_transpose
 
 aten = torch.ops.aten
 

@@ -147,7 +147,7 @@ def _add(a: Tensor, b: Tensor) -> Tensor:
     return a + b
 
 
-def trace(model: nn.Module) -> Tape:
+def tape_of(model: nn.Module) -> Tape:
     """Write a network out as a tape; batch-norms are folded into the convolution or linear map before them.
 
     Convolutions, linear maps, batch-norm in eval mode, (leaky) ReLU, additions, pooling, means and flattening are

@@ -9,10 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from analysis.errors import AnalysisError
-from analysis.sharpness.hessian import HessianBlock, block_operator, layer_operators
-from analysis.sharpness.hessian import build as workshop
+from analysis.sharpness.hessian import HessianBlock, block_operator, layer_operators, setting
 from analysis.sharpness.hessian.engines import r_operator
-from analysis.sharpness.hessian.engines.factors import Rows, TapeFactors
+from analysis.sharpness.hessian.engines.factors import CapturedFactors, Rows, TapeFactors
 from analysis.sharpness.hessian.memory import taken_memory
 from analysis.sharpness.hessian.tape.bases import Kernels
 from analysis.sharpness.layers import select_parameters, weight_layers
@@ -40,9 +39,10 @@ def test_chunks_of_unequal_size_give_the_same(
         whole = {}
         for block in layer_operators(model, inputs, targets, layers, engine, curvature=curvature):
             whole[block.layer] = block.matmat(dense_vector(block.dim))
-        monkeypatch.setattr(workshop, "CACHED_BYTES", 4000)
-        monkeypatch.setattr(workshop.Workshop, "_chunk", lambda self, per_sample: 3)
-        monkeypatch.setattr(workshop.Workshop, "_sweep_bytes", lambda self, names: 2**40)
+        monkeypatch.setattr(setting, "CACHED_BYTES", 4000)
+        monkeypatch.setattr(setting.Setting, "chunk", lambda self, bytes_a_sample: 3)
+        for factors in (TapeFactors, CapturedFactors):
+            monkeypatch.setattr(factors, "bytes_a_sample", lambda self, setting, names: 2**40)
         count = 0
         for block in layer_operators(model, inputs, targets, layers, engine, curvature=curvature):
             reference = whole[block.layer]
@@ -112,8 +112,8 @@ def test_one_pass_serves_all_layers(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_a_wrong_engine_steps_aside(monkeypatch: pytest.MonkeyPatch) -> None:
     """A sabotaged convolution is found out by the self-check, and the product is still right."""
     model, (inputs, targets) = build("odd"), samples(4)
-    original = Kernels._transpose
-    monkeypatch.setattr(Kernels, "_transpose", lambda self, *args: 1.001 * original(self, *args))
+    original = Kernels.transpose
+    monkeypatch.setattr(Kernels, "transpose", lambda self, *args: 1.001 * original(self, *args))
     with pytest.warns(RuntimeWarning, match="steps aside for double_backward: its product differs"):
         block = block_operator(model, inputs, targets, "conv1.weight", "r_operator")
     assert block.engine == "double_backward"

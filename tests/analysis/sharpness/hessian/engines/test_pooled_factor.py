@@ -11,7 +11,7 @@ from analysis.sharpness.hessian.engines import pooled_factor as pooled
 from analysis.sharpness.hessian.engines.factors import TapeFactors
 from analysis.sharpness.hessian.engines.gauss_newton import GaussNewtonFactor
 from analysis.sharpness.hessian.engines.pooled_factor import PooledFactor
-from analysis.sharpness.hessian.tape.tape import trace
+from analysis.sharpness.hessian.tape.tape import tape_of
 from analysis.sharpness.layers import weight_layers
 from analysis.sharpness.problem import pose
 from tests.analysis.sharpness.hessian.networks import build, gauss_newton, samples
@@ -74,7 +74,7 @@ def test_layers_in_front_of_a_pooling(end: str) -> None:
     torch.manual_seed(0)
     model, (inputs, targets) = Pooling(make, num_features).double().eval(), samples(5)
     problem = pose(model, inputs, targets, "cross_entropy")
-    rows = dict(TapeFactors(trace(model)).sweep(problem, list(problem.parameters)))
+    rows = dict(TapeFactors(tape_of(model)).sweep(problem, list(problem.parameters)))
     assert {name for name, found in rows.items() if found.scales is not None} == ({"last.weight"} if pools else set())
     for block in layer_operators(model, inputs, targets, [*weight_layers(model), None], curvature="gauss_newton"):
         V = draw(3, block.dim)
@@ -94,5 +94,5 @@ def test_layers_in_front_of_a_pooling(end: str) -> None:
 def test_which_layers_of_the_networks_are_pooled(network: str, layers: set[str]) -> None:
     model, (inputs, targets) = build(network).eval(), samples(3)
     problem = pose(model, inputs, targets, "cross_entropy")
-    rows = TapeFactors(trace(model)).sweep(problem, list(problem.parameters))
+    rows = TapeFactors(tape_of(model)).sweep(problem, list(problem.parameters))
     assert {name for name, found in rows if found.scales is not None} == layers

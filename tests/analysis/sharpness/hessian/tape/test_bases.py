@@ -3,7 +3,7 @@
 import torch
 from torch import nn
 
-from analysis.sharpness.hessian.tape.bases import Kernels, Picked, Standard, basis_of
+from analysis.sharpness.hessian.tape.bases import Kernels, Standard, StridedPointwise, basis_of
 from analysis.sharpness.hessian.tape.linear_maps import Convolution, MatrixProduct
 from tests.analysis.sharpness.hessian.tape.bases import assert_same_sums, draw
 
@@ -11,7 +11,7 @@ from tests.analysis.sharpness.hessian.tape.bases import assert_same_sums, draw
 def test_positions_that_a_shortcut_sees_give_the_same_sums() -> None:
     shortcut, shape = Convolution.of(nn.Conv2d(3, 5, 1, stride=(2, 3))), (4, 3, 7, 8)
     basis = basis_of(shortcut, draw(*shape), 5, moved=True)
-    assert isinstance(basis, Picked)
+    assert isinstance(basis, StridedPointwise)
     assert_same_sums(basis, shortcut, shape)
     last = draw(*shape).contiguous(memory_format=torch.channels_last)
     assert basis.inputs(last).is_contiguous(memory_format=torch.channels_last)

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 
 from analysis.sharpness.hessian.tape.linear_maps import UnsupportedError
-from analysis.sharpness.hessian.tape.tape import trace
+from analysis.sharpness.hessian.tape.tape import tape_of
 from tests.analysis.sharpness.hessian.networks import PIECEWISE_LINEAR, SMOOTH, build, samples
 from trainables.catalogue import NETWORKS
 from trainables.models import build_model
@@ -58,7 +58,7 @@ REFUSED: dict[str, tuple[Callable[[], nn.Module], str]] = {
 @pytest.mark.parametrize("name", PIECEWISE_LINEAR)
 def test_primal_pass_is_the_network(name: str) -> None:
     model, (inputs, _) = build(name).eval(), samples(3)
-    tape = trace(model)
+    tape = tape_of(model)
     state = {**dict(model.named_parameters()), **dict(model.named_buffers())}
     with torch.no_grad():
         record = tape.primal(tape.fold(state), inputs, [True] * len(tape.steps))
@@ -70,19 +70,19 @@ def test_primal_pass_is_the_network(name: str) -> None:
 def test_refusals(case: str) -> None:
     make, message = REFUSED[case]
     with pytest.raises(UnsupportedError, match=message):
-        trace(make())
+        tape_of(make())
 
 
 @pytest.mark.parametrize("name", SMOOTH)
 def test_smooth_networks_have_no_tape(name: str) -> None:
     model = build(name).eval()
     with pytest.raises(UnsupportedError):
-        trace(model)
+        tape_of(model)
 
 
 @pytest.mark.parametrize("name", [name for name in NETWORKS if "vit" not in name])
 def test_every_convolutional_network_of_the_study_has_a_tape(name: str) -> None:
     with torch.device("meta"):
         model = build_model(name, 10).eval()
-    tape = trace(model)
+    tape = tape_of(model)
     assert all(tape.step_of(parameter) is not None for parameter, _ in model.named_parameters())

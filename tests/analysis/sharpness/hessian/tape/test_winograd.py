@@ -1,7 +1,5 @@
 """Convolutions by tiles against the same convolutions done directly, alone and within the R-operator."""
 
-from collections.abc import Sequence
-
 import pytest
 import torch
 from torch import Tensor, nn
@@ -76,14 +74,14 @@ def test_products_of_the_r_operator(network: str, monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(winograd, "PASSED_CHANNELS", 1)
     monkeypatch.setattr(winograd, "BLOCK_BYTES", 2 * 36 * 4 * 3 * 8)
     blocks = set()
-    split = Winograd._blocks
+    transformed = Winograd.inputs
 
-    def noted(basis: Winograd, x: Tensor) -> Sequence[Tensor]:
-        parts = split(basis, x)
+    def noted(basis: Winograd, x: Tensor) -> list[Tensor]:
+        parts = transformed(basis, x)
         blocks.add(len(parts))
         return parts
 
-    monkeypatch.setattr(Winograd, "_blocks", noted)
+    monkeypatch.setattr(Winograd, "inputs", noted)
     model, (inputs, targets) = build(network), samples(5)
     for block in layer_operators(model, inputs, targets, [*weight_layers(model), None], engine="r_operator"):
         assert block.engine == "r_operator"

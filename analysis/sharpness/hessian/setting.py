@@ -1,0 +1,100 @@
+"""What an engine is chosen and built for: a block, and the setting it stands in."""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from analysis.errors import AnalysisError
+from analysis.sharpness.hessian.cost import Profile
+from analysis.sharpness.hessian.memory import taken_memory
+from analysis.sharpness.hessian.tape.linear_maps import UnsupportedError
+from analysis.sharpness.hessian.tape.tape import Tape, tape_of
+from analysis.sharpness.problem import Problem, held_still
+
+CURVATURES = ("hessian", "gauss_newton")
+DEFAULT_MEMORY_BUDGET = 4 * 2**30
+SHARE = 0.7  # of what the budget leaves; the caller's vectors and the allocator take the rest
+# Bytes of one activation that are worked on at a time on a CPU: measured the fastest; more do not fit into the caches.
+CACHED_BYTES = 2**22
+WEIGHTS_SHARE = 4  # the activations of a chunk are at least so many times the weights
+
+
+@dataclass(frozen=True)
+class Block:
+    """The rows and columns of the Hessian that one operator multiplies with."""
+
+    layer: str | None  # None: all trainable parameters
+    names: tuple[str, ...]  # of its parameters; of a layer's only its own
+
+
+@dataclass(frozen=True)
+class Setting:
+    """Everything that the choice of an engine depends on, besides the block."""
+
+    problem: Problem
+    curvature: str
+    profile: Profile
+    tape: Tape | None
+    tape_reason: str  # why there is no tape
+    memory: int  # bytes for what an engine holds
+    num_products: float
+    spectrum: bool  # whether the exact spectrum would do in place of the products
+
+    @classmethod
+    def of(
+        cls, problem: Problem, curvature: str, memory_budget: int, num_products: float, spectrum: bool = False
+    ) -> "Setting":
+        """From a tape and a profile of the network."""
+        if curvature not in CURVATURES:
+            raise AnalysisError(f"curvature must be one of {', '.join(CURVATURES)}; got {curvature!r}")
+        taken = taken_memory(problem.device)
+        if memory_budget <= taken:
+            raise AnalysisError(
+                f"memory_budget must be more than the {taken / 2**20:.0f} MiB that the process already takes; got "
+                f"{memory_budget / 2**20:.0f} MiB"
+            )
+        tape, reason = None, ""
+        try:
+            with held_still(problem.model):
+                tape = tape_of(problem.model)
+        except UnsupportedError as error:
+            reason = str(error)
+        memory = int(SHARE * (memory_budget - taken))
+        return cls(problem, curvature, Profile.of(problem), tape, reason, memory, num_products, spectrum)
+
+    @property
+    def factor_memory(self) -> int:
+        """Bytes for factors; the pass that makes them needs the rest."""
+        return self.memory // 2
+
+    @property
+    def rank(self) -> int:
+        """R, the rank of the loss curvature."""
+        return self.problem.loss.rank(self.profile.num_outputs)
+
+    @property
+    def num_rows(self) -> int:
+        """N·R, the rows of a factor."""
+        return self.problem.num_samples * self.rank
+
+    def chunk(self, bytes_a_sample: int) -> int:
+        """How many samples fit into memory at a time, at least one."""
+        return max(1, min(self.problem.num_samples, self.memory // max(1, bytes_a_sample)))
+
+    def cached_chunk(self, names: Sequence[str], cotangents: int = 1) -> int:
+        """How many samples to work on at a time so that, on a CPU, their largest activation stays in the caches.
+
+        But not so few that the weights, which every chunk goes through, outweigh the activations of the chunk.
+
+        Args:
+            names: the parameters whose module and the later ones are run.
+            cotangents: how many tensors of an activation's size are worked on together.
+        """
+        profile, num_samples = self.profile, self.problem.num_samples
+        fitting = self.chunk((4 + self.rank) * profile.activations)
+        if self.problem.device.type != "cpu":
+            return fitting
+        cached = CACHED_BYTES // max(1, cotangents) // max(1, max(profile.crest[name] for name in names))
+        balanced = WEIGHTS_SHARE * sum(profile.sizes.values()) * profile.itemsize // max(1, profile.activations)
+        most = max(1, min(max(cached, balanced), fitting))
+        return math.ceil(num_samples / math.ceil(num_samples / most))  # chunks of nearly equal size
