@@ -56,16 +56,18 @@ _STARTS_RAY = ("run", "retry", "remeasure", "preflight")
 _BAD_INPUT = 2
 
 
-def __getattr__(name: str) -> object:
-    if name == "__version__":
-        value: object = _version()
-    elif name in _SOURCES:
-        _refuse_shadows()
-        value = getattr(importlib.import_module(_SOURCES[name]), name)
-    else:
-        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    globals()[name] = value
-    return value
+if not TYPE_CHECKING:  # so that type checkers report a misspelt name
+
+    def __getattr__(name: str) -> object:
+        if name == "__version__":
+            value: object = _version()
+        elif name in _SOURCES:
+            _refuse_shadows()
+            value = getattr(importlib.import_module(_SOURCES[name]), name)
+        else:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        globals()[name] = value
+        return value
 
 
 def __dir__() -> list[str]:
