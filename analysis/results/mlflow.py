@@ -14,7 +14,7 @@ from analysis import schema
 from analysis.errors import AnalysisError
 from analysis.garbage import no_garbage_collection
 from analysis.results.parquet import spectra_from_parquet
-from analysis.results.sweep import SweepResults, TrialRecord, tidy_table
+from analysis.results.sweep import READING_THREADS, SweepResults, TrialRecord, tidy_table
 from analysis.spectrum.quadrature import Quadratures
 
 if TYPE_CHECKING:
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 PAGE = 1000
-READING_THREADS = 8
 
 _WORDS: dict[str, object] = {"None": None, "True": True, "False": False}
 

@@ -14,6 +14,8 @@ from analysis.spectrum.quadrature import Quadratures
 if TYPE_CHECKING:
     pass
 
+READING_THREADS = 8  # files of different trials are read side by side
+
 
 @dataclass(frozen=True)
 class TrialRecord:

@@ -7,9 +7,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from analysis import schema
-from analysis.results.mlflow import READING_THREADS
 from analysis.results.parquet import spectra_from_parquet
-from analysis.results.sweep import SweepResults, TrialRecord, tidy_table
+from analysis.results.sweep import READING_THREADS, SweepResults, TrialRecord, tidy_table
 from orchestrator.store.generalization import of_subset, of_training
 from orchestrator.store.plan import Plan
 from orchestrator.store.trial_store import MEASURED_FILE, TrialState

@@ -8,7 +8,8 @@ from mlflow.entities import Run
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NAME, MLFLOW_RUN_NOTE
 
 from analysis import schema
-from analysis.results.mlflow import SweepResults, experiment_id, load_sweep, search_runs
+from analysis.results.mlflow import experiment_id, load_sweep, search_runs
+from analysis.results.sweep import SweepResults
 from orchestrator.config.sweep_config import SweepConfig
 from orchestrator.errors import UsageError
 from orchestrator.tracking.client import answering, artifact_location, log_files, open_client
