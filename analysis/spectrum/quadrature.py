@@ -19,6 +19,7 @@ from analysis.spectrum.entropy import (
     renyi_entropy,
 )
 from analysis.spectrum.rules import Companion, Ending, Role, Rule, checked_rule, is_indefinite
+from analysis.spectrum.table import from_table, to_table
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -191,16 +192,12 @@ class SpectralQuadrature:
 
     def to_table(self) -> "pa.Table":
         """A pyarrow table, one row a node; what belongs to the whole stands in every row, so tables can be stacked."""
-        from analysis.spectrum.table import to_table
-
-        return to_table(self)
+        return to_table(vars(self))
 
     @classmethod
     def from_table(cls, table: "pa.Table") -> "SpectralQuadrature":
         """The quadrature that `to_table` wrote, bit for bit; columns that others added do not matter."""
-        from analysis.spectrum.table import from_table
-
-        return from_table(table)
+        return cls(**from_table(table))
 
     @property
     def _role(self) -> Role | None:

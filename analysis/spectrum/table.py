@@ -1,10 +1,10 @@
 """Spectral quadratures as tables of plain columns, for Parquet."""
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from analysis.spectrum.quadrature import SpectralQuadrature
 from analysis.spectrum.rules import Companion, Ending, Role
 
 if TYPE_CHECKING:
@@ -14,8 +14,8 @@ SHARED = ("dim", "noise", "num_products", "estimator", "engine", "engine_reason"
 GAUSS = "gauss"  # the rule a row belongs to, beside the names of Role
 
 
-def to_table(quadrature: SpectralQuadrature) -> "pa.Table":
-    """A quadrature as a pyarrow table, one row a node.
+def to_table(fields: Mapping[str, Any]) -> "pa.Table":
+    """The fields of a `SpectralQuadrature` as a pyarrow table, one row a node.
 
     Columns: rule ("gauss" or the companion's role), probe, node, weight; and, the same in every row and so next to
     nothing in Parquet, dim, noise, num_products, estimator, ending, engine, engine_reason. Tables of several layers can
@@ -23,9 +23,10 @@ def to_table(quadrature: SpectralQuadrature) -> "pa.Table":
     """
     import pyarrow as pa
 
-    rules = [(GAUSS, quadrature.nodes, quadrature.weights)]
-    if quadrature.companion:
-        rules.append((quadrature.companion.role.value, quadrature.companion.nodes, quadrature.companion.weights))
+    rules = [(GAUSS, fields["nodes"], fields["weights"])]
+    companion: Companion | None = fields["companion"]
+    if companion:
+        rules.append((companion.role.value, companion.nodes, companion.weights))
     columns = {
         "rule": np.concatenate([np.full(nodes.size, name) for name, nodes, _ in rules]),
         "probe": np.concatenate([np.repeat(np.arange(len(nodes)), nodes.shape[1]) for _, nodes, _ in rules]),
@@ -33,12 +34,12 @@ def to_table(quadrature: SpectralQuadrature) -> "pa.Table":
         "weight": np.concatenate([weights.ravel() for _, _, weights in rules]),
     }
     num_rows = columns["node"].size
-    shared = {name: getattr(quadrature, name) for name in (*SHARED, "ending")}
+    shared = {name: fields[name] for name in (*SHARED, "ending")}
     return pa.table({**columns, **{name: np.full(num_rows, value) for name, value in shared.items()}})
 
 
-def from_table(table: "pa.Table") -> SpectralQuadrature:
-    """The quadrature that `to_table` wrote, bit for bit; columns that others added do not matter.
+def from_table(table: "pa.Table") -> dict[str, Any]:
+    """The fields that `to_table` wrote, bit for bit; columns that others added do not matter.
 
     Tables written before engines were recorded lack those two columns: both are empty then.
 
@@ -56,6 +57,5 @@ def from_table(table: "pa.Table") -> SpectralQuadrature:
     nodes, weights = rules.pop(GAUSS)
     companion = next((Companion(Role(name), *rule) for name, rule in rules.items()), None)
     first = {name: table[name][0].as_py() for name in SHARED if name in table.column_names}
-    return SpectralQuadrature(
-        nodes=nodes, weights=weights, companion=companion, ending=Ending(table["ending"][0].as_py()), **first
-    )
+    ending = Ending(table["ending"][0].as_py())
+    return {"nodes": nodes, "weights": weights, "companion": companion, "ending": ending, **first}
