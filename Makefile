@@ -12,13 +12,16 @@ PIP    := $(BIN)/python -m pip install --quiet $(if $(CONSTRAINTS),--constraint 
 # Debian's packages for the system tests: a browser; a database; hosts with sshd; a Slurm cluster of them.
 PACKAGES := chromium chromium-driver postgresql openssh-server iproute2 nftables rsync curl munge slurmctld slurmd slurm-client
 
+# Most of a system test is waiting: for Ray to start, for hosts, for processes that were killed.
+SIDE_BY_SIDE ?= 3
+
 .PHONY: help demo ui test lint test-system bench clean
 
 help:
 	@echo "make demo         set up, then run the sweep '$(SWEEP)': train, measure, rank"
 	@echo "make ui           review its runs in the MLflow UI"
 	@echo "make test         set up, then static checks and all quick tests"
-	@echo "make test-system  tests with a real browser, databases, hosts, full disks and killed processes;"
+	@echo "make test-system  tests with Ray, a real browser, databases, hosts, full disks and killed processes;"
 	@echo "                  installs the Debian packages for them where it is root"
 	@echo "make bench        every benchmark, as tables"
 
@@ -40,7 +43,7 @@ lint: $(VENV)/.installed-dev
 test-system: $(VENV)/.installed-dev
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && ! dpkg --status $(PACKAGES) >/dev/null 2>&1; then \
 		apt-get update -qq && apt-get install -y -qq --no-install-recommends $(PACKAGES); fi
-	$(BIN)/pytest -m system
+	$(BIN)/pytest -m 'system or ray' --numprocesses $(SIDE_BY_SIDE) --dist loadfile
 
 bench: $(VENV)/.installed-dev
 	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done

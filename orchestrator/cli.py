@@ -13,7 +13,15 @@ import typer
 from analysis.errors import AnalysisError
 from orchestrator.config.load import SHIPPED, load, shipped_sweeps
 from orchestrator.config.sweep_config import SweepConfig
-from orchestrator.display import MAX_FAILURES_SHOWN, console, show_failures, show_plan, show_status, stderr_console
+from orchestrator.display import (
+    MAX_FAILURES_SHOWN,
+    console,
+    show_failures,
+    show_measures,
+    show_plan,
+    show_status,
+    stderr_console,
+)
 from orchestrator.errors import UsageError
 from orchestrator.exit_codes import ExitCode
 from orchestrator.intervals import STATUS
@@ -67,6 +75,15 @@ def sweeps() -> None:
         paragraphs = [paragraph.splitlines() for paragraph in path.read_text().split("\n#\n")]
         for line in paragraphs[1]:  # after the command; duration and source follow in the file
             console.print(f"    {line[1:].strip()}", markup=False)
+
+
+@app.command()
+def measures() -> None:
+    """List every built-in measure: its key in sweep files, its title, its parameter, and what it measures.
+
+    Example: `renyi measures`
+    """
+    show_measures()
 
 
 @app.command()

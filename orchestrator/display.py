@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
+from analysis.measures import MEASURES
 from orchestrator.events import (
     EpochsDone,
     Event,
@@ -35,6 +36,16 @@ if TYPE_CHECKING:
 console = Console(highlight=False, soft_wrap=True)
 stderr_console = Console(highlight=False, soft_wrap=True, stderr=True)
 MAX_FAILURES_SHOWN = 20
+
+
+def show_measures() -> None:
+    """Every measure of the catalogue, a row each."""
+    table = Table(box=None, pad_edge=False)
+    for name in ("key", "title", "parameter", "what it measures"):
+        table.add_column(name, no_wrap=name == "key")
+    for measure in MEASURES.values():
+        table.add_row(measure.key, measure.title, measure.symbol or "", measure.summary)
+    console.print(table)
 
 
 def show_plan(plan: "Plan") -> None:
