@@ -32,7 +32,7 @@ ui: $(VENV)/.installed
 	$(BIN)/renyi ui $(SWEEP)
 
 test: lint
-	$(BIN)/pytest --numprocesses logical --maxprocesses 4 --dist loadfile
+	$(BIN)/pytest --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/.installed-dev
 	$(BIN)/ruff check .
