@@ -2,7 +2,7 @@
 
 
 class UsageError(Exception):
-    """Bad input: every problem found, one a line, each naming file, key, value and remedy. Exit code 2."""
+    """Bad input: all problems, one a line, each with file, key, value and remedy. Exit code BAD_INPUT."""
 
     def __init__(self, *problems: str) -> None:
         super().__init__("\n".join(problems))

@@ -18,10 +18,10 @@ from trainables.trial.storage import open_folder
 
 
 def measure_checkpoint(path: Path, samples: int, orders: str) -> None:
-    """Measure a checkpoint's network and print a row for every measurement.
+    """Measure the network of a checkpoint, and print a row for every measurement.
 
     Raises:
-        UsageError: no such file, or settings that make no sense.
+        UsageError: there is no such file, or a setting is not valid.
         TrainingError: the file is not a checkpoint of this project.
     """
     if not path.is_file():

@@ -4,7 +4,7 @@ STORAGE_ERROR = "storage_error"  # the key by which a worker reports to its driv
 
 
 class TrainingError(Exception):
-    """A trial that can't be trained as specified; the message says what, which value, and what to do."""
+    """A trial can't be trained as specified; the message has the key, the value and the remedy."""
 
 
 class DivergedError(TrainingError):
@@ -12,9 +12,9 @@ class DivergedError(TrainingError):
 
 
 class StorageError(TrainingError):
-    """The place that keeps results can't be read or written just now. It ends the sweep and fails no trial: nothing
-    that was written is damaged, and the same command goes on once the place is in order."""
+    """The storage can't be read or written at the moment. This ends the sweep and fails no trial: everything written is
+    intact, and the same command goes on once the storage works again."""
 
 
 class ReplacedError(TrainingError):
-    """Another worker has taken up the trial: this one was given up for dead, and must write nothing more of it."""
+    """Another worker has claimed the trial, since this one seemed dead. This one must write nothing more of it."""

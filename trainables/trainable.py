@@ -23,11 +23,11 @@ SECONDS_BETWEEN_REPORTS = 1.0
 def trainable(config: Mapping[str, Any]) -> None:
     """Train the trial `config["trial"]` in the folder `config["folder"]`, with `config["threads"]` CPU threads.
 
-    With `config["system_metrics"]` its epochs say how busy the machine was.
+    With `config["system_metrics"]`, its epochs show how busy the machine was.
 
-    Progress lives in the trial's own folder, not in Tune: a trial that is started again, by Tune after a node was
-    lost or by a new sweep, goes on from its last checkpoint there. The first report says where it runs; the last
-    epochs of a trial that is trained are told by its outcome alone.
+    Progress is kept in the trial's folder, not in Tune. A trial that is started again, by Tune after a node was lost or
+    by a new sweep, goes on from its last checkpoint there. The first report names the node. The last epochs of a
+    trained trial are not reported, since the outcome in its folder contains them.
     """
     torch.set_num_threads(config["threads"])
     device = default_device()
@@ -42,7 +42,7 @@ def trainable(config: Mapping[str, Any]) -> None:
             if time.monotonic() - reported > SECONDS_BETWEEN_REPORTS:
                 tune.report({"epochs": pending})
                 pending, reported = [], time.monotonic()
-        if pending and TRAINED_FILE not in folder.folder.names():  # an outcome has all epochs; a report takes 20 ms
+        if pending and TRAINED_FILE not in folder.folder.names():  # the outcome has all epochs; a report takes 20 ms
             tune.report({"epochs": pending})
-    except StorageError as error:  # ends the sweep; Tune would start the trial again, and then call it failed
+    except StorageError as error:  # ends the sweep; raised, it would make Tune repeat the trial, then fail it
         tune.report({STORAGE_ERROR: str(error)})

@@ -1,31 +1,29 @@
 """From a validated sweep to the list of its trials."""
 
 from collections.abc import Iterator, Mapping
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import ValidationError
 
-from orchestrator.config.problems import Problem
+from orchestrator.config.grid import SubGrid
+from orchestrator.config.problems import ConfigProblem
+from orchestrator.config.sweep_config import SweepConfig
 from trainables.trial.specs import TrainingSpec, TrialSpec
 
-if TYPE_CHECKING:
-    from orchestrator.config.sweep_config import SweepConfig
-from orchestrator.config.grid import SubGrid
 
-
-def expand(config: "SweepConfig") -> list[TrialSpec]:
-    """All trials of a sweep, in the order of its grid, seeds running fastest; a trial that two sub-grids share is one.
+def expand(config: SweepConfig) -> list[TrialSpec]:
+    """All trials of a sweep, in the order of its grid; seeds vary fastest. A trial that two sub-grids share comes once.
 
     Raises:
-        ValidationError: a combination is not a valid trial (`config.load` reports these as problems of the file).
+        ValidationError: a combination is not a valid trial (`load` reports these as problems of the file).
     """
     trials = {spec.trial_id: spec for _, spec in _specs(config)}
     return list(trials.values())
 
 
-def check_combinations(config: "SweepConfig") -> list[Problem]:
-    """What is wrong with whole trials where each value alone is right: a missing axis, too long a warm-up."""
-    problems: dict[Problem, None] = {}
+def check_combinations(config: SweepConfig) -> list[ConfigProblem]:
+    """The problems of combinations whose values are all valid by themselves: a missing axis, too long a warm-up."""
+    problems: dict[ConfigProblem, None] = {}
     for index, sub_grid in enumerate(config.grid):
         for point in sub_grid.points():
             try:
@@ -38,19 +36,19 @@ def check_combinations(config: "SweepConfig") -> list[Problem]:
                         if detail["type"] == "missing"
                         else detail["msg"].removeprefix("Value error, ")
                     )
-                    problems[Problem(f"grid[{index}]", message)] = None
+                    problems[ConfigProblem(f"grid[{index}]", message)] = None
     return list(problems)
 
 
-def _specs(config: "SweepConfig") -> Iterator[tuple[SubGrid, TrialSpec]]:
+def _specs(config: SweepConfig) -> Iterator[tuple[SubGrid, TrialSpec]]:
     for sub_grid in config.grid:
         for point in sub_grid.points():
             for seed in config.seeds:
                 yield sub_grid, _spec(config, sub_grid, point, seed)
 
 
-def _spec(config: "SweepConfig", sub_grid: SubGrid, point: Mapping[str, Any], seed: int) -> TrialSpec:
-    """The trial at one point: the sweep's own model and training settings, overridden by the axes."""
+def _spec(config: SweepConfig, sub_grid: SubGrid, point: Mapping[str, Any], seed: int) -> TrialSpec:
+    """The trial at one point of the grid: the sweep's model and training settings, overridden by the axes."""
     training = config.training.model_dump(exclude_unset=True)
     training |= {name: value for name, value in point.items() if name in TrainingSpec.model_fields}
     optimizer = {name: value for name, value in point.items() if name not in TrainingSpec.model_fields}

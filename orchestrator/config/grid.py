@@ -1,19 +1,16 @@
-"""The grid of a sweep: from sub-grids of axes to the list of trials."""
+"""The grid in a sweep file: its syntax, and the points that it describes."""
 
 import itertools
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
 
 from analysis.errors import closest
-from orchestrator.config.problems import Problem, say
+from orchestrator.config.problems import ConfigProblem, say
 from trainables.trial.specs import OPTIMIZER_SPECS, ModelName, Spec, TrainingSpec
-
-if TYPE_CHECKING:
-    pass
 
 COUPLED = "coupled"
 
@@ -43,24 +40,24 @@ class SubGrid:
             }
 
 
-def parse_grid(raw: Any) -> tuple[tuple[SubGrid, ...], list[Problem]]:
-    """The sub-grids of a file, and everything wrong with them."""
+def parse_grid(raw: Any) -> tuple[tuple[SubGrid, ...], list[ConfigProblem]]:
+    """The sub-grids of a file, and all their problems."""
     if not isinstance(raw, list) or not raw:
-        return (), [Problem("grid", f"must be a list of at least one sub-grid; got {raw!r}")]
+        return (), [ConfigProblem("grid", f"must be a list of at least one sub-grid; got {raw!r}")]
     parsed = [_parse_sub_grid(f"grid[{index}]", entry) for index, entry in enumerate(raw)]
     problems = [problem for _, found in parsed for problem in found]
     return tuple(sub_grid for sub_grid, _ in parsed if sub_grid is not None), problems
 
 
-def _parse_sub_grid(key: str, raw: Any) -> tuple[SubGrid | None, list[Problem]]:
+def _parse_sub_grid(key: str, raw: Any) -> tuple[SubGrid | None, list[ConfigProblem]]:
     if not isinstance(raw, Mapping):
-        return None, [Problem(key, f"must be a mapping of axes; got {raw!r}")]
+        return None, [ConfigProblem(key, f"must be a mapping of axes; got {raw!r}")]
     optimizer = raw.get("optimizer")
     if optimizer not in OPTIMIZER_SPECS:
         found = "is missing" if optimizer is None else f"unknown optimizer {optimizer!r}"
-        return None, [Problem(f"{key}.optimizer", f"{found}; {closest(str(optimizer), OPTIMIZER_SPECS)}")]
+        return None, [ConfigProblem(f"{key}.optimizer", f"{found}; {closest(str(optimizer), OPTIMIZER_SPECS)}")]
     axes: list[Axis] = []
-    problems: list[Problem] = []
+    problems: list[ConfigProblem] = []
     for name, values in raw.items():
         if name == "optimizer":
             continue
@@ -73,17 +70,17 @@ def _parse_sub_grid(key: str, raw: Any) -> tuple[SubGrid | None, list[Problem]]:
             axes.append(axis)
     names = [name for axis in axes for name in axis.names]
     problems += [
-        Problem(f"{key}.{name}", "is given twice, alone and coupled; keep one")
+        ConfigProblem(f"{key}.{name}", "is given twice, alone and coupled; keep one")
         for name in sorted(set(names))
         if names.count(name) > 1
     ]
     return SubGrid(optimizer, tuple(axes)), problems
 
 
-def _parse_coupled(key: str, raw: Any, optimizer: str) -> tuple[Axis | None, list[Problem]]:
+def _parse_coupled(key: str, raw: Any, optimizer: str) -> tuple[Axis | None, list[ConfigProblem]]:
     if not isinstance(raw, Mapping) or not raw:
-        return None, [Problem(key, f"must be a mapping of lists of equal length; got {raw!r}")]
-    problems: list[Problem] = []
+        return None, [ConfigProblem(key, f"must be a mapping of lists of equal length; got {raw!r}")]
+    problems: list[ConfigProblem] = []
     columns: list[tuple[Any, ...]] = []
     for name, values in raw.items():
         adapter, problem = _adapter(f"{key}.{name}", str(name), optimizer)
@@ -91,7 +88,7 @@ def _parse_coupled(key: str, raw: Any, optimizer: str) -> tuple[Axis | None, lis
             problems += [problem] if problem else []
             continue
         if not isinstance(values, list) or not values:
-            problems.append(Problem(f"{key}.{name}", f"must be a list of at least one value; got {values!r}"))
+            problems.append(ConfigProblem(f"{key}.{name}", f"must be a list of at least one value; got {values!r}"))
             continue
         column, found = _parse_values(f"{key}.{name}", values, adapter)
         columns.append(column)
@@ -99,53 +96,53 @@ def _parse_coupled(key: str, raw: Any, optimizer: str) -> tuple[Axis | None, lis
     lengths = {str(name): len(values) for name, values in raw.items() if isinstance(values, list)}
     if len(set(lengths.values())) > 1:
         counts = ", ".join(f"{name} has {length}" for name, length in lengths.items())
-        problems.append(Problem(key, f"lists that move together must have equal length; {counts}"))
+        problems.append(ConfigProblem(key, f"lists that move together must have equal length; {counts}"))
     if problems:
         return None, problems
     points = tuple(zip(*columns, strict=True))
     return Axis(tuple(map(str, raw)), points), _duplicates(key, points)
 
 
-def _parse_axis(key: str, name: str, raw: Any, optimizer: str) -> tuple[Axis | None, list[Problem]]:
+def _parse_axis(key: str, name: str, raw: Any, optimizer: str) -> tuple[Axis | None, list[ConfigProblem]]:
     adapter, problem = _adapter(key, name, optimizer)
     if adapter is None:
         return None, [problem] if problem else []
     if raw == []:
-        return None, [Problem(key, "the list is empty; give at least one value, or leave the key out")]
+        return None, [ConfigProblem(key, "the list is empty; give at least one value, or leave the key out")]
     values, problems = _parse_values(key, raw if isinstance(raw, list) else [raw], adapter)
     if problems:
         return None, problems
     return Axis((name,), tuple((value,) for value in values)), _duplicates(key, values)
 
 
-def _parse_values(key: str, raw: list[Any], adapter: TypeAdapter[Any]) -> tuple[tuple[Any, ...], list[Problem]]:
+def _parse_values(key: str, raw: list[Any], adapter: TypeAdapter[Any]) -> tuple[tuple[Any, ...], list[ConfigProblem]]:
     values: list[Any] = []
-    problems: list[Problem] = []
+    problems: list[ConfigProblem] = []
     for index, value in enumerate(raw):
         try:
             values.append(adapter.validate_python(value))
         except ValidationError as error:
-            place = f"{key}[{index}]" if len(raw) > 1 else key
-            problems.append(Problem(place, say(error.errors()[0])))
+            key_of_value = f"{key}[{index}]" if len(raw) > 1 else key
+            problems.append(ConfigProblem(key_of_value, say(error.errors()[0])))
     return tuple(values), problems
 
 
-def _duplicates(key: str, values: tuple[Any, ...]) -> list[Problem]:
+def _duplicates(key: str, values: tuple[Any, ...]) -> list[ConfigProblem]:
     twice = sorted({str(value) for value in values if values.count(value) > 1})
-    return [Problem(key, f"has the value {value} more than once; keep one") for value in twice]
+    return [ConfigProblem(key, f"has the value {value} more than once; keep one") for value in twice]
 
 
-def _adapter(key: str, name: str, optimizer: str) -> tuple[TypeAdapter[Any] | None, Problem | None]:
-    """What an axis of this name accepts, or that there is no such axis."""
+def _adapter(key: str, name: str, optimizer: str) -> tuple[TypeAdapter[Any] | None, ConfigProblem | None]:
+    """The validator of an axis, or the problem that there is no such axis."""
     adapters = _adapters(optimizer)
     if name in adapters:
         return adapters[name], None
-    return None, Problem(key, f"{optimizer} has no axis {name!r}; {closest(name, [*adapters, COUPLED])}")
+    return None, ConfigProblem(key, f"{optimizer} has no axis {name!r}; {closest(name, [*adapters, COUPLED])}")
 
 
 @cache
 def _adapters(optimizer: str) -> dict[str, TypeAdapter[Any]]:
-    """Axis names of a sub-grid, and what each accepts: the optimizer's fields, those of training, and the model."""
+    """The validator of each possible axis of a sub-grid: the optimizer's fields, those of training, and the model."""
     specs: tuple[type[Spec], ...] = (OPTIMIZER_SPECS[optimizer], TrainingSpec)
     adapters: dict[str, TypeAdapter[Any]] = {
         name: TypeAdapter(field.rebuild_annotation())

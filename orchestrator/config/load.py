@@ -1,4 +1,4 @@
-"""A sweep file: YAML in, one frozen and validated object out, all errors at once."""
+"""Reading a sweep file: YAML in, one frozen and validated object out, all errors at once."""
 
 import re
 from pathlib import Path
@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 from analysis.errors import closest
 from orchestrator.config.expand import check_combinations
 from orchestrator.config.grid import parse_grid
-from orchestrator.config.problems import Problem, say
+from orchestrator.config.problems import ConfigProblem, say
 from orchestrator.config.sweep_config import SweepConfig
 from orchestrator.errors import UsageError
 
@@ -23,10 +23,10 @@ def shipped_sweeps() -> list[str]:
 
 
 def find(sweep: str) -> Path:
-    """The file of a sweep given as a path or as a shipped name.
+    """The file of a sweep, given as a path or as a shipped name.
 
     Raises:
-        UsageError: neither; the nearest shipped name is given.
+        UsageError: it is neither; the message has the nearest shipped name.
     """
     if sweep in shipped_sweeps():
         return SHIPPED / f"{sweep}.yaml"
@@ -48,12 +48,12 @@ def load(sweep: str, storage: str | None = None, tracking: str | None = None) ->
         storage, tracking: override what the file says.
 
     Raises:
-        UsageError: everything that is wrong with the file, as `file: key: what is wrong; did you mean …?`.
+        UsageError: all problems of the file, each as `file: key: what is wrong; did you mean …?`.
     """
     path = find(sweep)
     raw = _read(path)
     raw |= {key: value for key, value in (("storage", storage), ("tracking", tracking)) if value is not None}
-    grid, problems = parse_grid(raw.get("grid")) if "grid" in raw else ((), [Problem("grid", "is missing")])
+    grid, problems = parse_grid(raw.get("grid")) if "grid" in raw else ((), [ConfigProblem("grid", "is missing")])
     config: SweepConfig | None = None
     try:
         config = SweepConfig.model_validate({**raw, "grid": grid})
@@ -67,7 +67,7 @@ def load(sweep: str, storage: str | None = None, tracking: str | None = None) ->
 
 
 class _Loader(yaml.SafeLoader):
-    """YAML 1.1 as PyYAML reads it, but `1e-3` is a number and a key given twice is an error."""
+    """YAML 1.1 as PyYAML reads it, except that `1e-3` is a number and that a repeated key is an error."""
 
     def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
         keys = [self.construct_object(key, deep=deep) for key, _ in node.value]
@@ -86,8 +86,8 @@ def _read(path: Path) -> dict[str, Any]:
     try:
         content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
     except yaml.MarkedYAMLError as error:
-        place = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
-        raise UsageError(f"{path}: {place}not valid YAML: {error.problem}") from error
+        line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
+        raise UsageError(f"{path}: {line}not valid YAML: {error.problem}") from error
     except (UnicodeDecodeError, yaml.YAMLError) as error:
         raise UsageError(f"{path}: not a YAML text file: {error}".splitlines()[0]) from error
     except OSError as error:
@@ -99,33 +99,34 @@ def _read(path: Path) -> dict[str, Any]:
     return content
 
 
-def _problem(detail: Any) -> Problem:
+def _problem(detail: Any) -> ConfigProblem:
     """One of pydantic's errors as a problem of the file."""
     location = [part for part in detail["loc"] if not _is_branch(part)]
     key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).lstrip(".")
     match detail["type"]:
         case "extra_forbidden":
-            return Problem(key, f"unknown key; {closest(str(location[-1]), _keys(location[:-1]))}")
+            return ConfigProblem(key, f"unknown key; {closest(str(location[-1]), _keys(location[:-1]))}")
         case "missing":
-            return Problem(key, "is missing")
+            return ConfigProblem(key, "is missing")
         case "literal_error":
             choices = re.findall(r"'([^']+)'", detail["ctx"]["expected"])
-            return Problem(key, f"unknown value {detail['input']!r}; {closest(str(detail['input']), choices)}")
+            return ConfigProblem(key, f"unknown value {detail['input']!r}; {closest(str(detail['input']), choices)}")
         case "value_error":
-            return Problem(key or "file", str(detail["ctx"]["error"]))
+            return ConfigProblem(key or "file", str(detail["ctx"]["error"]))
         case _:
-            return Problem(key, say(detail))
+            return ConfigProblem(key, say(detail))
 
 
-def _without_echoes(problems: list[Problem]) -> list[Problem]:
-    """Drop what repeats another problem: a list that is too short for want of a bad item, a key that is misspelt."""
+def _without_echoes(problems: list[ConfigProblem]) -> list[ConfigProblem]:
+    """Drop problems that follow from another one: a list too short because an item is bad, a key missing because it is
+    misspelt."""
     meant = {
         f"{problem.key.rpartition('.')[0]}.{problem.message.removesuffix('?').rpartition('did you mean ')[2]}"
         for problem in problems
         if "did you mean" in problem.message
     }
 
-    def echoes(problem: Problem) -> bool:
+    def echoes(problem: ConfigProblem) -> bool:
         key = problem.key if "." in problem.key else f".{problem.key}"
         misspelt = problem.message == "is missing" and key in meant
         return misspelt or any(other.key.startswith(f"{problem.key}[") for other in problems)
@@ -134,12 +135,12 @@ def _without_echoes(problems: list[Problem]) -> list[Problem]:
 
 
 def _is_branch(part: int | str) -> bool:
-    """Whether a part of pydantic's location names a branch of a union rather than a key."""
+    """Whether a part of pydantic's location is a branch of a union and not a key."""
     return isinstance(part, str) and ("[" in part or part in ("str", "int", "float"))
 
 
 def _keys(location: list[int | str]) -> list[str]:
-    """The keys that the section at a location knows."""
+    """The valid keys of the section at a location."""
     section: type[BaseModel] = SweepConfig
     for part in location:
         annotation = section.model_fields[str(part)].annotation

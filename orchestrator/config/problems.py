@@ -1,15 +1,12 @@
-"""What is wrong with a sweep file: each problem with its key, and how its message is worded."""
+"""A problem of a sweep file: its key, and the wording of its message."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
-
-if TYPE_CHECKING:
-    pass
+from typing import Any
 
 
 @dataclass(frozen=True)
-class Problem:
+class ConfigProblem:
     """One thing wrong with a sweep file."""
 
     key: str  # dotted, e.g. grid[0].weight_decay[2]

@@ -1,4 +1,4 @@
-"""What a sweep is: the frozen, validated content of its file."""
+"""The frozen, validated content of a sweep file."""
 
 import os
 import re
@@ -21,20 +21,20 @@ DEFAULT_STORAGE = "~/renyi"
 
 
 class TrainingConfig(TrainingOptions):
-    """What all trials of the sweep have in common; any of it may be an axis of the grid instead."""
+    """The settings that all trials of the sweep share; each of them may be an axis of the grid instead."""
 
     batch_size: PositiveInt | None = None
 
 
 class ProcessResources(Section):
-    """What one process takes of the cluster; fractions share a core or a GPU."""
+    """The resources of one process; with fractions, several processes share a core or a GPU."""
 
     cpus: Annotated[float, Field(gt=0)] = 1
     gpus: Annotated[float, Field(ge=0)] = 0
 
     @property
     def threads(self) -> int:
-        """Threads that torch may use in it."""
+        """How many threads torch may use in the process."""
         return max(1, int(self.cpus))
 
 
@@ -83,8 +83,7 @@ class SweepConfig(Section, arbitrary_types_allowed=True):
     @field_validator("storage")
     @classmethod
     def _absolute_storage(cls, storage: str) -> str:
-        place = storage or os.environ.get(STORAGE_VARIABLE) or DEFAULT_STORAGE
-        return absolute(place)
+        return absolute(storage or os.environ.get(STORAGE_VARIABLE) or DEFAULT_STORAGE)
 
     @field_validator("tracking")
     @classmethod
@@ -99,14 +98,14 @@ class SweepConfig(Section, arbitrary_types_allowed=True):
 
     @cached_property
     def folder(self) -> str:
-        """Where everything of this sweep lies."""
+        """The folder that holds all results of this sweep."""
         return join(self.storage, self.name)
 
     @cached_property
     def tracking_uri(self) -> str:
         """The MLflow address: the one given, or SQLite in the storage folder, always absolute.
 
-        PostgreSQL is reached through psycopg 3, which SQLAlchemy takes of itself only since its version 2.1.
+        PostgreSQL needs psycopg 3, which SQLAlchemy chooses by default only since its version 2.1.
         """
         if self.tracking is None:
             return f"sqlite:///{self.storage}/mlflow.db"

@@ -1,1 +1,1 @@
-"""How missing trials are trained and measured: in this process, or over a cluster by Ray."""
+"""How missing trials are trained and measured: in this process, or on a cluster with Ray."""

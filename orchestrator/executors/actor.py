@@ -1,4 +1,4 @@
-"""Measuring trained trials: the actor that does it, in the pool of a Ray cluster or in this process."""
+"""The actor that measures trained trials, in the pool of a Ray cluster or in this process."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -27,9 +27,9 @@ from trainables.trial.specs import DataSpec
 
 
 class SharpnessActor:
-    """Measures one checkpoint after another, keeping data and libraries loaded in between.
+    """Measures one checkpoint after another; data and libraries stay loaded in between.
 
-    Every method writes its result to the store, or the reason why there is none, and is safe to repeat.
+    Every method writes its result to the store, or the reason why there is none. All of them are safe to repeat.
     """
 
     def __init__(
@@ -42,18 +42,18 @@ class SharpnessActor:
         self._device = default_device()
 
     def measure(self, trial_id: str) -> bool:
-        """Measure a trained trial as one task; whether there are measurements now."""
+        """Measure a trained trial as one task; whether its measurements are in the store now."""
         folder = self._store.measurement(trial_id)
         task = whole(self._settings)
-        return self._attempt(trial_id, lambda: write_measured(folder, self._take(trial_id, task), self._settings))
+        return self._attempt(trial_id, lambda: write_measured(folder, self._measured(trial_id, task), self._settings))
 
     def measure_part(self, trial_id: str, task: MeasuringTask) -> bool:
-        """Do one task of a trial's measurement; whether its part is there now."""
+        """Do one task of a trial's measurement; whether its part is in the store now."""
         folder = self._store.measurement(trial_id)
-        return self._attempt(trial_id, lambda: write_part(folder, task, self._take(trial_id, task)))
+        return self._attempt(trial_id, lambda: write_part(folder, task, self._measured(trial_id, task)))
 
     def assemble(self, trial_id: str, tasks: Sequence[MeasuringTask]) -> bool:
-        """Make the measurement of its parts; whether there are measurements now."""
+        """Put the parts of a measurement together; whether the measurement is in the store now."""
         return self._attempt(trial_id, lambda: assemble(self._store.measurement(trial_id), tasks, self._settings))
 
     def _attempt(self, trial_id: str, action: Callable[[], None]) -> bool:
@@ -66,7 +66,7 @@ class SharpnessActor:
             return False
         return True
 
-    def _take(self, trial_id: str, task: MeasuringTask) -> Measured:
+    def _measured(self, trial_id: str, task: MeasuringTask) -> Measured:
         started = time.perf_counter()
         trial = self._store.trial(trial_id)
         subject, indices = load_subject(trial, LAST_CHECKPOINT, self._settings, self._device, self._data)
@@ -78,7 +78,7 @@ class SharpnessActor:
             TRAIN_LOSS_SUBSET: losses.mean().item(),
             TRAIN_LOSS_SUBSET + STDERR_SUFFIX: stderr_of_mean(losses),
         }
-        computed = vars(subject)  # what no measure asked for is not there
+        computed = vars(subject)  # spectra that no measure needed are not among them
         spectra, gauss_newton = (_defined(computed.get(name, {})) for name in ("spectra", "gauss_newton_spectra"))
         return Measured(rows, spectra, gauss_newton, indices, record)
 
@@ -94,14 +94,14 @@ def load_subject(
     device: torch.device,
     data_spec: DataSpec | None = None,
 ) -> tuple[Subject, list[int]]:
-    """A checkpoint's network and the sweep's samples, ready to be measured; and the samples' indices.
+    """The subject of a measurement: a checkpoint's network with the sweep's samples; and the samples' indices.
 
     Args:
         trial: the folder that holds the checkpoint.
-        checkpoint_name: its file.
-        settings: which samples.
+        checkpoint_name: the checkpoint's file.
+        settings: which samples to measure on.
         device: where to measure.
-        data_spec: where the images are by now; None for where they were when the network was trained.
+        data_spec: where the images are now; None if they are still where they were during training.
     """
     checkpoint = load_checkpoint(trial.folder, checkpoint_name, device)
     data = load_dataset(data_spec or checkpoint.spec.data)

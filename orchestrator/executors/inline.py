@@ -1,4 +1,4 @@
-"""The in-process executor: the same work in this process, one trial after another, for tests and debugging."""
+"""The in-process executor: trains and measures one trial after another, for tests and debugging."""
 
 import socket
 from collections.abc import Iterator
@@ -26,8 +26,8 @@ class InlineExecutor:
         self._node = socket.gethostname()
 
     def run(self, work: Work) -> Iterator[Event]:
-        """Each trial to its end before the next one starts."""
-        load_dataset(self._data)  # data that can't be had is one error, not one of every trial
+        """Train and measure each trial before the next one starts."""
+        load_dataset(self._data)  # data that can't be read is one error, not one error a trial
         for spec in work.to_measure:
             yield self._measure(spec)
         for spec in work.to_train:

@@ -1,4 +1,4 @@
-"""What every executor is: the one way in which missing work gets done."""
+"""The protocol of executors: how the missing work of a sweep is done."""
 
 from collections.abc import Iterator
 from typing import Protocol
@@ -8,7 +8,7 @@ from orchestrator.store.plan import Work
 
 
 class Executor(Protocol):
-    """A way of getting work done: in this process, or on a Ray cluster."""
+    """Trains and measures: in this process, or on a Ray cluster."""
 
     def run(self, work: Work) -> Iterator[Event]:
-        """Train and measure, yielding what happens as it happens; every result is in the store before its event."""
+        """Train and measure, and yield each event as it happens. Every result is in the store before its event."""

@@ -1,1 +1,1 @@
-"""What a sweep's folder says: states, plan, cost, lease, measurements. Knows no torch, no Ray and no MLflow."""
+"""What a sweep's folder contains: states, plan, cost, lease, measurements. Knows no torch, no Ray and no MLflow."""

@@ -1,4 +1,4 @@
-"""Who is at what: a small file beside the trials that the driver keeps up to date, and that anyone can read."""
+"""What each node is doing: a small file beside the trials that the driver keeps up to date, for anyone to read."""
 
 import json
 import time
@@ -24,31 +24,31 @@ SECONDS_BETWEEN_WRITES = 2.0
 
 @dataclass
 class NodeActivity:
-    """What one node is doing, and did since the driver started."""
+    """What one node is doing now, and what it has done since the driver started."""
 
     training: dict[str, int] = field(default_factory=dict)  # trial → epochs that are done
     measuring: list[str] = field(default_factory=list)  # trial and task
     trained: int = 0  # trials
     measured: int = 0  # tasks
     failed: int = 0  # trials, in training
-    avoided: str | None = None  # why it gets no more work
+    avoided: str | None = None  # why the node gets no more work; None if it is not avoided
 
 
 @dataclass
 class Activity:
-    """What the driver of a sweep knows of it at some moment."""
+    """The work of all nodes of a sweep at one moment, as its driver knows it."""
 
     started: float = field(default_factory=time.time)  # Unix time
-    updated: float = 0.0  # Unix time of the last news
+    updated: float = 0.0  # Unix time of the last event
     measured: int = 0  # trials since it started
     nodes: dict[str, NodeActivity] = field(default_factory=dict)
 
     def seconds_left(self, trials: int) -> float | None:
-        """How long this many trials will take at the rate so far; None before the first is measured."""
+        """How many seconds this many trials take at the present rate; None before the first trial is measured."""
         return (self.updated - self.started) / self.measured * trials if self.measured else None
 
     def update(self, event: Event) -> None:
-        """Take in what just happened."""
+        """Include what has just happened."""
         self.updated = time.time()
         match event:
             case TrialStarted(trial_id=trial_id, node=node):
@@ -84,7 +84,7 @@ class Activity:
         return self.nodes.setdefault(name, NodeActivity())
 
     def _leave(self, trial_id: str) -> list[NodeActivity]:
-        """Take a trial out of training; the nodes that it was on, one at most."""
+        """Remove a trial from training; the nodes that trained it, at most one."""
         nodes = [each for each in self.nodes.values() if trial_id in each.training]
         for each in nodes:
             del each.training[trial_id]
@@ -92,7 +92,7 @@ class Activity:
 
 
 class ActivityFile:
-    """Keeps the file up to date while entered; written every few seconds at most."""
+    """Keeps the file up to date while entered; writes it every few seconds at most."""
 
     def __init__(self, folder: Folder) -> None:
         self._folder = folder
@@ -110,7 +110,7 @@ class ActivityFile:
         self._write()
 
     def record(self, event: Event) -> None:
-        """Take in what just happened."""
+        """Include what has just happened."""
         self._activity.update(event)
         if time.monotonic() - self._written > SECONDS_BETWEEN_WRITES or isinstance(event, NodeAvoided):
             self._write()
@@ -121,7 +121,7 @@ class ActivityFile:
 
 
 def read_activity(folder: Folder) -> Activity | None:
-    """What the last driver of the sweep in a folder wrote; None where there was none."""
+    """The activity that the last driver of a sweep wrote into its folder; None if there was no driver."""
     try:
         content = json.loads(folder.read(ACTIVITY_FILE))
     except FileNotFoundError:

@@ -1,4 +1,4 @@
-"""Measuring again from what is stored: Rényi entropies at new orders from quadratures. Needs no torch and no GPU."""
+"""Measuring again from stored spectra: Rényi entropies at new orders from quadratures, without torch or a GPU."""
 
 import time
 from collections.abc import Sequence
@@ -17,13 +17,13 @@ OF_GAUSS_NEWTON = tuple(measure.key for measure in MEASURES.values() if measure.
 
 
 def measure_from_spectra(plan: Plan) -> list[str]:
-    """Measure what is trained and was measured before with settings that differ in orders and measures only.
+    """Measure the trained trials that were measured before with settings that differ only in orders and measures.
 
-    The orders decide when a quadrature is fine enough, so where they move that, the standard errors say how far the new
-    values can be trusted. The measurement's record names the one it comes from (`from`).
+    The orders decide when a quadrature is fine enough. Where new orders would need a finer one, the standard errors
+    show how accurate the new values are. The record of each new measurement names the one it comes from (`from`).
 
     Returns:
-        The trials that are measured now.
+        The ids of the trials that are measured now.
     """
     settings = plan.config.sharpness
     done = []
@@ -37,7 +37,7 @@ def measure_from_spectra(plan: Plan) -> list[str]:
                 continue
             try:
                 measured = derive(read_measured(measurements / other), settings)
-            except FileNotFoundError:  # measured before its Gauss-Newton spectra were kept
+            except FileNotFoundError:  # measured by a version that did not keep Gauss-Newton spectra
                 continue
             measured.record["from"] = other
             write_measured(plan.store.measurement(spec.trial_id), measured, settings)
@@ -73,6 +73,6 @@ def derive(stored: Measured, settings: SharpnessSettings) -> Measured:
 
 
 def _with_reasons(spectra: Spectra, rows: Sequence[Measurement], measures: Sequence[str]) -> Spectra:
-    """The spectra in the order of the rows, with the reason in the place of each that was undefined."""
+    """The spectra in the order of the rows, with a reason instead of each spectrum that was undefined."""
     layers = {row.layer: row.reason or "" for row in rows if row.measure in measures}
     return {layer: spectra.get(layer, UndefinedMeasureError(reason)) for layer, reason in layers.items()}

@@ -1,4 +1,4 @@
-"""The generalization quantities of a trial (SPEC §2) by name: the same in the tracking record and from the store."""
+"""The generalization quantities of a trial (SPEC §2) by name, the same for the tracking record and for the store."""
 
 import math
 from collections.abc import Mapping
@@ -8,9 +8,9 @@ from trainables.trial.folder import Generalization, Trained
 
 
 def of_training(trained: Trained) -> dict[str, float]:
-    """Losses, accuracies and gaps over whole data sets, each with its standard error; what else the epochs showed.
+    """Losses, accuracies and gaps over whole data sets, each with its standard error, and two values of the epochs.
 
-    That is the best epoch's test accuracy, and the last epoch's validation accuracy where there is one.
+    The two are the best epoch's test accuracy, and the last epoch's validation accuracy where there is one.
     """
     result, last = trained.generalization, trained.history[-1]
     gaps = (schema.GAP_LOSS, schema.GAP_ERROR)
@@ -23,11 +23,11 @@ def of_training(trained: Trained) -> dict[str, float]:
 
 
 def of_subset(result: Generalization, record: Mapping[str, float]) -> dict[str, float]:
-    """The training loss of the samples that were measured on, and the gap against it.
+    """The training loss on the samples of the measurement, and the generalization gap relative to it.
 
     Args:
-        result: how the trained network does.
-        record: what measuring wrote to `MEASURED_FILE`.
+        result: losses and accuracies of the trained network.
+        record: the content of `MEASURED_FILE`.
     """
     loss, error = (record[schema.TRAIN_LOSS_SUBSET + suffix] for suffix in ("", schema.STDERR_SUFFIX))
     return {

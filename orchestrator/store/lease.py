@@ -1,4 +1,4 @@
-"""The lease on a sweep: one driver at a time, by a file with a heartbeat; taken over from a driver that is gone."""
+"""The lease on a sweep: a file with a heartbeat that allows one driver at a time; taken over if its driver is gone."""
 
 import json
 import os
@@ -18,18 +18,18 @@ from trainables.trial.storage import Folder
 DRIVER_FOLDER = "driver"
 HEARTBEAT = 10.0  # seconds between two writes of a small file and a listing of its folder
 EXPIRY = 60.0  # seconds without a heartbeat after which a driver may be dead
-TRIES = 20  # to create the next file, where others are about to create it too
+TRIES = 20  # to create the next file, while others try the same
 
 
 @dataclass(frozen=True)
 class Driver:
-    """Who works, or worked, on a sweep."""
+    """The process that works, or worked, on a sweep."""
 
-    command: str  # what it was started as
+    command: str  # that started it
     host: str
-    machine: str  # what process numbers count in: this start of this machine, and its container
+    machine: str  # in which process numbers are unique: this boot of this machine, and its container
     pid: int
-    process_started: str  # by the clock of the kernel: tells a process from a later one with the same number
+    process_started: str  # by the kernel's clock: distinguishes a process from a later one with the same number
     since: float  # Unix time
     heartbeat: float  # Unix time
     ended: bool = False  # it gave the lease back
@@ -41,12 +41,12 @@ class Driver:
 
     @property
     def is_gone(self) -> bool:
-        """Whether it certainly ended: it said so, or it was on this machine and its process is no more."""
+        """Whether it has certainly ended: it said so, or it was on this machine and its process does not exist."""
         return self.ended or (self.machine == _machine() and _process_started(self.pid) != self.process_started)
 
     @property
     def is_at_work(self) -> bool:
-        """Whether it still works on the sweep, as far as can be told from here."""
+        """Whether it still works on the sweep, as far as this machine can know."""
         return not self.is_gone and time.time() - self.heartbeat < EXPIRY
 
 
@@ -57,17 +57,18 @@ class LeaseError(UsageError):
 class Lease:
     """While entered, no other driver works on the sweep in the same folder.
 
-    Leases are numbered files, `driver/000001.json` and so on; the highest is in force. To take over is to create the
-    next one, which only one of several succeeds in, and nobody ever writes another's. Its driver writes it again
-    every HEARTBEAT seconds, after looking whether there is a higher one. So the guarantee is that of `Folder.create`,
-    and a driver that stood still, or was cut off, for longer than EXPIRY finds out at its next heartbeat, when it is
-    interrupted as by Ctrl-C. What its workers write until then is whole, and what the new driver would write.
+    Leases are numbered files, `driver/000001.json` and so on; the highest number is valid. A driver takes over by
+    creating the next file, which only one of several drivers can do, and it never writes the file of another. Every
+    HEARTBEAT seconds it looks for a higher number, then writes its own file again. So the lease is as reliable as
+    `Folder.create`. A driver that was stopped or cut off for longer than EXPIRY finds a higher number at its next
+    heartbeat, and is interrupted as by Ctrl-C. Files that its workers write until then are complete, and contain what
+    the new driver would write.
     """
 
     def __init__(self, folder: Folder, command: str) -> None:
-        """The lease on the sweep in `folder`, for what the user typed."""
+        """The lease on the sweep in `folder`, for the command that the user typed."""
         self._folder = folder / DRIVER_FOLDER
-        self._place = folder.uri
+        self._sweep = folder.uri
         self._command = command
         self._number = 0
         self._released = threading.Event()
@@ -75,10 +76,10 @@ class Lease:
         self._successor: Driver | None = None
 
     def __enter__(self) -> "Lease":
-        """Take the lease.
+        """Claim the lease.
 
         Raises:
-            LeaseError: another driver has it.
+            LeaseError: another driver holds it.
             StorageError: the folder can't be written.
         """
         for _ in range(TRIES):
@@ -103,7 +104,7 @@ class Lease:
         self._thread.join()
         if self._successor is None:
             ended = replace(self._driver, heartbeat=time.time(), ended=True)
-            with suppress(StorageError):  # a full disk: that the process is gone says the same
+            with suppress(StorageError):  # a full disk: the end of the process shows the same
                 self._folder.write(_name(self._number), _to_json(ended))
 
     @property
@@ -119,18 +120,22 @@ class Lease:
         """
         if self._successor is not None:
             raise LeaseError(
-                f"{self._place}: taken over by {self._successor}, while no heartbeat of this driver came through; "
-                "this one stops, and what it finished is kept"
+                f"{self._sweep}: taken over by {self._successor}, after no heartbeat of this driver had arrived; "
+                "this driver stops, and what it finished is kept"
             )
 
     def _await_end(self, number: int, data: bytes) -> None:
-        """Return once it is sure that a lease's driver is gone."""
+        """Wait until it is certain that the driver of a lease is gone.
+
+        Raises:
+            LeaseError: it is alive.
+        """
         driver = _from_json(data)
         if driver is not None and driver.is_gone:
             return
         if driver is not None and time.time() - driver.heartbeat < EXPIRY:
             raise LeaseError(self._refusal(driver))
-        # Its clock may be wrong, so silence is what this process sees itself.
+        # Its clock may be wrong, so this process observes the silence itself.
         silence = 2 * HEARTBEAT if driver is not None else EXPIRY
         started = time.monotonic()
         while time.monotonic() - started < silence:
@@ -143,7 +148,7 @@ class Lease:
                 return
 
     def _refusal(self, driver: Driver) -> str:
-        return f"{self._place}: another driver works on this sweep: {driver}; let it end, or end it, and start again"
+        return f"{self._sweep}: another driver works on this sweep: {driver}; let it end, or end it, and start again"
 
     def _beat(self) -> None:
         while not self._released.wait(HEARTBEAT):
@@ -156,15 +161,15 @@ class Lease:
                 self._driver = replace(self._driver, heartbeat=time.time())
                 self._folder.write(_name(self._number), _to_json(self._driver))
             except StorageError:
-                continue  # the trials meet the same trouble, and it is theirs to tell; the next heartbeat may succeed
+                continue  # the trials have the same trouble and report it; the next heartbeat may succeed
 
     def _is_last(self) -> bool:
-        """Whether no higher lease was taken, and the ones below it cleared away, while this one was decided on."""
+        """Whether no other driver created a higher lease, and removed those below, while this one was being created."""
         last = _last(self._folder)
         return last is not None and last[0] == self._number
 
     def _tidy(self) -> None:
-        """Remove older leases, claims to them, and what drivers left who were killed as they wrote one."""
+        """Remove older leases, claims to them, and unfinished files of drivers that were killed while writing one."""
         for name in self._folder.names():
             if name < _name(self._number):
                 self._folder.delete(name)
@@ -172,19 +177,19 @@ class Lease:
 
 
 def current_driver(folder: Folder) -> Driver | None:
-    """The driver that works on the sweep in a folder, or the last one that did; None if there was none."""
+    """The driver that works on the sweep in a folder, or the last one that did; None if there was never one."""
     last = _last(folder / DRIVER_FOLDER)
     return _from_json(last[1]) if last else None
 
 
 def _last(folder: Folder) -> tuple[int, bytes] | None:
-    """The lease in force: its number and its content."""
+    """The valid lease: its number and its content."""
     numbers = [int(name[:-5]) for name in folder.names() if name.endswith(".json") and name[:-5].isdigit()]
     if not numbers:
         return None
     try:
         return max(numbers), folder.read(_name(max(numbers)))
-    except FileNotFoundError:  # taken over, and cleared away, between the two calls
+    except FileNotFoundError:  # another driver took over, and removed it, between the two calls
         return _last(folder)
 
 
@@ -197,7 +202,7 @@ def _to_json(driver: Driver) -> bytes:
 
 
 def _from_json(data: bytes) -> Driver | None:
-    """None for a file that its driver did not live to write."""
+    """The driver in a lease; None if its driver was killed while writing it."""
     try:
         return Driver(**json.loads(data))
     except (ValueError, TypeError):
@@ -205,7 +210,7 @@ def _from_json(data: bytes) -> Driver | None:
 
 
 def _machine() -> str:
-    """What a process number is unique in."""
+    """An identifier of the scope in which process numbers are unique."""
     boot, container = Path("/proc/sys/kernel/random/boot_id"), Path("/proc/self/ns/pid")
     if boot.exists():
         return f"{boot.read_text().strip()} {container.readlink()}"
@@ -213,7 +218,7 @@ def _machine() -> str:
 
 
 def _process_started(pid: int) -> str:
-    """When a process started, by the kernel's clock; empty where there is none that runs."""
+    """The start of a process by the kernel's clock; empty if no such process is running."""
     if Path("/proc/self/stat").exists():
         try:
             fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()

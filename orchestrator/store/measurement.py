@@ -1,4 +1,4 @@
-"""What measuring a trial leaves in its store: parts while it is under way, then the measurement. Needs no torch."""
+"""The measurement of a trial in the store: parts while it is incomplete, then the whole. Needs no torch."""
 
 import json
 import time
@@ -25,7 +25,7 @@ from trainables.trial.storage import Folder
 GAUSS_NEWTON_FILE = "gauss_newton_spectra.parquet"
 SAMPLES_FILE = "samples.json"
 PART = "part-"
-Spectra = Mapping[str, SpectralQuadrature]
+Quadratures = Mapping[str, SpectralQuadrature]  # by layer
 
 
 @dataclass(frozen=True)
@@ -33,13 +33,13 @@ class Measured:
     """A measurement, or the part of it that one task makes."""
 
     rows: list[Measurement]
-    spectra: Spectra
-    gauss_newton_spectra: Spectra
-    indices: list[int]  # of the samples it was taken on
-    record: dict[str, Any] = field(default_factory=dict)  # seconds it took; of the whole, the loss of the samples too
+    spectra: Quadratures
+    gauss_newton_spectra: Quadratures
+    indices: list[int]  # of the samples
+    record: dict[str, Any] = field(default_factory=dict)  # the seconds it took, and the loss on the samples
 
     def files(self) -> dict[str, bytes]:
-        """All but the record, by name."""
+        """The content of each file but the record, by name."""
         return {
             MEASUREMENTS_FILE: measurements_to_parquet(self.rows),
             SPECTRA_FILE: spectra_to_parquet(self.spectra),
@@ -49,17 +49,17 @@ class Measured:
 
 
 def write_measured(folder: Folder, measured: Measured, settings: SharpnessSettings) -> None:
-    """Write a trial's measurement; the record comes last, and says that all of it is there."""
+    """Write a trial's measurement. The record is written last: it marks the measurement as complete."""
     for name, data in measured.files().items():
         folder.write(name, data)
     record = {**measured.record, "timestamp": time.time(), "settings": settings.model_dump(mode="json")}
     write_json(folder, MEASURED_FILE, record)
-    folder.delete(FAILED_FILE)  # of an attempt before
+    folder.delete(FAILED_FILE)  # of an earlier attempt
     folder.clear()
 
 
 def read_measured(folder: Folder, prefix: str = "", record: str = MEASURED_FILE) -> Measured:
-    """A measurement from its folder; FileNotFoundError where there is none."""
+    """Read a measurement from its folder; FileNotFoundError if there is none."""
     return Measured(
         measurements_from_parquet(folder.read(prefix + MEASUREMENTS_FILE)),
         spectra_from_parquet(folder.read(prefix + SPECTRA_FILE)),
@@ -70,7 +70,7 @@ def read_measured(folder: Folder, prefix: str = "", record: str = MEASURED_FILE)
 
 
 def read_settings(folder: Folder) -> SharpnessSettings | None:
-    """What a finished measurement was made with; None where there is none, or none of this version's."""
+    """The settings of a finished measurement; None without one, or if this version can't read its settings."""
     try:
         return SharpnessSettings.model_validate(json.loads(folder.read(MEASURED_FILE))["settings"])
     except (FileNotFoundError, ValidationError):
@@ -78,20 +78,22 @@ def read_settings(folder: Folder) -> SharpnessSettings | None:
 
 
 def write_part(folder: Folder, task: MeasuringTask, part: Measured) -> None:
-    """Keep what one task made; the record comes last."""
+    """Write the part that one task made. The record is written last."""
     for name, data in part.files().items():
         folder.write(_prefix(task) + name, data)
     write_json(folder, _record(task), part.record)
 
 
 def missing_parts(folder: Folder, tasks: Iterable[MeasuringTask]) -> list[MeasuringTask]:
-    """The tasks whose parts are not there yet."""
+    """The tasks whose parts are not in the store yet."""
     names = set(folder.names())
     return [task for task in tasks if _record(task) not in names]
 
 
 def assemble(folder: Folder, tasks: Sequence[MeasuringTask], settings: SharpnessSettings) -> None:
-    """Make a trial's measurement of its parts, the same as one task would have made, and remove them. Repeatable.
+    """Put a trial's measurement together from its parts, as one task would have made it, and remove the parts.
+
+    Safe to repeat.
 
     Raises:
         FileNotFoundError: a part is missing, and so is the measurement.
@@ -99,7 +101,7 @@ def assemble(folder: Folder, tasks: Sequence[MeasuringTask], settings: Sharpness
     try:
         parts = [read_measured(folder, _prefix(task), _record(task)) for task in tasks]
     except FileNotFoundError:
-        folder.read(MEASURED_FILE)  # another process that was told to assemble them got here first
+        folder.read(MEASURED_FILE)  # another process has already put them together
         return
     write_measured(folder, _joined(parts, tasks, settings), settings)
     for name in folder.names():

@@ -1,4 +1,4 @@
-"""What a sweep consists of, what is done, and what is missing. Imports no torch, no Ray, no MLflow."""
+"""The plan of a sweep: its trials, what is done, and what is missing."""
 
 from collections import Counter
 from collections.abc import Collection
@@ -13,13 +13,13 @@ from trainables.trial.specs import TrialSpec
 
 @dataclass(frozen=True)
 class Work:
-    """What a sweep still lacks."""
+    """The trials of a sweep that must still be trained or measured."""
 
     to_train: list[TrialSpec] = field(default_factory=list)
-    to_measure: list[TrialSpec] = field(default_factory=list)  # trained already
+    to_measure: list[TrialSpec] = field(default_factory=list)  # they are trained already
 
     def only(self, trial_ids: Collection[str]) -> "Work":
-        """The part of it that concerns some trials."""
+        """The part of the work that concerns these trials."""
         return Work(
             [spec for spec in self.to_train if spec.trial_id in trial_ids],
             [spec for spec in self.to_measure if spec.trial_id in trial_ids],
@@ -28,7 +28,7 @@ class Work:
 
 @dataclass(frozen=True)
 class Plan:
-    """A sweep against its store."""
+    """A sweep compared with its store."""
 
     config: SweepConfig
     store: TrialStore
@@ -43,12 +43,12 @@ class Plan:
 
     @property
     def work(self) -> Work:
-        """What is missing; failed trials are not part of it until they are retried."""
+        """The missing work. Failed trials are not part of it until they are retried."""
         return Work(to_train=self._in(TrialState.PENDING, TrialState.TRAINING), to_measure=self._in(TrialState.TRAINED))
 
     @property
     def failed(self) -> list[TrialSpec]:
-        """Trials that failed."""
+        """The trials that failed."""
         return self._in(TrialState.FAILED)
 
     def _in(self, *states: TrialState) -> list[TrialSpec]:

@@ -1,4 +1,4 @@
-"""A sweep's results straight from its store, where there is no tracking server or none is wanted."""
+"""A sweep's results read from its store, without a tracking server."""
 
 import json
 from concurrent.futures import ThreadPoolExecutor
@@ -16,7 +16,7 @@ from trainables.trial.specs import TrialSpec
 
 
 def stored_sweep(plan: Plan, spectra: bool = True) -> SweepResults:
-    """What `analysis.results.mlflow.load_sweep` reads from MLflow, from the files of the trial store instead."""
+    """The same as `analysis.results.mlflow.load_sweep`, read from the files of the trial store."""
     measured = [spec for spec in plan.specs if plan.states[spec.trial_id] is TrialState.MEASURED]
     with ThreadPoolExecutor(READING_THREADS) as readers:
         records = list(readers.map(lambda spec: _record(plan, spec), measured))

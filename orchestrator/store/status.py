@@ -1,4 +1,4 @@
-"""`renyi status`: where a sweep is, from its store alone. Imports no torch, no Ray, no MLflow."""
+"""`renyi status`: the progress of a sweep, from its store alone."""
 
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -12,34 +12,34 @@ from orchestrator.store.trial_store import TrialState
 
 @dataclass(frozen=True)
 class Status:
-    """A sweep at one moment."""
+    """The progress of a sweep at one moment."""
 
     plan: Plan
-    driver: Driver | None  # the last one; None: it never ran
-    activity: Activity | None  # what that driver last said its nodes are at
+    driver: Driver | None  # the last one; None if the sweep never ran
+    activity: Activity | None  # what that driver last reported of its nodes
 
     @property
     def running(self) -> bool:
-        """Whether a driver is at work on it."""
+        """Whether a driver works on the sweep."""
         return self.driver is not None and self.driver.is_at_work
 
     @property
     def done(self) -> bool:
-        """Whether nothing is left to do but to retry what failed."""
+        """Whether all trials are measured or failed."""
         work = self.plan.work
         return not (work.to_train or work.to_measure)
 
     @property
     def seconds_left(self) -> float | None:
-        """At the rate of the driver that is at work; before its first trial is done, by the plan's cost."""
-        left = len(self.plan.work.to_train) + len(self.plan.work.to_measure)
-        by_rate = self.activity.seconds_left(left) if self.activity is not None and self.running else None
+        """Seconds until all is done, at the running driver's rate, or by the plan's cost before there is a rate."""
+        missing = len(self.plan.work.to_train) + len(self.plan.work.to_measure)
+        by_rate = self.activity.seconds_left(missing) if self.activity is not None and self.running else None
         if by_rate is None and self.plan.cost is not None and not self.plan.cost.gpu:
             return self.plan.cost.wall_seconds
         return by_rate
 
     def to_json(self) -> dict[str, Any]:
-        """All of it, for programs."""
+        """The whole status, for programs."""
         plan = self.plan
         failures = {spec.trial_id: plan.store.failure(spec.trial_id) for spec in plan.failed}
         return {
@@ -58,6 +58,6 @@ class Status:
 
 
 def read_status(config: SweepConfig) -> Status:
-    """Look a sweep up in its store."""
+    """Read the status of a sweep from its store."""
     plan = make_plan(config)
     return Status(plan, current_driver(plan.store.folder), read_activity(plan.store.folder))

@@ -1,4 +1,4 @@
-"""The trial store: one folder a trial, the truth about what is done. Every step ends with one atomic write."""
+"""The trial store: a folder for each trial, whose files define what is done. Every step ends with one atomic write."""
 
 import json
 from enum import StrEnum
@@ -18,7 +18,7 @@ from trainables.trial.specs import TrialSpec
 from trainables.trial.storage import Folder, open_folder
 
 LAYOUT_FILE = "layout.json"
-LAYOUT = 1  # raised by whatever makes an older version of this package misread the folder
+LAYOUT = 1  # increased by a change that makes older versions of this package misread the folder
 
 MEASURED_FILE = "measured.json"
 TRIALS_FOLDER = "trials"
@@ -26,17 +26,17 @@ MEASUREMENTS_FOLDER = "measurements"
 
 
 class TrialState(StrEnum):
-    """Where a trial is; each state is told by which files exist, so nothing can contradict them."""
+    """How far a trial is. The files in its folder define the state, so the two can't contradict each other."""
 
     PENDING = "pending"  # nothing done yet
-    TRAINING = "training"  # has a checkpoint to go on from
+    TRAINING = "training"  # has a checkpoint from which training can go on
     TRAINED = "trained"  # its last checkpoint is final
     MEASURED = "measured"  # has the measurements with the sweep's settings
     FAILED = "failed"  # training or measuring raised; the reason is recorded
 
 
 class TrialStore:
-    """The trials of one sweep, seen with one set of measurement settings."""
+    """The trials of one sweep, with their measurements for one set of settings."""
 
     def __init__(self, folder: str, measurement_id: str) -> None:
         self.folder = open_folder(folder)
@@ -47,7 +47,7 @@ class TrialStore:
         return TrialFolder(self.folder / TRIALS_FOLDER / trial_id)
 
     def measurement(self, trial_id: str) -> Folder:
-        """Where the measurements of a trial with the sweep's settings lie."""
+        """The folder of a trial's measurements with the sweep's settings."""
         return self.trial(trial_id).folder / MEASUREMENTS_FOLDER / self.measurement_id
 
     def state(self, trial_id: str) -> TrialState:
@@ -78,7 +78,7 @@ class TrialStore:
         """Why a trial failed.
 
         Raises:
-            FileNotFoundError: it did not.
+            FileNotFoundError: it did not fail.
         """
         try:
             return read_failure(self.trial(trial_id).folder)
@@ -86,14 +86,14 @@ class TrialStore:
             return read_failure(self.measurement(trial_id))
 
     def check_layout(self) -> None:
-        """Refuse to read what a newer version of this package may have written in another way.
+        """Refuse a store that a newer version of this package wrote in another layout.
 
         Raises:
-            UsageError: both versions, and what to do.
+            UsageError: the message names both versions and the remedy.
         """
         try:
             written = json.loads(self.folder.read(LAYOUT_FILE))
-        except FileNotFoundError:  # a new store, or one from before the file
+        except FileNotFoundError:  # a new store, or one of a version that did not write the file
             return
         if written["layout"] > LAYOUT:
             raise UsageError(
@@ -103,7 +103,7 @@ class TrialStore:
             )
 
     def mark_layout(self) -> None:
-        """Say which layout the store has, for versions of this package to come."""
+        """Record the layout of the store, for later versions of this package."""
         if LAYOUT_FILE not in self.folder.names():
             write_json(self.folder, LAYOUT_FILE, {"layout": LAYOUT, "version": version("renyi-sharpness")})
 

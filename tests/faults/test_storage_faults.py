@@ -38,7 +38,7 @@ def test_a_full_disk_stops_in_one_line_and_the_same_command_goes_on(
         print(output)  # shown where the test fails
         (line,) = (line for line in output.splitlines() if "No space left on device" in line)
         assert line.startswith(f"{disk}/renyi/small/")
-        assert " MB free of 0.2 MB); make room, and the same command goes on from here" in line
+        assert " MB free of 0.2 MB); free some space, then give the same command" in line
         assert "Traceback" not in output
         counts = make_plan(load(str(path))).counts
         assert counts[TrialState.FAILED] == 0
@@ -68,7 +68,7 @@ def test_a_disk_that_can_no_longer_be_written(tmp_path: Path, sweep_file: SweepF
         output, _ = driver.communicate(timeout=600)
         assert driver.returncode == 2, output
         assert "Read-only file system" in output
-        assert "give back the permission to write there, and the same command goes on from here" in output
+        assert "restore the permission to write there, then give the same command" in output
         assert "Traceback" not in output
         refused, said = run(path)
         assert refused == 2

@@ -1,1 +1,1 @@
-"""How one trial is trained: the loop, a training step, checkpoints, evaluation, schedules."""
+"""Training one trial: the loop, a training step, checkpoints, evaluation, schedules."""

@@ -1,4 +1,4 @@
-"""Checkpoints: everything a trial needs to go on, bit for bit."""
+"""Checkpoints: everything that training needs to go on with the same bits."""
 
 import io
 import pickle
@@ -15,17 +15,17 @@ from trainables.trial.storage import Folder
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """The state after some epochs. Random draws are seeded by epoch, so no generator's state is part of it."""
+    """The state of training after some epochs. Random draws are seeded by epoch, so it needs no generator's state."""
 
     spec: TrialSpec
     model: dict[str, Any]  # state_dict
-    optimizer: dict[str, Any]  # state_dict; empty in an initial checkpoint, and where nothing is left to train
+    optimizer: dict[str, Any]  # state_dict; empty in an initial checkpoint, and after the end of training
     history: list[EpochMetrics]  # of the epochs that are done
     scaler: dict[str, Any] = field(default_factory=dict)  # state_dict of the loss scaler; empty without one
 
     @property
     def epoch(self) -> int:
-        """The epoch that comes next."""
+        """The next epoch."""
         return len(self.history)
 
 
@@ -44,11 +44,11 @@ def save_checkpoint(folder: Folder, name: str, checkpoint: Checkpoint) -> None:
 
 
 def load_checkpoint(folder: Folder, name: str, device: torch.device | None = None) -> Checkpoint:
-    """Read a checkpoint; nothing in it is executed (`weights_only`).
+    """Read a checkpoint; no code in it is executed (`weights_only`).
 
     Raises:
         FileNotFoundError: there is none.
-        TrainingError: the file is not one of ours, or damaged.
+        TrainingError: the file is not a checkpoint of this project, or it is damaged.
     """
     data = folder.read(name)
     try:

@@ -1,8 +1,8 @@
-"""Where tensors live."""
+"""The device for training and measuring."""
 
 import torch
 
 
 def default_device() -> torch.device:
-    """The GPU that this process may use, where there is one; else the CPU."""
+    """The GPU of this process, if it has one; else the CPU."""
     return torch.device("cuda" if torch.cuda.is_available() else "cpu")

@@ -1,4 +1,4 @@
-"""How a network does on images it is not training on: in eval mode, not augmented, in float32."""
+"""Losses and accuracies of a network in eval mode, on images without augmentation, in float32."""
 
 import math
 from collections.abc import Iterable
@@ -15,14 +15,14 @@ EVALUATION_BATCH = 512
 
 
 def evaluate(model: nn.Module, split: Split, normalize: Normalization) -> tuple[Tensor, Tensor]:
-    """Cross-entropy (N,) of each image in float64, and whether each is classified right (N,), in eval mode."""
+    """Cross-entropy (N,) of each image in float64, and 1 where it is classified correctly, else 0 (N,)."""
     batches = (normalize(batch) for batch in split.images.split(EVALUATION_BATCH))
     return evaluate_inputs(model, batches, split.targets)
 
 
 @torch.no_grad()
 def evaluate_inputs(model: nn.Module, batches: Iterable[Tensor], targets: Tensor) -> tuple[Tensor, Tensor]:
-    """As `evaluate`, for inputs that are normalized already, a batch at a time."""
+    """As `evaluate`, for batches of inputs that are already normalized."""
     model.eval()
     logits = torch.cat([model(batch) for batch in batches]).double()
     return cross_entropy(logits, targets, reduction="none"), (logits.argmax(dim=1) == targets).double()
@@ -34,7 +34,7 @@ def stderr_of_mean(values: Tensor) -> float:
 
 
 def accuracy(model: nn.Module, split: Split, normalize: Normalization) -> float:
-    """The fraction that is classified right."""
+    """The fraction of images that are classified correctly."""
     return evaluate(model, split, normalize)[1].mean().item()
 
 

@@ -1,4 +1,4 @@
-"""Training one trial: a plain loop over epochs that can be cut and taken up again between any two of them."""
+"""Training one trial: a plain loop over epochs that can be interrupted and resumed after each of them."""
 
 import time
 from collections.abc import Iterator
@@ -28,31 +28,31 @@ from trainables.trial.folder import (
 )
 from trainables.trial.specs import RSAMSpec, TrainingSpec, TrialSpec
 
-CHECKPOINT_SHARE = 0.02  # of the time at most is spent on keeping where a trial is
+CHECKPOINT_SHARE = 0.02  # of the time at most is spent on writing checkpoints
 
 
 def train(
     spec: TrialSpec, trial: TrialFolder, device: torch.device, system_metrics: bool = False
 ) -> Iterator[EpochMetrics]:
-    """Train a trial from wherever its folder says it is, yielding each epoch once a checkpoint holds it.
+    """Train a trial from its last checkpoint, and yield each epoch when a checkpoint contains it.
 
-    Epochs that are short for what a checkpoint costs share one: CHECKPOINT_SHARE.
+    Where epochs are short compared with writing a checkpoint, several share one: CHECKPOINT_SHARE.
 
-    When the iterator ends, the folder holds the initial and the last checkpoint and the outcome. Every random draw
-    is seeded by (seed, purpose, epoch), so on the CPU a trial that was cut ends with the same bits as one that was not.
-    A worker that was cut off, and replaced by another while it lived on, stops before its next write.
+    At the end, the folder holds the initial and the last checkpoint, and the outcome. Every random draw is seeded by
+    (seed, purpose, epoch), so on the CPU an interrupted trial ends with the same bits as an uninterrupted one. A worker
+    that was replaced by another while it was cut off stops before its next write.
 
     Args:
-        spec, trial: what to train, and where.
-        device: on what.
-        system_metrics: whether each epoch says how busy the machine was.
+        spec, trial: what to train, and the folder for it.
+        device: the device to train on.
+        system_metrics: whether each epoch records how busy the machine was.
 
     Raises:
-        ReplacedError: another worker trains it by now.
-        TrainingError: the network or the data can't be had as specified, or the loss did not reach its target.
+        ReplacedError: another worker now trains the trial.
+        TrainingError: the network or the data are not available as specified, or the loss did not reach its target.
         DivergedError: the loss is no longer finite.
     """
-    trial.take()
+    trial.claim()
     with determinism(spec.training.deterministic):
         data = load_dataset(spec.data).to(device)
         check_validation(spec, data)
@@ -66,7 +66,7 @@ def train(
             best = all(metrics.choice > earlier.choice for earlier in history)
             history = [*history, metrics]
             unsaved.append(metrics)
-            # The optimizer's state is for going on: two thirds of a checkpoint that nobody goes on from.
+            # After the last epoch nothing resumes from the optimizer's state, which is two thirds of a checkpoint.
             done = is_done(spec.training, history, trainer.steps_per_epoch)
             state = {} if done else trainer.optimizer.state_dict()
             checkpoint = Checkpoint(spec, trainer.model.state_dict(), state, history, trainer.scaler.state_dict())
@@ -87,7 +87,7 @@ def train(
 
 
 def one_epoch(trainer: Trainer, epoch: int, load: MachineLoad | None = None) -> EpochMetrics:
-    """Train for an epoch and see how the network does after it, and the machine as its last batch is done."""
+    """Train for one epoch, then evaluate the network; the load of the machine is read right after the last batch."""
     started = time.perf_counter()
     training, data, model = trainer.spec.training, trainer.data, trainer.model
     learning_rate = trainer.set_learning_rate(learning_rate_factor(epoch, training))
@@ -111,7 +111,7 @@ def one_epoch(trainer: Trainer, epoch: int, load: MachineLoad | None = None) -> 
 
 
 def resume(trainer: Trainer, trial: TrialFolder) -> list[EpochMetrics]:
-    """Put the trainer where the folder's last checkpoint left off, or begin the folder; the epochs that are done."""
+    """Load the last checkpoint of a folder into the trainer, or begin the folder; the epochs that are done."""
     try:
         last = load_checkpoint(trial.folder, LAST_CHECKPOINT, trainer.device)
     except FileNotFoundError:
@@ -138,10 +138,10 @@ def is_done(training: TrainingSpec, history: list[EpochMetrics], steps_per_epoch
 
 
 def check_target(training: TrainingSpec, history: list[EpochMetrics]) -> None:
-    """Refuse a network that training ended before the loss was as low as asked for: it is not comparable with others.
+    """Refuse a network whose training ended before the loss reached its target: it is not comparable with others.
 
     Raises:
-        TrainingError: the loss, its target, and what to change.
+        TrainingError: the message has the loss, its target, and the remedy.
     """
     target, reached = training.target_train_loss, history[-1].train_loss
     if target is not None and reached > target:
@@ -152,10 +152,10 @@ def check_target(training: TrainingSpec, history: list[EpochMetrics]) -> None:
 
 
 def check_validation(spec: TrialSpec, data: Dataset) -> None:
-    """Refuse a warm-up that goes by the validation accuracy where there are no validation images.
+    """Refuse a warm-up that depends on the validation accuracy if there are no validation images.
 
     Raises:
-        TrainingError: the key and its remedy.
+        TrainingError: the message has the key and the remedy.
     """
     if isinstance(spec.optimizer, RSAMSpec) and spec.optimizer.plain_until_accuracy is not None and not data.validation:
         raise TrainingError(
@@ -165,7 +165,7 @@ def check_validation(spec: TrialSpec, data: Dataset) -> None:
 
 
 def initial_model(spec: TrialSpec, data: Dataset) -> nn.Module:
-    """The network at its initial weights, which depend on the seed alone."""
+    """The network with its initial weights, which depend on the seed alone."""
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive_seed(spec.seed, "initial weights"))
         return build_model(spec.model, data.num_classes, data.in_channels)
@@ -174,11 +174,11 @@ def initial_model(spec: TrialSpec, data: Dataset) -> nn.Module:
 def attempt(
     spec: TrialSpec, trial: TrialFolder, device: torch.device, system_metrics: bool = False
 ) -> Iterator[EpochMetrics]:
-    """As `train`, but whatever goes wrong becomes the trial's recorded failure, so that other trials go on.
+    """As `train`, but an error is recorded as the trial's failure, so that other trials go on.
 
     Raises:
-        StorageError: the storage failed, which is no fault of the trial.
-        ReplacedError: another worker trains the trial by now, and what becomes of it is for that one to say.
+        StorageError: the storage failed, which is not the trial's fault.
+        ReplacedError: another worker now trains the trial, and will record its outcome.
     """
     try:
         yield from train(spec, trial, device, system_metrics)

@@ -1,4 +1,4 @@
-"""How busy the machine of a trial is, by the names under which MLflow shows system metrics."""
+"""The load of a trial's machine, under the names that MLflow uses for system metrics."""
 
 import psutil
 import pynvml
@@ -6,16 +6,16 @@ import torch
 
 
 class MachineLoad:
-    """Readings of the machine that a trial runs on, and of its GPU: what they show includes its neighbours."""
+    """The load of the machine that a trial runs on, and of its GPU; other processes there are included."""
 
     def __init__(self, device: torch.device) -> None:
         self._device = device
-        psutil.cpu_percent()  # the next call tells the mean since this one
+        psutil.cpu_percent()  # the next call returns the mean since this one
 
     def read(self) -> dict[str, float]:
-        """Mean CPU load since the last reading, and memory now; of a GPU its memory, load and power now.
+        """Mean CPU load since the last reading, and memory now; for a GPU its memory, load and power now.
 
-        The GPU is `gpu_0`, being the only one that its trial sees. What a GPU does not tell is left out.
+        The GPU is called `gpu_0`, since the trial sees only one. Values that a GPU does not report are left out.
         """
         memory = psutil.virtual_memory()
         load = {
@@ -34,6 +34,6 @@ class MachineLoad:
         try:
             load["gpu_0_utilization_percentage"] = float(torch.cuda.utilization(self._device))
             load["gpu_0_power_usage_watts"] = torch.cuda.power_draw(self._device) / 1000
-        except (pynvml.NVMLError, RuntimeError):  # a part of a GPU has no meters of its own; no reason to fail a trial
+        except (pynvml.NVMLError, RuntimeError):  # a part of a GPU does not report these; no reason to fail a trial
             pass
         return load

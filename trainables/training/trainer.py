@@ -1,4 +1,4 @@
-"""The steps of an epoch: batches, augmentation, precision, clipping, and the optimizer's own passes."""
+"""The training steps of an epoch: batches, augmentation, precision, clipping, and the optimizer's own passes."""
 
 import math
 from collections.abc import Callable, Iterator
@@ -22,7 +22,7 @@ PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": t
 
 
 class Trainer:
-    """A network with what trains it: the optimizer and, for float16, the loss scaler; one epoch at a time.
+    """A network with its optimizer and, for float16, its loss scaler; trains one epoch at a time.
 
     Weights stay in float32. With `compile` the forward pass of training is compiled; evaluation, checkpoints and
     measurements use the network as it is.
@@ -47,18 +47,18 @@ class Trainer:
         return -(-len(self.data.train) // self.spec.training.batch_size)
 
     def set_learning_rate(self, factor: float) -> float:
-        """Set the rate of an epoch, from the schedule's factor on the base rate above the floor; and return it."""
+        """Set and return the learning rate of an epoch; the factor applies to the base rate above the floor."""
         floor = self.spec.training.learning_rate_floor
         for group, base in zip(self.optimizer.param_groups, self._base_rates, strict=True):
             group["lr"] = floor + (base - floor) * factor
         return floor + (self._base_rates[0] - floor) * factor
 
     def train_epoch(self, epoch: int, max_steps: int | None = None) -> float:
-        """One pass over the training set in random batches, the last incomplete one kept; the mean loss.
+        """Train for one pass over the training set in random batches, the last incomplete one included; the mean loss.
 
         Args:
             epoch: seeds the order of the images and their augmentation, together with the trial's seed.
-            max_steps: end after so many steps; None for the whole epoch.
+            max_steps: end after this many steps; None for the whole epoch.
 
         Raises:
             DivergedError: the mean loss is not finite.
@@ -85,7 +85,7 @@ class Trainer:
         return mean
 
     def _step(self, inputs: Tensor, targets: Tensor) -> Tensor:
-        """One step of the optimizer on a batch; the loss before it."""
+        """Make one step of the optimizer on a batch; the loss before the step."""
         precision = PRECISIONS[self.spec.training.precision]
 
         def closure() -> Tensor:
@@ -104,7 +104,7 @@ class Trainer:
         return loss
 
     def end_epoch(self, validation_accuracy: float | None) -> None:
-        """Tell the optimizer that an epoch is over: Eigen-SAM counts anew, RSAM's warm-up goes by it."""
+        """Report the end of an epoch to the optimizer: Eigen-SAM restarts its count, and RSAM's warm-up may end."""
         if isinstance(self.optimizer, SharpnessAware):
             self.optimizer.end_epoch(validation_accuracy)
 
@@ -117,7 +117,7 @@ class Trainer:
 
 @contextmanager
 def seeded(seed: int, device: torch.device) -> Iterator[None]:
-    """Torch's global generators at a seed, for layers that draw (dropout), and back where they were."""
+    """While entered, torch's global generators have a seed, for layers that draw (dropout); then they are restored."""
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
         torch.manual_seed(seed)
         yield
@@ -125,7 +125,7 @@ def seeded(seed: int, device: torch.device) -> Iterator[None]:
 
 @contextmanager
 def determinism(wanted: bool) -> Iterator[None]:
-    """Refuse kernels whose results vary from run to run while this lasts; on GPUs, pick convolutions the same way."""
+    """While entered, refuse kernels whose results vary from run to run; on GPUs, fix the choice of convolutions."""
     before = torch.are_deterministic_algorithms_enabled(), torch.backends.cudnn.benchmark
     if wanted:
         torch.use_deterministic_algorithms(True)

@@ -1,1 +1,1 @@
-"""What a trial is and where it is kept: its spec, its folder, the storage. Knows no torch and no Ray."""
+"""What defines a trial and where it is stored: its spec, its folder, the storage. Knows no torch and no Ray."""

@@ -1,4 +1,4 @@
-"""The files of one trial, by name: each is written once its step is done, so which ones exist is the trial's state."""
+"""The files of one trial. Each is written when its step is done, so the files that exist define the trial's state."""
 
 import json
 import math
@@ -26,27 +26,27 @@ TRAINING_FILES = (SPEC_FILE, INITIAL_CHECKPOINT, LAST_CHECKPOINT, BEST_CHECKPOIN
 
 @dataclass(frozen=True)
 class EpochMetrics:
-    """What one epoch of training showed."""
+    """The losses, accuracies and times of one epoch of training."""
 
     epoch: int  # zero-based
     learning_rate: float
-    train_loss: float  # mean over the epoch's batches, as they were trained on
+    train_loss: float  # mean over the epoch's batches, each before its step
     test_loss: float  # mean cross-entropy after the epoch
     test_accuracy: float  # in [0, 1]
     seconds: float  # wall time of the epoch
-    timestamp: float  # Unix time at its end, kept so that logging it twice is logging it once
+    timestamp: float  # Unix time at its end, kept so that a point which is logged twice is one point
     validation_accuracy: float | None = None  # in [0, 1], where the data set has validation images
-    system: dict[str, float] = field(default_factory=dict)  # readings of the machine, where they are wanted
+    system: dict[str, float] = field(default_factory=dict)  # the load of the machine, where the sweep asks for it
 
     @property
     def choice(self) -> float:
-        """What the best epoch is chosen by: validation accuracy, or, optimistically, that on the test images."""
+        """The accuracy by which the best epoch is chosen: on validation images or, optimistically, on test images."""
         return self.test_accuracy if self.validation_accuracy is None else self.validation_accuracy
 
 
 @dataclass(frozen=True)
 class Generalization:
-    """How a network trained to the end does on what it saw and on what it did not (SPEC §2), in eval mode."""
+    """Losses and accuracies of a fully trained network on the training and the test images (SPEC §2), in eval mode."""
 
     train_loss: float  # mean cross-entropy over the whole training set
     train_loss_stderr: float
@@ -64,7 +64,7 @@ class Generalization:
 
     @property
     def gap_loss_stderr(self) -> float:
-        """Standard error of `gap_loss`, the two sets of samples being independent."""
+        """Standard error of `gap_loss`; the two sets of samples are independent."""
         return math.hypot(self.test_loss_stderr, self.train_loss_stderr)
 
     @property
@@ -101,75 +101,75 @@ class Failure:
 
     @classmethod
     def of(cls, stage: str, error: BaseException) -> "Failure":
-        """The failure that an exception means."""
+        """The failure that an exception caused."""
         lines = traceback.format_exception(error)
         return cls(stage, f"{type(error).__name__}: {error}".splitlines()[0], "".join(lines))
 
 
 class TrialFolder:
-    """Typed access to a trial's files."""
+    """Typed access to the files of a trial."""
 
     def __init__(self, folder: Folder) -> None:
         self.folder = folder
         self._worker = ""
 
-    def take(self) -> None:
-        """Train the trial from here on: a worker that did so before, and lives on somewhere, is to stop (`check`)."""
+    def claim(self) -> None:
+        """Make this worker the one that trains the trial. An earlier worker that is still alive stops at `check`."""
         self._worker = uuid.uuid4().hex
         worker = {"worker": self._worker, "host": socket.gethostname(), "process": os.getpid()}
         write_json(self.folder, WORKER_FILE, worker)
         self.folder.clear(*TRAINING_FILES)
 
     def check(self) -> None:
-        """Do nothing while it is this worker that trains the trial; costs a read of a small file.
+        """Do nothing while the trial is claimed by this worker; costs a read of a small file.
 
         Raises:
-            ReplacedError: another one has taken it.
+            ReplacedError: another worker has claimed it.
         """
         worker = json.loads(self.folder.read(WORKER_FILE))
         if worker["worker"] != self._worker:
-            raise ReplacedError(f"process {worker['process']} on {worker['host']} trains {self.folder.uri} by now")
+            raise ReplacedError(f"process {worker['process']} on {worker['host']} now trains {self.folder.uri}")
 
     def write_spec(self, spec: TrialSpec) -> None:
-        """Say whose folder this is."""
+        """Record the trial of this folder."""
         self.folder.write(SPEC_FILE, spec.model_dump_json(indent=2).encode())
 
     def read_spec(self) -> TrialSpec:
-        """The specification that the folder was made for."""
+        """The specification of the trial of this folder."""
         return TrialSpec.model_validate_json(self.folder.read(SPEC_FILE))
 
     def write_trained(self, trained: Trained) -> None:
-        """Mark the trial as trained: from here on its last checkpoint is final."""
+        """Mark the trial as trained: its last checkpoint is now final."""
         write_json(self.folder, TRAINED_FILE, asdict(trained))
 
     def read_trained(self) -> Trained:
-        """The outcome of training; FileNotFoundError before its end."""
+        """The outcome of training; FileNotFoundError before the end of training."""
         data = json.loads(self.folder.read(TRAINED_FILE))
         return Trained([EpochMetrics(**epoch) for epoch in data["history"]], Generalization(**data["generalization"]))
 
     def write_run_id(self, tracking: str, run_id: str) -> None:
-        """Note which run at a tracking address is this trial's."""
+        """Record the id of this trial's run at a tracking address."""
         write_json(self.folder, RUN_FILE, {"tracking": tracking, "run_id": run_id})
 
     def read_run_id(self, tracking: str) -> str | None:
-        """The run at a tracking address that is this trial's, if one is noted."""
+        """The id of this trial's run at a tracking address, if it is recorded."""
         try:
-            noted = json.loads(self.folder.read(RUN_FILE))
+            recorded = json.loads(self.folder.read(RUN_FILE))
         except FileNotFoundError:
             return None
-        return str(noted["run_id"]) if noted["tracking"] == tracking else None
+        return str(recorded["run_id"]) if recorded["tracking"] == tracking else None
 
 
 def write_json(folder: Folder, name: str, data: dict[str, Any]) -> None:
-    """Write a small file that people may want to read."""
+    """Write a small file that people can read."""
     folder.write(name, json.dumps(data, indent=2).encode())
 
 
 def write_failure(folder: Folder, failure: Failure) -> None:
-    """Mark the training, or the measurement, that the folder belongs to as failed."""
+    """Mark the training or the measurement in a folder as failed."""
     write_json(folder, FAILED_FILE, asdict(failure))
 
 
 def read_failure(folder: Folder) -> Failure:
-    """Why the training, or the measurement, that the folder belongs to failed; FileNotFoundError where it did not."""
+    """Why the training or the measurement in a folder failed; FileNotFoundError if it did not fail."""
     return Failure(**json.loads(folder.read(FAILED_FILE)))

@@ -1,4 +1,4 @@
-"""What determines the weights of a trained network, and the identity made of it. Imports no torch."""
+"""The specification of a trial: everything that determines the trained weights, and the id made of it."""
 
 import hashlib
 import json
@@ -39,8 +39,8 @@ Fraction = Annotated[float, Field(ge=0, lt=1)]
 Degrees = Annotated[float, Field(ge=0, le=180)]
 RSAMOrder = Annotated[PositiveFloat, AfterValidator(_not_one)]
 ModelName = Annotated[str, Field(min_length=1)]
-Place = Annotated[str, Field(min_length=1), AfterValidator(absolute)]
-Places = Annotated[tuple[Place, ...], BeforeValidator(_list)]
+Location = Annotated[str, Field(min_length=1), AfterValidator(absolute)]
+Locations = Annotated[tuple[Location, ...], BeforeValidator(_list)]
 BatchNormSecondPass = Literal["freeze", "update"]
 PLAIN_EPOCHS = 5  # SPEC §9: the paper's 5, where its code takes 6
 
@@ -48,27 +48,27 @@ PLAIN_EPOCHS = 5  # SPEC §9: the paper's 5, where its code takes 6
 class Spec(Section):
     """A part of a trial's specification."""
 
-    NOT_IDENTITY: ClassVar[frozenset[str]] = frozenset()  # fields that travel along without changing the result
+    NOT_IDENTITY: ClassVar[frozenset[str]] = frozenset()  # fields that do not change the result, nor the trial's id
 
 
 class DataSpec(Spec):
-    """The images a trial learns from; where they lie travels along, but is no part of the trial's identity.
+    """The images a trial learns from. Their paths are not part of the trial's id.
 
-    A Parquet set is known by its `name`, by default that of the folder its training files lie in.
+    A Parquet set is identified by its `name`, by default that of the folder of its training files.
     """
 
     NOT_IDENTITY = frozenset({"root", "train", "test"})
 
     dataset: Annotated[str, AfterValidator(_known_data_set)]
-    root: Place | None = None  # folder of the archives; left out, each machine's RENYI_DATA, or ~/data
+    root: Location | None = None  # folder of the archives; left out, each machine's RENYI_DATA, or ~/data
     name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")] | None = None
-    train: Places = ()  # Parquet files: paths, globs, addresses
-    test: Places = ()
+    train: Locations = ()  # Parquet files: paths, globs, addresses
+    test: Locations = ()
     image: str = "image"  # column names
     label: str = "label"
     mean: tuple[float, ...] | None = None  # of the pixels in [0, 1], a value a channel; None: the data set's own
     std: tuple[PositiveFloat, ...] | None = None
-    validation: PositiveInt | None = None  # so many of the training images validate instead, the same in every trial
+    validation: PositiveInt | None = None  # how many training images are held out, the same in every trial
 
     @model_validator(mode="before")
     @classmethod
@@ -101,23 +101,23 @@ class DataSpec(Spec):
 
 
 class TrainingOptions(Spec):
-    """How a trial trains, but for what has no default. A grid may vary any of it."""
+    """The options of training that have defaults, and the number of epochs. A grid may vary any of them."""
 
     NOT_IDENTITY = frozenset({"channels_last", "compile", "deterministic", "keep_best"})
 
-    epochs: PositiveInt  # the length of the schedule, and the most there will be
+    epochs: PositiveInt  # the length of the schedule, and the maximum
     warmup_epochs: NonNegativeInt = 0
     schedule: Literal["constant", "cosine"] = "cosine"
     learning_rate_floor: NonNegativeFloat = 0.0  # where the cosine ends
-    iterations: PositiveInt | None = None  # stop after so many steps, if that comes first
-    target_train_loss: PositiveFloat | None = None  # stop at the first epoch whose mean training loss is so low
+    iterations: PositiveInt | None = None  # stop after this many steps, if that comes first
+    target_train_loss: PositiveFloat | None = None  # stop after the first epoch with a mean training loss this low
     augment: bool = False  # random crops and flips of the training images
     crop_padding: NonNegativeInt = 4  # black pixels around the image before it is cropped to its size
     flip: bool = True  # half of the images, left to right
-    rotation: Degrees = 0.0  # by up to so much, either way
+    rotation: Degrees = 0.0  # the largest random angle, either way
     gradient_clip: PositiveFloat | None = None  # largest norm of the final gradient
     precision: Literal["float32", "bfloat16", "float16"] = "float32"  # of forward and backward passes, by autocast
-    # How the same is computed, not what.
+    # These change how the result is computed, not the result.
     channels_last: bool = False
     compile: bool = False
     deterministic: bool = False  # refuse kernels whose results vary from run to run
@@ -125,7 +125,7 @@ class TrainingOptions(Spec):
 
 
 class TrainingSpec(TrainingOptions):
-    """How long and in what steps a trial trains."""
+    """All options of training."""
 
     batch_size: PositiveInt
 
@@ -149,7 +149,7 @@ class MomentumSpec(Spec):
 
 
 class SGDSpec(MomentumSpec):
-    """SGD itself."""
+    """Plain SGD."""
 
     name: Literal["sgd"]
 
@@ -224,7 +224,7 @@ OptimizerSpec = Annotated[
     SGDSpec | AdamSpec | SAMSpec | ASAMSpec | EigenSAMSpec | RSAMSpec, Field(discriminator="name")
 ]
 
-# Short forms for labels, in the order in which people read them.
+# Short names of parameters, in the order of labels.
 _LABELS = {
     "rho": "rho",
     "order": "order",
@@ -236,7 +236,7 @@ _LABELS = {
 
 
 class TrialSpec(Spec):
-    """One trial: everything that determines the trained weights, and where to find and how to compute them."""
+    """One trial: everything that determines the trained weights, and the options that do not."""
 
     data: DataSpec
     model: ModelName
@@ -246,19 +246,19 @@ class TrialSpec(Spec):
 
     @cached_property
     def trial_id(self) -> str:
-        """Short SHA-256 of the canonical JSON of all fields that differ from their defaults and bear on the weights.
+        """Short SHA-256 of the canonical JSON of all fields that determine the weights and differ from their defaults.
 
-        Leaving defaults out keeps the identity of finished trials when a later version adds an optional field; so a
-        default is never changed.
+        Since defaults are left out, finished trials keep their ids when a later version adds an optional field. For the
+        same reason a default must never change.
         """
-        aside = {"data": set(DataSpec.NOT_IDENTITY), "training": set(TrainingSpec.NOT_IDENTITY)}
-        fields = self.model_dump(mode="json", exclude_defaults=True, exclude=aside)
+        excluded = {"data": set(DataSpec.NOT_IDENTITY), "training": set(TrainingSpec.NOT_IDENTITY)}
+        fields = self.model_dump(mode="json", exclude_defaults=True, exclude=excluded)
         return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:12]
 
     def parameters(self) -> dict[str, Any]:
         """All fields in one flat mapping, as they are logged: dataset, model, optimizer, learning_rate, …
 
-        Without what is unset, and without places, which may change from one start to the next.
+        Fields that are not set are left out, and so are paths, which may differ from one start to the next.
         """
         data = self.data.model_dump(exclude=set(DataSpec.NOT_IDENTITY), exclude_defaults=True)
         data["dataset"] = data.pop("name", self.data.dataset)
@@ -275,7 +275,7 @@ class TrialSpec(Spec):
 
     @property
     def label(self) -> str:
-        """A readable name, what varies most first: `sgd lr=0.1 bs=64 wd=0.0001 seed=0 digits_cnn`."""
+        """A readable name: `sgd lr=0.1 bs=64 wd=0.0001 seed=0 digits_cnn`. What varies most comes first."""
         parameters = self.parameters()
         values = [f"{short}={parameters[name]:g}" for name, short in _LABELS.items() if name in parameters]
         return " ".join([self.optimizer.name, *values, self.model])

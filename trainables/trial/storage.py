@@ -1,4 +1,4 @@
-"""Folders that hold a sweep: on a local disk, or in an object store through pyarrow.fs. Every write is atomic."""
+"""The folders of a sweep: on a local disk, or in an object store through pyarrow.fs. Every write is atomic."""
 
 import errno
 import os
@@ -13,61 +13,61 @@ from typing import Any, Protocol
 
 from trainables.errors import StorageError, TrainingError
 
-OBJECT_STORES = ("s3", "gcs", "abfs")  # pyarrow's names of those where an object appears whole, or not at all
-NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS)  # what file systems without hard links say: FAT, some of FUSE
-CLAIM_SECONDS = 60.0  # a claim to create a file, left by a process that died half way, is void after this
+OBJECT_STORES = ("s3", "gcs", "abfs")  # pyarrow's names of stores where an object appears complete or not at all
+NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS)  # errors of file systems without hard links: FAT, some of FUSE
+CLAIM_SECONDS = 60.0  # after this, a claim to create a file is void: its process died before it could remove it
 
 
 class Folder(Protocol):
-    """The few things that a sweep needs of a place to keep files. All of them raise StorageError where it fails."""
+    """The operations that a sweep needs on a folder. Each raises StorageError if the storage fails."""
 
     uri: str
 
     def __truediv__(self, name: str) -> "Folder":
-        """A folder inside this one; it need not exist."""
+        """A folder inside this one, which need not exist."""
 
     def read(self, name: str) -> bytes:
-        """The bytes of a file; FileNotFoundError where there is none."""
+        """Read the bytes of a file; FileNotFoundError if there is none."""
 
     def write(self, name: str, data: bytes) -> None:
-        """Replace a file as a whole: a reader sees the old bytes or the new ones, never a part."""
+        """Write or replace a file atomically: a reader sees all the old bytes or all the new ones."""
 
     def create(self, name: str, data: bytes) -> bool:
-        """Write a file that is not there yet; whether this call made it. Of several callers at most one is told so."""
+        """Create a file that does not exist; whether this call created it. Of several callers, at most one succeeds."""
 
     def names(self) -> list[str]:
-        """Names of the files and folders inside, sorted; none where the folder does not exist."""
+        """The names of the files and folders inside, sorted; empty if the folder does not exist."""
 
     def delete(self, name: str) -> None:
-        """Remove a file, if it is there."""
+        """Remove a file, if it exists."""
 
     def clear(self, *names: str) -> None:
-        """Remove what writers of these files, or of any, left when they were killed half way; one still at it fails."""
+        """Remove what killed writers of these files, or of any file, left unfinished. A write that still runs fails."""
 
 
-def join(place: str, name: str) -> str:
-    """A folder inside the one at a path or address; what follows the `?` of an address stays at its end."""
-    path, mark, query = place.partition("?") if is_remote(place) else (place, "", "")
+def join(folder: str, name: str) -> str:
+    """The path or address of a folder inside another one; the part of an address after `?` stays at its end."""
+    path, mark, query = folder.partition("?") if is_remote(folder) else (folder, "", "")
     return f"{path.rstrip('/')}/{name}{mark}{query}"
 
 
 def open_folder(uri: str) -> Folder:
-    """The folder at a path, or at an address that pyarrow.fs knows (s3://, gs://, hdfs://)."""
+    """Open the folder at a path, or at an address that pyarrow.fs knows (s3://, gs://, hdfs://)."""
     return RemoteFolder.at(uri) if is_remote(uri) else LocalFolder(Path(uri.removeprefix("file://")))
 
 
-def absolute(place: str) -> str:
-    """A path made absolute, `~` included, so that it means the same in every process; an address as it is."""
-    return place if "://" in place else str(Path(place).expanduser().absolute())
+def absolute(location: str) -> str:
+    """A path made absolute, with `~` expanded, so that it is valid in every process; an address is unchanged."""
+    return location if "://" in location else str(Path(location).expanduser().absolute())
 
 
 def is_remote(uri: str) -> bool:
-    """Whether the address names an object store rather than a path."""
+    """Whether this is the address of an object store, and not a path."""
     return "://" in uri and not uri.startswith("file://")
 
 
 class LocalFolder:
-    """A folder on a disk that this machine has mounted."""
+    """A folder on a disk of this machine, or mounted on it."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -77,40 +77,40 @@ class LocalFolder:
         return LocalFolder(self.path / name)
 
     def read(self, name: str) -> bytes:
-        with self._told(name, "read", missing_is_answer=True):
+        with self._reported(name, "read", missing_is_no_error=True):
             return (self.path / name).read_bytes()
 
     def write(self, name: str, data: bytes) -> None:
-        with self._told(name, "written"), self._whole(name, data) as temporary:
+        with self._reported(name, "written"), self._complete(name, data) as temporary:
             temporary.replace(self.path / name)
 
     def create(self, name: str, data: bytes) -> bool:
-        """As the protocol says: a second link fails where there is a file already, on a disk as on NFS."""
-        with self._told(name, "written"), self._whole(name, data) as temporary:
+        """See the protocol: making a hard link fails if the file already exists, on a disk as on NFS."""
+        with self._reported(name, "written"), self._complete(name, data) as temporary:
             try:
                 _link(temporary, self.path / name)
-            except (FileExistsError, FileNotFoundError):  # one who was first made it, or cleared this one's away
+            except (FileExistsError, FileNotFoundError):  # another caller created it, or removed this call's file
                 return False
         return True
 
     def names(self) -> list[str]:
-        with self._told("", "read", missing_is_answer=True), suppress(FileNotFoundError):
+        with self._reported("", "read", missing_is_no_error=True), suppress(FileNotFoundError):
             return sorted(entry.name for entry in os.scandir(self.path) if not entry.name.startswith("."))
         return []
 
     def delete(self, name: str) -> None:
-        with self._told(name, "deleted"):
+        with self._reported(name, "deleted"):
             (self.path / name).unlink(missing_ok=True)
 
     def clear(self, *names: str) -> None:
-        with self._told("", "read", missing_is_answer=True):
+        with self._reported("", "read", missing_is_no_error=True):
             unfinished = [entry.name for entry in os.scandir(self.path) if _is_unfinished(entry.name, names)]
         for name in unfinished:
             self.delete(name)
 
     @contextmanager
-    def _whole(self, name: str, data: bytes) -> Iterator[Path]:
-        """The data on disk under a name of this call's own, to be moved: writers never share a half-written file."""
+    def _complete(self, name: str, data: bytes) -> Iterator[Path]:
+        """The data in a complete file with a unique name, to be moved or linked: two writers never share a file."""
         self.path.mkdir(parents=True, exist_ok=True)
         temporary = self.path / _unfinished(name)
         try:
@@ -121,33 +121,33 @@ class LocalFolder:
         _sync_folder(self.path)
 
     @contextmanager
-    def _told(self, name: str, action: str, missing_is_answer: bool = False) -> Iterator[None]:
-        """Say in one line which path, what is wrong with it, how much room there is, and how to go on."""
+    def _reported(self, name: str, action: str, missing_is_no_error: bool = False) -> Iterator[None]:
+        """Report an error in one line: the path, the reason, the free space, and how to go on."""
         try:
             yield
         except OSError as error:
-            if missing_is_answer and isinstance(error, FileNotFoundError):
+            if missing_is_no_error and isinstance(error, FileNotFoundError):
                 raise
             raise StorageError(
                 f"{self.path / name} can't be {action}: {error.strerror or error} ({_room(self.path)}); "
-                f"{_REMEDIES.get(error.errno or 0, 'mend that')}, and the same command goes on from here"
+                f"{_REMEDIES.get(error.errno or 0, 'correct that')}, then give the same command to go on from here"
             ) from error
 
 
 def _unfinished(name: str) -> str:
-    """What a file is called, which nobody else writes, until it is whole."""
+    """The unique name of a file until it is complete."""
     return f".{name}.{uuid.uuid4().hex}"
 
 
 def _is_unfinished(found: str, names: Collection[str]) -> bool:
-    """Whether that is what one of these files, or with none of them any, is called until it is whole."""
+    """Whether `found` is the name of an unfinished file: of one of `names`, or of any file if there are none."""
     match = re.fullmatch(r"\.(.+)\.[0-9a-f]{32}", found)
     return match is not None and (not names or match[1] in names)
 
 
 _REMEDIES = {
-    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "make room"),
-    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "give back the permission to write there"),
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), "free some space"),
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), "restore the permission to write there"),
 }
 
 
@@ -159,17 +159,17 @@ def _write_new(path: Path, data: bytes) -> None:
 
 
 def _link(source: Path, target: Path) -> None:
-    """Give a file a second name that was free; FileExistsError where it was not."""
+    """Give a file a second name; FileExistsError if that name is in use."""
     try:
         target.hardlink_to(source)
     except OSError as error:
         if error.errno not in NO_LINKS:
             raise
-        _write_new(target, source.read_bytes())  # O_EXCL; a reader may see it half-written
+        _write_new(target, source.read_bytes())  # O_EXCL; a reader may see it incomplete
 
 
 def _sync_folder(path: Path) -> None:
-    """Make a new name in a folder outlive a loss of power, where the system can."""
+    """Make a new name in a folder survive a loss of power, where the system supports that."""
     descriptor = os.open(path, os.O_RDONLY)
     try:
         with suppress(OSError):
@@ -179,7 +179,7 @@ def _sync_folder(path: Path) -> None:
 
 
 def _room(path: Path) -> str:
-    """How much is free on the disk that a path is, or would be, on."""
+    """The free space on the disk of a path that may not exist yet."""
     there = next((folder for folder in (path, *path.parents) if folder.exists()), Path("/"))
     try:
         usage = shutil.disk_usage(there)
@@ -216,11 +216,11 @@ class RemoteFolder:
         return RemoteFolder(self._filesystem, f"{self._path}/{name}", join(self.uri, name))
 
     def read(self, name: str) -> bytes:
-        with self._told(name, "read", missing_is_answer=True):
+        with self._reported(name, "read", missing_is_no_error=True):
             return self._read(name)
 
     def write(self, name: str, data: bytes) -> None:
-        with self._told(name, "written"):
+        with self._reported(name, "written"):
             if self._filesystem.type_name in OBJECT_STORES:
                 self._write(name, data)
                 return
@@ -230,13 +230,14 @@ class RemoteFolder:
             self._filesystem.move(f"{self._path}/{temporary}", f"{self._path}/{name}")
 
     def create(self, name: str, data: bytes) -> bool:
-        """As the protocol says, in a store that has no exclusive creation, by listing what others are about to create.
+        """See the protocol. The store has no exclusive creation, so callers list each other's claims.
 
-        Each caller first writes a claim, then lists the claims of all, then looks for the file. Whoever sees another's
-        claim, or the file, withdraws; of two callers, the one whose claim came second sees the first's, or that it is
-        gone, and then the file. So two never create, given that a listing shows what was written before it began and
-        is there when it ends (S3, Google and Azure do; it need not be of one moment), unless a process stands still
-        for longer than CLAIM_SECONDS before its write. Two that see each other both withdraw: try again a little later.
+        Each caller first writes a claim, then lists all claims, then looks for the file. A caller that finds another
+        claim, or the file, withdraws. Of two callers, the one whose claim came second finds the claim of the first; or
+        that claim is gone, and it finds the file. So two callers never both create the file, provided that a listing
+        shows every object that was written before it began and still exists when it ends (true for S3, Google and
+        Azure), and that no process stops for longer than CLAIM_SECONDS before its write. Two callers that find each
+        other both withdraw: try again a little later.
         """
         claim = f"{name}.claim-{uuid.uuid4().hex}"
         begun = time.monotonic()
@@ -259,7 +260,7 @@ class RemoteFolder:
         return sorted(self._written())
 
     def delete(self, name: str) -> None:
-        with self._told(name, "deleted"), suppress(FileNotFoundError):
+        with self._reported(name, "deleted"), suppress(FileNotFoundError):
             self._filesystem.delete_file(f"{self._path}/{name}")
 
     def clear(self, *names: str) -> None:
@@ -274,40 +275,40 @@ class RemoteFolder:
 
     def _write(self, name: str, data: bytes) -> None:
         with self._filesystem.open_output_stream(f"{self._path}/{name}") as stream:
-            stream.write(data)  # in one call: a part that fails leaves the upload unfinished, and so the old object
+            stream.write(data)  # in one call: if a part fails, the upload stays unfinished and the old object is kept
 
     def _has(self, name: str) -> bool:
         from pyarrow import fs
 
-        with self._told(name, "read"):
+        with self._reported(name, "read"):
             return bool(self._filesystem.get_file_info(f"{self._path}/{name}").type != fs.FileType.NotFound)
 
     def _written(self) -> dict[str, float]:
-        """The listing without what is not finished."""
+        """The listing without unfinished files."""
         return {name: when for name, when in self._listing().items() if not name.startswith(".")}
 
     def _listing(self) -> dict[str, float]:
-        """Names of all files and folders inside, and when each was written by the clock of the store."""
+        """The names of all files and folders inside, with the time of each last write by the store's clock."""
         from pyarrow import fs
 
-        with self._told("", "read"):
+        with self._reported("", "read"):
             found = self._filesystem.get_file_info(fs.FileSelector(self._path, allow_not_found=True))
         return {info.base_name: info.mtime.timestamp() if info.mtime else 0.0 for info in found}
 
     @contextmanager
-    def _told(self, name: str, action: str, missing_is_answer: bool = False) -> Iterator[None]:
+    def _reported(self, name: str, action: str, missing_is_no_error: bool = False) -> Iterator[None]:
         try:
             yield
         except OSError as error:
-            if missing_is_answer and isinstance(error, FileNotFoundError):
+            if missing_is_no_error and isinstance(error, FileNotFoundError):
                 raise
-            place = without_secrets(join(self.uri, name) if name else self.uri)
+            address = without_secrets(join(self.uri, name) if name else self.uri)
             raise StorageError(
-                f"{place} can't be {action}: {str(error).splitlines()[0]}; mend that, and the same command goes on "
-                "from here"
+                f"{address} can't be {action}: {str(error).splitlines()[0]}; correct that, then give the same command "
+                "to go on from here"
             ) from error
 
 
 def without_secrets(address: str) -> str:
-    """An address that may be shown: the password in `scheme://user:password@host` is left out."""
+    """An address that may be shown: without the password of `scheme://user:password@host`."""
     return re.sub(r"(://[^:/@]*:)[^@/]*@", r"\1***@", address)

@@ -1,4 +1,4 @@
-"""The Ray cluster that a sweep runs on: joining it, and which nodes it has or could have."""
+"""The Ray cluster that a sweep runs on: how to join it, and which nodes it has or could have."""
 
 import gc
 import logging
@@ -16,7 +16,7 @@ from orchestrator.executors.ray.placement import Node
 
 LAUNCHER_FILE = Path("~/ray_bootstrap_config.yaml")  # where `ray up` puts the cluster's description on the head
 NODE_ID_LABEL = "ray.io/node-id"
-NODE_GROUP_LABEL = "ray.io/node-group"  # given to nodes that an autoscaler looks after
+NODE_GROUP_LABEL = "ray.io/node-group"  # on nodes that an autoscaler manages
 SHORT_ID = 6
 
 
@@ -27,8 +27,8 @@ def connect() -> None:
         "RAY_ENABLE_AUTO_CONNECT": "0",  # a thread that outlives the cluster must not start another
         "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # MLflow is the record; Tune's own CSV and JSON files cost memory
         "TUNE_DISABLE_SIGINT_HANDLER": "1",
-        "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",  # tracebacks of a lost process; TrialLost and the store's records tell it
-        "RAY_AIR_NEW_OUTPUT": "0",  # the new reporter prints a table even when told to be quiet
+        "TUNE_PRINT_ALL_TRIAL_ERRORS": "0",  # tracebacks of a lost process; TrialLost and the store report it
+        "RAY_AIR_NEW_OUTPUT": "0",  # the new reporter prints a table even with verbose=0
     }
     for name, value in quiet.items():
         os.environ.setdefault(name, value)
@@ -40,14 +40,14 @@ def connect() -> None:
         configure_logging=True,
         logging_level=logging.ERROR,
     )
-    signal.signal(signal.SIGTERM, on_sigterm)  # Ray's own handler would abort without a word
+    signal.signal(signal.SIGTERM, on_sigterm)  # Ray's own handler would abort without a message
 
 
 def leave() -> None:
     """Leave the cluster, and end it if it is a local one.
 
-    Garbage is collected before, and none while Ray shuts down: a reference to one of its objects that another thread
-    frees just then ends the process without a word.
+    Garbage is collected before, and none while Ray shuts down: if another thread frees a reference to one of Ray's
+    objects during the shutdown, the process dies without a message.
     """
     gc.collect()
     with no_garbage_collection():
@@ -55,7 +55,7 @@ def leave() -> None:
 
 
 def present_nodes(avoided: Collection[str] = ()) -> list[Node]:
-    """The nodes that are up, but for some."""
+    """The nodes that are up, without those to be avoided."""
     return [
         _node(node["Resources"], node["NodeID"])
         for node in ray.nodes()
@@ -64,7 +64,7 @@ def present_nodes(avoided: Collection[str] = ()) -> list[Node]:
 
 
 def names_of_nodes() -> dict[str, str]:
-    """What to call each node, dead ones too: its host, and the start of its id where several share a host."""
+    """The name of each node by its id, dead nodes included: its host, and the start of its id on a shared host."""
     nodes = {node["NodeID"]: node["NodeManagerHostname"] for node in ray.nodes()}
     hosts = list(nodes.values())
     return {
@@ -73,10 +73,10 @@ def names_of_nodes() -> dict[str, str]:
 
 
 def possible_nodes() -> list[Node] | None:
-    """The nodes there would be if the autoscaler brought all it may; None where its limits are not known.
+    """All nodes that the cluster can have at its largest; None where that is not known.
 
-    Without an autoscaler that is the nodes that are up. With one, the limits come from what it reports to Ray
-    (KubeRay), or from the launcher's file on the head.
+    Without an autoscaler, these are the nodes that are up. With one, its limits come from its report to Ray (KubeRay),
+    or from the launcher's file on the head.
     """
     alive = [node for node in ray.nodes() if node["Alive"]]
     if not any(node["Labels"].get(NODE_GROUP_LABEL) for node in alive):
@@ -91,7 +91,7 @@ def possible_nodes() -> list[Node] | None:
 
 
 def launchable_nodes(file: Path) -> list[Node] | None:
-    """All nodes that a cluster launcher's file allows; None where there is no file, or it leaves sizes to be found."""
+    """All nodes that a cluster launcher's file allows; None without a file, or where it does not state their sizes."""
     if not file.is_file():
         return None
     config = yaml.safe_load(file.read_text())
@@ -106,7 +106,7 @@ def launchable_nodes(file: Path) -> list[Node] | None:
 
 
 def avoiding(nodes: Collection[str]) -> dict[str, str] | None:
-    """The label selector of what must not run on some nodes."""
+    """The label selector that keeps a process off some nodes; None if there are none to avoid."""
     return {NODE_ID_LABEL: f"!in({', '.join(sorted(nodes))})"} if nodes else None
 
 

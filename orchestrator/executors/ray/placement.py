@@ -1,4 +1,4 @@
-"""Whether the pool of measuring actors and the trials fit on a cluster, and where the actors go. Pure arithmetic."""
+"""Placing the pool of measuring actors: whether it fits on a cluster beside the trials, and on which nodes."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -13,18 +13,18 @@ _EPS = 1e-9  # fractions of a core add up inexactly
 
 @dataclass(frozen=True)
 class Node:
-    """A machine of the cluster, or one that its autoscaler could bring."""
+    """A machine of the cluster, or one that its autoscaler could add."""
 
-    node_id: str  # empty for one that is not there yet
+    node_id: str  # empty for a machine that has not been added yet
     cpus: float
     gpus: float
 
     def holds(self, process: ProcessResources) -> bool:
-        """Whether a process fits into what is left."""
+        """Whether a process fits into the free resources."""
         return process.cpus <= self.cpus + _EPS and process.gpus <= self.gpus + _EPS
 
     def without(self, process: ProcessResources) -> "Node":
-        """What a process leaves."""
+        """The node without the resources of a process."""
         return replace(self, cpus=self.cpus - process.cpus, gpus=self.gpus - process.gpus)
 
     def room(self, process: ProcessResources) -> int:
@@ -34,28 +34,28 @@ class Node:
 
 
 def place_pool(resources: Resources, nodes: Sequence[Node]) -> list[str]:
-    """The node of each actor, so that trials have as much room as can be, and at least one of them always has.
+    """The node of each actor, chosen so that as many trials as possible fit beside them, and at least one.
 
-    Actors go one by one to where they cost the fewest trials, then to where most is left of what they need: were they
-    spread blindly, one on each node could leave none with room for a trial, and the sweep would wait for ever.
+    Actors are placed one by one where they displace the fewest trials, then where most of what they need is free. If
+    they were spread evenly, no node might have room for a trial, and the sweep would wait for ever.
 
     Raises:
-        UsageError: they don't fit beside a trial; the numbers asked for and those there are.
+        UsageError: they don't fit beside a trial; the message has the numbers asked for and those available.
     """
     pool, trial = resources.pool, resources.trial
     _check_totals(resources, nodes)
-    left = dict(enumerate(nodes))
-    places = []
+    free = dict(enumerate(nodes))
+    placed = []
     for _ in range(pool.actors):
-        room = sum(node.room(trial) for node in left.values())
+        room = sum(node.room(trial) for node in free.values())
         choices = [
             (
-                room - left[index].room(trial) + after.room(trial),
+                room - free[index].room(trial) + after.room(trial),
                 after.gpus if pool.gpus else -after.gpus,
                 after.cpus,
                 -index,
             )
-            for index, node in left.items()
+            for index, node in free.items()
             if node.holds(pool)
             for after in [node.without(pool)]
         ]
@@ -65,13 +65,13 @@ def place_pool(resources: Resources, nodes: Sequence[Node]) -> list[str]:
                 f"resources: {pool.actors} actors of {_size(pool)} and a trial of {_size(trial)} can't run side by "
                 f"side on {_shapes(nodes)}: each must fit on one node. Lower resources.pool or resources.trial"
             )
-        left[-best] = left[-best].without(pool)
-        places.append(nodes[-best].node_id)
-    return places
+        free[-best] = free[-best].without(pool)
+        placed.append(nodes[-best].node_id)
+    return placed
 
 
 def place_largest_pool(resources: Resources, nodes: Sequence[Node]) -> list[str]:
-    """The node of each actor, of as many as fit beside a trial; none where not even one does."""
+    """The node of each actor, for as many actors as fit beside a trial; empty where not even one fits."""
     for actors in range(resources.pool.actors, 0, -1):
         smaller = resources.model_copy(update={"pool": resources.pool.model_copy(update={"actors": actors})})
         with suppress(UsageError):

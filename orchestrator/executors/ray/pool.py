@@ -21,13 +21,13 @@ from trainables.errors import StorageError
 from trainables.trial.folder import Failure, write_failure
 from trainables.trial.specs import DataSpec, TrialSpec
 
-MAX_DEATHS = 3  # of actors in the middle of one task: then it is the task
+MAX_DEATHS = 3  # of actors during the same task; then the task is at fault
 ASSEMBLE = "assemble"
 
 
 @dataclass(eq=False)
 class _Member:
-    """An actor of the pool, and where it runs by what it last said."""
+    """An actor of the pool, and the node that it last reported."""
 
     handle: Any
     node: str = ""
@@ -39,13 +39,13 @@ class _Trial:
 
     trial_id: str
     tasks: list[MeasuringTask]
-    left: int  # tasks that have not ended
+    pending: int  # tasks that have not ended
     failed_on: str | None = None  # the node of the first task that failed
 
 
 @dataclass(frozen=True)
 class _Call:
-    """Something for one actor to do: a task of a trial, or with None to put its parts together."""
+    """A call to one actor: a task of a trial, or None to put the parts of its measurement together."""
 
     trial: _Trial
     task: MeasuringTask | None
@@ -57,7 +57,7 @@ class _Call:
 
 @dataclass
 class _Queue:
-    """Calls in the order they are to be made: trials as they came, the longest task of a trial first."""
+    """Waiting calls, in the order of the trials' arrival; within a trial, the longest task first."""
 
     _heap: list[tuple[int, float, int, _Call]] = field(default_factory=list)
     _numbers: Iterator[int] = field(default_factory=itertools.count)
@@ -74,10 +74,10 @@ class _Queue:
 
 
 class MeasuringPool:
-    """Actors made before any trial starts, with resources that trials then can't take; so neither side can wait for
-    the other for ever. Each has at most one call; all others wait here.
+    """Measuring actors that exist before any trial starts, with resources of their own, so that trials and actors never
+    wait for each other for ever. Each actor has at most one call; all other calls wait here.
 
-    An actor that dies is started again by Ray, wherever there is room, and what it was at is done again.
+    Ray starts an actor that died again, wherever there is room, and its call is made again.
     """
 
     def __init__(
@@ -86,20 +86,20 @@ class MeasuringPool:
         settings: SharpnessSettings,
         resources: PoolResources,
         data: DataSpec,
-        places: Sequence[str],
+        nodes: Sequence[str],
         gpu: bool = False,
     ) -> None:
         self._store, self._settings, self._resources, self._data, self._gpu = store, settings, resources, data, gpu
         self._idle: list[_Member] = []
-        self._probing: dict[Any, _Member] = {}  # result reference → the actor that is asked whether it is there
+        self._probing: dict[Any, _Member] = {}  # result reference → the actor that is to report its node
         self._running: dict[Any, tuple[_Member, _Call]] = {}
         self._queue = _Queue()
         self._arrivals: dict[str, int] = {}
         self._deaths: Counter[tuple[str, str]] = Counter()
         self._avoided: set[str] = set()
         self._events: deque[Event] = deque()
-        for place in places:
-            self._start(place)
+        for node in nodes:
+            self._start(node)
 
     def wait_until_ready(self, timeout: float | None = None) -> bool:
         """Whether every actor is up, after waiting at most `timeout` seconds."""
@@ -109,7 +109,7 @@ class MeasuringPool:
         return not waiting and not self._probing
 
     def submit(self, spec: TrialSpec) -> None:
-        """Put what is missing of a trained trial's measurement in the queue; returns at once."""
+        """Queue what is missing of a trained trial's measurement; returns at once."""
         trial_id = spec.trial_id
         tasks = divide(spec, self._settings, self._gpu)
         missing = tasks if len(tasks) == 1 else missing_parts(self._store.measurement(trial_id), tasks)
@@ -127,11 +127,11 @@ class MeasuringPool:
 
     @property
     def busy(self) -> bool:
-        """Whether anything is queued or being measured, or was and has not been collected."""
+        """Whether calls are queued or running, or events have not been collected."""
         return bool(self._queue or self._running or self._events)
 
     def collect(self, timeout: float) -> Iterator[Event]:
-        """What has happened by now, waiting at most `timeout` seconds for the first."""
+        """The events so far, after waiting at most `timeout` seconds for the first."""
         waiting = [*self._running, *self._probing]
         if waiting and not self._events:
             done, _ = ray.wait(waiting, num_returns=1, timeout=timeout)
@@ -144,27 +144,35 @@ class MeasuringPool:
         while self._events:
             yield self._events.popleft()
 
-    def avoid(self, nodes: Collection[str], places: Sequence[str]) -> None:
-        """Move the actors on some nodes to other places; what they were at is done again there."""
-        self._avoided |= set(nodes)
-        for member in self._members:
-            if member.node in nodes:
-                self._drop(member)
-        self.resize(places)
+    def avoid(self, avoided: Collection[str], nodes: Sequence[str]) -> None:
+        """Move the actors from nodes that are avoided to others; their calls are made again there.
 
-    def resize(self, places: Sequence[str]) -> bool:
-        """Have an actor for each place; whether that took a change. Those go first that do nothing yet, or are lost."""
+        Args:
+            avoided: the nodes without actors from now on.
+            nodes: the node of each actor.
+        """
+        self._avoided |= set(avoided)
+        for member in self._members:
+            if member.node in avoided:
+                self._drop(member)
+        self.resize(nodes)
+
+    def resize(self, nodes: Sequence[str]) -> bool:
+        """Have one actor for each entry of `nodes`, there if possible; whether their number changed.
+
+        A smaller pool drops actors that are lost or have not started yet first, then idle ones.
+        """
         members = self._members
-        for member in members[len(places) :]:
+        for member in members[len(nodes) :]:
             self._drop(member)
-        free = Counter(places) - Counter(member.node for member in members)
-        for place in list(free.elements())[: max(0, len(places) - len(members))]:
-            self._start(place)
-        return len(members) != len(places)
+        free = Counter(nodes) - Counter(member.node for member in members)
+        for node in list(free.elements())[: max(0, len(nodes) - len(members))]:
+            self._start(node)
+        return len(members) != len(nodes)
 
     @property
     def _members(self) -> list[_Member]:
-        """All actors, those at work first and those that are started last."""
+        """All actors: those with a call first, those that are still starting last."""
         return [*(member for member, _ in self._running.values()), *self._idle, *self._probing.values()]
 
     def _drop(self, member: _Member) -> None:
@@ -176,9 +184,9 @@ class MeasuringPool:
                 del self._running[reference]
                 self._put_back(member, call)
 
-    def _start(self, place: str) -> None:
-        """An actor at a place, or with room elsewhere if that is gone."""
-        strategy = NodeAffinitySchedulingStrategy(place, soft=True) if place else "SPREAD"
+    def _start(self, node: str) -> None:
+        """Start an actor on a node; if that is gone, or empty, wherever there is room."""
+        strategy = NodeAffinitySchedulingStrategy(node, soft=True) if node else "SPREAD"
         actor_class = ray.remote(MeasuringActor).options(
             num_cpus=self._resources.cpus,
             num_gpus=self._resources.gpus,
@@ -225,10 +233,10 @@ class MeasuringPool:
         self._advance(call)
 
     def _advance(self, call: _Call) -> None:
-        """What follows the end of a call: nothing yet, the assembly of the parts, or the end of the trial."""
+        """Do what follows the end of a call: nothing yet, the assembly of the parts, or the end of the trial."""
         trial = call.trial
-        trial.left -= call.task is not None
-        if trial.left:
+        trial.pending -= call.task is not None
+        if trial.pending:
             return
         if trial.failed_on is not None:
             self._events.append(TrialFailed(trial.trial_id, trial.failed_on))
@@ -261,7 +269,7 @@ class MeasuringPool:
 
 
 class MeasuringActor:
-    """A measuring actor that says where it is. Torch is imported there: it would double the driver's memory."""
+    """A measuring actor that reports its node. It imports torch, which would double the memory of the driver."""
 
     def __init__(self, store_folder: str, settings: SharpnessSettings, threads: int, data: DataSpec) -> None:
         from orchestrator.executors.actor import SharpnessActor

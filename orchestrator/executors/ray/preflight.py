@@ -1,4 +1,4 @@
-"""Before any trial: whether every node of a cluster can do its part. All that is wrong at once, a line each."""
+"""The check before any trial: whether every node of a cluster can take part. Reports all problems, a line each."""
 
 import contextlib
 import platform
@@ -29,7 +29,7 @@ from trainables.trial.storage import Folder, open_folder
 
 ANSWER_SECONDS = 180.0  # for a node to start a process, import torch and read its data
 DATA_SECONDS = 3600.0  # for a node to download its data and decode it, once
-LOSS_SECONDS = 30.0  # for Ray to notice that a node is gone
+LOSS_SECONDS = 30.0  # for Ray to notice that a node is lost
 JOIN_SECONDS = 300.0  # for the machines of a launcher file to join, where the sweep can't do without them
 TRACKING_SECONDS = 10.0
 MAX_SKEW_SECONDS = 5.0
@@ -38,10 +38,11 @@ MAX_SKEW_SECONDS = 5.0
 def preflight(config: SweepConfig) -> None:
     """Check the cluster at RAY_ADDRESS (or this machine) for a sweep.
 
-    Costs some ten seconds: a process a node that imports torch, and once a node the time to get the data.
+    Takes about ten seconds: each node starts a process that imports torch. The first time, each node also downloads
+    the data.
 
     Raises:
-        UsageError: everything that is wrong, with its remedy.
+        UsageError: all problems, each with its remedy.
     """
     connect()
     try:
@@ -59,7 +60,7 @@ def preflight(config: SweepConfig) -> None:
 
 @dataclass(frozen=True)
 class NodeAnswer:
-    """What a node says of itself; None where all is well."""
+    """The answers of one node; None where there is no problem."""
 
     name: str
     versions: Mapping[str, str]  # of Python, torch and ray
@@ -72,25 +73,25 @@ class NodeAnswer:
 
 
 class Probe:
-    """Runs on a node and looks around."""
+    """The actor that answers for its node."""
 
     def versions(self) -> dict[str, str]:
-        """Of Python, torch and ray."""
+        """The versions of Python, torch and ray here."""
         import torch
 
         return {"Python": platform.python_version(), "torch": torch.__version__, "ray": version("ray")}
 
     def clock(self) -> float:
-        """Unix time here."""
+        """The Unix time here."""
         return time.time()
 
     def storage(self, folder: str, token: str, mine: str) -> tuple[str | None, bool]:
-        """Why the storage can't be written from here, and whether the driver's token is there."""
-        place = open_folder(folder)
-        return _write(place, mine, token.encode()), _read(place, token) == token.encode()
+        """Why the storage can't be written from here, or None; and whether the driver's token is found in it."""
+        opened = open_folder(folder)
+        return _write(opened, mine, token.encode()), _read(opened, token) == token.encode()
 
     def data(self, spec: DataSpec) -> str | None:
-        """Get the data to this node; why that fails."""
+        """Why the data can't be downloaded to this node, or None."""
         from trainables.data import load_dataset
 
         try:
@@ -100,16 +101,16 @@ class Probe:
         return None
 
     def gpus(self, expected: float) -> str | None:
-        """Why torch can't use the GPUs that Ray counts here."""
+        """Why torch can't use the GPUs that Ray counts here, or None."""
         import torch
 
         if not expected or torch.cuda.is_available():
             return None
-        return f"Ray counts {expected:g} GPUs, and torch {torch.__version__} can use none"
+        return f"Ray counts {expected:g} GPUs, but torch {torch.__version__} can use none"
 
 
 def tracking_problems(config: SweepConfig) -> list[str]:
-    """Whether the MLflow server answers, seen from the driver, which alone talks to it."""
+    """Why the MLflow server does not answer the driver, the only process that writes to it; empty if it does."""
     if not config.tracking_uri.startswith("http"):
         return []
     try:
@@ -130,7 +131,7 @@ def tracking_problems(config: SweepConfig) -> list[str]:
 
 
 def node_problems(answers: Sequence[NodeAnswer], folder: str) -> list[str]:
-    """All that is wrong with nodes, the same problem of many nodes in one line; the first node is the driver's."""
+    """The problems of nodes; one that many nodes share is one line. The first answer is that of the driver's node."""
     found: dict[str, list[str]] = defaultdict(list)
     driver = answers[0]
     for node in answers:
@@ -145,11 +146,11 @@ def node_problems(answers: Sequence[NodeAnswer], folder: str) -> list[str]:
                 remedy = f"install {name} {expected} there, and start its Ray again"
                 found[f"{{}} has {name} {value}, the driver on {driver.name} {expected}; {remedy}"].append(node.name)
         if abs(node.skew) > MAX_SKEW_SECONDS:
-            found[f"the clock of {{}} is {node.skew:+.0f} s off the driver's; let chrony or ntp set it"].append(
+            found[f"the clock of {{}} is {node.skew:+.0f} s off the driver's; set it with chrony or ntp"].append(
                 node.name
             )
         if node.storage:
-            found[f"storage: {folder} can't be written from {{}} ({node.storage}); give its user the right to"].append(
+            found[f"storage: {folder} can't be written from {{}} ({node.storage}); let its user write there"].append(
                 node.name
             )
         elif not node.shared:
@@ -176,7 +177,7 @@ def _ask(config: SweepConfig, nodes: Sequence[Mapping[str, Any]]) -> list[NodeAn
         answers = {interview.node_id: interview.answer(folder, unwritable) for interview in interviews}
         lost = _lost({node_id for node_id, answer in answers.items() if answer.silence})
         for node_id in lost:
-            console.print(f"  preflight: {answers[node_id].name} was lost while it was asked")
+            console.print(f"  preflight: {answers[node_id].name} was lost before it answered")
         return [answer for node_id, answer in answers.items() if node_id not in lost]
     finally:
         for name in (token, *(interview.file for interview in interviews)):
@@ -185,7 +186,7 @@ def _ask(config: SweepConfig, nodes: Sequence[Mapping[str, Any]]) -> list[NodeAn
 
 
 def _lost(silent: set[str]) -> set[str]:
-    """Those of some nodes that are none any more, once Ray has had the time to notice: a sweep goes on without them."""
+    """Which of the silent nodes are lost, once Ray has had time to notice: a sweep goes on without them."""
     deadline = time.monotonic() + LOSS_SECONDS
     while True:
         lost = silent - {node["NodeID"] for node in ray.nodes() if node["Alive"]}
@@ -195,12 +196,12 @@ def _lost(silent: set[str]) -> set[str]:
 
 
 def _file(name: str) -> str:
-    """A file that `Folder.clear` takes for one that was left unfinished, if this process is killed."""
+    """A file name that `Folder.clear` removes as unfinished, should this process be killed."""
     return f".{name}.{uuid.uuid4().hex}"
 
 
 class _Interview:
-    """The questions to one node, all on their way."""
+    """The questions to one node, sent all at once."""
 
     def __init__(self, config: SweepConfig, node: Mapping[str, Any], token: str) -> None:
         expected = node["Resources"].get("GPU", 0.0) if _wants_gpus(config) else 0.0
@@ -224,20 +225,20 @@ class _Interview:
         """Wait for the answers.
 
         Args:
-            folder: the storage, seen from here.
-            unwritable: why the driver could not write there; then nothing can be said about sharing.
+            folder: the storage, as the driver sees it.
+            unwritable: why the driver could not write there; in that case, sharing can't be checked.
         """
         try:
-            said = dict(
+            answers = dict(
                 zip(self._questions, ray.get(list(self._questions.values()), timeout=ANSWER_SECONDS), strict=True)
             )
             data = ray.get(self._data, timeout=DATA_SECONDS)
             skew = self._skew()
         except (ray.exceptions.RayError, ray.exceptions.GetTimeoutError) as error:
             return NodeAnswer(self._name, {}, silence=f"{type(error).__name__}: {error}".splitlines()[0])
-        refusal, seen = said["storage"]
+        refusal, seen = answers["storage"]
         shared = unwritable is not None or (seen and _read(folder, self.file) == self._token.encode())
-        return NodeAnswer(self._name, said["versions"], skew, refusal, shared, data, said["gpus"])
+        return NodeAnswer(self._name, answers["versions"], skew, refusal, shared, data, answers["gpus"])
 
     def _skew(self) -> float:
         before = time.time()
@@ -246,7 +247,7 @@ class _Interview:
 
 
 def _size_problems(config: SweepConfig) -> list[str]:
-    """Whether pool and trials fit, once the machines of the launcher file that are needed have joined."""
+    """Why pool and trials don't fit, after waiting for machines of the launcher file that are needed to join."""
     deadline = time.monotonic() + JOIN_SECONDS
     while True:
         machines = _own_machines()
@@ -268,14 +269,14 @@ def _size_problems(config: SweepConfig) -> list[str]:
 
 
 def _own_machines() -> list[str] | None:
-    """Addresses of the workers in the head's launcher file; None where nodes have no fixed ones, but come and go."""
+    """Addresses of the workers in the head's launcher file; None where nodes have no fixed addresses."""
     path = LAUNCHER_FILE.expanduser()
     provider = yaml.safe_load(path.read_text()).get("provider", {}) if path.exists() else {}
     return list(provider["worker_ips"]) if "worker_ips" in provider else None
 
 
 def _absent(machines: Sequence[str]) -> list[str]:
-    """Those that are no nodes."""
+    """The machines that are not nodes of the cluster."""
     alive = {node["NodeManagerAddress"] for node in ray.nodes() if node["Alive"]}
     return [machine for machine in machines if socket.gethostbyname(machine) not in alive]
 
@@ -285,7 +286,7 @@ def _wants_gpus(config: SweepConfig) -> bool:
 
 
 def _write(folder: Folder, name: str, data: bytes) -> str | None:
-    """Write a file; why that fails."""
+    """Why a file can't be written, or None once it is."""
     try:
         folder.write(name, data)
     except StorageError as error:

@@ -1,4 +1,4 @@
-"""One Ray Tune `Tuner` in a thread of its own, whose callbacks become events."""
+"""One Ray Tune `Tuner` in a separate thread, whose callbacks become events."""
 
 import contextlib
 import json
@@ -24,7 +24,7 @@ SECONDS_TO_END = 10  # for Tune to end its trials; each keeps its last checkpoin
 
 
 class Tuning:
-    """A `Tuner.fit` in a thread of its own, whose callbacks become events."""
+    """A running `Tuner.fit`, and the events that its callbacks put into a queue."""
 
     def __init__(
         self, config: SweepConfig, store: TrialStore, specs: list[TrialSpec], avoided: Collection[str] = ()
@@ -39,11 +39,11 @@ class Tuning:
 
     @property
     def alive(self) -> bool:
-        """Whether trials are still running, or events of theirs have not been collected."""
+        """Whether trials are still running, or events or an error have not been collected."""
         return self._thread.is_alive() or not self._events.empty() or self._error is not None
 
     def collect(self, timeout: float) -> Iterator[Event]:
-        """Events so far, waiting at most `timeout` seconds for the first."""
+        """The events so far, after waiting at most `timeout` seconds for the first."""
         if not self.alive:
             return
         with contextlib.suppress(queue.Empty):
@@ -73,14 +73,14 @@ class Tuning:
                 }
             )
             for spec in specs
-        ]  # as texts, since Tune copies the whole grid for every trial, to the last value inside
+        ]  # as strings, since Tune copies the whole grid for every trial, every value in it included
         bundle = {"CPU": resources.cpus, "GPU": resources.gpus}
         selector = avoiding(avoided)
-        place = tune.PlacementGroupFactory([bundle], bundle_label_selector=[selector] if selector else None)
+        placement = tune.PlacementGroupFactory([bundle], bundle_label_selector=[selector] if selector else None)
         try:
             with tempfile.TemporaryDirectory(prefix="renyi-tune-") as scratch:
                 tune.Tuner(
-                    tune.with_resources(_train, place),
+                    tune.with_resources(_train, placement),
                     param_space={"task": tune.grid_search(tasks)},
                     tune_config=tune.TuneConfig(reuse_actors=True, trial_dirname_creator=_trial_id),
                     run_config=tune.RunConfig(
@@ -98,7 +98,7 @@ class Tuning:
 
 
 def _storage_error(error: BaseException | None) -> StorageError | None:
-    """What Tune wraps in an error of its own when a callback raises it."""
+    """The StorageError of a callback, inside the error that Tune wraps around it."""
     while error is not None and not isinstance(error, StorageError):
         error = error.__cause__ or error.__context__
     return error
@@ -109,7 +109,7 @@ class SweepStoppedError(Exception):
 
 
 class _Relay(tune.Callback):
-    """Turns what Tune tells into events; never blocks."""
+    """Turns Tune's callbacks into events; never blocks."""
 
     def __init__(self, events: "queue.Queue[Event]", store: TrialStore) -> None:
         self._events = events
@@ -118,7 +118,7 @@ class _Relay(tune.Callback):
         self._nodes: dict[str, str] = {}  # trial → the node that trains it
 
     def __getstate__(self) -> dict[str, Any]:
-        """Nothing: Tune pickles its callbacks for a restore that is never asked for, and queues can't be pickled."""
+        """Nothing: Tune pickles its callbacks for a restore that never happens, and queues can't be pickled."""
         return {}
 
     def stop(self) -> None:
@@ -154,7 +154,7 @@ class _Relay(tune.Callback):
 
     def on_trial_error(self, iteration: int, trials: list[Trial], trial: Trial, **_: Any) -> None:
         trial_id = _trial_id(trial)
-        if trial.num_failures <= MAX_FAILURES:  # Tune gives up at once a trial of whose loss it hears twice
+        if trial.num_failures <= MAX_FAILURES:  # Tune gives up a trial at once if its loss is reported twice
             self._lose(trial_id)
             return
         reason = f"its process was lost {MAX_FAILURES + 1} times: {trial.get_error() or 'no reason given'}"
@@ -170,7 +170,9 @@ class _Relay(tune.Callback):
 
 
 def _train(config: dict[str, Any]) -> None:
-    from trainables.trainable import trainable  # torch is for the workers: it would double the driver's memory
+    from trainables.trainable import (
+        trainable,
+    )  # torch would double the memory of the driver
 
     trainable(json.loads(config["task"]))
 

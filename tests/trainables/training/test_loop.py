@@ -146,7 +146,7 @@ def test_a_worker_that_was_replaced_writes_nothing_more(tmp_path: Path) -> None:
     (tmp_path / f".{LAST_CHECKPOINT}.{'0' * 32}").write_bytes(b"a writer killed half way")
     successor = attempt(wanted, TrialFolder(folder), CPU)
     next(successor)
-    with pytest.raises(ReplacedError, match="by now"):
+    with pytest.raises(ReplacedError, match="now trains"):
         next(left_behind)
     assert len(load_checkpoint(folder, LAST_CHECKPOINT).history) == 2
     history = list(successor)[-1:]
@@ -158,7 +158,7 @@ def test_a_worker_that_was_replaced_does_not_call_the_trial_failed(tmp_path: Pat
     wanted, folder = spec(epochs=1, training={"target_train_loss": 1e-9}), LocalFolder(tmp_path)
     left_behind = attempt(wanted, TrialFolder(folder), CPU)
     next(left_behind)
-    TrialFolder(folder).take()
+    TrialFolder(folder).claim()
     with pytest.raises(ReplacedError):
         next(left_behind)
     assert FAILED_FILE not in folder.names()

@@ -161,7 +161,7 @@ def test_a_write_that_fails_half_way_is_told_in_one_line_and_harms_nothing(tmp_p
             message = str(told.value)
             assert message.startswith(f"{tmp_path}/a can't be written: File too large (")
             assert " MB free of " in message
-            assert "the same command goes on from here" in message
+            assert "then give the same command" in message
             assert "\n" not in message
     assert folder.read("a") == b"old"
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
@@ -177,7 +177,9 @@ def test_a_file_where_a_folder_should_be_is_told(tmp_path: Path) -> None:
 
 def test_an_object_store_that_fails_is_told_in_one_line(bucket: str) -> None:
     folder = open_folder(bucket.replace(BUCKET, "missing", 1))
-    with pytest.raises(StorageError, match=r"s3://missing/.* can't be written: .*; mend that, and the same") as told:
+    with pytest.raises(
+        StorageError, match=r"s3://missing/.* can't be written: .*; correct that, then give the same"
+    ) as told:
         folder.write("a", b"")
     assert "\n" not in str(told.value)
 

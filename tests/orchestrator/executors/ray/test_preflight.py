@@ -29,7 +29,7 @@ def test_a_cluster_that_is_right_has_no_problems() -> None:
             NodeAnswer("a", VERSIONS | {"ray": "2.50.0"}),
             "a has ray 2.50.0, the driver on head (10.0.0.1) 2.49.0; install",
         ),
-        (NodeAnswer("a", VERSIONS, skew=-7), "the clock of a is -7 s off the driver's; let chrony"),
+        (NodeAnswer("a", VERSIONS, skew=-7), "the clock of a is -7 s off the driver's; set it"),
         (
             NodeAnswer("a", VERSIONS, storage="Permission denied"),
             "storage: /s can't be written from a (Permission denied)",
