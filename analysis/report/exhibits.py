@@ -65,8 +65,8 @@ def exhibits_of(
         Exhibit(
             "axes",
             "Axis by axis",
-            "Ψ asks whether a measure follows the gap when a single hyperparameter changes, K whether it tells "
-            "anything that hyperparameters do not. Coupled axes are one axis.",
+            "Ψ asks whether a measure follows the gap when a single hyperparameter changes, K whether it holds "
+            "information beyond the hyperparameters. Coupled axes are one axis.",
             over_sweeps(evidence, lambda found: found.axes),
         ),
         Exhibit(

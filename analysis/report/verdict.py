@@ -1,4 +1,4 @@
-"""The verdict of a sweep: which measures predict the gap, how surely, and what is not resolved. In ten lines."""
+"""The verdict of a sweep in ten lines: which measures predict the gap, how surely, and what is not resolved."""
 
 from collections import Counter
 from dataclasses import dataclass
@@ -28,7 +28,7 @@ class Line:
 
 
 def verdict(evidence: Evidence) -> list[Line]:
-    """At most ten lines, each resting on one of the tables; what the data can't say is said too."""
+    """At most ten lines, each based on one of the tables; the last ones say what the data do not resolve."""
     matrix = evidence.matrix
     lines = [Line("data", _data(evidence))]
     if matrix.n < MIN_FOR_INTERVAL:
@@ -63,7 +63,7 @@ def _data(evidence: Evidence) -> str:
     if matrix.n:
         parts.append(f"gap (test − training loss) {matrix.gap.min():.3g} to {matrix.gap.max():.3g}")
     if matrix.without_gap:
-        parts.append(f"{matrix.without_gap} left out for want of a finite gap")
+        parts.append(f"{matrix.without_gap} left out because their gap is not finite")
     repeats = matrix.n - len(np.unique(matrix.gap))
     if repeats:
         parts.append(f"{repeats} gap values repeat others (ties)")
@@ -79,29 +79,29 @@ def _data(evidence: Evidence) -> str:
 
 
 def _conclusion(evidence: Evidence) -> str:
-    """The one sentence: the strongest claim that stands."""
+    """The main sentence: the strongest claim that the data support."""
     headline = evidence.headline
-    told = headline[headline["p_adjusted"] < LEVEL]
-    if told.empty:
-        return f"no measure's τ with the gap is told from 0 over {len(headline)} columns (adjusted p ≥ {LEVEL:g})"
-    best = told.iloc[0]
-    direction = "predicts" if best["tau_b"] > 0 else "runs against"
+    significant = headline[headline["p_adjusted"] < LEVEL]
+    if significant.empty:
+        return f"no measure's τ with the gap is significant over {len(headline)} columns (adjusted p ≥ {LEVEL:g})"
+    best = significant.iloc[0]
+    direction = "predicts" if best["tau_b"] > 0 else "opposes"
     text = f"{_name(best)} {direction} the gap most surely: τ = {_tau(best)}, adjusted {p_text(best['p_adjusted'])}"
-    renyi, others = (told[told[MEASURE].isin(RENYI) == flag] for flag in (True, False))
+    renyi, others = (significant[significant[MEASURE].isin(RENYI) == flag] for flag in (True, False))
     if renyi.empty:
-        text += "; Rényi sharpness is not told from 0 on any layer"
+        text += "; Rényi sharpness is not significant on any layer"
     elif (renyi["tau_b"] < 0).all():
-        text += "; Rényi sharpness runs against it, the opposite of the paper"
-    fate = _fate(evidence, best)
-    text += f"; {fate}" if fate else ""
+        text += "; Rényi sharpness opposes it, contrary to the paper"
+    remains = _given_training_loss(evidence, best)
+    text += f"; {remains}" if remains else ""
     if best[MEASURE] in RENYI and not others.empty:
         rival = others.iloc[0]
         text += f". The strongest other measure is {_name(rival)}, τ = {signed(rival['tau_b'])}"
     return text
 
 
-def _fate(evidence: Evidence, row: pd.Series) -> str:
-    """What training loss leaves of one column's τ."""
+def _given_training_loss(evidence: Evidence, row: pd.Series) -> str:
+    """What remains of one column's τ given the training loss."""
     training = evidence.training
     same = (training[MEASURE] == row[MEASURE]) & (training[LAYER] == row[LAYER])
     same &= (training[PARAMETER] == row[PARAMETER]) | (training[PARAMETER].isna() & pd.isna(row[PARAMETER]))
@@ -109,9 +109,9 @@ def _fate(evidence: Evidence, row: pd.Series) -> str:
     kind = _standing(entry)
     partial = with_interval(entry["normal_partial_tau"], entry["ci_low"], entry["ci_high"])
     return {
-        "holds": f"given the training loss, τ = {partial} still",
-        "vanishes": f"given the training loss nothing is sure to be left: τ = {partial}",
-        "reverses": f"given the training loss the sign turns: τ = {partial}",
+        "holds": f"given the training loss it remains: τ = {partial}",
+        "vanishes": f"given the training loss it is not significant: τ = {partial}",
+        "reverses": f"given the training loss its sign is reversed: τ = {partial}",
     }.get(kind, "")
 
 
@@ -127,12 +127,12 @@ def _standing(entry: pd.Series) -> str:
 
 def _significant(evidence: Evidence, sign: int) -> str:
     headline = evidence.headline
-    told = headline[(headline["p_adjusted"] < LEVEL) & (np.sign(headline["tau_b"]) == sign)]
-    if told.empty:
+    significant = headline[(headline["p_adjusted"] < LEVEL) & (np.sign(headline["tau_b"]) == sign)]
+    if significant.empty:
         return f"no column (adjusted p < {LEVEL:g} over {len(headline)} columns)"
-    named = [f"{_name(row)} {_tau(row)}" for _, row in told.head(NAMED).iterrows()]
-    more = len(told) - len(named)
-    text = f"{len(told)} of {len(headline)} columns: {'; '.join(named)}"
+    named = [f"{_name(row)} {_tau(row)}" for _, row in significant.head(NAMED).iterrows()]
+    more = len(significant) - len(named)
+    text = f"{len(significant)} of {len(headline)} columns: {'; '.join(named)}"
     return f"{text}; and {more} more" if more > 0 else text
 
 
@@ -140,7 +140,7 @@ def _unresolved(evidence: Evidence) -> str:
     headline = evidence.headline
     open_ = headline[(headline["p_adjusted"] >= LEVEL) & headline["tau_b"].notna()]
     if open_.empty:
-        return "nothing: every column's τ is told from 0"
+        return "nothing: every column's τ is significant"
     width = (open_["ci_high"] - open_["ci_low"]).median() / 2
     return f"{len(open_)} of {len(headline)} columns ({_listed(open_)}); their intervals reach ±{width:.2f}"
 
@@ -149,11 +149,11 @@ def _differences(evidence: Evidence) -> str:
     table = evidence.differences.dropna(subset=["p_holm"])
     if table.empty:
         return ""
-    told = table[table["p_holm"] < LEVEL]
-    above, below = (told["difference"] > 0).sum(), (told["difference"] < 0).sum()
+    significant = table[table["p_holm"] < LEVEL]
+    above, below = (significant["difference"] > 0).sum(), (significant["difference"] < 0).sum()
     text = f"of {len(table)} paired comparisons on the same layer Rényi sharpness has the higher τ in {above} and the "
-    text += f"lower in {below} (Holm's p < {LEVEL:g}); {len(table) - len(told)} not resolved"
-    beaten = told[told["difference"] < 0]
+    text += f"lower in {below} (Holm's p < {LEVEL:g}); {len(table) - len(significant)} not resolved"
+    beaten = significant[significant["difference"] < 0]
     if len(beaten):
         text += f"; with a higher τ than it: {', '.join(dict.fromkeys(measure_name(name) for name in beaten['other']))}"
     return text
@@ -185,16 +185,16 @@ def _training(evidence: Evidence) -> str:
         text += f"; {unfitted} of {matrix.n} networks fit less than {FITTED:.0%} of the training set"
         text += ", unlike the paper's" if unfitted > matrix.n / 2 else ""
     table = evidence.training
-    told = _told(evidence, table)
-    standing = table[told].apply(_standing, axis=1) if told.any() else pd.Series(dtype=object)
+    significant = _is_significant(evidence, table)
+    standing = table[significant].apply(_standing, axis=1) if significant.any() else pd.Series(dtype=object)
     if len(standing):
         counts = standing.value_counts()
-        text += f"; given it, of {len(standing)} columns told from 0, {counts.get('holds', 0)} stand, "
-        text += f"{counts.get('vanishes', 0)} are no longer told from 0, {counts.get('reverses', 0)} turn their sign"
+        text += f"; given it, of {len(standing)} significant columns, {counts.get('holds', 0)} remain significant, "
+        text += f"{counts.get('vanishes', 0)} do not, {counts.get('reverses', 0)} change sign"
     return text
 
 
-def _told(evidence: Evidence, table: pd.DataFrame) -> pd.Series:
+def _is_significant(evidence: Evidence, table: pd.DataFrame) -> pd.Series:
     """Which rows of a table of headline columns have an adjusted p below the level."""
     p_values = evidence.tau.set_index([MEASURE, PARAMETER, LAYER])["p_adjusted"]
     keys = pd.MultiIndex.from_frame(table[[MEASURE, PARAMETER, LAYER]])
@@ -213,7 +213,7 @@ def _axes(evidence: Evidence) -> str:
     text += ", ".join(parts)
     if most is None:
         return text
-    return f"{text}; largest K (what hyperparameters do not tell) is {most['information']:.2f}, of {_name(most)}"
+    return f"{text}; largest K (information beyond the hyperparameters) is {most['information']:.2f}, of {_name(most)}"
 
 
 def _noise(evidence: Evidence) -> str:

@@ -78,11 +78,11 @@ def partial_kendall(
     correlations = (np.sin(math.pi / 2 * tau) for tau in (xy, xz, yz))
     tau, left_out, drawn = resampling.split(_partial(xy, xz, yz))
     normal, _, normal_drawn = resampling.split(2 / math.pi * np.arcsin(np.clip(_partial(*correlations), -1, 1)))
-    told = (np.isfinite(x).sum(axis=0) >= MIN_FOR_INTERVAL) & np.isfinite(tau)
+    defined = (np.isfinite(x).sum(axis=0) >= MIN_FOR_INTERVAL) & np.isfinite(tau)
     stderr = jackknife_stderr(left_out)
     (low, high), (normal_low, normal_high) = interval(drawn), interval(normal_drawn)
     stderr, low, high, normal_low, normal_high = (
-        np.where(told, values, math.nan) for values in (stderr, low, high, normal_low, normal_high)
+        np.where(defined, values, math.nan) for values in (stderr, low, high, normal_low, normal_high)
     )
     return PartialTau(xz[0], tau, stderr, low, high, normal, normal_low, normal_high)
 

@@ -118,8 +118,8 @@ def _differences(
     stderr = jackknife_stderr(left_out[:, x] - left_out[:, y])
     low, high = interval(drawn[:, x] - drawn[:, y])
     p_values = swap_test(sums.columns[:, x], sums.columns[:, y], sums.gap, seed, swaps, cells)
-    told = np.isfinite(tau[x] - tau[y])
-    stderr, low, high, p_values = (np.where(told, values, math.nan) for values in (stderr, low, high, p_values))
+    defined = np.isfinite(tau[x] - tau[y])
+    stderr, low, high, p_values = (np.where(defined, values, math.nan) for values in (stderr, low, high, p_values))
     return [
         TauDifference(
             float(tau[i]),

@@ -99,16 +99,16 @@ def kendall_taus(
     tau_b, left_out, drawn = resampling.split(sums.weighted_tau(resampling.multiplicities, concordance))
     low, high = interval(drawn)
     # Too few models, or a constant column: no interval.
-    told = (n >= MIN_FOR_INTERVAL) & np.isfinite(tau_b)
+    defined = (n >= MIN_FOR_INTERVAL) & np.isfinite(tau_b)
     return KendallTaus(
         tau_b,
         tau_a,
         n,
         (pairs - np.round(_untied_in_both(sums))).astype(np.intp),
         sums.n - n,
-        np.where(told, jackknife_stderr(left_out), math.nan),
-        np.where(told, low, math.nan),
-        np.where(told, high, math.nan),
+        np.where(defined, jackknife_stderr(left_out), math.nan),
+        np.where(defined, low, math.nan),
+        np.where(defined, high, math.nan),
         drawn,
     )
 

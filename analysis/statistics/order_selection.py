@@ -103,8 +103,8 @@ def _nested_tau(tau: float, counts: IntArray, resampled: FloatArray, n: int) -> 
     scored = np.flatnonzero(counts if math.isfinite(tau) else counts * 0)
     shares = {int(c): float(counts[c] / counts.sum()) for c in sorted(scored, key=lambda c: -counts[c])}
     known = resampled[np.isfinite(resampled)]
-    told = n >= MIN_FOR_INTERVAL and math.isfinite(tau) and len(known) > 1
-    stderr = float(np.std(known, ddof=1)) if told else math.nan
+    defined = n >= MIN_FOR_INTERVAL and math.isfinite(tau) and len(known) > 1
+    stderr = float(np.std(known, ddof=1)) if defined else math.nan
     low, high = (float(np.clip(tau + z * stderr, -1, 1)) for z in (-NORMAL_QUANTILE, NORMAL_QUANTILE))
     return NestedTau(tau, stderr, low, high, shares, n)
 
@@ -143,9 +143,9 @@ def adjusted_p_values(observed: FloatArray, permuted: FloatArray) -> tuple[Float
     strength = np.abs(observed)
     null = np.where(np.isfinite(permuted) & np.isfinite(observed), np.abs(permuted), 0.0)
     largest = null.max(axis=1, initial=0.0)[:, None]
-    told = np.isfinite(observed)
+    defined = np.isfinite(observed)
     alone, adjusted = (
-        np.where(told, (1 + (values >= strength - 1e-12).sum(axis=0)) / (1 + len(permuted)), math.nan)
+        np.where(defined, (1 + (values >= strength - 1e-12).sum(axis=0)) / (1 + len(permuted)), math.nan)
         for values in (null, largest)
     )
     return alone, adjusted

@@ -53,7 +53,7 @@ class PairSums:
 
         Args:
             multiplicities: (draws, n) whole numbers. Cost: draws · n·k/2 · columns multiplications, k ≤ n kinds of
-                models being told apart by any draw.
+                models being distinguished by any draw.
             concordance: (draws, num_columns) of the same draws, where it is known already.
 
         Returns:

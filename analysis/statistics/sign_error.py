@@ -21,7 +21,7 @@ class SignError:
     percentile_90: float
     maximum: float
     environments: int
-    discarded: int  # environments with too few pairs whose gaps are told apart
+    discarded: int  # environments with too few pairs whose gaps differ significantly
 
 
 def sign_error(

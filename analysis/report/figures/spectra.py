@@ -116,7 +116,7 @@ def spectra_figure(evidence: Evidence, spectra: Mapping[str, Quadratures]) -> Dr
     )
     caption = (
         f"Hessian spectra of trial {trial}, the one of median training loss: density of the eigenvalues in units of "
-        f"the largest, logarithmic, smoothed by {BANDWIDTH:.1%} of it. The kind is told by a rule "
+        f"the largest, logarithmic, smoothed by {BANDWIDTH:.1%} of it. The kind is decided by a rule "
         "of this software (empty stretches of a tenth of the axis), which sees the spectrum alone; the paper sorts by "
         "eye."
     )

@@ -1,4 +1,4 @@
-"""What all figures share: colours that colour-blind readers tell apart, sizes legible in print, files."""
+"""What all figures share: colours that colour-blind readers can distinguish, sizes legible in print, files."""
 
 import io
 from dataclasses import dataclass, replace
@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from matplotlib.axis import Axis
     from matplotlib.figure import Figure
 
-# Okabe and Ito's palette, with a marker and a dash for each: told apart in grey, too. All are seen on white and on
+# Okabe and Ito's palette, with a marker and a dash for each: they differ in grey, too. All are visible on white and on
 # dark grounds.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9")
 MARKERS = ("o", "^", "s", "D", "v", "P")
