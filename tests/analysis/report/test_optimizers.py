@@ -115,6 +115,12 @@ def test_one_optimizer_is_no_comparison() -> None:
     assert compare_optimizers(tidy_table([])) is None
 
 
+@pytest.fixture
+def one_kind_of_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("analysis.report.figures.style.KINDS", ("svg",))
+
+
+@pytest.mark.usefixtures("one_kind_of_picture")
 def test_every_form_of_the_report_has_the_table() -> None:
     report = build_report([printed_sweep()])
     row = (
@@ -128,6 +134,7 @@ def test_every_form_of_the_report_has_the_table() -> None:
     assert "printed" in pd.read_csv(io.BytesIO(report.files["optimizers.csv"]))
 
 
+@pytest.mark.usefixtures("one_kind_of_picture")
 def test_methods_of_several_sweeps_share_a_row() -> None:
     sweeps = [
         SweepResults(name, tidy_table(simulated_accuracies(name, (accuracy, accuracy))), {"measured": 2})

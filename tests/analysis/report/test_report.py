@@ -1,7 +1,6 @@
 import dataclasses
 import io
 import re
-from collections.abc import Iterator
 from html.parser import HTMLParser
 
 import numpy as np
@@ -18,17 +17,27 @@ FIGURES = ("tau_by_measure", "tau_over_orders", "gap_against_sharpness", "spectr
 TABLES = ("headline", "selection", "differences", "training", "axes", "clusters", "table1", "optimizers")
 
 
-@pytest.fixture(autouse=True, scope="module")
-def coarse() -> Iterator[None]:
-    """Few pixels: what the pictures show is tested with the figures."""
+STYLE = "analysis.report.figures.style"
+
+
+@pytest.fixture(autouse=True)
+def one_kind_of_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    """SVG alone, of few pixels: what the pictures show is tested with the figures."""
+    monkeypatch.setattr(f"{STYLE}.KINDS", ("svg",))
+    monkeypatch.setattr(f"{STYLE}.DPI", {"svg": 30})
+
+
+def complete_report() -> Report:
+    """The report of a simulated sweep with every kind of picture."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("analysis.report.figures.style.DPI", dict.fromkeys(KINDS, 30))
-        yield
+        patch.setattr(f"{STYLE}.KINDS", KINDS)
+        patch.setattr(f"{STYLE}.DPI", dict.fromkeys(KINDS, 30))
+        return build_report([simulated_sweep(spectra=True)], ["renyi run simulated", "renyi report simulated"])
 
 
 @pytest.fixture(scope="module")
 def report() -> Report:
-    return build_report([simulated_sweep(spectra=True)], ["renyi run simulated", "renyi report simulated"])
+    return complete_report()
 
 
 @pytest.fixture(scope="module")
@@ -137,7 +146,7 @@ def test_only_one_layer_or_measure_is_enough() -> None:
 
 
 def test_the_same_results_give_the_same_page(report: Report) -> None:
-    again = build_report([simulated_sweep(spectra=True)], ["renyi run simulated", "renyi report simulated"])
+    again = complete_report()
     assert again.files[PAGE_FILE] == report.files[PAGE_FILE]
 
 

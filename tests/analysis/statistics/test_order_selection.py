@@ -74,7 +74,7 @@ def test_one_column_leaves_nothing_to_choose() -> None:
 def test_without_association_the_best_is_optimistic_and_the_nested_is_not() -> None:
     rng = np.random.default_rng(2)
     nested, best, p_values, familywise = [], [], [], []
-    for repeat in range(150):
+    for repeat in range(80):
         columns, gap = entropies(rng), rng.normal(size=30)
         nested.append(nested_order_tau(columns, gap).tau)
         observed = kendall_taus(columns, gap, draws=2).tau_b
@@ -108,14 +108,14 @@ def test_a_planted_order_is_found_and_paid_for() -> None:
 def test_the_interval_of_the_nested_tau_covers(association: float) -> None:
     rng = np.random.default_rng(4)
     results = []
-    for _ in range(200):
+    for _ in range(120):
         columns = entropies(rng, orders=12)
         signal = columns[:, 6] / columns[:, 6].std()
         gap = association * signal + math.sqrt(1 - association**2) * rng.normal(size=30)
         results.append(nested_order_tau(columns, gap))
     truth = np.mean([result.tau for result in results]) if association else 0.0
     covered = np.mean([result.ci_low <= truth <= result.ci_high for result in results])
-    assert covered == pytest.approx(0.95, abs=0.03)
+    assert covered == pytest.approx(0.95, abs=0.04)
 
 
 def test_what_is_undefined_is_said_to_be() -> None:
