@@ -36,6 +36,8 @@ def complete_sweep(incomplete: str) -> list[str]:
 def complete_failed_trial(context: typer.Context, incomplete: str) -> Iterable[tuple[str, str]]:
     """The ids of the failed trials of the sweep named before, each with what identifies it to people."""
     sweep, storage, tracking = (context.params.get(name) for name in ("sweep", "storage", "tracking"))
+    if sweep is None and context.args:
+        sweep = context.args[0]  # an option without its value, as here, keeps arguments from being assigned
     if sweep is None:
         return []
     try:

@@ -2,7 +2,7 @@
 
 import json
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -16,7 +16,7 @@ from analysis.results.parquet import (
 )
 from analysis.schema import MEASUREMENTS_FILE, SPECTRA_FILE, Measurement
 from analysis.settings import SharpnessSettings
-from analysis.spectrum.quadrature import SpectralQuadrature
+from analysis.spectrum.quadrature import Quadratures
 from orchestrator.store.tasks import MeasuringTask
 from orchestrator.store.trial_store import MEASURED_FILE
 from trainables.trial.folder import FAILED_FILE, write_json
@@ -25,7 +25,6 @@ from trainables.trial.storage import Folder
 GAUSS_NEWTON_FILE = "gauss_newton_spectra.parquet"
 SAMPLES_FILE = "samples.json"
 PART = "part-"
-Quadratures = Mapping[str, SpectralQuadrature]  # by layer
 
 
 @dataclass(frozen=True)

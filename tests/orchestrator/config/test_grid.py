@@ -1,42 +1,52 @@
-from collections.abc import Callable
-from pathlib import Path
+"""The syntax of a grid: sub-grids of axes, and every mistake in them at once."""
 
-from orchestrator.config.expand import expand
-from orchestrator.config.load import load
+import pytest
 
-SweepFile = Callable[..., Path]
+from orchestrator.config.grid import Axis, SubGrid, parse_grid
 
 
-def test_axes_make_a_product_and_seeds_multiply_it(sweep_file: SweepFile) -> None:
-    specs = expand(load(str(sweep_file(("name: small", "name: small\nseeds: [0, 1]")))))
-    assert len(specs) == 2 * 2 * 2
-    assert [spec.seed for spec in specs[:4]] == [0, 1, 0, 1]
+def test_the_last_axis_varies_fastest() -> None:
+    (sub_grid,), problems = parse_grid([{"optimizer": "sgd", "learning_rate": [0.1, 0.2], "momentum": [0, 0.9]}])
+    assert problems == []
+    assert [(point["learning_rate"], point["momentum"]) for point in sub_grid.points()] == [
+        (0.1, 0),
+        (0.1, 0.9),
+        (0.2, 0),
+        (0.2, 0.9),
+    ]
 
 
-def test_coupled_axes_move_together(sweep_file: SweepFile) -> None:
-    coupled = "    coupled: {learning_rate: [0.05, 0.1], batch_size: [32, 64]}"
-    specs = expand(load(str(sweep_file(("    learning_rate: [0.05, 0.1]", coupled)))))
-    pairs = {(spec.optimizer.learning_rate, spec.training.batch_size) for spec in specs}
-    assert len(specs) == 4
-    assert pairs == {(0.05, 32), (0.1, 64)}
+def test_coupled_axes_are_one_axis_of_tuples() -> None:
+    coupled = {"learning_rate": [0.1, 0.2], "batch_size": [32, 64]}
+    (sub_grid,), problems = parse_grid([{"optimizer": "adam", "coupled": coupled}])
+    assert problems == []
+    assert sub_grid == SubGrid("adam", (Axis(("learning_rate", "batch_size"), ((0.1, 32), (0.2, 64))),))
 
 
-def test_model_and_training_settings_can_be_axes(sweep_file: SweepFile) -> None:
-    extra = "    weight_decay: 0\n    model: [digits_cnn, digits_cnn_bn]\n    epochs: [1, 2]"
-    specs = expand(load(str(sweep_file(("    weight_decay: [1e-4, 1e-3]", extra)))))
-    assert len(specs) == 8
-    assert {(spec.model, spec.training.epochs) for spec in specs} == {
-        (model, epochs) for model in ("digits_cnn", "digits_cnn_bn") for epochs in (1, 2)
+def test_a_single_value_is_an_axis_of_one_point() -> None:
+    (sub_grid,), _ = parse_grid([{"optimizer": "sgd", "learning_rate": "1e-3"}])
+    assert list(sub_grid.points()) == [{"learning_rate": 0.001}]
+
+
+def test_the_mistakes_of_all_sub_grids_are_found_together() -> None:
+    found, problems = parse_grid(
+        [
+            {"optimizer": "sdg"},
+            {"optimizer": "sgd", "learning_rate": [-1, 0.1], "rho": 0.05},
+            {"optimizer": "sgd", "learning_rate": 0.1, "coupled": {"learning_rate": [0.1], "batch_size": [8]}},
+        ]
+    )
+    assert {problem.key for problem in problems} == {
+        "grid[0].optimizer",
+        "grid[1].learning_rate[0]",
+        "grid[1].rho",
+        "grid[2].learning_rate",
     }
+    assert [sub_grid.optimizer for sub_grid in found] == ["sgd", "sgd"]
 
 
-def test_a_trial_that_two_sub_grids_share_runs_once(sweep_file: SweepFile) -> None:
-    again = "    weight_decay: [1e-4, 1e-3]\n  - {optimizer: sgd, learning_rate: [0.1, 0.2], weight_decay: 1e-4}"
-    specs = expand(load(str(sweep_file(("    weight_decay: [1e-4, 1e-3]", again)))))
-    assert len(specs) == 5
-
-
-def test_resources_and_places_do_not_change_a_trial(sweep_file: SweepFile) -> None:
-    small = expand(load(str(sweep_file()), storage="/a"))
-    other = expand(load(str(sweep_file(("{cpus: 0.5}", "{cpus: 1}"))), storage="/b", tracking="http://c"))
-    assert [spec.trial_id for spec in small] == [spec.trial_id for spec in other]
+@pytest.mark.parametrize("raw", [None, [], {}, "sgd"])
+def test_what_is_no_list_of_sub_grids_is_one_problem(raw: object) -> None:
+    found, (problem,) = parse_grid(raw)
+    assert found == ()
+    assert problem.key == "grid"

@@ -36,7 +36,7 @@ def test_a_cluster_that_can_not_be_had_is_one_line(
     assert result.stderr.startswith(f"--cluster: {path}: ")
 
 
-def test_a_mistake_in_the_sweep_is_told_before_the_cluster_is_looked_for(sweep_file: Callable[..., Path]) -> None:
+def test_a_mistake_in_the_sweep_is_reported_before_the_cluster_is_looked_for(sweep_file: Callable[..., Path]) -> None:
     path = sweep_file(("epochs: 2", "epochs: -2"))
     result = CliRunner().invoke(app, ["run", str(path), "--cluster", "nowhere.yaml"])
     assert result.exit_code == 2

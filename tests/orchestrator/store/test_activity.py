@@ -1,5 +1,7 @@
 from pathlib import Path
 
+import pytest
+
 from orchestrator.events import (
     MeasuringEnded,
     MeasuringStarted,
@@ -9,11 +11,12 @@ from orchestrator.events import (
     TrialStarted,
     TrialTrained,
 )
+from orchestrator.store import activity as module
 from orchestrator.store.activity import Activity, ActivityFile, read_activity
 from trainables.trial.storage import LocalFolder
 
 
-def test_each_node_has_what_it_is_at_and_what_it_did() -> None:
+def test_each_node_has_what_it_is_doing_and_what_it_has_done() -> None:
     activity = Activity()
     for event in (
         TrialStarted("a", "one"),
@@ -35,20 +38,20 @@ def test_each_node_has_what_it_is_at_and_what_it_did() -> None:
     assert two.avoided == "2 trials failed on it in a row, the last with: out of memory"
 
 
-def test_a_trial_that_starts_again_elsewhere_is_at_one_place() -> None:
+def test_a_trial_that_starts_again_elsewhere_is_on_one_node() -> None:
     activity = Activity()
     activity.update(TrialStarted("a", "one"))
     activity.update(TrialStarted("a", "two"))
     assert [list(activity.nodes[name].training) for name in ("one", "two")] == [[], ["a"]]
 
 
-def test_the_file_says_the_same_to_others(tmp_path: Path) -> None:
+def test_the_file_shows_the_same_to_others(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "SECONDS_BETWEEN_WRITES", -1)
     folder = LocalFolder(tmp_path)
     assert read_activity(folder) is None
     with ActivityFile(folder) as file:
         file.record(TrialStarted("a", "one"))
         file.record(MeasuringStarted("b", "one", "layers"))
-        file._write()
         during = read_activity(folder)
     after = read_activity(folder)
     assert during is not None

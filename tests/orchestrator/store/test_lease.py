@@ -6,14 +6,14 @@ import subprocess
 import sys
 import threading
 import time
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 from pyarrow import fs
 
 from orchestrator.interrupts import Interrupts
-from orchestrator.store import lease as protocol
+from orchestrator.store import lease as module
 from orchestrator.store.lease import Driver, Lease, LeaseError, current_driver
 from trainables.trial.storage import Folder, LocalFolder, RemoteFolder
 
@@ -38,15 +38,15 @@ def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Folder:
 @pytest.fixture
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     """Seconds made tenths."""
-    monkeypatch.setattr(protocol, "HEARTBEAT", 0.1)
-    monkeypatch.setattr(protocol, "EXPIRY", 0.6)
+    monkeypatch.setattr(module, "HEARTBEAT", 0.1)
+    monkeypatch.setattr(module, "EXPIRY", 0.6)
 
 
 def elsewhere(folder: Folder, silent: float = 0.0, number: int = 1) -> Driver:
     """Leave the lease of a driver on another machine."""
     now = time.time()
     driver = Driver("renyi run small", "far", "another machine", 77, "123", now - 100, now - silent)
-    (folder / "driver").write(f"{number:06d}.json", protocol._to_json(driver))
+    (folder / "driver").write(f"{number:06d}.json", json.dumps(asdict(driver)).encode())
     return driver
 
 
@@ -54,7 +54,7 @@ def leases(folder: Folder) -> list[str]:
     return (folder / "driver").names()
 
 
-def test_the_second_driver_is_told_who_works(folder: Folder) -> None:
+def test_the_second_driver_learns_who_works(folder: Folder) -> None:
     with Lease(folder, "renyi run small"):
         with pytest.raises(LeaseError) as refusal, Lease(folder, "renyi retry small"):
             pytest.fail("two drivers at once")
@@ -99,7 +99,7 @@ def test_a_later_process_with_the_same_number_is_another(tmp_path: Path) -> None
 
 
 def test_a_driver_elsewhere_counts_as_long_as_its_heart_beats(folder: Folder) -> None:
-    elsewhere(folder, silent=protocol.EXPIRY / 2)
+    elsewhere(folder, silent=module.EXPIRY / 2)
     with pytest.raises(LeaseError, match=r"on far, process 77, since .* last heartbeat 30 s ago"):
         Lease(folder, "second").__enter__()
 
@@ -115,7 +115,7 @@ def test_a_silent_driver_elsewhere_is_followed(folder: Folder) -> None:
 def test_a_driver_whose_clock_is_an_hour_behind_is_seen_to_be_alive(folder: Folder) -> None:
     driver = elsewhere(folder, silent=3600)
     beat = replace(driver, heartbeat=driver.heartbeat + 10)
-    timer = threading.Timer(0.05, lambda: (folder / "driver").write("000001.json", protocol._to_json(beat)))
+    timer = threading.Timer(0.05, lambda: (folder / "driver").write("000001.json", json.dumps(asdict(beat)).encode()))
     timer.start()
     with pytest.raises(LeaseError, match="on far"):
         Lease(folder, "second").__enter__()

@@ -1,4 +1,4 @@
-"""A small sweep with a real SQLite database of MLflow's."""
+"""The small sweep with a real SQLite database of MLflow's."""
 
 import shutil
 from collections.abc import Callable
@@ -7,11 +7,8 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from orchestrator.config.expand import expand
 from orchestrator.config.load import load
 from orchestrator.config.sweep_config import SweepConfig
-from orchestrator.store.trial_store import TrialStore
-from trainables.trial.specs import TrialSpec
 
 
 @pytest.fixture(scope="session")
@@ -27,13 +24,3 @@ def config(storage: Path, sweep_file: Callable[..., Path], empty_database: Path)
     storage.mkdir()
     shutil.copy(empty_database, storage)
     return load(str(sweep_file()))
-
-
-@pytest.fixture
-def specs(config: SweepConfig) -> list[TrialSpec]:
-    return expand(config)
-
-
-@pytest.fixture
-def store(config: SweepConfig) -> TrialStore:
-    return TrialStore(config.folder, config.sharpness.measurement_id)

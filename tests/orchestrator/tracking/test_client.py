@@ -27,7 +27,7 @@ from trainables.trial.specs import TrialSpec
         ("mysql+nodriver://host/db", "nodriver"),
     ],
 )
-def test_an_address_that_does_not_answer_is_told_in_one_line(
+def test_an_address_that_does_not_answer_is_reported_in_one_line(
     config: SweepConfig, store: TrialStore, tracking: str, said: str
 ) -> None:
     with pytest.raises(UsageError) as told:

@@ -16,7 +16,7 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "LONGEST_PAUSE", 0.1)
 
 
-class Place:
+class Target:
     """Something to write to that fails while it is down."""
 
     def __init__(self) -> None:
@@ -32,82 +32,87 @@ class Place:
 
 
 def test_what_fails_is_repeated_until_it_succeeds() -> None:
-    place, said = Place(), list[str]()
-    spool = RetryQueue(said.append, lambda: said.append("again"))
+    target, said = Target(), list[str]()
+    queue = RetryQueue(said.append, lambda: said.append("again"))
     for text in "abc":
-        spool.put(text, lambda text=text: place.write(text))  # type: ignore[misc]
-    assert spool.wait(0.2) == 3
-    assert place.tries > 3
-    assert spool.reason == "ConnectionError: refused"
-    place.down = False
-    assert spool.wait(5) == 0
-    assert sorted(place.written) == ["a", "b", "c"]
+        queue.put(text, lambda text=text: target.write(text))  # type: ignore[misc]
+    assert queue.wait(0.2) == 3
+    assert target.tries > 3
+    assert queue.reason == "ConnectionError: refused"
+    target.down = False
+    assert queue.wait(5) == 0
+    assert sorted(target.written) == ["a", "b", "c"]
     assert said == ["ConnectionError: refused", "again"]
-    assert spool.reason == ""
+    assert queue.reason == ""
 
 
-def test_what_fails_for_good_is_told_to_who_asks_and_not_repeated() -> None:
+def test_what_fails_for_good_is_raised_by_check_and_not_repeated() -> None:
     def fail() -> None:
         tries.append(1)
         raise FileNotFoundError("gone")
 
     said, tries, done = list[str](), list[int](), list[str]()
-    spool = RetryQueue(said.append, lambda: None, fatal=(OSError,))
-    spool.check()
-    spool.put("a", fail)
-    spool.put("b", lambda: done.append("b"))
-    assert (spool.wait(5), spool.given_up) == (0, 1)
-    assert spool.reason == "FileNotFoundError: gone"
+    queue = RetryQueue(said.append, lambda: None, fatal=(OSError,))
+    queue.check()
+    queue.put("a", fail)
+    queue.put("b", lambda: done.append("b"))
+    assert (queue.wait(5), queue.given_up) == (0, 1)
+    assert queue.reason == "FileNotFoundError: gone"
     with pytest.raises(FileNotFoundError, match="gone"):
-        spool.check()
+        queue.check()
     assert (tries, done, said) == ([1], ["b"], [])
 
 
 def test_putting_never_waits() -> None:
-    spool = RetryQueue(lambda _: None, lambda: None)
-    gate = threading.Event()
-    spool.put("slow", lambda: [gate.wait(10)].clear())
-    started = time.monotonic()
-    for number in range(1000):
-        spool.put(str(number), lambda: None)
-    assert time.monotonic() - started < 1
+    queue = RetryQueue(lambda _: None, lambda: None)
+    begun, gate = threading.Event(), threading.Event()
+
+    def slow() -> None:
+        begun.set()
+        gate.wait(60)
+
+    queue.put("slow", slow)
+    assert begun.wait(60)
+    for number in range(1000):  # returns while the first job is still running
+        queue.put(str(number), lambda: None)
+    assert queue.waiting == 1001
     gate.set()
-    assert spool.wait(10) == 0
+    assert queue.wait(60) == 0
 
 
 def test_a_job_that_never_succeeds_keeps_no_other_from_it() -> None:
-    place = Place()
-    place.down = False
-    spool = RetryQueue(lambda _: None, lambda: None)
-    spool.put("bad", lambda: place.write(1 / 0))  # type: ignore[arg-type]
+    target = Target()
+    target.down = False
+    queue = RetryQueue(lambda _: None, lambda: None)
+    queue.put("bad", lambda: target.write(1 / 0))  # type: ignore[arg-type]
     for text in "abc":
-        spool.put(text, lambda text=text: place.write(text))  # type: ignore[misc]
-    assert spool.wait(0.3) == 1
-    assert place.written == ["a", "b", "c"]
-    assert "ZeroDivisionError" in spool.reason
+        queue.put(text, lambda text=text: target.write(text))  # type: ignore[misc]
+    assert queue.wait(0.3) == 1
+    assert target.written == ["a", "b", "c"]
+    assert "ZeroDivisionError" in queue.reason
 
 
 def test_a_later_job_replaces_one_of_the_same_key_that_waits() -> None:
-    place = Place()
-    spool = RetryQueue(lambda _: None, lambda: None)
-    spool.put("trial", lambda: place.write("trained"))
-    spool.put("trial", lambda: place.write("measured"))
-    spool.wait(0.1)
-    place.down = False
-    assert spool.wait(5) == 0
-    assert place.written[-1] == "measured"
-    assert len(place.written) == 1
+    target = Target()
+    queue = RetryQueue(lambda _: None, lambda: None)
+    queue.put("trial", lambda: target.write("trained"))
+    queue.put("trial", lambda: target.write("measured"))
+    queue.wait(0.1)
+    target.down = False
+    assert queue.wait(5) == 0
+    assert target.written[-1] == "measured"
+    assert len(target.written) == 1
 
 
 def test_waiting_goes_on_while_something_is_achieved() -> None:
     done: list[int] = []
-    spool = RetryQueue(lambda _: None, lambda: None)
+    queue = RetryQueue(lambda _: None, lambda: None)
 
     def work(number: int) -> None:
         time.sleep(0.1)
         done.append(number)
 
     for number in range(10):
-        spool.put(str(number), partial(work, number))
-    assert spool.wait(0.3) == 0
+        queue.put(str(number), partial(work, number))
+    assert queue.wait(0.3) == 0
     assert len(done) == 10

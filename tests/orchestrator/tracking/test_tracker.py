@@ -1,6 +1,5 @@
 """MLflow against a real SQLite database: what is logged, once and no more, whatever was logged before."""
 
-import time
 from pathlib import Path
 
 import pytest
@@ -141,9 +140,7 @@ def test_what_is_pending_while_the_database_is_away_is_logged_once_it_is_back(
     aside = real.with_suffix(".aside")
     real.rename(aside)
     real.mkdir()  # SQLite can't open it
-    started = time.monotonic()
     tracker.record(TrialTrained(specs[0].trial_id))
-    assert time.monotonic() - started < 0.5
     assert tracker.wait(0.5) == 1
     real.rmdir()
     aside.rename(real)

@@ -101,7 +101,7 @@ def test_a_trial_cut_after_an_epoch_ends_with_the_same_bits(tmp_path: Path, want
     assert whole.read_trained().generalization == cut.read_trained().generalization
 
 
-def test_short_epochs_share_a_checkpoint_and_are_told_once_it_holds_them(
+def test_short_epochs_share_a_checkpoint_and_are_reported_once_it_holds_them(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(training, "CHECKPOINT_SHARE", 1e-9)

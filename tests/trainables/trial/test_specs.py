@@ -53,7 +53,7 @@ def test_warmup_must_end_before_training() -> None:
 PARQUET = {"dataset": "parquet", "train": "/a/animals/train-*.parquet", "test": ["/a/animals/test.parquet"]}
 
 
-def test_places_and_ways_of_computing_are_no_part_of_the_identity() -> None:
+def test_paths_and_ways_of_computing_are_no_part_of_the_identity() -> None:
     somewhere = spec(data={"dataset": "cifar10", "root": "~/a"})
     assert somewhere.trial_id == spec(data={"dataset": "cifar10", "root": "/b"}).trial_id
     assert somewhere.trial_id == spec(data={"dataset": "cifar10"}).trial_id

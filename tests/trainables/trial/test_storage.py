@@ -151,7 +151,7 @@ def no_file_above(size: int) -> Iterator[None]:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
-def test_a_write_that_fails_half_way_is_told_in_one_line_and_harms_nothing(tmp_path: Path) -> None:
+def test_a_write_that_fails_half_way_is_reported_in_one_line_and_harms_nothing(tmp_path: Path) -> None:
     folder = LocalFolder(tmp_path)
     folder.write("a", b"old")
     with no_file_above(4096):
@@ -167,7 +167,7 @@ def test_a_write_that_fails_half_way_is_told_in_one_line_and_harms_nothing(tmp_p
     assert [path.name for path in tmp_path.iterdir()] == ["a"]
 
 
-def test_a_file_where_a_folder_should_be_is_told(tmp_path: Path) -> None:
+def test_a_file_where_a_folder_should_be_is_reported(tmp_path: Path) -> None:
     (tmp_path / "storage").write_text("")
     folder = LocalFolder(tmp_path / "storage" / "small")
     for action in (lambda: folder.write("a", b""), lambda: folder.read("a"), folder.names):
@@ -175,7 +175,7 @@ def test_a_file_where_a_folder_should_be_is_told(tmp_path: Path) -> None:
             action()
 
 
-def test_an_object_store_that_fails_is_told_in_one_line(bucket: str) -> None:
+def test_an_object_store_that_fails_is_reported_in_one_line(bucket: str) -> None:
     folder = open_folder(bucket.replace(BUCKET, "missing", 1))
     with pytest.raises(
         StorageError, match=r"s3://missing/.* can't be written: .*; correct that, then give the same"

@@ -47,7 +47,7 @@ def test_each_failure_is_one_line(answer: NodeAnswer, expected: str) -> None:
     assert "\n" not in problems[0]
 
 
-def test_the_same_failure_of_many_nodes_is_one_line_and_all_failures_are_told() -> None:
+def test_the_same_failure_of_many_nodes_is_one_line_and_all_failures_are_reported() -> None:
     wrong = VERSIONS | {"torch": "2.7.0"}
     answers = [DRIVER, NodeAnswer("a", wrong), NodeAnswer("b", wrong, skew=60), NodeAnswer("c", VERSIONS, skew=60)]
     first, second = node_problems(answers, "/s")
@@ -66,7 +66,7 @@ class Refusing(BaseHTTPRequestHandler):
         """Say nothing."""
 
 
-def test_a_tracking_server_that_is_down_or_refuses_is_told_without_its_password(
+def test_a_tracking_server_that_is_down_or_refuses_is_reported_without_its_password(
     storage: Path, sweep_file: Callable[..., Path]
 ) -> None:
     path = str(sweep_file())
@@ -97,7 +97,7 @@ def test_the_machine_may_say_where_results_are_tracked_and_the_file_wins(
 
 
 @pytest.mark.system
-def test_this_machine_is_asked_and_all_that_is_wrong_is_told_at_once(
+def test_this_machine_is_asked_and_all_that_is_wrong_is_reported_at_once(
     tmp_path: Path, sweep_file: Callable[..., Path]
 ) -> None:
     (tmp_path / "storage").write_text("a file where a folder should be")

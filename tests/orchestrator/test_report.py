@@ -1,0 +1,87 @@
+"""Reports of sweeps with made-up results, from the store and through a tracker; real sweeps are in tests/end_to_end."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+import pytest
+
+from orchestrator.config.load import load
+from orchestrator.config.sweep_config import SweepConfig
+from orchestrator.report import report_sweeps
+from orchestrator.store.trial_store import TrialState, TrialStore
+from orchestrator.tracking.protocol import Stopped, Tracker
+from tests.orchestrator.made_up import finish
+from trainables.trial.specs import TrialSpec
+
+ONE_MEASURE = ("measures: [renyi, renyi_gauss_newton, trace, lambda_max, l2]", "measures: [renyi]")
+
+
+class Remembering:
+    """A tracker that keeps what it is given: whatever is one by the protocol will do."""
+
+    trouble = ""
+
+    def __init__(self) -> None:
+        self.reports: list[tuple[set[str], str]] = []
+
+    def reconcile(self, states: Mapping[str, TrialState], progress: Callable[[str], None]) -> None:
+        """As the protocol says."""
+
+    def record(self, event: object) -> None:
+        """As the protocol says."""
+
+    def log_report(self, files: Mapping[str, bytes], note: str) -> None:
+        """As the protocol says."""
+        self.reports.append((set(files), note))
+
+    def wait(self) -> int:
+        """As the protocol says."""
+        return 0
+
+    def finish(self, stopped: Stopped | None = None) -> int:
+        """As the protocol says."""
+        return 0
+
+
+@pytest.fixture(autouse=True)
+def small_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("analysis.report.figures.style.KINDS", ("svg",))
+    monkeypatch.setattr("analysis.report.figures.style.DPI", {"svg": 30})
+
+
+@pytest.fixture
+def config(storage: Path, sweep_file: Callable[..., Path]) -> SweepConfig:
+    """With one measure, since figures take the time."""
+    return load(str(sweep_file(ONE_MEASURE)))
+
+
+def test_a_report_goes_to_the_folder_and_to_the_tracker(
+    config: SweepConfig,
+    specs: list[TrialSpec],
+    store: TrialStore,
+    storage: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    finish(store, specs, config.sharpness)
+    tracker = Remembering()
+    opened: Tracker = tracker
+    report_sweeps([config], ["sweep.yaml"], "store", opened)
+    files = {file.name for file in (storage / "small" / "report").iterdir()}
+    assert {"report.html", "verdict.md", "tau.csv"} <= files
+    ((logged, note),) = tracker.reports
+    assert logged == files
+    assert "verdict" in note
+    assert "renyi run sweep.yaml" in (storage / "small" / "report" / "report.html").read_text()
+    assert str(storage / "small" / "report" / "report.html") in capsys.readouterr().out
+
+
+def test_several_sweeps_share_a_report_under_all_their_names(
+    config: SweepConfig, specs: list[TrialSpec], store: TrialStore, storage: Path, sweep_file: Callable[..., Path]
+) -> None:
+    other = load(str(sweep_file(("name: small", "name: other"), ONE_MEASURE, name="other.yaml")))
+    for each in (config, other):
+        finish(TrialStore(each.folder, each.sharpness.measurement_id), specs, each.sharpness)
+    report = report_sweeps([config, other], source="store")
+    assert set(report.lines) == {"small", "other"}
+    assert (storage / "small" / "report-small-other" / "report.html").exists()
+    assert not (storage / "other" / "report-small-other").exists()

@@ -1,0 +1,78 @@
+"""`run_sweep` where next to nothing is missing, with a real lease and a real database; whole runs are in
+tests/end_to_end."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from mlflow import MlflowClient
+
+from analysis.errors import AnalysisError
+from orchestrator.config.load import load
+from orchestrator.config.sweep_config import SweepConfig
+from orchestrator.exit_codes import ExitCode
+from orchestrator.store.changes import Changes
+from orchestrator.store.lease import Lease, LeaseError
+from orchestrator.store.plan import make_plan
+from orchestrator.store.trial_store import TrialState, TrialStore
+from orchestrator.sweep import check_own_measures, run_sweep
+from tests.orchestrator.made_up import fail, finish
+from trainables.trial.specs import TrialSpec
+
+ONE_MEASURE = ("measures: [renyi, renyi_gauss_newton, trace, lambda_max, l2]", "measures: [renyi]")
+
+
+@pytest.fixture(autouse=True)
+def small_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("analysis.report.figures.style.KINDS", ("svg",))
+    monkeypatch.setattr("analysis.report.figures.style.DPI", {"svg": 30})
+
+
+@pytest.fixture
+def config(storage: Path, sweep_file: Callable[..., Path]) -> SweepConfig:
+    """With one measure, since figures take the time."""
+    return load(str(sweep_file(ONE_MEASURE)))
+
+
+def test_a_finished_sweep_is_logged_and_reported_and_nothing_runs(
+    config: SweepConfig, specs: list[TrialSpec], store: TrialStore
+) -> None:
+    finish(store, specs, config.sharpness)
+    assert run_sweep(config, "inline") is ExitCode.ALL_MEASURED
+    client = MlflowClient(config.tracking_uri)
+    experiment = client.get_experiment_by_name("small")
+    assert experiment is not None
+    runs = client.search_runs([experiment.experiment_id])
+    assert {run.info.status for run in runs} == {"FINISHED"}
+    assert len(runs) == 5
+
+
+def test_changes_are_made_before_anything_runs(
+    config: SweepConfig, specs: list[TrialSpec], store: TrialStore, sweep_file: Callable[..., Path]
+) -> None:
+    finish(store, specs, config.sharpness)
+    fail(store, specs[0])
+    fail(store, specs[1])
+    other = load(str(sweep_file(ONE_MEASURE, ("orders: [0.5, 1.5]", "orders: [2.0]"), name="other.yaml")))
+    assert make_plan(other).counts == {TrialState.TRAINED: 2, TrialState.FAILED: 2}
+    changes = Changes(forget_failures=(specs[0].trial_id,), derive_measurements=True)
+    assert run_sweep(other, "inline", only=[], changes=changes) is ExitCode.SOME_FAILED
+    states = make_plan(other).states
+    assert [states[spec.trial_id] for spec in specs] == [
+        TrialState.TRAINED,
+        TrialState.FAILED,
+        TrialState.MEASURED,
+        TrialState.MEASURED,
+    ]
+
+
+def test_a_second_driver_is_refused_before_anything_is_opened(config: SweepConfig, store: TrialStore) -> None:
+    with Lease(store.folder, "renyi run other"), pytest.raises(LeaseError, match="renyi run other"):
+        run_sweep(config, "inline")
+    assert store.folder.names() == ["driver"]
+
+
+def test_a_measure_that_does_not_import_is_reported(config: SweepConfig) -> None:
+    own = config.sharpness.model_copy(update={"measures": ("nowhere.sharpness",)})
+    with pytest.raises(AnalysisError, match=r"nowhere\.sharpness"):
+        check_own_measures(config.model_copy(update={"sharpness": own}))
