@@ -1,8 +1,9 @@
-"""Batch-norm folded into the layer before it, in pairs that the flow of data gives."""
+"""Batch-norm folded into the layer before it: the arithmetic, and the pairs that the flow of data gives."""
 
 import copy
 from collections.abc import Iterable
 from functools import partial
+from typing import NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -13,6 +14,42 @@ from analysis.sharpness.problem import BATCH_NORMS, Problem, held_still
 
 Pair = tuple[str, str]  # names of a convolution or linear map, and of the batch-norm that its output goes into
 FOLDABLE = (nn.Linear, nn.Conv1d, nn.Conv2d, nn.Conv3d)
+
+
+class FixedNorm(NamedTuple):
+    """A batch-norm with fixed statistics after a layer A(W) x + b: together they are A(W̃) x + b̃.
+
+    W̃ = s W and b̃ = β + s (b − μ), with s = γ/σ and σ² = running variance + ε.
+    """
+
+    inverse: Tensor  # 1/σ (C,)
+    scale: Tensor  # s (C,)
+    shift: Tensor  # b − μ (C,)
+    beta: Tensor | None  # (C,)
+
+    @classmethod
+    def of(
+        cls,
+        mean: Tensor,
+        variance: Tensor,
+        eps: float,
+        gamma: Tensor | None,
+        beta: Tensor | None,
+        bias: Tensor | None,
+    ) -> "FixedNorm":
+        """From the running statistics, γ and β, and the bias of the layer; None: there is none."""
+        inverse = (variance + eps).rsqrt()
+        scale = inverse if gamma is None else inverse * gamma
+        return cls(inverse, scale, -mean if bias is None else bias - mean, beta)
+
+    def weight(self, W: Tensor) -> Tensor:
+        """W̃ for weights (C, …)."""
+        return self.scale.view(-1, *[1] * (W.ndim - 1)) * W
+
+    def bias(self) -> Tensor:
+        """b̃."""
+        b = self.scale * self.shift
+        return b if self.beta is None else b + self.beta
 
 
 def normalized_pairs(problem: Problem) -> list[Pair]:
@@ -48,7 +85,7 @@ def normalized_pairs(problem: Problem) -> list[Pair]:
 
 
 def fold_batch_norm(model: nn.Module, pairs: Iterable[Pair]) -> nn.Module:
-    """A copy of the network in which W̃ = s W, b̃ = β + s (b − μ), s = γ/sqrt(variance + ε) stand for each pair.
+    """A copy of the network in which each pair is one layer, with the weights and the bias of `FixedNorm`.
 
     In eval mode it computes the same; the batch-norms are identities in it.
 
@@ -66,13 +103,9 @@ def fold_batch_norm(model: nn.Module, pairs: Iterable[Pair]) -> nn.Module:
         if norm.running_mean is None or norm.running_var is None:
             raise AnalysisError(f"batch-norm {norm_name!r} has no running statistics to fold")
         with torch.no_grad():
-            scale = (norm.running_var + norm.eps).rsqrt()
-            if norm.weight is not None:
-                scale = scale * norm.weight
-            shift = -norm.running_mean if layer.bias is None else layer.bias - norm.running_mean
-            shift = scale * shift if norm.bias is None else norm.bias + scale * shift
-            layer.weight *= scale.view(-1, *[1] * (layer.weight.ndim - 1))
-            layer.bias = nn.Parameter(shift)
+            fixed = FixedNorm.of(norm.running_mean, norm.running_var, norm.eps, norm.weight, norm.bias, layer.bias)
+            layer.weight.copy_(fixed.weight(layer.weight))
+            layer.bias = nn.Parameter(fixed.bias())
         parent, _, own_name = norm_name.rpartition(".")
         setattr(folded.get_submodule(parent), own_name, nn.Identity())
     return folded

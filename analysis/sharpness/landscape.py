@@ -7,7 +7,6 @@ from functools import cached_property
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional
 
 from analysis.seeding import derive_seed
 from analysis.sharpness.layers import select_parameters
@@ -63,10 +62,7 @@ class Landscape:
 
     def losses_at(self, weights: Tensor) -> Tensor:
         """(N,) float64 losses at (n,) weights in one pass, differentiable; to be called inside `held_still`."""
-        outputs = self._outputs(weights).double()
-        if self.problem.loss.name == "cross_entropy":
-            return functional.cross_entropy(outputs, self.problem.targets, reduction="none")
-        return functional.mse_loss(outputs, self.problem.targets.double(), reduction="none").mean(1)
+        return self.problem.loss.values(self._outputs(weights).double(), self.problem.targets)
 
     def losses(self, weights: Tensor) -> Tensor:
         """(N,) float64 losses at (n,) weights. Cost: one forward pass."""

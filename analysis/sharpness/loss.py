@@ -1,4 +1,4 @@
-"""The two losses: their mean, their curvature in the outputs, and a square root of that curvature."""
+"""The two losses: their values, their curvature in the outputs, and a square root of that curvature."""
 
 import math
 from typing import Protocol
@@ -11,15 +11,18 @@ from analysis.errors import AnalysisError
 
 
 class Loss(Protocol):
-    """A mean over samples of ℓ(f_i, y_i), with everything that Gauss–Newton engines need of ℓ."""
+    """A loss ℓ(f_i, y_i) a sample, its mean over samples, and what Gauss–Newton engines need of its curvature."""
 
     name: str
 
     def check(self, outputs: Tensor, targets: Tensor) -> None:
         """Refuse targets that do not fit outputs (any number of them) of C entries."""
 
+    def values(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """(N,) ℓ(f_i, y_i), in the type of the outputs."""
+
     def mean(self, outputs: Tensor, targets: Tensor) -> Tensor:
-        """(1/N) Σ ℓ(f_i, y_i), a scalar."""
+        """(1/N) Σ ℓ(f_i, y_i), a scalar, by torch's own reduction: its round-off differs from that of `values`."""
 
     def curvature(self, outputs: Tensor, U: Tensor) -> Tensor:
         """Per sample (∂²ℓ/∂f²) u, for (N, P, C) vectors u; targets do not enter."""
@@ -50,6 +53,10 @@ class CrossEntropy:
                 f"targets must lie in 0 … {outputs.shape[1] - 1}, since the model has {outputs.shape[1]} outputs; "
                 f"got {wrong}"
             )
+
+    def values(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Cross-entropies, in nats."""
+        return functional.cross_entropy(outputs, targets, reduction="none")
 
     def mean(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Mean cross-entropy, in nats."""
@@ -94,6 +101,10 @@ class MeanSquaredError:
                 f"targets must be float of shape (N, {outputs.shape[1]}), like the outputs, for the squared error; "
                 f"got shape {tuple(targets.shape)} of {targets.dtype}"
             )
+
+    def values(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Mean over a sample's outputs of the squared difference."""
+        return functional.mse_loss(outputs, targets.to(outputs.dtype), reduction="none").mean(1)
 
     def mean(self, outputs: Tensor, targets: Tensor) -> Tensor:
         """Mean over samples and outputs of the squared difference."""

@@ -9,6 +9,7 @@ import torch
 from analysis.errors import UndefinedMeasureError
 from analysis.schema import STDERR_SUFFIX, TRAIN_LOSS_SUBSET
 from analysis.settings import SharpnessSettings
+from analysis.sharpness.means import stderr_of_mean
 from analysis.sharpness.measure import measure_subject
 from analysis.sharpness.subject import Subject
 from analysis.spectrum.measures import Spectrum
@@ -21,7 +22,7 @@ from trainables.errors import StorageError
 from trainables.models import build_model
 from trainables.training.checkpoints import load_checkpoint
 from trainables.training.device import default_device
-from trainables.training.evaluation import EVALUATION_BATCH, evaluate_inputs, stderr_of_mean
+from trainables.training.evaluation import EVALUATION_BATCH, evaluate_inputs
 from trainables.trial.folder import INITIAL_CHECKPOINT, LAST_CHECKPOINT, Failure, TrialFolder, write_failure
 from trainables.trial.specs import DataSpec
 

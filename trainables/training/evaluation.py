@@ -7,6 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from analysis.sharpness.means import stderr_of_mean
 from trainables.data import Dataset, Normalization, Split
 from trainables.errors import DivergedError
 from trainables.trial.folder import Generalization
@@ -26,11 +27,6 @@ def evaluate_inputs(model: nn.Module, batches: Iterable[Tensor], targets: Tensor
     model.eval()
     logits = torch.cat([model(batch) for batch in batches]).double()
     return cross_entropy(logits, targets, reduction="none"), (logits.argmax(dim=1) == targets).double()
-
-
-def stderr_of_mean(values: Tensor) -> float:
-    """Standard error of the mean of independent values (N,)."""
-    return values.std().item() / math.sqrt(len(values))
 
 
 def accuracy(model: nn.Module, split: Split, normalize: Normalization) -> float:

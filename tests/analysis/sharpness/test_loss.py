@@ -39,3 +39,14 @@ def test_root_keeps_its_digits_for_confident_networks(margin: float) -> None:
 def test_gradient_is_that_of_torch() -> None:
     outputs, targets = torch.zeros(2, 3), torch.tensor([0, 1])
     assert LOSSES["cross_entropy"].mean(outputs, targets) == cross_entropy(outputs, targets)
+
+
+@pytest.mark.parametrize("name", LOSSES)
+def test_the_mean_is_that_of_the_values(name: str) -> None:
+    generator = torch.Generator().manual_seed(0)
+    outputs = torch.randn(5, 4, generator=generator, dtype=torch.float64)
+    targets = torch.tensor([0, 3, 1, 2, 2]) if name == "cross_entropy" else torch.randn(5, 4, generator=generator)
+    values = LOSSES[name].values(outputs, targets)
+    assert values.shape == (5,)
+    assert values.dtype == torch.float64
+    assert torch.allclose(values.mean(), LOSSES[name].mean(outputs, targets))
