@@ -134,10 +134,6 @@ class TrialFolder:
         """Record the trial of this folder."""
         self.folder.write(SPEC_FILE, spec.model_dump_json(indent=2).encode())
 
-    def read_spec(self) -> TrialSpec:
-        """The specification of the trial of this folder."""
-        return TrialSpec.model_validate_json(self.folder.read(SPEC_FILE))
-
     def write_trained(self, trained: Trained) -> None:
         """Mark the trial as trained: its last checkpoint is now final."""
         write_json(self.folder, TRAINED_FILE, asdict(trained))

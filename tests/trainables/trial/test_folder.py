@@ -1,0 +1,107 @@
+"""The files of a trial: outcome, claim, run and failure, each read as it was written."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from trainables.errors import ReplacedError
+from trainables.trial.folder import (
+    LAST_CHECKPOINT,
+    SPEC_FILE,
+    TRAINED_FILE,
+    WORKER_FILE,
+    EpochMetrics,
+    Failure,
+    Generalization,
+    Trained,
+    TrialFolder,
+    read_failure,
+    write_failure,
+)
+from trainables.trial.specs import TrialSpec
+from trainables.trial.storage import LocalFolder
+
+EPOCH = EpochMetrics(0, 0.1, 1.0, 2.0, 0.5, 1.5, 1000.0, system={"cpu_utilization_percentage": 50.0})
+RESULT = Generalization(0.1, 0.03, 1.0, 0.0, 0.3, 0.04, 0.9, 0.03)
+
+
+@pytest.fixture
+def trial(tmp_path: Path) -> TrialFolder:
+    return TrialFolder(LocalFolder(tmp_path / "trial"))
+
+
+def test_the_outcome_is_read_as_it_was_written(trial: TrialFolder) -> None:
+    with pytest.raises(FileNotFoundError):
+        trial.read_trained()
+    trained = Trained([EPOCH, replace(EPOCH, epoch=1, seconds=2.0)], RESULT)
+    trial.write_trained(trained)
+    assert trial.read_trained() == trained
+    assert trained.seconds == 3.5
+
+
+def test_an_outcome_from_before_an_optional_field_is_read(trial: TrialFolder) -> None:
+    trial.write_trained(Trained([EPOCH], RESULT))
+    written = json.loads(trial.folder.read(TRAINED_FILE))
+    for name in ("validation_accuracy", "system"):
+        del written["history"][0][name]
+    trial.folder.write(TRAINED_FILE, json.dumps(written).encode())
+    assert trial.read_trained().history == [replace(EPOCH, system={})]
+
+
+def test_gaps_are_test_against_training_with_the_errors_of_both() -> None:
+    assert RESULT.gap_loss == pytest.approx(0.2)
+    assert RESULT.gap_error == pytest.approx(0.1)
+    assert RESULT.gap_loss_stderr == pytest.approx(0.05)
+    assert RESULT.gap_error_stderr == pytest.approx(0.03)
+
+
+def test_the_best_epoch_is_chosen_by_validation_where_there_is_one() -> None:
+    assert EPOCH.choice == 0.5
+    assert replace(EPOCH, validation_accuracy=0.4).choice == 0.4
+
+
+def test_the_last_worker_to_claim_a_trial_has_it(trial: TrialFolder, tmp_path: Path) -> None:
+    trial.claim()
+    trial.check()
+    unfinished = tmp_path / "trial" / f".{LAST_CHECKPOINT}.{'0' * 32}"
+    unfinished.write_bytes(b"a writer killed half way")
+    other = TrialFolder(trial.folder)
+    other.claim()
+    other.check()
+    assert not unfinished.exists()
+    with pytest.raises(ReplacedError, match=trial.folder.uri):
+        trial.check()
+    assert json.loads(trial.folder.read(WORKER_FILE))["process"]
+
+
+def test_a_run_belongs_to_one_tracking_address(trial: TrialFolder) -> None:
+    assert trial.read_run_id("http://a") is None
+    trial.write_run_id("http://a", "run1")
+    assert trial.read_run_id("http://a") == "run1"
+    assert trial.read_run_id("http://b") is None
+
+
+def test_the_spec_is_kept(trial: TrialFolder) -> None:
+    spec = TrialSpec.model_validate(
+        {
+            "data": {"dataset": "digits"},
+            "model": "digits_cnn",
+            "training": {"epochs": 1, "batch_size": 8},
+            "optimizer": {"name": "adam", "learning_rate": 0.1},
+        }
+    )
+    trial.write_spec(spec)
+    assert TrialSpec.model_validate_json(trial.folder.read(SPEC_FILE)) == spec
+
+
+def test_a_failure_has_one_line_and_the_traceback(trial: TrialFolder) -> None:
+    try:
+        raise ValueError("too\nbad")
+    except ValueError as error:
+        failure = Failure.of("measuring", error)
+    assert failure.reason == "ValueError: too"
+    assert "Traceback" in failure.traceback
+    write_failure(trial.folder, failure)
+    assert read_failure(trial.folder) == failure
