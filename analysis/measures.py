@@ -36,9 +36,7 @@ class Measure:
     spectra: str | None = None  # "hessian" or "gauss_newton" if each row follows from the stored spectrum of a block
     section: str | None = None  # the section of the sharpness settings that it reads
     passes: float = 0  # forward passes over the samples, if no section determines them
-    task: str | None = (
-        None  # measures of the same task share their passes, and can be measured separately from all others
-    )
+    task: str | None = None  # measures of the same task share their passes; a task can be measured by itself
     needs_initial_weights: bool = False
     default: bool = False  # measured if the sweep file does not name measures
 

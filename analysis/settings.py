@@ -94,7 +94,7 @@ class HaarSettings(Section):
 
 
 class SpectraOf(StrEnum):
-    """The blocks of the Hessian whose spectra are computed; a divided measurement separates the layers from the whole."""
+    """The blocks of the Hessian whose spectra are computed. A divided measurement keeps layers and whole apart."""
 
     EVERY = "every"  # each layer's, from one factor pass, and the whole Hessian
     LAYERS = "layers"
@@ -128,9 +128,7 @@ class SharpnessSettings(Section):
     ] = "ritz"
     tolerance: Annotated[
         float,
-        Field(
-            gt=0, description="nats; a block is finished when standard error and truncation of its entropies are below"
-        ),
+        Field(gt=0, description="nats; a block is done when standard error and truncation of its entropies are lower"),
     ] = 0.02
     num_probes: Annotated[
         int | None, Field(ge=2, description="probes for each block; left out: as many as the tolerance needs")

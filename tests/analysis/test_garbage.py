@@ -7,9 +7,11 @@ from analysis.garbage import no_garbage_collection
 
 def test_nothing_is_collected_inside_and_the_collector_is_on_again_after_an_error() -> None:
     assert gc.isenabled()
-    with pytest.raises(RuntimeError), no_garbage_collection():
+    with no_garbage_collection():
         assert not gc.isenabled()
-        raise RuntimeError
+    assert gc.isenabled()
+    with pytest.raises(ZeroDivisionError), no_garbage_collection():
+        1 / 0  # noqa: B018
     assert gc.isenabled()
 
 
