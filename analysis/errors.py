@@ -5,7 +5,7 @@ from collections.abc import Iterable
 
 
 class AnalysisError(Exception):
-    """A measure or a statistic that can't be had; the message says which, why, and what to do."""
+    """A measure or a statistic that can't be computed; the message says which, why, and what to do."""
 
 
 class UndefinedMeasureError(AnalysisError):
@@ -13,7 +13,7 @@ class UndefinedMeasureError(AnalysisError):
 
 
 def closest(word: str, choices: Iterable[str]) -> str:
-    """The end of an error message about a word that is not among the choices."""
+    """The hint that ends an error message about an unknown word: the nearest choice, or all of them."""
     known = list(choices)
     near = difflib.get_close_matches(word, known, n=1)
     return f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"

@@ -1,4 +1,4 @@
-"""Python's garbage collection, put off while it would cost more than it frees."""
+"""Turn off Python's garbage collection where it would cost more than it frees."""
 
 import gc
 from collections.abc import Iterator
@@ -7,8 +7,8 @@ from contextlib import contextmanager
 
 @contextmanager
 def no_garbage_collection() -> Iterator[None]:
-    """A block in which none happens: where millions of objects are made and kept, looking through them for garbage
-    takes longer than making them."""
+    """Run a block without garbage collection: where millions of objects are created and kept, searching them for
+    garbage takes longer than creating them."""
     enabled = gc.isenabled()
     gc.disable()
     try:

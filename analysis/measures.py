@@ -1,4 +1,4 @@
-"""The catalogue of measures: one record each, which everything else that knows measures draws on. Knows no torch.
+"""The catalogue of measures, one record each; all other files read from it what they need to know. Imports no torch.
 
 To add a measure: its function in a file of `analysis.sharpness.measures`, its record here, and its settings, if it has
 any, in `analysis.settings`.
@@ -15,7 +15,7 @@ GRADIENT_PASSES = 3  # cost of a loss with its gradient, in forward passes
 
 
 class Scope(StrEnum):
-    """What a measure is taken on."""
+    """The blocks of weights on which a measure is computed."""
 
     LAYERS = "layers"  # each layer, and all layers together
     WHOLE_FIRST = "whole first"  # all layers together; each layer only on request, because it costs hundreds of passes
@@ -24,21 +24,21 @@ class Scope(StrEnum):
 
 @dataclass(frozen=True)
 class Measure:
-    """One measure: what it is called, where it is computed, at which parameters it is shown, and what it costs."""
+    """One measure: its names, the function that computes it, the parameters at which it is shown, and its cost."""
 
     key: str  # in sweep files, tables and MLflow
-    title: str  # for people
+    title: str  # for readers
     function: str  # `file.function` in analysis.sharpness.measures; called with (subject, key), returns its rows
     summary: str  # one clause: what it measures
-    symbol: str | None = None  # of its parameter, where it has one
-    headline: tuple[float, ...] = ()  # the parameters that are shown and logged; all, where it is taken at none of them
+    symbol: str | None = None  # of its parameter, if it has one
+    headline: tuple[float, ...] = ()  # the parameters that are shown and logged; if it is measured at none of them, all
     scope: Scope = Scope.LAYERS
-    spectra: str | None = None  # "hessian" or "gauss_newton" where each row follows from the stored spectrum of a block
+    spectra: str | None = None  # "hessian" or "gauss_newton" if each row follows from the stored spectrum of a block
     section: str | None = None  # the section of the sharpness settings that it reads
-    passes: float = 0  # forward passes over the samples, where no section determines them
-    task: str | None = None  # measures of the same task share their passes, and can be measured apart from all others
+    passes: float = 0  # forward passes over the samples, if no section determines them
+    task: str | None = None  # measures of the same task share their passes; a task can be measured by itself
     needs_initial_weights: bool = False
-    default: bool = False  # measured where the sweep file does not say what to measure
+    default: bool = False  # measured if the sweep file does not name measures
 
 
 def _spectral(key: str, title: str, function: str, summary: str, spectra: str, orders: bool = False) -> Measure:
@@ -160,12 +160,12 @@ MEASURES: dict[str, Measure] = {measure.key: measure for measure in _ALL}
 
 
 def title_of(measure: str) -> str:
-    """What a measure is called for people; a measure of the user's own by its name."""
+    """The title of a measure, for readers; for a user's own measure, its name."""
     return MEASURES[measure].title if measure in MEASURES else measure.replace("_", " ")
 
 
 def symbol_of(measure: str) -> str | None:
-    """The symbol of a measure's parameter; None where it has none, or is the user's own."""
+    """The symbol of a measure's parameter; None if it has no parameter or is a user's own measure."""
     return MEASURES[measure].symbol if measure in MEASURES else None
 
 
@@ -175,10 +175,9 @@ def headline_of(measure: str) -> tuple[float, ...]:
 
 
 def headline_parameters(measure: str, taken_at: Iterable[float | None]) -> set[float | None]:
-    """The parameters, of those a measure was taken at, that are shown and logged as MLflow metrics.
+    """Those parameters of a measure that are shown and logged as MLflow metrics.
 
-    These are its headline parameters; all, where it was taken at none of them or has none. The Parquet artifact holds
-    every value.
+    These are its headline parameters; if it was measured at none of them, all. The Parquet artifact holds every value.
     """
     taken = set(taken_at)
     return taken & set(headline_of(measure)) or taken

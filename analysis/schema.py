@@ -1,8 +1,8 @@
-"""Names of columns and metrics: written by the tracking side and read by the analysis, spelt out once, here."""
+"""Names of columns, metrics, tags and artifacts: the tracking side writes them and the analysis reads them."""
 
 from dataclasses import dataclass
 
-# Columns of the tidy table: one row a (trial, layer, measure, parameter).
+# Columns of the tidy table, which has one row for each (trial, layer, measure, parameter).
 TRIAL_ID = "trial_id"
 LAYER = "layer"
 MEASURE = "measure"
@@ -14,8 +14,8 @@ MEASUREMENT_COLUMNS = (TRIAL_ID, LAYER, MEASURE, PARAMETER, VALUE, STDERR, REASO
 
 ALL_LAYERS = "all"  # the layer of a measure taken on all trainable parameters at once
 
-# Generalization quantities of a trained network (SPEC §2), the last two on the samples that were measured on; each
-# has its standard error beside it, under its name and this suffix.
+# Generalization quantities of a trained network (SPEC §2); the last two are computed on the samples that the measures
+# use. The standard error of each is stored under its name and this suffix.
 GAP_LOSS = "gap_loss"
 GAP_ERROR = "gap_error"
 TRAIN_LOSS = "train_loss"
@@ -23,13 +23,13 @@ TRAIN_LOSS_SUBSET = "train_loss_subset"
 GAP_LOSS_SUBSET = "gap_loss_subset"
 STDERR_SUFFIX = "_stderr"
 TEST_ACCURACY = "test_accuracy"
-# Beside them, without a standard error: the best epoch's test accuracy, which is optimistic, and the last epoch's
-# validation accuracy, where the data set has validation images.
+# Stored without a standard error: the best epoch's test accuracy, which is optimistic, and the last epoch's validation
+# accuracy, if the data set has validation images.
 TEST_ACCURACY_BEST = "test_accuracy_best_epoch"
 VALIDATION_ACCURACY = "validation_accuracy"
-_GENERALIZATION = ("train_", "test_", "gap_", "validation_")  # what the names of all of them begin with
+_GENERALIZATION = ("train_", "test_", "gap_", "validation_")  # how the names of all of them begin
 
-# Prefixes of MLflow metrics; the UI groups charts by what stands before the slash.
+# Prefixes of MLflow metrics; the UI groups charts by the part before the slash.
 TRAINING_PREFIX = "training"
 GENERALIZATION_PREFIX = "generalization"
 
@@ -48,14 +48,14 @@ SPECTRA_FILE = "spectra.parquet"
 
 @dataclass(frozen=True)
 class Measurement:
-    """One number about one network: the row that everything downstream is made of. Larger means sharper."""
+    """One number about one network: a row of the tables that all later steps read. Larger means sharper."""
 
     layer: str  # a weight tensor's name, or ALL_LAYERS
     measure: str  # a key of SPEC §1.1, e.g. "renyi"
-    parameter: float | None  # the order, rho or sigma the measure depends on; None where it has none
+    parameter: float | None  # the order, rho or sigma that the measure depends on; None if it has none
     value: float | None  # None: missing, and `reason` says why
     stderr: float | None  # standard error of the estimate; 0 for an exact value
-    reason: str | None = None  # why the value is missing, or what to beware of in it
+    reason: str | None = None  # why the value is missing, or a warning about it
 
 
 def metric_name(measurement: Measurement) -> str:

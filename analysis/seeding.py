@@ -4,7 +4,7 @@ import hashlib
 
 
 def derive_seed(*purpose: object) -> int:
-    """A 63-bit seed that depends on nothing but the words it is given, e.g. `derive_seed(0, "probes", "fc.weight")`.
+    """A 63-bit seed that depends only on the given words, e.g. `derive_seed(0, "probes", "fc.weight")`.
 
     The same words give the same seed on every machine and in every process, so a draw can be repeated after a
     resume, and the same draw can be shared by all models (common random numbers).

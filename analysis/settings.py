@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validat
 from analysis.errors import closest
 from analysis.measures import GRADIENT_PASSES, HEADLINE_ORDERS, MEASURES, Scope
 
-# SPEC §4.4: the 37 orders of the paper, Shannon's (1) left out as there.
+# SPEC §4.4: the 37 orders of the paper, which leave out Shannon's (1).
 PAPER_ORDERS: tuple[float, ...] = (
     *(0.0001, 0.01, 0.03, 0.06),
     *(round(0.1 * k, 1) for k in range(1, 10)),
@@ -37,7 +37,7 @@ class WorstCaseSettings(Section):
     Lists of Andriushchenko et al. 2023 for CIFAR and ResNet-18, and the ρ of the optimizers (0.05 and 0.5).
     """
 
-    batch_size: Annotated[int, Field(gt=0, description="samples that one perturbation is for (m-sharpness)")] = 128
+    batch_size: Annotated[int, Field(gt=0, description="samples that share one perturbation (m-sharpness)")] = 128
     num_steps: Annotated[int, Field(gt=0, description="steps of the n-step measures")] = 20
     eta: Annotated[float, Field(ge=0, description="η of one-step `asam`")] = 0.01
     sam: Annotated[tuple[Positive, ...], Several] = (0.05, 0.25, 0.5, 1.0, 2.0)
@@ -46,12 +46,12 @@ class WorstCaseSettings(Section):
     asam_linf: Annotated[tuple[Positive, ...], Several] = (0.001, 0.002, 0.004, 0.008)
 
     def rhos(self, measure: str) -> tuple[float, ...]:
-        """The ρ of a measure, which those of many steps share with those of one."""
+        """The ρ of a measure; those of an n-step measure are those of its one-step form."""
         rhos: tuple[float, ...] = getattr(self, measure.removesuffix("_n"))
         return rhos
 
     def passes(self, measure: str) -> float:
-        """Forward passes that a measure costs a block."""
+        """Forward passes that a measure costs for each block."""
         rhos = len(self.rhos(measure))
         return GRADIENT_PASSES * self.num_steps * rhos if measure.endswith("_n") else GRADIENT_PASSES + rhos
 
@@ -63,15 +63,15 @@ class AverageSettings(Section):
     num_draws: Annotated[int, Field(ge=2)] = 100
 
     def passes(self, measure: str) -> float:
-        """Forward passes that a measure costs a block."""
+        """Forward passes that a measure costs for each block."""
         return self.num_draws * len(self.sigmas)
 
 
 class PacBayesSettings(Section):
-    """How the σ of PAC-Bayes measures is looked for: as Jiang et al. 2019."""
+    """How the σ of the PAC-Bayes measures is searched: as in Jiang et al. 2019."""
 
     target: Annotated[float, Field(gt=0, lt=1, description="drop of the accuracy")] = 0.1
-    tolerance: Annotated[float, Field(gt=0, description="of the drop, at which the bisection ends")] = 0.01
+    tolerance: Annotated[float, Field(gt=0, description="error of the drop at which the bisection ends")] = 0.01
     largest: Annotated[float, Field(gt=0, description="largest σ that is tried")] = 2.0
     num_halvings: Annotated[int, Field(gt=0)] = 15
     num_draws: Annotated[int, Field(ge=2, description="noise draws for each σ")] = 10
@@ -83,7 +83,7 @@ class PacBayesSettings(Section):
 
 
 class HaarSettings(Section):
-    """The loss under Haar-distributed perturbations of the samples: as the authors' code."""
+    """The loss under Haar-distributed perturbations of the samples: as in the authors' code."""
 
     rhos: Annotated[tuple[Positive, ...], Several] = (0.2,)
     num_draws: Annotated[int, Field(ge=2)] = 300
@@ -94,9 +94,9 @@ class HaarSettings(Section):
 
 
 class SpectraOf(StrEnum):
-    """Which of the Hessian's blocks are looked at: where the work is divided, layers and the whole go apart."""
+    """The blocks of the Hessian whose spectra are computed. A divided measurement keeps layers and whole apart."""
 
-    EVERY = "every"  # each layer's, from one factor pass, and the whole
+    EVERY = "every"  # each layer's, from one factor pass, and the whole Hessian
     LAYERS = "layers"
     WHOLE = "whole"
 
@@ -114,7 +114,7 @@ Order = Annotated[float, Field(gt=0)]
 class SharpnessSettings(Section):
     """Settings of a measurement; their hash is its identity, so other settings mean another measurement."""
 
-    samples: Annotated[int, Field(gt=0, description="training samples the measures are taken on")] = 2000
+    samples: Annotated[int, Field(gt=0, description="training samples on which the measures are computed")] = 2000
     sample_seed: Annotated[int, Field(ge=0, description="seed of the class-stratified draw of the samples")] = 0
     orders: Annotated[
         tuple[Order, ...], Field(min_length=1, description="orders of the Rényi entropy: a list, or `paper`")
@@ -128,16 +128,16 @@ class SharpnessSettings(Section):
     ] = "ritz"
     tolerance: Annotated[
         float,
-        Field(gt=0, description="nats; standard error and truncation of the entropies at which a block is done"),
+        Field(gt=0, description="nats; a block is done when standard error and truncation of its entropies are lower"),
     ] = 0.02
     num_probes: Annotated[
-        int | None, Field(ge=2, description="probes a block, fixed; left out: as many as the tolerance needs")
+        int | None, Field(ge=2, description="probes for each block; left out: as many as the tolerance needs")
     ] = None
     num_matvecs: Annotated[
-        int | None, Field(ge=2, description="Lanczos steps a probe, fixed; left out: as many as the tolerance needs")
+        int | None, Field(ge=2, description="Lanczos steps for each probe; left out: as many as the tolerance needs")
     ] = None
-    max_products: Annotated[int, Field(gt=0, description="most matrix-vector products a block may take")] = 1000
-    memory_gib: Annotated[float, Field(gt=0, description="most memory that a block's Lanczos vectors may take")] = 4.0
+    max_products: Annotated[int, Field(gt=0, description="most matrix-vector products for a block")] = 1000
+    memory_gib: Annotated[float, Field(gt=0, description="most memory for the Lanczos vectors of a block")] = 4.0
     layers: Annotated[
         Literal["all"] | tuple[str, ...], Field(description="weight tensors to measure one by one: `all`, or names")
     ] = "all"
@@ -147,7 +147,7 @@ class SharpnessSettings(Section):
     ] = tuple(measure.key for measure in MEASURES.values() if measure.default)
     all_layers_only: Annotated[
         tuple[MeasureName, ...],
-        Field(description="measures not to take layer by layer, for what they cost: hundreds of passes a layer"),
+        Field(description="measures not computed layer by layer, because each layer would cost hundreds of passes"),
     ] = tuple(measure.key for measure in MEASURES.values() if measure.scope is Scope.WHOLE_FIRST)
     worst_case: WorstCaseSettings = WorstCaseSettings()
     average: AverageSettings = AverageSettings()
@@ -175,7 +175,7 @@ class SharpnessSettings(Section):
 
     @property
     def needs_initial_weights(self) -> bool:
-        """Whether a measure is of the distance from the network before training."""
+        """Whether some measure uses the distance from the weights before training."""
         return any(name in MEASURES and MEASURES[name].needs_initial_weights for name in self.measures)
 
     @property
@@ -184,9 +184,9 @@ class SharpnessSettings(Section):
         return tuple(name for name in self.measures if name not in MEASURES)
 
     def passes(self, measure: str) -> float:
-        """Forward passes over the samples that a measure costs a block, Hessian products left out.
+        """Forward passes over the samples that a measure costs for each block, without Hessian products.
 
-        Measures of the same task share theirs. Those of a measure of the user's own are not known, and count as 0.
+        Measures of the same task share their passes. Those of a user's own measure are unknown and count as 0.
         """
         record = MEASURES.get(measure)
         if record is None:
@@ -195,8 +195,8 @@ class SharpnessSettings(Section):
 
     @property
     def tolerance_orders(self) -> tuple[float, ...]:
-        """The orders whose entropies must meet the tolerance: the headline's where they are asked for, else all from
-        LEAST_RESOLVABLE on, else all."""
+        """The orders whose entropies must meet the tolerance: the headline orders if any is measured; otherwise those
+        from LEAST_RESOLVABLE upwards; otherwise all."""
         headline = tuple(order for order in self.orders if order in HEADLINE_ORDERS)
         return headline or tuple(order for order in self.orders if order >= LEAST_RESOLVABLE) or self.orders
 

@@ -1,4 +1,4 @@
-"""Where rows come from: MLflow, or files. `load_results` is imported when it is asked for, since it needs pandas."""
+"""The results of sweeps, from MLflow or files. `load_results` is imported on first use, because it needs pandas."""
 
 from typing import TYPE_CHECKING
 

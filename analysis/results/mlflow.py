@@ -1,4 +1,4 @@
-"""From MLflow to one tidy table: the only place where the analysis reads tracked runs."""
+"""The results of a sweep from MLflow, as one tidy table; no other file of the analysis reads MLflow."""
 
 import tempfile
 from concurrent.futures import ThreadPoolExecutor
@@ -27,11 +27,11 @@ _WORDS: dict[str, object] = {"None": None, "True": True, "False": False}
 
 
 def load_results(tracking_uri: str, experiment: str) -> pd.DataFrame:
-    """All measurements of a sweep: one row a (trial, layer, measure, parameter).
+    """All measurements of a sweep, one row for each (trial, layer, measure, parameter).
 
     Columns: those of `Measurement`; trial_id and every parameter of the trial (model, optimizer, learning_rate, …,
     numbers as numbers); every generalization quantity (gap_loss, test_accuracy, …) of the trained network. Artifacts
-    are read in parallel, straight from the disk where they lie on one.
+    are read in parallel, and directly from the disk if they are on one.
 
     Args:
         tracking_uri: address of the MLflow server or database.
@@ -43,13 +43,13 @@ def load_results(tracking_uri: str, experiment: str) -> pd.DataFrame:
     table = load_sweep(tracking_uri, experiment, spectra=False).table
     if table.empty:
         raise AnalysisError(
-            f"no trial of sweep {experiment!r} has been measured yet; `renyi status` says how far it is"
+            f"no trial of sweep {experiment!r} has been measured yet; `renyi status` shows its progress"
         )
     return table
 
 
 def load_sweep(tracking_uri: str, experiment: str, spectra: bool = True) -> SweepResults:
-    """The tidy table of a sweep with its states, failures and, if wanted, the spectra of every trial.
+    """The tidy table of a sweep, with the states and failures of its trials and, if wanted, their spectra.
 
     Raises:
         AnalysisError: no such experiment.
@@ -78,7 +78,7 @@ def experiment_id(tracking_uri: str, experiment: str) -> str:
     """MLflow's own key of a sweep's experiment.
 
     Raises:
-        AnalysisError: there is none of that name.
+        AnalysisError: no experiment has that name.
     """
     from mlflow import MlflowClient
 
@@ -89,7 +89,7 @@ def experiment_id(tracking_uri: str, experiment: str) -> str:
 
 
 def search_runs(client: "MlflowClient", experiment: str, wanted: str) -> list["Run"]:
-    """All runs of an experiment (MLflow's key of it) that a filter wants, page by page; 0.7 ms a run of 25 metrics."""
+    """All runs of an experiment (by MLflow's key) that match a filter, page by page; 0.7 ms for a run of 25 metrics."""
     runs: list[Run] = []
     token: str | None = None
     with no_garbage_collection():
@@ -116,7 +116,7 @@ def _spectra(client: "MlflowClient", run: "Run") -> Quadratures:
 
 
 def _artifact(client: "MlflowClient", run: "Run", name: str) -> bytes:
-    """The bytes of a run's artifact; MLflow's own way of fetching it takes ten times as long on a disk."""
+    """The bytes of a run's artifact. From a disk they are read directly: MLflow's download takes ten times as long."""
     address = urlparse(run.info.artifact_uri)
     if address.scheme in ("", "file"):
         return (Path(unquote(address.path)) / name).read_bytes()
@@ -125,7 +125,7 @@ def _artifact(client: "MlflowClient", run: "Run", name: str) -> bytes:
 
 
 def _typed(text: str) -> Any:
-    """A logged parameter as what it was before MLflow made it a string."""
+    """A logged parameter with its type from before MLflow made it a string."""
     if text in _WORDS:
         return _WORDS[text]
     for kind in (int, float):

@@ -1,4 +1,4 @@
-"""Measurements and spectra as Parquet, in memory: what a trial leaves for good."""
+"""Measurements and spectra of a trial as Parquet, in memory."""
 
 import io
 from collections.abc import Iterable, Mapping
@@ -24,17 +24,17 @@ _SCHEMA = pa.schema(
 
 
 def measurements_to_parquet(measurements: Iterable[Measurement]) -> bytes:
-    """One row a measurement; missing values are null, never a sentinel."""
+    """The measurements as Parquet, one row each; missing values are null, never a sentinel."""
     return _to_bytes(pa.Table.from_pylist([asdict(row) for row in measurements], schema=_SCHEMA))
 
 
 def measurements_from_parquet(data: bytes) -> list[Measurement]:
-    """What `measurements_to_parquet` wrote."""
+    """The measurements that `measurements_to_parquet` wrote."""
     return [Measurement(**row) for row in pq.read_table(io.BytesIO(data)).to_pylist()]
 
 
 def spectra_to_parquet(spectra: Mapping[str, SpectralQuadrature]) -> bytes:
-    """The raw quadratures of all layers in one table: that of `SpectralQuadrature.to_table`, with a column `layer`."""
+    """The raw quadratures of all layers in one table: those of `SpectralQuadrature.to_table`, with a column `layer`."""
     tables = [pa.table({LAYER: pa.array([], pa.string())})]
     for layer, spectrum in spectra.items():
         table = spectrum.to_table()
@@ -43,7 +43,7 @@ def spectra_to_parquet(spectra: Mapping[str, SpectralQuadrature]) -> bytes:
 
 
 def spectra_from_parquet(data: bytes) -> dict[str, SpectralQuadrature]:
-    """What `spectra_to_parquet` wrote, by layer."""
+    """The quadratures that `spectra_to_parquet` wrote, by layer."""
     whole = pq.read_table(io.BytesIO(data))
     return {
         layer: SpectralQuadrature.from_table(whole.filter(pc.equal(whole[LAYER], layer)))

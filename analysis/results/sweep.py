@@ -1,8 +1,7 @@
-"""The results of a sweep, wherever they are kept: its rows in one tidy table, and what became of its trials."""
+"""The results of a sweep, from any storage: its measurements in one tidy table, and the states of its trials."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -11,36 +10,33 @@ import pyarrow as pa
 from analysis import schema
 from analysis.spectrum.quadrature import Quadratures
 
-if TYPE_CHECKING:
-    pass
-
-READING_THREADS = 8  # files of different trials are read side by side
+READING_THREADS = 8  # files of different trials are read in parallel
 
 
 @dataclass(frozen=True)
 class TrialRecord:
-    """What one measured trial leaves, wherever it is kept."""
+    """The results of one measured trial, from any storage."""
 
     trial_id: str
     parameters: Mapping[str, object]  # model, optimizer, learning_rate, …
     generalization: Mapping[str, float]  # gap_loss, test_accuracy, …
-    measurements: pa.Table  # one row a measurement, as `analysis.results.parquet` writes them
+    measurements: pa.Table  # one row for each measurement, as `analysis.results.parquet` writes them
 
 
 @dataclass(frozen=True)
 class SweepResults:
-    """A sweep as it stands: the measured trials, and what became of the others."""
+    """A sweep at one moment: the results of its measured trials, and the states of all trials."""
 
     name: str
-    table: pd.DataFrame  # as `load_results` gives it
+    table: pd.DataFrame  # as `load_results` returns it
     states: Mapping[str, int]  # how many trials are in each state
     failures: Mapping[str, str] = field(default_factory=dict)  # trial_id → reason
     spectra: Mapping[str, Quadratures] = field(default_factory=dict)  # trial_id → its quadratures by layer
-    source: str = ""  # where all this was read
+    source: str = ""  # where the results were read: a database's address or a folder
 
 
 def tidy_table(records: Iterable[TrialRecord]) -> pd.DataFrame:
-    """One row a (trial, layer, measure, parameter), trials in the order of their ids."""
+    """One row for each (trial, layer, measure, parameter), trials in the order of their ids."""
     ordered = sorted(records, key=lambda record: record.trial_id)
     if not ordered:
         return pd.DataFrame(columns=[*schema.MEASUREMENT_COLUMNS, schema.TRAIN_LOSS, schema.GAP_LOSS, schema.GAP_ERROR])

@@ -1,4 +1,4 @@
-"""A spectrum as numbers: nodes and weights of a quadrature, and what follows from them. Numpy alone."""
+"""Spectra as numbers: nodes and weights of quadratures, and what follows from them. Imports numpy alone."""
 
 from analysis.spectrum.entropy import renyi_entropy
 from analysis.spectrum.quadrature import Estimate, SpectralQuadrature

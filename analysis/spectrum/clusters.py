@@ -1,8 +1,7 @@
-"""Zero-dominant spectra with one cluster or several, and the order that the paper's argument predicts for each.
+"""Clusters of eigenvalues in a zero-dominant spectrum, and the order that the paper's argument predicts from them.
 
 The paper (§4.1, figure 1) sorts spectra by eye and argues that orders below 1 suit "multi-cluster", orders above 1
-"single-cluster" spectra. It prints no rule. The rule here is our own: it looks at the spectrum alone and never at the
-generalization gap.
+"single-cluster" spectra. It prints no rule. The rule here is our own: it uses the spectrum alone, never the gap.
 """
 
 import math
@@ -17,35 +16,35 @@ from analysis.spectrum.entropy import FloatArray
 from analysis.spectrum.quadrature import SpectralQuadrature
 
 GAP = 0.1  # of the largest magnitude: two neighbours further apart belong to different clusters
-PRESENT = 0.5  # eigenvalues a node must stand for to count as seen; a smaller share is one probe's tail
-OUTSIDE = 2  # eigenvalues beyond the gap that make another cluster: a single one is an outlier
+PRESENT = 0.5  # eigenvalues that a node must represent to count; smaller shares are the tail of one probe
+OUTSIDE = 2  # eigenvalues beyond a gap that form another cluster: a single one is an outlier
 ZERO_DOMINANT = 0.5  # share of all eigenvalues in the cluster at 0
 
 
 class SpectrumKind(StrEnum):
-    """What a spectrum looks like."""
+    """The kinds of spectra that the paper distinguishes."""
 
     MULTI_CLUSTER = "multi-cluster"
     SINGLE_CLUSTER = "single-cluster"
-    NOT_ZERO_DOMINANT = "not zero-dominant"  # the paper's argument is silent
+    NOT_ZERO_DOMINANT = "not zero-dominant"  # the paper's argument predicts nothing
 
 
 @dataclass(frozen=True)
-class Clusters:
+class SpectralClusters:
     """The clusters of one spectrum, on the axis of |λ| in units of the largest."""
 
     kind: SpectrumKind
-    sizes: tuple[float, ...]  # eigenvalues in each cluster, that at 0 first
-    predicted_order: float | None  # 0.5 for several clusters, 1.5 for one, None where the argument is silent
+    sizes: tuple[float, ...]  # eigenvalues in each cluster, starting with the one at 0
+    predicted_order: float | None  # 0.5 for several clusters, 1.5 for one, None if nothing is predicted
 
 
-def find_clusters(spectrum: SpectralQuadrature) -> Clusters:
-    """Sort a spectrum into clusters: sets of eigenvalues with no empty stretch of a tenth of the largest between them.
+def find_spectral_clusters(spectrum: SpectralQuadrature) -> SpectralClusters:
+    """Divide a spectrum into clusters, which are separated by gaps of more than a tenth of the largest magnitude.
 
-    Magnitudes |λ_i| / max|λ|, in ascending order and starting from 0, are cut wherever two neighbours are more than
-    0.1 apart. The first set is the cluster at 0. The spectrum is zero-dominant if that holds half of all eigenvalues;
-    it is then multi-cluster if at least two eigenvalues lie in other sets, of two or more each; a single eigenvalue
-    by itself is an outlier and makes no cluster. Scale does not matter, nor does the gap of the network.
+    The magnitudes |λ_i| / max|λ|, in ascending order from 0, are cut wherever two neighbours are more than 0.1 apart.
+    The first set is the cluster at 0. The spectrum is zero-dominant if this cluster holds at least half of all
+    eigenvalues. It is then multi-cluster if some other set holds two eigenvalues or more; a single eigenvalue by
+    itself is an outlier and no cluster. The scale of the spectrum does not matter.
 
     Raises:
         UndefinedMeasureError: the spectrum is zero.
@@ -56,52 +55,46 @@ def find_clusters(spectrum: SpectralQuadrature) -> Clusters:
     if top == 0:
         raise UndefinedMeasureError("the spectrum is zero, so it has no clusters")
     order = np.argsort(magnitudes)
-    places, counts = magnitudes[order] / top, counts[order]
-    sizes = _cut(places, counts)
+    positions, counts = magnitudes[order] / top, counts[order]
+    sizes = _cut(positions, counts)
     others = [size for size in sizes[1:] if size >= OUTSIDE - PRESENT]
     if sizes[0] < ZERO_DOMINANT * spectrum.dim:
-        return Clusters(SpectrumKind.NOT_ZERO_DOMINANT, sizes, None)
+        return SpectralClusters(SpectrumKind.NOT_ZERO_DOMINANT, sizes, None)
     if others:
-        return Clusters(SpectrumKind.MULTI_CLUSTER, sizes, 0.5)
-    return Clusters(SpectrumKind.SINGLE_CLUSTER, sizes, 1.5)
+        return SpectralClusters(SpectrumKind.MULTI_CLUSTER, sizes, 0.5)
+    return SpectralClusters(SpectrumKind.SINGLE_CLUSTER, sizes, 1.5)
 
 
-def _cut(places: FloatArray, counts: FloatArray) -> tuple[float, ...]:
-    """Numbers of eigenvalues between gaps; nodes that stand for next to none neither bridge a gap nor make a set."""
+def _cut(positions: FloatArray, counts: FloatArray) -> tuple[float, ...]:
+    """Numbers of eigenvalues between gaps; a node that represents almost none neither bridges a gap nor forms a set."""
     sizes, last = [0.0], 0.0
-    for place, count in _merged(places, counts):
-        if count >= PRESENT and place - last > GAP:
+    for position, count in _merged(positions, counts):
+        if count >= PRESENT and position - last > GAP:
             sizes.append(0.0)
         sizes[-1] += count
         if count >= PRESENT:
-            last = place
+            last = position
     return tuple(sizes)
 
 
-def _merged(places: FloatArray, counts: FloatArray) -> list[tuple[float, float]]:
-    """Nodes of all probes gathered within a hundredth of the axis: the same eigenvalue seen by every probe is one."""
+def _merged(positions: FloatArray, counts: FloatArray) -> list[tuple[float, float]]:
+    """Nodes of all probes, merged within a hundredth of the axis: an eigenvalue that every probe finds is one node."""
     merged: list[tuple[float, float]] = []
-    for place, count in zip(places.tolist(), counts.tolist(), strict=True):
-        if merged and place - merged[-1][0] <= GAP / 10:
+    for position, count in zip(positions.tolist(), counts.tolist(), strict=True):
+        if merged and position - merged[-1][0] <= GAP / 10:
             merged[-1] = (merged[-1][0], merged[-1][1] + count)
         else:
-            merged.append((place, count))
+            merged.append((position, count))
     return merged
 
 
 @dataclass(frozen=True)
 class MatchCount:
-    """How often a predicted side of order 1 was the better one."""
+    """How often the predicted side of order 1 was the better one."""
 
     matches: int
     mismatches: int
-    left_out: int  # cases without a prediction, or without an order that was better
-
-    @property
-    def rate(self) -> float:
-        """Share of matches among the cases that count; NaN without any."""
-        total = self.matches + self.mismatches
-        return self.matches / total if total else math.nan
+    left_out: int  # cases without a prediction or without a best order
 
 
 def count_matches(predicted_orders: Sequence[float | None], best_orders: Sequence[float | None]) -> MatchCount:
@@ -109,14 +102,14 @@ def count_matches(predicted_orders: Sequence[float | None], best_orders: Sequenc
 
     Args:
         predicted_orders: for each case, a network and layer, the order that its spectrum predicts.
-        best_orders: for each case, the order at which the layer's entropy follows the gap best over the networks (the
-            largest Kendall's tau); None or NaN where there is none.
+        best_orders: for each case, the order of the largest Kendall's tau between the layer's entropy and the gap over
+            the networks; None or NaN if there is none.
 
-    A case is a match if both orders lie on the same side of 1. A best order of exactly 1 lies on neither, and a missing
-    order leaves the case out.
+    A case is a match if both orders lie on the same side of 1. Cases with a missing order, or a best order of exactly
+    1, are left out.
 
     Raises:
-        ValueError: the two are not of one length.
+        ValueError: the two differ in length.
     """
     matches = mismatches = 0
     for predicted, best in zip(predicted_orders, best_orders, strict=True):

@@ -1,4 +1,4 @@
-"""The Rényi entropy of a set of numbers, and how it answers to a small change of them. Numpy alone."""
+"""The Rényi entropy of a set of numbers, and its derivative. Imports numpy alone."""
 
 import math
 from typing import Literal
@@ -11,21 +11,21 @@ from analysis.errors import UndefinedMeasureError
 FloatArray = NDArray[np.float64]
 NegativePolicy = Literal["abs", "clip", "mixed"]
 
-NEAR_ONE = 0.1  # closer to order 1 than this, the power sum is taken as 1 + Σ p·expm1((α−1) log p)
+NEAR_ONE = 0.1  # within this distance of order 1, the power sum is computed as 1 + Σ p·expm1((α−1) log p)
 
 
 def renyi_entropy(eigenvalues: ArrayLike, order: float, negative: NegativePolicy = "abs") -> float:
     """Rényi entropy of a spectrum, in nats.
 
     H_α = 1/(1−α) · log Σ_i p_i^α with p_i = |λ_i| / Σ_j |λ_j|; order 1 is Shannon's −Σ p_i log p_i, order ∞ the
-    min-entropy −log max p_i (Rényi Sharpness, eq. 4). Rényi *sharpness* is the negative of it.
+    min-entropy −log max p_i (Rényi Sharpness, eq. 4). Rényi *sharpness* is its negative.
 
     Args:
-        eigenvalues: (n,) the whole spectrum, zeros included or not (they do not matter for orders above 0).
+        eigenvalues: (n,) the whole spectrum; zeros may be left out, since they do not matter for orders above 0.
         order: α in (0, ∞].
-        negative: what is done with negative eigenvalues. `abs` takes magnitudes throughout; `clip` sets them to 0;
-            `mixed` divides Tr|H|^α by the signed (Tr H)^α as the authors' code does, for replication only: it
-            diverges at order 1 as soon as one eigenvalue is negative.
+        negative: how negative eigenvalues are treated. `abs` uses magnitudes throughout; `clip` sets them to 0;
+            `mixed` divides Tr|H|^α by the signed (Tr H)^α as the authors' code does. It is for replication only: it
+            diverges at order 1 if any eigenvalue is negative.
 
     Raises:
         ValueError: the order is not positive, or the policy unknown.
@@ -39,7 +39,7 @@ def renyi_entropy(eigenvalues: ArrayLike, order: float, negative: NegativePolicy
     top = float(magnitude.max(initial=0.0))
     if top == 0:
         raise UndefinedMeasureError("the spectrum is zero, so it has no entropy")
-    # In units of the largest, so that no sum over- or underflows whatever the scale of the matrix.
+    # In units of the largest magnitude, so that no sum overflows or underflows, whatever the scale of the matrix.
     total = float(((values if negative == "mixed" else magnitude) / top).sum())
     if total <= 0:
         raise UndefinedMeasureError(f"the trace of the spectrum is {total * top:g}, not positive: it has no entropy")
@@ -50,9 +50,9 @@ def entropy_of(p: FloatArray, counts: FloatArray, order: float) -> float:
     """1/(1−α) · log Σ_j c_j p_j^α, in nats: the entropy of values p_j that occur c_j times.
 
     Args:
-        p: values ≥ 0, with Σ c_j p_j = 1 for a distribution. Another total (trace and powers from different probes,
-            or a signed trace) gives the same formula, which then diverges at order 1.
-        counts: how often each occurs, of p's shape; not necessarily whole numbers.
+        p: values ≥ 0, with Σ c_j p_j = 1 for a distribution. With another total (trace and powers from different
+            probes, or a signed trace) the formula is the same, but it diverges at order 1.
+        counts: how often each value occurs, in the shape of p; not necessarily whole numbers.
         order: α in (0, ∞].
 
     Raises:
@@ -69,17 +69,17 @@ def entropy_of(p: FloatArray, counts: FloatArray, order: float) -> float:
         return float(-np.log(p.max()))
     if abs(order - 1) < NEAR_ONE:
         excess = (counts * p * np.expm1((order - 1) * np.log(p))).sum()
-        # A distribution's mass is 1 but for round-off, which 1/(1−α) would magnify.
+        # The mass of a distribution differs from 1 only by round-off, which 1/(1−α) would magnify.
         return float(np.log1p(excess + (mass - 1 if abs(mass - 1) > 1e-9 else 0.0)) / (1 - order))
     top = float(p.max())
     return float((order * np.log(top) + np.log((counts * (p / top) ** order).sum())) / (1 - order))
 
 
 def entropy_influence(p: FloatArray, counts: FloatArray, order: float) -> FloatArray:
-    """∂H_α/∂c_j at Σ c_j p_j = 1, of p's shape: what one more eigenvalue of that size does to the entropy.
+    """∂H_α/∂c_j at Σ c_j p_j = 1, in the shape of p: how one more eigenvalue of that size changes the entropy.
 
-    (p^α / Σ c p^α − α p) / (1−α); at order 1, p (1 − log p − H₁); at order ∞, p. The delta method's derivative: an
-    error δc of the counts is an error Σ_j δc_j ∂H/∂c_j of the entropy, to first order.
+    (p^α / Σ c p^α − α p) / (1−α); at order 1, p (1 − log p − H₁); at order ∞, p. The delta method uses it: to first
+    order, errors δc_j of the counts change the entropy by Σ_j δc_j ∂H/∂c_j.
     """
     if math.isinf(order):
         return p
@@ -98,7 +98,7 @@ def check_order(order: float) -> None:
 
 
 def magnitudes(values: FloatArray, negative: str) -> FloatArray:
-    """The magnitudes that enter the powers under a policy for negative eigenvalues."""
+    """The magnitudes whose powers are summed, under a policy for negative eigenvalues."""
     if negative in ("abs", "mixed"):
         return np.abs(values)
     if negative == "clip":

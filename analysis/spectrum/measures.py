@@ -1,4 +1,4 @@
-"""The measures that are read off spectra: of a network just measured, or of quadratures that were stored. No torch."""
+"""The measures that follow from spectra alone, whether just computed or stored. Imports no torch."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
@@ -9,7 +9,7 @@ from analysis.spectrum.quadrature import SpectralQuadrature
 
 NOT_RESOLVED = "not resolved: round-off or truncation may move the value by more than 0.1 nats"
 
-Spectrum = SpectralQuadrature | UndefinedMeasureError  # or the reason why there is none
+Spectrum = SpectralQuadrature | UndefinedMeasureError  # or the reason why it is undefined
 Spectra = Mapping[str, Spectrum]  # by layer
 
 
@@ -18,7 +18,7 @@ def renyi_sharpness(
 ) -> list[Measurement]:
     """Rényi sharpness −H_α of every layer at every order (Rényi Sharpness, eq. 4), with its standard error.
 
-    A value that round-off or truncation leaves open by more than 0.1 nats is kept, and its reason says so.
+    A value that round-off or truncation may change by more than 0.1 nats is kept; its reason says so.
     """
     rows = []
     for layer, spectrum in spectra.items():
@@ -40,7 +40,7 @@ def hessian_trace(spectra: Spectra) -> list[Measurement]:
 
 
 def lambda_max(spectra: Spectra) -> list[Measurement]:
-    """The largest eigenvalue of every layer's Hessian; without an error where it is an estimate."""
+    """The largest eigenvalue of every layer's Hessian; without a standard error if it is an estimate."""
     return _each("lambda_max", spectra, lambda spectrum: (spectrum.lambda_max(), 0.0 if spectrum.exact else None))
 
 
@@ -55,8 +55,8 @@ def _each(
     ]
 
 
-# How each of these measures is read, by its key: (spectra, orders) → rows.
-READERS: dict[str, Callable[[Spectra, Sequence[float]], list[Measurement]]] = {
+# The function of each measure, by its key: (spectra, orders) → rows.
+SPECTRAL_MEASURES: dict[str, Callable[[Spectra, Sequence[float]], list[Measurement]]] = {
     "renyi": renyi_sharpness,
     "renyi_gauss_newton": partial(renyi_sharpness, measure="renyi_gauss_newton"),
     "trace": lambda spectra, _: hessian_trace(spectra),

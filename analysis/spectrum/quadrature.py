@@ -1,4 +1,4 @@
-"""Spectra and what is read off them, in numpy alone: quadratures, their entropies with error bars, their tables."""
+"""Quadratures of spectra: the entropies and traces that follow from them, with error bars. Imports numpy alone."""
 
 import math
 from collections.abc import Mapping
@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Estimate", "SpectralQuadrature", "renyi_entropy"]
 
-RESOLUTION = 0.1  # nats; an entropy that truncation and round-off leave less certain than this is not resolved
+RESOLUTION = 0.1  # nats; an entropy that truncation or round-off may change by more than this is not resolved
 
 
 @dataclass(frozen=True)
@@ -34,21 +34,20 @@ class Estimate:
     """A number with its uncertainty."""
 
     value: float
-    stderr: float  # 0 for an exact value, NaN where a single probe tells nothing about the spread
-    ci_low: float  # 95 % interval: Student's t over the probes, widened by what the quadrature leaves open
+    stderr: float  # 0 for an exact value; NaN for a single probe, which has no spread
+    ci_low: float  # 95 % interval: Student's t over the probes, widened by the truncation error of the quadrature
     ci_high: float
-    resolved: bool = True  # False: round-off or truncation, which no probe mends, may move it by over RESOLUTION
+    resolved: bool = True  # False: round-off or truncation may change it by over RESOLUTION; more probes don't help
 
 
 @dataclass(frozen=True)
 class SpectralQuadrature:
-    """The spectral measure of a symmetric matrix as stochastic Lanczos quadrature leaves it: raw nodes and weights.
+    """The spectrum of a symmetric matrix as stochastic Lanczos quadrature gives it: raw nodes and weights.
 
     Row k is one probe's Gauss rule for the mean over eigenvalues, (1/n) Σ_i f(λ_i) ≈ Σ_j weights[k, j]·f(nodes[k, j]).
     So the weights of a row sum to 1 and every spectral sum is `dim` times the mean over rows. Eigenvalues known exactly
-    stand in every row with weight 1/n, where they add nothing to the spread. A second rule from the same products tells
-    how far truncation may have moved a value. Kept as they are, the rules give any Rényi order later, without the
-    network.
+    are in every row with weight 1/n and add nothing to the spread. A second rule from the same products shows how far
+    truncation may have changed a value. From stored rules any Rényi order can be computed later, without the network.
 
     Raises:
         ValueError: shapes that do not fit, or weights that do not sum to 1.
@@ -59,11 +58,11 @@ class SpectralQuadrature:
     nodes: FloatArray  # (num_probes, num_nodes) Ritz values
     weights: FloatArray  # (num_probes, num_nodes) non-negative, each row sums to 1
     companion: Companion | None = None
-    noise: float = 0.0  # magnitude below which round-off hides a node: counted as 0
+    noise: float = 0.0  # magnitude below which a node is round-off and counts as 0
     num_products: int = 0  # matrix-vector products spent
     estimator: str = ""
     ending: Ending = Ending.FIXED
-    engine: str = ""  # the way the products were computed, or the exact spectrum
+    engine: str = ""  # how the products, or the exact spectrum, were computed
     engine_reason: str = ""  # why that engine was chosen
 
     def __post_init__(self) -> None:
@@ -75,11 +74,11 @@ class SpectralQuadrature:
     def from_eigenvalues(
         cls, eigenvalues: ArrayLike, dim: int | None = None, noise: float = 0.0, num_products: int = 0
     ) -> "SpectralQuadrature":
-        """The exact quadrature of known eigenvalues; `dim` counts the zeros that are left out, if any are."""
+        """The exact quadrature of known eigenvalues; `dim` also counts zeros that are left out, if any."""
         values = np.asarray(eigenvalues, dtype=np.float64).ravel()
         size = values.size if dim is None else dim
         if size < values.size:
-            raise ValueError(f"dim is {size}, yet there are {values.size} eigenvalues")
+            raise ValueError(f"dim must be at least the number of eigenvalues, {values.size}; got {size}")
         nodes, weights = values, np.full(values.size, 1.0 / size)
         if size > values.size:
             nodes, weights = np.append(nodes, 0.0), np.append(weights, 1.0 - values.size / size)
@@ -112,15 +111,16 @@ class SpectralQuadrature:
         """Rényi entropy of the matrix, in nats, with its standard error over the probes and a 95 % interval.
 
         H_α = 1/(1−α) · log( n·Ā / (n·B̄)^α ), where Ā and B̄ are the means over probes of Σ_j w_j|θ_j|^α and of
-        Σ_j w_j|θ_j|. Numerator and trace come from the *same* probes, so their errors cancel and the value runs
-        smoothly through order 1; only a TRACE companion, kept to replicate Algorithm 1, separates them. The standard
-        error is the delta method's.
+        Σ_j w_j|θ_j|. Numerator and trace come from the *same* probes, so their errors cancel and the value is
+        continuous at order 1; only a TRACE companion, which replicates Algorithm 1, separates them. The standard error
+        is the delta method's.
 
-        With a RADAU companion the value is that of the averaged rule, and the interval runs from the lower of the two
-        rules' entropies minus, to the upper plus, the quantile times the standard error. For a positive semidefinite
-        matrix the rules err to opposite sides at every order that is not whole (and agree at whole ones from 2 on), so
-        they bracket the entropy that infinitely many steps would give. For an indefinite one they would if the spectrum
-        were symmetric; on trained networks they did, with room to spare, but nothing guarantees it.
+        With a RADAU companion the value is that of the averaged rule. The interval starts at the lower entropy of the
+        two rules minus the quantile times the standard error, and ends at the upper one plus the same. For a positive
+        semidefinite matrix the rules have errors of opposite sign at every order that is not a whole number (and agree
+        at whole orders from 2 upwards), so they bracket the entropy of infinitely many steps. For an indefinite matrix
+        they do so if the spectrum is symmetric; on trained networks they did, with a wide margin, but nothing
+        guarantees it.
 
         Args:
             order: α in (0, ∞]; 1 is Shannon's, ∞ the min-entropy.
@@ -129,7 +129,7 @@ class SpectralQuadrature:
         Raises:
             ValueError: the order is not positive.
             UndefinedMeasureError: every node is zero, the signed trace is not positive (`mixed`, TRACE), or the order
-                is 1 and numerator and trace are inconsistent (likewise).
+                is 1 and numerator and trace are inconsistent (`mixed`, TRACE).
 
         Source: Ubaru, Chen, Saad 2017 (quadrature); Golub and Meurant 2010, §6.2 (brackets).
         """
@@ -145,9 +145,9 @@ class SpectralQuadrature:
         return Estimate(value, stderr, min(value, *rules) - half, max(value, *rules) + half, resolved)
 
     def truncation(self, order: float, negative: NegativePolicy = "abs") -> float:
-        """How far, in nats, too few Lanczos steps may have moved the entropy, whatever the number of probes.
+        """How far, in nats, too few Lanczos steps may have changed the entropy, whatever the number of probes.
 
-        Half the distance of the Gauss and the Radau rule's entropies; 0 for an exact spectrum, NaN without such a rule.
+        Half the difference of the Gauss and Radau entropies; 0 for an exact spectrum, NaN without a Radau rule.
         """
         if self.exact:
             return 0.0
@@ -171,7 +171,7 @@ class SpectralQuadrature:
         return Estimate(value, stderr, value - half, value + half)
 
     def lambda_max(self) -> float:
-        """The largest node: a lower bound of the largest eigenvalue that Lanczos closes first of all."""
+        """The largest node: a lower bound of the largest eigenvalue, to which Lanczos converges first."""
         return float(self.nodes[self.weights > 0].max())
 
     def density(self, grid: ArrayLike, bandwidth: float) -> FloatArray:
@@ -191,12 +191,12 @@ class SpectralQuadrature:
         return density
 
     def to_table(self) -> "pa.Table":
-        """A pyarrow table, one row a node; what belongs to the whole stands in every row, so tables can be stacked."""
+        """A pyarrow table, one row for each node; scalar fields are repeated in every row, so tables can be stacked."""
         return to_table(vars(self))
 
     @classmethod
     def from_table(cls, table: "pa.Table") -> "SpectralQuadrature":
-        """The quadrature that `to_table` wrote, bit for bit; columns that others added do not matter."""
+        """The quadrature that `to_table` wrote, bit for bit; other columns are ignored."""
         return cls(**from_table(table))
 
     @property
@@ -204,16 +204,16 @@ class SpectralQuadrature:
         return self.companion.role if self.companion else None
 
     def _averaged_rule(self) -> Rule:
-        """The rule that values are read off: with a Radau companion the mean of both, which errs less than either."""
+        """The rule that gives the values: with a Radau companion the mean of both, which has a smaller error than each."""
         if self.companion is None or self.companion.role is not Role.RADAU:
             return self.nodes, self.weights
         nodes = np.hstack([self.nodes, self.companion.nodes])
         return nodes, 0.5 * np.hstack([self.weights, self.companion.weights])
 
     def _distribution(self, rule: Rule, negative: NegativePolicy, lifted: bool = False) -> Rule:
-        """A rule's nodes as shares of the trace, and how many eigenvalues each stands for, (num_probes, num_nodes).
+        """A rule's nodes as shares of the trace, and how many eigenvalues each represents, (num_probes, num_nodes).
 
-        What round-off hides counts as 0, or, `lifted`, as the size of the noise.
+        Nodes hidden by round-off count as 0 or, if `lifted`, as the size of the noise.
         """
         nodes, weights = rule
         values = magnitudes(nodes, negative)
@@ -229,7 +229,7 @@ class SpectralQuadrature:
         return values / total, self.dim / self.num_probes * weights
 
     def _bracket(self, order: float, negative: NegativePolicy) -> tuple[float, float]:
-        """The entropy by the Gauss rule alone and by the companion alone (twice the former where none brackets)."""
+        """The entropies of the Gauss rule and of the companion; without a RADAU companion, that of the Gauss rule twice."""
         first = entropy_of(*self._distribution((self.nodes, self.weights), negative), order)
         if self.companion is None or self.companion.role is Role.TRACE:
             return first, first
@@ -237,7 +237,7 @@ class SpectralQuadrature:
         return first, entropy_of(*self._distribution(rule, negative), order)
 
     def _is_resolved(self, rules: tuple[float, float], order: float, negative: NegativePolicy) -> bool:
-        """Whether neither truncation nor round-off leaves the entropy more than RESOLUTION to either side."""
+        """Whether neither truncation nor round-off can change the entropy by more than RESOLUTION."""
         values = [*rules]
         if self.noise > 0 and negative != "mixed" and self._role is not Role.TRACE:
             lifted = self._distribution((self.nodes, self.weights), negative, lifted=True)
@@ -250,7 +250,7 @@ class SpectralQuadrature:
         return self.nodes, self.weights
 
     def _stderr(self, p: FloatArray, counts: FloatArray, order: float) -> float:
-        """The delta method's standard error: of the mean over probes of Σ_j n w_j ∂H/∂c_j."""
+        """The delta method's standard error: that of the mean over probes of Σ_j n w_j ∂H/∂c_j."""
         if self._role is not Role.TRACE:
             return _stderr_of_mean(self.num_probes * (counts * entropy_influence(p, counts, order)).sum(axis=1))
         nodes, _ = self._trace_rule()
@@ -261,7 +261,7 @@ class SpectralQuadrature:
         return math.hypot(_stderr_of_mean(moment / moment.mean()), order * _stderr_of_mean(trace)) / abs(1 - order)
 
     def _quantile(self) -> float:
-        """The 97.5 % quantile of Student's t with one degree of freedom less than there are probes."""
+        """The 97.5 % quantile of Student's t with num_probes − 1 degrees of freedom."""
         from scipy.special import stdtrit
 
         return float(stdtrit(self.num_probes - 1, 0.975)) if self.num_probes > 1 else math.nan

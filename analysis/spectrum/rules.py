@@ -1,4 +1,4 @@
-"""Quadrature rules: what one is, what a second one is for, and how the run that made them came to its end."""
+"""Quadrature rules: their form, the role of a second rule, and the reason why the run that made them ended."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -12,22 +12,22 @@ from analysis.spectrum.entropy import FloatArray
 Rule = tuple[FloatArray, FloatArray]  # nodes and weights, both (num_probes, num_nodes)
 
 
-INDEFINITE = 50.0  # times the noise; a semidefinite block's null directions were seen at up to 6 times below zero
+INDEFINITE = 50.0  # times the noise; null directions of semidefinite blocks were seen as low as −6 times the noise
 
 
 class Ending(StrEnum):
-    """How an estimate came to its end."""
+    """Why the computation of a spectrum ended."""
 
     EXACT = "exact"  # the whole spectrum is known
     TOLERANCE = "tolerance"  # standard error and truncation met the tolerance
     FIXED = "fixed"  # the numbers of probes and steps were given
-    PRODUCTS = "products"  # the most products allowed were spent first
-    STEPS = "steps"  # the standard error met the tolerance, the truncation after so many steps did not
-    MEMORY = "memory"  # more vectors would not have fitted the memory allowed
+    PRODUCTS = "products"  # the allowed number of products was used up first
+    STEPS = "steps"  # the standard error met the tolerance; the truncation did not, after the most steps
+    MEMORY = "memory"  # more vectors would have exceeded the allowed memory
 
 
 class Role(StrEnum):
-    """What a quadrature's second rule is, taken from the same products."""
+    """The role of a quadrature's second rule, which comes from the same products."""
 
     RADAU = "radau"  # Gauss–Radau rules of the same probes, with a node at 0
     TRACE = "trace"  # one-node rules of independent probes: the separate trace of the paper's Algorithm 1
@@ -35,7 +35,7 @@ class Role(StrEnum):
 
 @dataclass(frozen=True)
 class Companion:
-    """The second rule of a quadrature and what it is for."""
+    """The second rule of a quadrature, with its role."""
 
     role: Role
     nodes: FloatArray  # (num_probes, num_nodes)
@@ -48,7 +48,7 @@ class Companion:
 
 
 def is_indefinite(nodes: FloatArray, weights: FloatArray, noise: float) -> bool:
-    """Whether some node is negative far beyond round-off, which leaves errors of a few times `noise`."""
+    """Whether some node is negative far beyond round-off, whose errors are a few times `noise`."""
     seen = nodes[weights > 0]
     return bool(seen.min() < -max(INDEFINITE * noise, 1e-12 * float(np.abs(seen).max())))
 
@@ -57,7 +57,7 @@ def checked_rule(nodes: ArrayLike, weights: ArrayLike) -> Rule:
     """Nodes and weights as two-dimensional float64 arrays.
 
     Raises:
-        ValueError: they do not make a rule.
+        ValueError: their shapes differ, are empty, or the weights of a probe do not sum to 1.
         UndefinedMeasureError: they are not finite.
     """
     nodes = np.atleast_2d(np.asarray(nodes, dtype=np.float64))

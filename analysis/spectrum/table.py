@@ -10,15 +10,22 @@ from analysis.spectrum.rules import Companion, Ending, Role
 if TYPE_CHECKING:
     import pyarrow as pa
 
-SHARED = ("dim", "noise", "num_products", "estimator", "engine", "engine_reason")  # columns alike in every row
-GAUSS = "gauss"  # the rule a row belongs to, beside the names of Role
+SHARED = (
+    "dim",
+    "noise",
+    "num_products",
+    "estimator",
+    "engine",
+    "engine_reason",
+)  # the same in every row
+GAUSS = "gauss"  # the first rule's name; a second rule has that of its Role
 
 
 def to_table(fields: Mapping[str, Any]) -> "pa.Table":
     """The fields of a `SpectralQuadrature` as a pyarrow table, one row a node.
 
-    Columns: rule ("gauss" or the companion's role), probe, node, weight; and, the same in every row and so next to
-    nothing in Parquet, dim, noise, num_products, estimator, ending, engine, engine_reason. Tables of several layers can
+    Columns: rule ("gauss" or the companion's role), probe, node, weight; and, the same in every row and so almost
+    free in Parquet, dim, noise, num_products, estimator, ending, engine, engine_reason. Tables of several layers can
     be stacked under a column of their own.
     """
     import pyarrow as pa
@@ -39,9 +46,9 @@ def to_table(fields: Mapping[str, Any]) -> "pa.Table":
 
 
 def from_table(table: "pa.Table") -> dict[str, Any]:
-    """The fields that `to_table` wrote, bit for bit; columns that others added do not matter.
+    """The fields that `to_table` wrote, bit for bit; other columns are ignored.
 
-    Tables written before engines were recorded lack those two columns: both are empty then.
+    Tables written before engines were recorded lack those two columns: both are then empty.
 
     Raises:
         ValueError: the table holds no row.

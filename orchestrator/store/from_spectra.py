@@ -7,7 +7,7 @@ from analysis.errors import UndefinedMeasureError
 from analysis.measures import MEASURES
 from analysis.schema import Measurement
 from analysis.settings import SharpnessSettings
-from analysis.spectrum.measures import READERS, Spectra
+from analysis.spectrum.measures import SPECTRAL_MEASURES, Spectra
 from orchestrator.store.measurement import Measured, read_measured, read_settings, write_measured
 from orchestrator.store.plan import Plan
 from orchestrator.store.trial_store import MEASUREMENTS_FOLDER, TrialState
@@ -62,9 +62,9 @@ def derive(stored: Measured, settings: SharpnessSettings) -> Measured:
     rows: list[Measurement] = []
     for name in settings.measures:
         if name in OF_HESSIAN:
-            rows += READERS[name](hessian, settings.orders)
+            rows += SPECTRAL_MEASURES[name](hessian, settings.orders)
         elif name in OF_GAUSS_NEWTON:
-            rows += READERS[name](gauss_newton, settings.orders)
+            rows += SPECTRAL_MEASURES[name](gauss_newton, settings.orders)
         else:
             rows += [row for row in stored.rows if row.measure == name]
     record = {key: value for key, value in stored.record.items() if key not in ("timestamp", "settings")}

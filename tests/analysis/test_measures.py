@@ -39,6 +39,6 @@ def test_measures_of_one_task_cost_the_same() -> None:
             assert settings.passes(key) >= 100
 
 
-def test_a_measure_of_ones_own_is_called_by_its_name() -> None:
+def test_a_users_own_measure_has_its_name_as_title() -> None:
     assert title_of("my_package.my_measure") == "my package.my measure"
     assert symbol_of("my_package.my_measure") is None

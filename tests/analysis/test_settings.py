@@ -43,6 +43,17 @@ def test_measures_by_name_by_path_and_all() -> None:
     assert settings.own_measures == ("mine.sharpness",)
 
 
+def test_the_tolerance_is_for_orders_that_can_be_resolved() -> None:
+    assert SharpnessSettings().tolerance_orders == (0.5, 1.5)
+    assert SharpnessSettings(orders=(0.1, 0.9, 2.0)).tolerance_orders == (0.9, 2.0)
+    assert SharpnessSettings(orders=(0.1,)).tolerance_orders == (0.1,)
+
+
+def test_initial_weights_are_needed_by_the_measures_that_use_them() -> None:
+    assert SharpnessSettings(measures=("pacbayes_mag_init",)).needs_initial_weights
+    assert not SharpnessSettings().needs_initial_weights
+
+
 @pytest.mark.parametrize(
     ("measures", "message"),
     [

@@ -13,7 +13,7 @@ from analysis.report.evidence import Evidence
 from analysis.report.figures.style import COLOURS, SMALL, Drawn, new_figure, plain, sparse_decades
 from analysis.report.wording import layer_name
 from analysis.schema import ALL_LAYERS, LAYER, MEASURE, TRAIN_LOSS, TRIAL_ID
-from analysis.spectrum.clusters import Clusters, SpectrumKind, count_matches, find_clusters
+from analysis.spectrum.clusters import SpectralClusters, SpectrumKind, count_matches, find_spectral_clusters
 from analysis.spectrum.quadrature import Quadratures, SpectralQuadrature
 from analysis.statistics.resampling import FloatArray
 
@@ -44,7 +44,9 @@ def layer_spectrum(layer: str, spectrum: SpectralQuadrature) -> LayerSpectrum | 
         return None
     lowest = min(float(spectrum.nodes.min()) / top, 0.0)
     grid = np.linspace(lowest - 3 * BANDWIDTH, 1 + 3 * BANDWIDTH, GRID)
-    return LayerSpectrum(layer, grid, top * spectrum.density(top * grid, top * BANDWIDTH), find_clusters(spectrum).kind)
+    return LayerSpectrum(
+        layer, grid, top * spectrum.density(top * grid, top * BANDWIDTH), find_spectral_clusters(spectrum).kind
+    )
 
 
 def cluster_table(evidence: Evidence, spectra: Mapping[str, Quadratures]) -> pd.DataFrame:
@@ -67,9 +69,9 @@ def cluster_table(evidence: Evidence, spectra: Mapping[str, Quadratures]) -> pd.
     return pd.DataFrame(rows, columns=[LAYER, *kinds_of, "best_order", "matches", "mismatches", "left_out"])
 
 
-def _clusters(spectrum: SpectralQuadrature) -> Clusters | None:
+def _clusters(spectrum: SpectralQuadrature) -> SpectralClusters | None:
     try:
-        return find_clusters(spectrum)
+        return find_spectral_clusters(spectrum)
     except UndefinedMeasureError:  # a dead network: it has no kind, and is counted as left out
         return None
 

@@ -2,20 +2,20 @@
 
 from analysis.schema import Measurement
 from analysis.sharpness.subject import Subject
-from analysis.spectrum.measures import READERS
+from analysis.spectrum.measures import SPECTRAL_MEASURES
 
 
 def renyi(subject: Subject, measure: str) -> list[Measurement]:
     """`renyi` and `renyi_gauss_newton`, at every order of the settings."""
     spectra = subject.spectra if measure == "renyi" else subject.gauss_newton_spectra
-    return READERS[measure](spectra, subject.settings.orders)
+    return SPECTRAL_MEASURES[measure](spectra, subject.settings.orders)
 
 
 def trace(subject: Subject, measure: str) -> list[Measurement]:
     """`trace`."""
-    return READERS[measure](subject.spectra, ())
+    return SPECTRAL_MEASURES[measure](subject.spectra, ())
 
 
 def lambda_max(subject: Subject, measure: str) -> list[Measurement]:
     """`lambda_max`."""
-    return READERS[measure](subject.spectra, ())
+    return SPECTRAL_MEASURES[measure](subject.spectra, ())

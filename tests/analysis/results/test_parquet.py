@@ -6,7 +6,7 @@ from analysis.results.parquet import (
     spectra_from_parquet,
     spectra_to_parquet,
 )
-from analysis.schema import Measurement, metric_name
+from analysis.schema import Measurement
 from analysis.spectrum.quadrature import SpectralQuadrature
 
 
@@ -36,8 +36,3 @@ def test_spectra_come_back_bit_for_bit() -> None:
 
 def test_a_network_without_any_spectrum_leaves_an_empty_file() -> None:
     assert spectra_from_parquet(spectra_to_parquet({})) == {}
-
-
-def test_metric_names_group_by_measure() -> None:
-    assert metric_name(Measurement("conv1.weight", "renyi", 0.5, -1.0, 0.0)) == "renyi_0.5/conv1.weight"
-    assert metric_name(Measurement("all", "trace", None, 1.0, 0.0)) == "trace/all"

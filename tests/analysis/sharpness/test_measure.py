@@ -100,9 +100,3 @@ def test_settings_reach_the_estimator() -> None:
     settings = SharpnessSettings(estimator="paired", num_probes=3, num_matvecs=4, layers=("2.weight",))
     subject = Subject(network(), *samples(), settings)
     assert {spectrum.nodes.shape for spectrum in subject.spectra.values()} == {(3, 4)}  # type: ignore[union-attr]
-
-
-def test_the_tolerance_is_for_orders_that_can_be_resolved() -> None:
-    assert SharpnessSettings().tolerance_orders == (0.5, 1.5)
-    assert SharpnessSettings(orders=(0.1, 0.9, 2.0)).tolerance_orders == (0.9, 2.0)
-    assert SharpnessSettings(orders=(0.1,)).tolerance_orders == (0.1,)

@@ -33,7 +33,7 @@ def test_zeros_left_out_are_counted_by_dim() -> None:
     assert quadrature.renyi_entropy(0.5).value == pytest.approx(renyi_entropy([3.0, 1.0], 0.5), abs=1e-12)
     assert quadrature.trace().value == pytest.approx(4.0)
     assert quadrature.lambda_max() == 3.0
-    with pytest.raises(ValueError, match="dim is 1"):
+    with pytest.raises(ValueError, match=r"dim must be at least .* 2; got 1"):
         SpectralQuadrature.from_eigenvalues([3.0, 1.0], dim=1)
 
 
@@ -70,7 +70,7 @@ def test_shannon_lies_between_its_neighbours() -> None:
     assert below - above <= 0.01
 
 
-def test_a_single_probe_tells_no_error() -> None:
+def test_a_single_probe_has_no_standard_error() -> None:
     estimate = random_quadrature(1).renyi_entropy(2)
     assert math.isnan(estimate.stderr)
     assert math.isnan(estimate.ci_low)
@@ -103,7 +103,7 @@ def _with_zeros(rule: Companion) -> tuple[np.ndarray, np.ndarray]:
     return nodes, 0.5 * np.hstack([rule.weights, rule.weights])
 
 
-def test_what_round_off_hides_counts_as_zero_and_is_flagged_where_it_matters() -> None:
+def test_nodes_hidden_by_round_off_count_as_zero_and_are_flagged_if_they_matter() -> None:
     eigenvalues = np.concatenate([np.linspace(1, 2, 10), np.full(500, 1e-17)])
     quadrature = SpectralQuadrature.from_eigenvalues(eigenvalues, noise=1e-14)
     assert quadrature.renyi_entropy(0.1).value == pytest.approx(renyi_entropy(eigenvalues[:10], 0.1), abs=1e-12)
@@ -157,19 +157,13 @@ def test_a_separate_trace_blows_up_at_order_one_and_not_elsewhere() -> None:
     assert quadrature.renyi_entropy(math.inf).stderr > 0
 
 
-def test_refusals() -> None:
-    with pytest.raises(ValueError, match="sum to 1"):
-        SpectralQuadrature(3, np.ones((1, 2)), np.ones((1, 2)))
-    with pytest.raises(ValueError, match="same, non-empty shape"):
-        SpectralQuadrature(3, np.ones((1, 2)), np.ones((2, 2)))
-    with pytest.raises(UndefinedMeasureError, match="NaN"):
-        SpectralQuadrature(3, np.full((1, 1), np.nan), np.ones((1, 1)))
+def test_zero_spectra_and_bad_orders_are_refused() -> None:
     with pytest.raises(UndefinedMeasureError, match="Hessian is zero"):
         SpectralQuadrature.from_eigenvalues([0.0, 0.0]).renyi_entropy(2)
     with pytest.raises(ValueError, match="got -1"):
         random_quadrature().renyi_entropy(-1)
 
 
-def test_the_ending_says_what_is_exact() -> None:
+def test_only_a_whole_spectrum_is_exact() -> None:
     assert SpectralQuadrature.from_eigenvalues([1.0]).ending is Ending.EXACT
     assert not random_quadrature().exact
