@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 from analysis.schema import ALL_LAYERS, Measurement
 from analysis.settings import SharpnessSettings
-from analysis.spectrum.measures import READERS
+from analysis.spectrum.measures import SPECTRAL_MEASURES
 from analysis.spectrum.quadrature import SpectralQuadrature
 from orchestrator.store.measurement import Measured, write_measured
 from orchestrator.store.trial_store import TrialStore
@@ -31,7 +31,7 @@ def measured(settings: SharpnessSettings) -> Measured:
     rows: list[Measurement] = []
     for name in settings.measures:
         spectra = GAUSS_NEWTON if name == "renyi_gauss_newton" else SPECTRA
-        rows += READERS[name](spectra, settings.orders) if name in READERS else [norm(name)]
+        rows += SPECTRAL_MEASURES[name](spectra, settings.orders) if name in SPECTRAL_MEASURES else [norm(name)]
     record = {"seconds": 2.5, "train_loss_subset": 0.12, "train_loss_subset_stderr": 0.03}
     return Measured(rows, SPECTRA, GAUSS_NEWTON, [0, 2, 4], record)
 

@@ -6,9 +6,10 @@ import pytest
 import torch
 from torch import nn
 
+from analysis.sharpness.means import stderr_of_mean
 from trainables.data import load_dataset
 from trainables.errors import DivergedError
-from trainables.training.evaluation import accuracy, evaluate_inputs, generalization, stderr_of_mean
+from trainables.training.evaluation import accuracy, evaluate_inputs, generalization
 from trainables.trial.specs import DataSpec
 
 
