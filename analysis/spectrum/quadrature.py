@@ -204,7 +204,7 @@ class SpectralQuadrature:
         return self.companion.role if self.companion else None
 
     def _averaged_rule(self) -> Rule:
-        """The rule that gives the values: with a Radau companion the mean of both, which has a smaller error than each."""
+        """The rule that gives the values: with a Radau companion the mean of both, which errs less than either."""
         if self.companion is None or self.companion.role is not Role.RADAU:
             return self.nodes, self.weights
         nodes = np.hstack([self.nodes, self.companion.nodes])
@@ -229,7 +229,7 @@ class SpectralQuadrature:
         return values / total, self.dim / self.num_probes * weights
 
     def _bracket(self, order: float, negative: NegativePolicy) -> tuple[float, float]:
-        """The entropies of the Gauss rule and of the companion; without a RADAU companion, that of the Gauss rule twice."""
+        """The entropies of the Gauss rule and of a Radau companion; without one, that of the Gauss rule twice."""
         first = entropy_of(*self._distribution((self.nodes, self.weights), negative), order)
         if self.companion is None or self.companion.role is Role.TRACE:
             return first, first
