@@ -204,7 +204,7 @@ class SpectralQuadrature:
         return self.companion.role if self.companion else None
 
     def _averaged_rule(self) -> Rule:
-        """The rule that gives the values: with a Radau companion the mean of both, whose error is smaller."""
+        """The rule that gives the values: with a Radau companion the mean of both, which errs less than either."""
         if self.companion is None or self.companion.role is not Role.RADAU:
             return self.nodes, self.weights
         nodes = np.hstack([self.nodes, self.companion.nodes])

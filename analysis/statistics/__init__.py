@@ -1,4 +1,4 @@
-"""Statistics of rank agreement between measures and the generalization gap. numpy and scipy only."""
+"""Statistics of rank agreement between measures and the generalization gap. Imports numpy and scipy only."""
 
 from analysis.statistics.attenuation import Attenuation, attenuation
 from analysis.statistics.confounding import PartialTau, StratifiedTau, partial_kendall, stratified_kendall

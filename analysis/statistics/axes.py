@@ -1,4 +1,4 @@
-"""Hyperparameter axes of a grid as the statistics see them: labels of the models, and pairs that differ in one axis."""
+"""Hyperparameter axes of a grid, for the statistics: labels of the models, and pairs that differ in one axis."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,16 +15,16 @@ Axes = Mapping[str, ArrayLike]
 
 @dataclass(frozen=True)
 class PairsAlong:
-    """Pairs of models along one axis."""
+    """Pairs of models that differ in one axis alone. A line is one combination of the values of all other axes."""
 
     i: IntArray  # (num_pairs,) the model with the lower value on the axis
     j: IntArray  # (num_pairs,)
-    line: IntArray  # (num_pairs,) number of the combination of all other axes
-    change: IntArray  # (num_pairs,) number of the line and the two values
+    line: IntArray  # (num_pairs,) number of the pair's line
+    change: IntArray  # (num_pairs,) number of the combination of line and two values
     line_of_model: IntArray  # (N,)
 
     def among(self, models: NDArray[np.bool_]) -> "PairsAlong":
-        """Those of some models (N,)."""
+        """The pairs whose models are both in a selection (N,)."""
         if models.all():
             return self
         chosen = models[self.i] & models[self.j]
@@ -34,13 +34,13 @@ class PairsAlong:
 
     @property
     def num_lines(self) -> int:
-        """Combinations of the other axes that any model has."""
+        """Number of lines with at least one model."""
         return len(np.unique(self.line_of_model))
 
 
 @dataclass(frozen=True)
 class Grid:
-    """Where models lie on some axes; what all measures of them share is found once."""
+    """The values of models on some axes; pairs along an axis are found once for all measures."""
 
     names: tuple[str, ...]
     codes: IntArray  # (N, num_axes) number of each model's value on each axis
@@ -50,7 +50,7 @@ class Grid:
         """Number the axes' values.
 
         Raises:
-            AnalysisError: there is no axis, or their lengths differ.
+            AnalysisError: there is no axis, or the lengths of the axes differ.
         """
         if isinstance(axes, Grid):
             return axes
@@ -65,7 +65,7 @@ class Grid:
 
     @cached_property
     def along(self) -> list[PairsAlong]:
-        """For each axis the pairs that differ in it and in nothing else; repeats of a configuration are not paired."""
+        """For each axis the pairs that differ in it alone; repeats of a configuration make no pairs."""
         return [self._along(axis) for axis in range(len(self.names))]
 
     def _along(self, axis: int) -> PairsAlong:
@@ -75,7 +75,7 @@ class Grid:
         i, j = np.triu_indices(len(line), 1)
         chosen = (line[i] == line[j]) & (value[i] != value[j])
         i, j = i[chosen], j[chosen]
-        swap = value[i] > value[j]  # so that a change v1 → v2 has one name
+        swap = value[i] > value[j]  # so that each change v1 → v2 has one number
         i, j = np.where(swap, j, i), np.where(swap, i, j)
         change = np.stack([line[i], value[i], value[j]], axis=1)
         return PairsAlong(i, j, line[i], np.unique(change, axis=0, return_inverse=True)[1].ravel(), line)
@@ -88,7 +88,7 @@ class Models:
     grid: Grid
     measure: FloatArray  # (N,)
     gap: FloatArray  # (N,)
-    present: NDArray[np.bool_]  # (N,) which of them have both
+    present: NDArray[np.bool_]  # (N,) whether a model has both
 
     @classmethod
     def of(cls, measure: ArrayLike, gap: ArrayLike, axes: Axes | Grid) -> "Models":
@@ -105,5 +105,5 @@ class Models:
         return cls(grid, x, y, np.isfinite(x) & np.isfinite(y))
 
     def pairs_along(self, axis: int) -> PairsAlong:
-        """Pairs of present models that differ in one axis and in nothing else."""
+        """Pairs of models with both values that differ in one axis alone."""
         return self.grid.along[axis].among(self.present)

@@ -1,4 +1,4 @@
-"""Is it the sharpness, or only how far the networks were trained? τ with the training loss taken into account."""
+"""τ given the training loss: whether a measure predicts more than how far the networks were trained."""
 
 import math
 from dataclasses import dataclass
@@ -17,30 +17,30 @@ from analysis.statistics.resampling import (
 )
 
 NUM_STRATA = 3
-LEAST_REMAINDER = 1e-9  # of 1 − τ²: below, nothing is left to correlate once z is known
+LEAST_REMAINDER = 1e-9  # of 1 − τ²: below, z determines the ranking and nothing remains to correlate
 
 
 @dataclass(frozen=True)
 class PartialTau:
-    """Kendall's partial τ of many columns with the gap, given a third quantity; an entry a column, NaN undefined."""
+    """Kendall's partial τ of many columns with the gap, given a third quantity; NaN if undefined."""
 
     with_third: FloatArray  # (num_columns,) τ_b of the column with the third quantity
-    tau: FloatArray  # Kendall's partial τ
+    tau: FloatArray  # (num_columns,) Kendall's partial τ
     stderr: FloatArray  # jackknife over models
     ci_low: FloatArray  # 95 % percentile bootstrap over models
     ci_high: FloatArray
-    normal_tau: FloatArray  # the same on the normal scale: 0 where nothing but the third quantity ties the two
+    normal_tau: FloatArray  # the same on the normal scale: 0 if the two agree only through the third quantity
     normal_ci_low: FloatArray
     normal_ci_high: FloatArray
 
 
 @dataclass(frozen=True)
 class StratifiedTau:
-    """τ_b within strata; an entry a column, NaN undefined."""
+    """τ_b within strata; one entry for each column, NaN if undefined."""
 
-    tau: FloatArray  # (num_columns,) over all pairs whose models share a stratum
+    tau: FloatArray  # (num_columns,) over all pairs of models in the same stratum
     by_stratum: FloatArray  # (num_strata, num_columns)
-    strata: FloatArray  # (N,) stratum of each model, from 0 up; NaN where the third quantity is missing
+    strata: FloatArray  # (N,) number of each model's stratum, from 0; NaN if the third quantity is missing
 
 
 def partial_kendall(
@@ -53,21 +53,22 @@ def partial_kendall(
 ) -> PartialTau:
     """Rank agreement with the gap that a third quantity does not account for.
 
-    τ_xy·z = (τ_xy − τ_xz τ_yz) / sqrt((1 − τ_xz²)(1 − τ_yz²)) (Kendall 1942). It has a known flaw: two quantities that
-    agree only through z keep a residue (of normal variables with correlations .89 and −.89 to z: −.18). So beside it
-    stands the partial τ on the normal scale, which has none: each τ becomes the correlation ρ = sin(πτ/2), the same
-    formula is taken of the ρ, and the result made a τ again by (2/π)·asin. Cost: three times that of `kendall_taus`.
+    τ_xy·z = (τ_xy − τ_xz τ_yz) / sqrt((1 − τ_xz²)(1 − τ_yz²)) (Kendall 1942). It has a known flaw: it is not 0 for two
+    quantities that agree only through z (for normal variables with correlations .89 and −.89 to z it is −.18). The
+    partial τ on the normal scale does not have this flaw: each τ is converted to the correlation ρ = sin(πτ/2), the
+    same formula is applied to the ρ, and the result is converted back by (2/π)·asin. Cost: three times that of
+    `kendall_taus`.
 
     Args:
         columns: (N, num_columns) measures.
-        gap, third: (N,) the gap, and what it may merely reflect: the training loss.
+        gap, third: (N,) the gap, and the quantity that it may merely reflect: the training loss.
         seed, cells, draws: of the bootstrap, as for `kendall_tau`.
 
     Raises:
         AnalysisError: the lengths differ.
     """
     sums, z = _beside(columns, gap, third)
-    # All three τ over the same models: those that have column, gap and third quantity.
+    # All three τ use the same models: those with a value in the column, the gap and the third quantity.
     x = np.where(sums.present & np.isfinite(z)[:, None], sums.columns, math.nan)
     x_with_gap, x_with_z = PairSums(x, sums.gap), PairSums(x, z)
     known, of_column = np.unique(np.isfinite(x), axis=1, return_inverse=True)
@@ -88,7 +89,7 @@ def partial_kendall(
 
 
 def _beside(columns: ArrayLike, gap: ArrayLike, third: ArrayLike) -> tuple[PairSums, FloatArray]:
-    """The pairs of columns and gap, and the third quantity (N,) of the same models."""
+    """Sums over pairs of the columns and the gap, and the third quantity (N,) of the same models."""
     z = np.asarray(third, dtype=np.float64).ravel()
     sums = PairSums(columns, gap)
     if z.size != sums.n:
@@ -97,7 +98,7 @@ def _beside(columns: ArrayLike, gap: ArrayLike, third: ArrayLike) -> tuple[PairS
 
 
 def _partial(xy: FloatArray, xz: FloatArray, yz: FloatArray) -> FloatArray:
-    """(xy − xz·yz) / sqrt((1 − xz²)(1 − yz²)); NaN where nothing remains once z is known."""
+    """(xy − xz·yz) / sqrt((1 − xz²)(1 − yz²)); NaN if z determines x or y."""
     remainder = (1 - xz**2) * (1 - yz**2)
     with np.errstate(invalid="ignore", divide="ignore"):
         partial: FloatArray = np.where(remainder > LEAST_REMAINDER, (xy - xz * yz) / np.sqrt(remainder), math.nan)
@@ -107,7 +108,7 @@ def _partial(xy: FloatArray, xz: FloatArray, yz: FloatArray) -> FloatArray:
 def stratified_kendall(
     columns: ArrayLike, gap: ArrayLike, third: ArrayLike, num_strata: int = NUM_STRATA
 ) -> StratifiedTau:
-    """τ_b among models that are alike in a third quantity: strata are its quantile groups, of equal size.
+    """τ_b among models with similar values of a third quantity; the strata are its quantile groups, of equal size.
 
     Args:
         columns, gap, third: as for `partial_kendall`.

@@ -21,14 +21,14 @@ from analysis.statistics.resampling import (
     jackknife_stderr,
 )
 
-MOST_ENUMERATED = 12  # models, or cells; up to here all 2ⁿ swaps are taken instead of random ones
+MOST_ENUMERATED = 12  # models, or cells; up to this number all 2ⁿ swaps are used instead of random ones
 SWAPS_AT_ONCE = 4000
-SWAPS_PER_COMPARISON = 200  # so that Holm's correction over many comparisons can still find one
+SWAPS_PER_COMPARISON = 200  # so that p-values can be small enough for Holm's correction
 
 
 @dataclass(frozen=True)
 class TauDifference:
-    """τ_b of one measure less that of another, over the models that have both. NaN where it is not defined."""
+    """τ_b of one measure less that of another, over the models that have both. NaN if undefined."""
 
     tau_x: float
     tau_y: float
@@ -48,17 +48,17 @@ def tau_difference(
     cells: ArrayLike | None = None,
     draws: int = NUM_DRAWS,
 ) -> TauDifference:
-    """The difference of two measures' τ_b with the gap, its uncertainty, and a test of its being zero.
+    """The difference of two measures' τ_b with the gap, with its uncertainty and a test that it is zero.
 
-    The test turns both measures into ranks, swaps the two ranks of each model with probability ½, and takes the
-    difference again; its statistic is that of the concordance sums, Σ s^g_ij (s^x_ij − s^y_ij). Cost: O(N²) once for
-    the test, and for the interval twice that of `kendall_tau`.
+    The test turns both measures into ranks, swaps the two ranks of each model with probability ½, and computes the
+    difference of the concordance sums, Σ s^g_ij (s^x_ij − s^y_ij), again. Cost: O(N²) once for the test, and for the
+    interval twice that of `kendall_tau`.
 
     Args:
-        x, y, gap: (N,) values; models that miss one are dropped.
+        x, y, gap: (N,) values; models without one of them are dropped.
         seed: seed of the bootstrap and of the swaps.
         cells: (N,) labels; models of one cell are resampled together.
-        draws: bootstrap draws, and random swaps (all 2^N swaps where N ≤ 12).
+        draws: number of bootstrap draws, and of random swaps (all 2^N swaps if N ≤ 12).
 
     Raises:
         AnalysisError: the lengths differ.
@@ -82,8 +82,8 @@ def tau_differences(
     Args:
         columns: (N, num_columns) measures.
         gap, seed, cells, draws: as for `tau_difference`.
-        pairs: (x, y) column numbers of each comparison. Pairs that miss the same models are computed together. At
-            least 200 swaps are drawn a comparison, so that a correction for their number leaves room for a finding.
+        pairs: (x, y) column numbers of each comparison. Pairs with the same missing models are computed together. At
+            least 200 swaps per comparison are drawn, so that p-values can be small enough for Holm's correction.
 
     Raises:
         AnalysisError: the lengths differ.
@@ -97,10 +97,10 @@ def tau_differences(
     for mask, members in groups.items():
         kept = np.frombuffer(mask, dtype=np.bool_)
         chosen = np.array([pairs[index] for index in members])  # (num_pairs, 2)
-        used, place = np.unique(chosen, return_inverse=True)
+        used, position = np.unique(chosen, return_inverse=True)
         group = PairSums(sums.columns[kept][:, used], sums.gap[kept])
         swaps = max(draws, SWAPS_PER_COMPARISON * len(pairs))
-        differences = _differences(group, place.reshape(-1, 2), labels[kept], seed, draws, swaps)
+        differences = _differences(group, position.reshape(-1, 2), labels[kept], seed, draws, swaps)
         found |= dict(zip(members, differences, strict=True))
     return [found[index] for index in range(len(pairs))]
 
@@ -108,7 +108,7 @@ def tau_differences(
 def _differences(
     sums: PairSums, pairs: IntArray, cells: IntArray, seed: int, draws: int, swaps: int
 ) -> list[TauDifference]:
-    """Comparisons of complete columns."""
+    """The comparisons of pairs of columns without missing values."""
     x, y = pairs.T
     resampling = Resampling.of(sums.n, seed, draws, cells)
     tau, left_out, drawn = resampling.split(sums.weighted_tau(resampling.multiplicities))
@@ -149,9 +149,9 @@ def swap_test(
     c_i = ½ Σ_j s^g_ij [(s(x_i−x_j) − s(y_i−y_j)) + (s(x_i−y_j) − s(y_i−x_j))] over ranks. So a swap costs O(N).
 
     Args:
-        x, y: (N, num_pairs) complete columns; column k of x is tested against column k of y.
+        x, y: (N, num_pairs) columns without missing values; column k of x is tested against column k of y.
         gap: (N,) values.
-        seed, draws: of the random swaps; with N ≤ 12 all 2^N are taken.
+        seed, draws: of the random swaps; with N ≤ 12 all 2^N are used.
         cells: (N,) labels; models of one cell are swapped together.
 
     Returns:
@@ -168,7 +168,7 @@ def swap_test(
     labels = cell_index(n, cells)
     size = int(labels.max(initial=-1)) + 1
     by_cell = (np.arange(size)[:, None] == labels).astype(np.float64) @ contributions
-    observed = np.abs(by_cell.sum(axis=0)) - 1e-9  # sums of half-integers: exact, up to a hair for safety
+    observed = np.abs(by_cell.sum(axis=0)) - 1e-9  # sums of half-integers are exact; the margin is for safety
     if size <= MOST_ENUMERATED:
         everything = np.array(list(itertools.product((1.0, -1.0), repeat=size)))
         all_p: FloatArray = (np.abs(everything @ by_cell) >= observed).mean(axis=0)
@@ -183,7 +183,7 @@ def swap_test(
 
 
 def holm(p_values: ArrayLike) -> FloatArray:
-    """Holm's adjusted p-values: compared with a level, they keep the chance of any false claim below it.
+    """Holm's adjusted p-values: if all below a level are claimed, the chance of any false claim is below that level.
 
     p̃_(k) = max_{j ≤ k} min(1, (m − j + 1)·p_(j)) in ascending order; NaN stays NaN and is not counted.
     """

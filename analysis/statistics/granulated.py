@@ -1,4 +1,4 @@
-"""The granulated Kendall coefficient: does a measure follow the gap along each hyperparameter by itself?"""
+"""The granulated Kendall coefficient: whether a measure follows the gap along each hyperparameter separately."""
 
 import math
 from collections.abc import Collection
@@ -12,34 +12,34 @@ from analysis.statistics.axes import Axes, Grid, Models
 
 @dataclass(frozen=True)
 class AxisTau:
-    """τ along one axis, all other axes held."""
+    """τ along one axis, with all other axes fixed."""
 
-    tau: float  # mean over lines; NaN where no line has two models
+    tau: float  # mean over lines; NaN if no line has two models
     lines: int  # combinations of the other axes with at least two values on this one
     skipped: int  # combinations with fewer
 
 
 @dataclass(frozen=True)
 class GranulatedKendall:
-    """Ψ and the coefficients it is the mean of."""
+    """Ψ and the coefficients of which it is the mean."""
 
-    psi: float  # NaN where no axis has a line
+    psi: float  # NaN if no axis has a line
     by_axis: dict[str, AxisTau]
 
 
 def granulated_kendall(
     measure: ArrayLike, gap: ArrayLike, axes: Axes | Grid, over: Collection[str] | None = None
 ) -> GranulatedKendall:
-    """Kendall's τ along each axis with all others held, and the mean of these over axes.
+    """Kendall's τ along each axis with all others fixed, and the mean over axes.
 
     ψ_a = mean over lines of the mean of sign(Δμ)·sign(Δg) over the line's pairs, Ψ = mean_a ψ_a (Jiang et al. 2019,
     eq. 5). A line is one combination of the other axes; its τ is τ_a, so ties count 0. Several models of one
-    configuration (seeds) lie on the same line and are not paired with each other. Cost O(N²) an axis.
+    configuration (seeds) are on the same line and are not paired with each other. Cost: O(N²) for each axis.
 
     Args:
-        measure, gap: (N,) values; models that miss one are dropped.
+        measure, gap: (N,) values; models without one of them are dropped.
         axes: (N,) values of each axis, by name. Axes that move together are one axis.
-        over: the axes that Ψ averages; the others are only held fixed. Left out: all of them.
+        over: the axes that Ψ averages; the others are only kept fixed. Default: all axes.
 
     Raises:
         AnalysisError: there are no axes, `over` names an unknown one, or the lengths differ.

@@ -1,4 +1,4 @@
-"""Conditional mutual information: does a measure tell the gap's order beyond what the hyperparameters tell?"""
+"""Conditional mutual information: whether a measure says more about the order of the gaps than the hyperparameters."""
 
 import itertools
 import math
@@ -15,26 +15,26 @@ SIGNS = 3  # −, 0, +
 
 @dataclass(frozen=True)
 class ConditionalInformation:
-    """K and the normalized informations it is the least of."""
+    """K and the normalized informations of which it is the minimum."""
 
-    k: float  # in [0, 1]; NaN where every condition leaves the gap's order certain
-    given: dict[tuple[str, ...], float]  # Î by the axes conditioned on; NaN where undefined
+    k: float  # in [0, 1]; NaN if every condition already determines the order of the gaps
+    given: dict[tuple[str, ...], float]  # Î by the axes in the condition; NaN if undefined
     n: int  # models
 
 
 def conditional_mutual_information(
     measure: ArrayLike, gap: ArrayLike, axes: Axes | Grid, most_axes: int = 2
 ) -> ConditionalInformation:
-    """The least normalized information that a measure's order carries about the gap's, given up to two axes.
+    """The smallest normalized information about the gap's order in a measure's order, given up to two axes.
 
     Over ordered pairs of models, V_μ = sign(Δμ), V_g = sign(Δg), and U_S the two models' values on the axes S:
     Î_S = I(V_μ; V_g | U_S) / H(V_g | U_S), K = min_S Î_S over |S| ≤ 2 (Jiang et al. 2019, eqs. 7–9). K ignores the
-    direction: a measure that always opposes the gap scores 1. Cost O(N²) a set S.
+    direction: a measure that always opposes the gap scores 1. Cost: O(N²) for each set S.
 
     Args:
-        measure, gap: (N,) values; models that miss one are dropped.
+        measure, gap: (N,) values; models without one of them are dropped.
         axes: (N,) values of each axis, by name. Axes that move together are one axis.
-        most_axes: the largest S.
+        most_axes: size of the largest S.
 
     Raises:
         AnalysisError: there are no axes, or the lengths differ.
@@ -53,7 +53,7 @@ def conditional_mutual_information(
 
 
 def _signs(values: FloatArray) -> IntArray:
-    """(n, n) 0, 1 or 2 where the first of two models has the smaller, the same or the larger value."""
+    """(n, n) 0, 1 or 2 if the first of two models has the smaller, the same or the larger value."""
     signs: IntArray = np.sign(values[:, None] - values).astype(np.intp) + 1
     return signs
 
@@ -69,7 +69,7 @@ def _normalized_information(signs: IntArray, cells: IntArray) -> float:
 
     Args:
         signs: (n, n) both signs of each ordered pair, as one number.
-        cells: (n,) what U consists of.
+        cells: (n,) number of each model's values on the axes of U.
     """
     n = len(cells)
     if n < 2:
@@ -78,7 +78,7 @@ def _normalized_information(signs: IntArray, cells: IntArray) -> float:
     condition = cells[:, None] * size + cells
     counts = np.bincount((condition * SIGNS**2 + signs).ravel(), minlength=size**2 * SIGNS**2)
     counts = counts.reshape(-1, SIGNS, SIGNS)
-    # A model makes no pair with itself: equal in both, under the condition of its own cell twice.
+    # Remove the pairs of a model with itself: both signs are 0, both cells are its own.
     counts[:: size + 1, 1, 1] -= np.bincount(cells)
     p = counts / (n * (n - 1))
     entropy_u = _entropy(p.sum(axis=(1, 2)))

@@ -14,27 +14,27 @@ from analysis.statistics.resampling import (
     jackknife_stderr,
 )
 
-MIN_FOR_INTERVAL = 5  # models; fewer say nothing about the spread
+MIN_FOR_INTERVAL = 5  # models; with fewer the spread is unknown
 LEVEL = (0.025, 0.975)
 
 
 @dataclass(frozen=True)
 class KendallTau:
-    """Rank agreement of two quantities over the same models. NaN where it is not defined."""
+    """Rank agreement of two quantities over the same models. NaN if undefined."""
 
-    tau_b: float  # tied pairs removed from the denominators: the headline
+    tau_b: float  # without tied pairs in the denominators: the one reported
     tau_a: float  # tied pairs count 0 and stay in the denominator (Rényi Sharpness, eq. 8)
     n: int  # models with both values
     ties: int  # pairs of models tied in either value
     missing: int  # models without one of the values
     stderr: float  # jackknife over models, of tau_b
-    ci_low: float  # 95 % percentile bootstrap of tau_b over models; NaN with fewer than 5 of them
+    ci_low: float  # 95 % percentile bootstrap of tau_b over models; NaN with fewer than 5 models
     ci_high: float
 
 
 @dataclass(frozen=True)
 class KendallTaus:
-    """As `KendallTau`, for many columns against one gap; each field has an entry a column."""
+    """As `KendallTau`, for many columns and one gap; each field has one entry for each column."""
 
     tau_b: FloatArray  # (num_columns,)
     tau_a: FloatArray
@@ -51,8 +51,8 @@ def kendall_tau(x: ArrayLike, y: ArrayLike, seed: int = 0, cells: ArrayLike | No
     """Kendall's τ_b and τ_a of two quantities, with jackknife standard error and bootstrap interval of τ_b.
 
     τ_a = Σ_{i<j} s^x_ij s^y_ij / (N(N−1)/2) with s_ij = sign(v_i − v_j); τ_b divides the same sum by
-    sqrt(Σ|s^x_ij| · Σ|s^y_ij|). In a bootstrap draw, pairs made of the same model twice are ignored: counted, they
-    would act as ties. Cost O(N²) a draw, 2 000 draws.
+    sqrt(Σ|s^x_ij| · Σ|s^y_ij|). In a bootstrap draw, pairs of a model with its own copy are ignored; otherwise they
+    would count as ties. Cost: O(N²) for each of 2 000 draws.
 
     Args:
         x, y: (N,) values; NaN or infinite ones are missing, and their models are dropped and counted.
@@ -78,13 +78,13 @@ def kendall_tau(x: ArrayLike, y: ArrayLike, seed: int = 0, cells: ArrayLike | No
 def kendall_taus(
     columns: ArrayLike, gap: ArrayLike, seed: int = 0, cells: ArrayLike | None = None, draws: int = NUM_DRAWS
 ) -> KendallTaus:
-    """`kendall_tau` of every column with one gap, in a few matrix products.
+    """`kendall_tau` of each column with one gap, computed in a few matrix products.
 
     Args:
         columns: (N, num_columns) values.
         gap: (N,) values.
         seed, cells: as for `kendall_tau`.
-        draws: bootstrap draws. Cost: draws · N²/2 · num_columns multiplications in single precision, which is exact.
+        draws: number of bootstrap draws. Cost: draws · N²/2 · num_columns multiplications, exact in single precision.
 
     Raises:
         AnalysisError: columns and gap differ in length.
@@ -131,7 +131,7 @@ def interval(draws: FloatArray) -> tuple[FloatArray, FloatArray]:
 
 
 def _untied_in_both(sums: PairSums) -> FloatArray:
-    """(num_columns,) pairs tied neither in the column nor in the gap."""
+    """(num_columns,) number of pairs that are tied neither in the column nor in the gap."""
     counts = np.zeros(sums.num_columns)
     for model in range(sums.n):
         differs = (sums.columns != sums.columns[model]) & sums.present & sums.present[model]

@@ -1,7 +1,7 @@
-"""Choosing the order (or ρ) by its τ, and what is left of that τ when the choice is paid for.
+"""The order (or ρ) of highest τ, and the τ that remains when its choice is accounted for.
 
-The paper plots, for each layer, the order with the highest τ. A maximum over many columns is positive even where no
-column has anything to do with the gap. Two remedies: score each pair of models with the column that is best on the
+The paper plots, for each layer, the order with the highest τ. A maximum over many columns is positive even if no
+column is related to the gap. There are two remedies: score each pair of models with the column that is best on the
 other models (`nested_order_tau`), and compare the maximum with maxima under permuted gaps (`max_permutation_test`).
 """
 
@@ -19,44 +19,44 @@ from analysis.statistics.resampling import NUM_DRAWS, FloatArray, IntArray, boot
 
 NORMAL_QUANTILE = 1.959964
 NESTED_DRAWS = (50, 200)  # enough for a standard error
-NESTED_PAIRS = 20_000  # that a draw of the standard error looks at: all of them up to N = 200
-NESTED_WORK = 1e8  # draws · pairs · columns that are spent before the draws become fewer
+NESTED_PAIRS = 20_000  # used in each draw of the standard error: all pairs up to N = 200
+NESTED_WORK = 1e8  # draws · pairs · columns; above it, fewer draws are made
 
 
 @dataclass(frozen=True)
 class NestedTau:
-    """τ of a measure whose order is chosen for each pair on the other models only. NaN where it is not defined."""
+    """τ of a measure whose order is chosen, for each pair, on the other models only. NaN if undefined."""
 
     tau: float
-    stderr: float  # bootstrap over models, the choice made anew in each draw
+    stderr: float  # bootstrap over models, with a new choice in each draw
     ci_low: float  # 95 %: τ ± 1.96 stderr, within [−1, 1]
     ci_high: float
-    chosen: dict[int, float]  # share of the pairs that chose each column, most often chosen first
+    chosen: dict[int, float]  # share of the pairs that chose each column, the most frequent first
     n: int  # models with a gap and at least one column
 
 
 @dataclass(frozen=True)
 class MaxTau:
-    """The highest τ of several columns, and how often chance alone gets as high."""
+    """The highest τ of several columns, and how often chance alone gives such a maximum."""
 
-    tau: float  # NaN where no column has a τ
-    column: int  # the one that has it; −1 where none has
-    p_value: float  # one-sided; its null repeats the maximization
+    tau: float  # NaN if no column has a τ
+    column: int  # the column that has it; −1 if none has
+    p_value: float  # one-sided; each permutation repeats the maximization
 
 
 def nested_order_tau(columns: ArrayLike, gap: ArrayLike, seed: int = 0, cells: ArrayLike | None = None) -> NestedTau:
     """Leave-pair-out τ: for each pair the column of highest τ_b on the other N−2 models scores the pair.
 
     τ = Σ_{i<j} s^{c(i,j)}_ij s^g_ij over sqrt of the untied pairs, as in τ_b, with c(i,j) = argmax_c τ_b of column c
-    without i and j. With no association the two gaps of a pair are as likely in either order whatever the others
-    say, so the mean is exactly 0. Cost O(N² · num_columns) for τ; 50 to 200 times as much, N ≤ 200, for its error.
+    without i and j. Without association both orders of a pair's gaps are equally likely, whatever the other models
+    show, so the mean is exactly 0. Cost: O(N² · num_columns) for τ, and 50 to 200 times that for its error (N ≤ 200).
 
-    The standard error repeats the whole procedure in each bootstrap draw, a pair being scored without any copy of its
-    two models, so it holds what the choice adds where it jumps about. In simulations its interval covered 94 to 95 %
-    with no association (N = 30 to 90, 10 to 32 neighbouring orders) and 96 to 98 % with τ ≤ .35.
+    The standard error repeats the whole procedure in each bootstrap draw; a pair is scored without any copy of its two
+    models. So it includes the variation of the choice. In simulations its interval covered 94 to 95 % without
+    association (N = 30 to 90, 10 to 32 neighbouring orders) and 96 to 98 % with τ ≤ .35.
 
     Args:
-        columns: (N, num_columns) one measure at each order (or ρ); a pair is scored by columns that have it.
+        columns: (N, num_columns) one measure at each order (or ρ); a pair is scored by columns with values for both.
         gap: (N,) values.
         seed, cells: of the bootstrap, as for `kendall_tau`.
 
@@ -74,11 +74,11 @@ def nested_order_taus(
     seed: int = 0,
     cells: ArrayLike | None = None,
 ) -> list[NestedTau]:
-    """`nested_order_tau` of several choices among the same columns: the orders of one layer, of another, of any.
+    """`nested_order_tau` of several choices among the same columns: the orders of one layer, of another, of all layers.
 
     Args:
         columns, gap, seed, cells: as for `nested_order_tau`.
-        choices: numbers of the columns that each may choose from; `chosen` counts within them.
+        choices: for each choice the numbers of its columns; `chosen` refers to positions among them.
 
     Raises:
         AnalysisError: columns and gap differ in length, or a choice is empty.
@@ -99,7 +99,7 @@ def nested_order_taus(
 
 
 def _nested_tau(tau: float, counts: IntArray, resampled: FloatArray, n: int) -> NestedTau:
-    """The estimate of one choice, from its τ, how often each column was chosen, and its bootstrap."""
+    """The estimate of one choice, from its τ, the counts of chosen columns, and its bootstrap."""
     scored = np.flatnonzero(counts if math.isfinite(tau) else counts * 0)
     shares = {int(c): float(counts[c] / counts.sum()) for c in sorted(scored, key=lambda c: -counts[c])}
     known = resampled[np.isfinite(resampled)]
@@ -110,12 +110,12 @@ def _nested_tau(tau: float, counts: IntArray, resampled: FloatArray, n: int) -> 
 
 
 def max_permutation_test(observed: FloatArray, permuted: FloatArray) -> MaxTau:
-    """The highest of several τ against the highest under each permutation of the gap.
+    """Test the highest of several τ against the highest under each permutation of the gap.
 
-    p = (1 + #{b: max_c τ^b_c ≥ max_c τ_c}) / (1 + draws), so the freedom to choose the column is in the null too.
+    p = (1 + #{b: max_c τ^b_c ≥ max_c τ_c}) / (1 + draws), so the null includes the choice of the column.
 
     Args:
-        observed: (num_columns,) τ of each column; NaN ones are left out.
+        observed: (num_columns,) τ of each column; NaN is ignored.
         permuted: (draws, num_columns) τ of the same columns with permuted gaps, from `permuted_taus`.
     """
     if not np.isfinite(observed).any():
@@ -127,11 +127,10 @@ def max_permutation_test(observed: FloatArray, permuted: FloatArray) -> MaxTau:
 
 
 def adjusted_p_values(observed: FloatArray, permuted: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Two-sided permutation p-values of each τ: by itself, and adjusted for the number of columns looked at.
+    """Two-sided permutation p-values of each τ: unadjusted, and adjusted for the number of columns.
 
-    The adjusted one compares |τ| with the largest |τ| over all columns in each permutation (Westfall and Young's
-    single-step maximum), so the chance of any false claim stays below the level, however the columns depend on each
-    other.
+    The adjusted value compares |τ| with the largest |τ| over all columns in each permutation (Westfall and Young's
+    single-step maximum). So the chance of any false claim stays below the level, even if the columns are dependent.
 
     Args:
         observed: (num_columns,); NaN stays NaN.
@@ -154,46 +153,46 @@ def adjusted_p_values(observed: FloatArray, permuted: FloatArray) -> tuple[Float
 def permuted_taus(
     columns: ArrayLike, gap: ArrayLike, seed: int = 0, cells: ArrayLike | None = None, draws: int = NUM_DRAWS
 ) -> FloatArray:
-    """τ_b of every column with randomly reassigned gaps: what no association looks like on these very values.
+    """τ_b of every column with randomly reassigned gaps: its null distribution for these values.
 
     Args:
         columns, gap: (N, num_columns) and (N,). Models without a gap must have been dropped.
         seed, cells, draws: of the permutations.
 
     Returns:
-        (draws, num_columns). Cost as that of the bootstrap.
+        (draws, num_columns). The cost is that of the bootstrap.
     """
     sums = PairSums(columns, gap)
     return sums.permuted_tau(permutations(sums.n, seed, draws, cells))
 
 
 class _LeavePairOut:
-    """Scores pairs of models with the column that is best without them, in any bootstrap draw.
+    """Scores pairs of models, in any bootstrap draw, with the column that is best without them.
 
-    In a draw the column of highest τ_b on the draw without any copy of models i and j scores the m_i m_j pairs of the
-    two. All sums are of small whole numbers, so single precision is exact where it holds them.
+    In a draw, the pairs of copies of models i and j (m_i m_j of them) are scored by the column with the highest τ_b on
+    the draw without any copy of these two. All terms are small whole numbers, so their sums are exact.
     """
 
     def __init__(self, sums: PairSums, choices: Sequence[IntArray]) -> None:
         self._sums = sums
         self._choices = choices
-        # Columns whose denominators are the same are ranked by their numerators alone.
+        # If all columns have the same denominator, their numerators rank them.
         self._alike = [sums.alike(choice) for choice in choices]
-        # Where a column's concordance, untied pairs, and pairs untied in the gap are found among those of all.
-        self._places = (np.arange(sums.num_columns), sums.in_column.of_column, sums.in_gap.of_column)
+        # Index, for each column, of its concordance, its untied pairs, and its pairs untied in the gap.
+        self._indices = (np.arange(sums.num_columns), sums.in_column.of_column, sums.in_gap.of_column)
 
     def taus(
         self, multiplicities: FloatArray, draws: Sequence[int], i: IntArray, j: IntArray
     ) -> list[tuple[FloatArray, IntArray]]:
-        """τ of each choice and draw over the pairs (i, j), and how many pairs of all draws chose each of its columns.
+        """τ of each choice and draw over the pairs (i, j), and how often each of its columns was chosen in all draws.
 
         Args:
             multiplicities: (draws, N) how often each model is in each draw.
-            draws: how many of the draws each choice takes part in.
+            draws: for each choice, how many of the first draws it uses.
             i, j: (num_pairs,) pairs of models.
 
         Returns:
-            (draws,) τ, NaN where no pair can be scored, and (len(choice),) counts, for each choice.
+            For each choice (draws,) τ, NaN if no pair can be scored, and (len(choice),) counts.
         """
         m = multiplicities.astype(self._sums.exact)
         own = self._own(m)
@@ -209,8 +208,8 @@ class _LeavePairOut:
                 for index in (index for index, count in enumerate(draws) if draw < count):
                     best, usable = self._best(index, of_models, pairs, signs)
                     scored = pairs.row[usable]
-                    places = (place[best] for place in self._places)
-                    found = [kind[place, scored] for kind, place in zip(signs, places, strict=True)]
+                    rows = (index_of[best] for index_of in self._indices)
+                    found = [kind[row, scored] for kind, row in zip(signs, rows, strict=True)]
                     sums[index][:, draw] += [(pairs.weight[usable] * each).sum(dtype=np.float64) for each in found]
                     counts[index] += np.bincount(best, minlength=self._sums.num_columns)
         with np.errstate(invalid="ignore", divide="ignore"):
@@ -218,12 +217,12 @@ class _LeavePairOut:
         return [(tau, count[choice]) for tau, count, choice in zip(taus, counts, self._choices, strict=True)]
 
     def _signs(self, i: IntArray, j: IntArray) -> list[Signs]:
-        """(…, num_pairs) each: concordance of every column, and what is untied for every pattern of ties."""
+        """(…, num_pairs) each: concordance for every column, and untied pairs for every pattern of ties."""
         concordance = np.ascontiguousarray((self._sums.signs(i, j) * self._sums.gap_signs(i, j)[:, None]).T)
         return [concordance, self._sums.in_column.pairs(i, j), self._sums.in_gap.pairs(i, j)]
 
     def _own(self, m: Signs) -> list[Signs]:
-        """(draws, …, N) each: what the pairs of each model's copies add to the draw's sums."""
+        """(draws, …, N) each: the part of a draw's sums that comes from pairs with a copy of each model."""
         sums = self._sums
         kinds: list[tuple[Callable[[int], Signs], int]] = [(sums.matrix, sums.num_columns)]
         if not all(self._alike):
@@ -233,10 +232,10 @@ class _LeavePairOut:
     def _best(
         self, index: int, own: list[Signs], pairs: "_Pairs", signs: list[Signs]
     ) -> tuple[IntArray, NDArray[np.bool_]]:
-        """The column of a choice that is best without the two models of a pair, in one draw.
+        """For each pair the column of a choice that is best, in one draw, without the two models of the pair.
 
         Returns:
-            (num_usable,) numbers of columns, and (num_pairs,) which pairs any column can score.
+            (num_usable,) numbers of columns, and (num_pairs,) whether any column can score the pair.
         """
         choice = self._choices[index]
         if self._alike[index]:
@@ -244,8 +243,8 @@ class _LeavePairOut:
             rest = pairs.rest(own[0][likely], signs[0][likely])
             return likely[rest.argmax(axis=0)], np.ones(len(pairs.row), dtype=bool)
         score, untied_x, untied_y = (
-            pairs.rest(kind[place[choice]], sign[place[choice]]).astype(np.float64)
-            for kind, sign, place in zip(own, signs, self._places, strict=True)
+            pairs.rest(kind[index_of[choice]], sign[index_of[choice]]).astype(np.float64)
+            for kind, sign, index_of in zip(own, signs, self._indices, strict=True)
         )
         with np.errstate(invalid="ignore", divide="ignore"):
             tau = np.where(untied_x * untied_y > 0, score / np.sqrt(untied_x * untied_y), -np.inf)
@@ -262,7 +261,7 @@ class _Pairs:
     i: IntArray  # (num_pairs,) models
     j: IntArray
     weight: Signs  # (num_pairs,) m_i m_j
-    row: IntArray  # (num_pairs,) their place among those asked for
+    row: IntArray  # (num_pairs,) their index among all given pairs
 
     @classmethod
     def drawn(cls, multiplicities: Signs, i: IntArray, j: IntArray) -> "_Pairs":
@@ -271,13 +270,13 @@ class _Pairs:
         return cls(i[row], j[row], weight[row], row)
 
     def rest(self, own: Signs, signs: Signs) -> Signs:
-        """(num_columns, num_pairs) a draw's sums over the pairs that hold neither i nor j.
+        """(num_columns, num_pairs) a draw's sums over the pairs without i and j.
 
         Args:
-            own: (num_columns, N) what the pairs of each model's copies add.
-            signs: (num_columns, …) of all pairs asked for.
+            own: (num_columns, N) the sums over pairs with a copy of each model.
+            signs: (num_columns, …) of all given pairs.
         """
-        total = (own.sum(axis=1, dtype=np.float64) / 2).astype(own.dtype)  # each pair is its two models' own
+        total = (own.sum(axis=1, dtype=np.float64) / 2).astype(own.dtype)  # each pair is in the sums of two models
         # `take` is twice as fast as an index.
         either = own.take(self.i, axis=1) + own.take(self.j, axis=1)
         rest: Signs = total[:, None] - either + self.weight * signs.take(self.row, axis=1)
@@ -285,10 +284,11 @@ class _Pairs:
 
 
 def _likely(own: Signs, most: float) -> IntArray:
-    """The columns whose numerator can be the highest without two models that make no more than so many pairs.
+    """The columns whose numerator can be the highest without some two models, which make at most `most` pairs.
 
     Args:
-        own: (num_columns, N) what the pairs of each model's copies add.
+        own: (num_columns, N) the sums over pairs with a copy of each model.
+        most: bound on the pairs that two models make with each other.
     """
     total = own.sum(axis=1, dtype=np.float64) / 2
     lowest, highest = total - 2 * own.max(axis=1) - most, total - 2 * own.min(axis=1) + most

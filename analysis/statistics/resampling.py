@@ -1,4 +1,4 @@
-"""Which models a draw holds: bootstrap, jackknife and permutation, over models or over cells of the grid."""
+"""The models of each draw: bootstrap, jackknife and permutation, over models or over cells of the grid."""
 
 from dataclasses import dataclass
 
@@ -15,13 +15,13 @@ IntArray = NDArray[np.intp]
 def bootstrap_multiplicities(
     n: int, seed: int = 0, draws: int = NUM_DRAWS, cells: ArrayLike | None = None
 ) -> FloatArray:
-    """How often each model is in each bootstrap draw.
+    """How often each model occurs in each bootstrap draw.
 
     Args:
         n: number of models.
-        seed: the same seed draws the same models, so that measures can be compared draw by draw.
+        seed: the same seed draws the same models, so that measures can be compared in each draw.
         draws: number of draws.
-        cells: (n,) labels; models of one cell (several seeds of one configuration) are drawn together.
+        cells: (n,) labels; models of one cell (the seeds of one configuration) are drawn together.
 
     Returns:
         (draws, n) whole numbers, as floats.
@@ -45,20 +45,20 @@ def jackknife_multiplicities(n: int, cells: ArrayLike | None = None) -> FloatArr
 
 @dataclass(frozen=True)
 class Resampling:
-    """All models, all but one cell at a time, and bootstrap draws, as rows of one matrix: one pass serves all."""
+    """All models, all but one cell at a time, and bootstrap draws, as rows of one matrix for a single pass."""
 
     multiplicities: FloatArray  # (1 + number of cells + draws, n)
     num_cells: int
 
     @classmethod
     def of(cls, n: int, seed: int = 0, draws: int = NUM_DRAWS, cells: ArrayLike | None = None) -> "Resampling":
-        """The resampling of n models, as `bootstrap_multiplicities` and `jackknife_multiplicities` make it."""
+        """The resampling of n models, by `bootstrap_multiplicities` and `jackknife_multiplicities`."""
         left_out = jackknife_multiplicities(n, cells)
         drawn = bootstrap_multiplicities(n, seed, draws, cells)
         return cls(np.concatenate([np.ones((1, n)), left_out, drawn]), len(left_out))
 
     def split(self, values: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
-        """Values of every row as those of all models, (number of cells, …) without each cell, and (draws, …)."""
+        """Split the values of all rows: those of all models, (number of cells, …) without each cell, and (draws, …)."""
         return values[0], values[1 : 1 + self.num_cells], values[1 + self.num_cells :]
 
 
@@ -66,7 +66,7 @@ def jackknife_stderr(left_out: FloatArray) -> FloatArray:
     """Standard error from the values without each of N cells: se² = (N−1)/N · Σ(τ₍₋ᵢ₎ − mean)².
 
     Args:
-        left_out: (N, …) values; NaN where leaving out that cell leaves nothing defined.
+        left_out: (N, …) values; NaN if the value without that cell is undefined.
     """
     size = left_out.shape[0]
     if size < 2:
@@ -79,8 +79,8 @@ def jackknife_stderr(left_out: FloatArray) -> FloatArray:
 def permutations(n: int, seed: int = 0, draws: int = NUM_DRAWS, cells: ArrayLike | None = None) -> IntArray:
     """Random reassignments of the gap to the models.
 
-    With cells, whole cells change places with cells of their own size, so that what seeds of one configuration have
-    in common stays in common: single models moved would make the test too bold.
+    With cells, whole cells are exchanged with cells of the same size, so that the seeds of one configuration stay
+    together. If single models were exchanged, the p-values would be too small.
 
     Returns:
         (draws, n): draw b gives model i the gap of model [b, i].
@@ -97,15 +97,15 @@ def permutations(n: int, seed: int = 0, draws: int = NUM_DRAWS, cells: ArrayLike
 
 
 def cell_index(n: int, cells: ArrayLike | None) -> IntArray:
-    """(n,) consecutive numbers of the cells that models belong to; each model its own where there are none.
+    """(n,) number of each model's cell, from 0; without cells each model is its own cell.
 
     Raises:
-        AnalysisError: the labels are not one a model.
+        AnalysisError: there is not one label for each model.
     """
     if cells is None:
         return np.arange(n)
     labels = np.asarray(cells).ravel()
     if labels.size != n:
-        raise AnalysisError(f"cells must name one cell for each of the {n} models; got {labels.size}")
+        raise AnalysisError(f"cells must have one label for each of the {n} models; got {labels.size} labels")
     index: IntArray = np.unique(labels, return_inverse=True)[1]
     return index

@@ -1,4 +1,4 @@
-"""The robust sign error: how often, at worst, a measure gets the direction of a single change wrong."""
+"""The robust sign error: how often, in the worst case, a measure gets the direction of a single change wrong."""
 
 import math
 from dataclasses import dataclass
@@ -15,9 +15,9 @@ MIN_EFFECTIVE_PAIRS = 12.0  # Dziugaite et al. 2020
 
 @dataclass(frozen=True)
 class SignError:
-    """The sign error over environments; an environment is one change v1 → v2 of one axis, all else held."""
+    """The sign error over environments; an environment is one change v1 → v2 of one axis, with all others fixed."""
 
-    mean: float  # NaN where no environment is left
+    mean: float  # NaN if no environment remains
     percentile_90: float
     maximum: float
     environments: int
@@ -32,21 +32,21 @@ def sign_error(
     gap_stderr: ArrayLike | None = None,
     min_effective_pairs: float = MIN_EFFECTIVE_PAIRS,
 ) -> SignError:
-    """The share of wrong signs in each environment, pairs weighted by how surely their gaps differ.
+    """The share of wrong signs in each environment; pairs are weighted by how surely their gaps differ.
 
-    error = ½(1 − sign(Δμ)·sign(Δg)), so ties give ½; weight max(0, h − ½) with h the chance that both gaps are known
-    to better than half their difference. Averages within an environment pool the repeats of both configurations;
-    environments whose effective number of pairs (Σw)²/Σw² is below `min_effective_pairs` are discarded
-    (Dziugaite et al. 2020, §4). With one seed a configuration every environment is a single pair, and the usual
-    threshold of 12 discards them all: lower it to see them. Cost O(N²) an axis.
+    error = ½(1 − sign(Δμ)·sign(Δg)), so ties give ½; the weight is max(0, h − ½), where h is the chance that the errors
+    of both gaps are below half their difference. The mean of an environment includes all repeats of both
+    configurations; environments whose effective number of pairs (Σw)²/Σw² is below `min_effective_pairs` are discarded
+    (Dziugaite et al. 2020, §4). With one seed per configuration every environment is a single pair, and the usual
+    threshold of 12 discards all of them; lower it to keep them. Cost: O(N²) for each axis.
 
     Args:
-        measure, gap: (N,) values; models that miss one are dropped.
+        measure, gap: (N,) values; models without one of them are dropped.
         axes: (N,) values of each axis, by name.
-        num_test: size of the test set, for a gap in error: h is Hoeffding's bound.
-        gap_stderr: (N,) standard errors, for a gap in loss, which is not bounded: h by the normal distribution.
-            With neither, every pair weighs the same.
-        min_effective_pairs: the threshold.
+        num_test: size of the test set, for a gap in error; h is then Hoeffding's bound.
+        gap_stderr: (N,) standard errors, for a gap in loss, which is not bounded; h is then that of the normal
+            distribution. With neither, all pairs have the same weight.
+        min_effective_pairs: the threshold below which an environment is discarded.
 
     Raises:
         AnalysisError: there are no axes, or the lengths differ.
@@ -81,14 +81,14 @@ def sign_error(
 
 
 def hoeffding_certainty(difference: ArrayLike, num_test: int) -> FloatArray:
-    """h = max(0, 1 − 2·exp(−2n(|Δ|/2)²))²: at least this likely are both errors within half their difference."""
+    """h = max(0, 1 − 2·exp(−2n(|Δ|/2)²))²: lower bound of the chance that both errors are below |Δ|/2."""
     half = np.abs(np.asarray(difference, dtype=np.float64)) / 2
     certainty: FloatArray = np.maximum(0.0, 1 - 2 * np.exp(-2 * num_test * half**2)) ** 2
     return certainty
 
 
 def normal_certainty(difference: ArrayLike, first_stderr: ArrayLike, second_stderr: ArrayLike) -> FloatArray:
-    """The same chance for means of known standard errors: Π (2Φ(|Δ|/(2·se)) − 1)."""
+    """The same chance for means with known standard errors: Π (2Φ(|Δ|/(2·se)) − 1)."""
     half = np.abs(np.asarray(difference, dtype=np.float64)) / 2
     certainty = np.ones(half.shape)
     for stderr in (first_stderr, second_stderr):

@@ -63,6 +63,6 @@ def test_direction_earns_nothing() -> None:
     assert conditional_mutual_information(-gap, gap, axes).k == pytest.approx(1)
 
 
-def test_a_constant_gap_leaves_nothing_to_tell() -> None:
+def test_a_constant_gap_leaves_nothing_to_predict() -> None:
     assert math.isnan(conditional_mutual_information([1.0, 2.0, 3.0], [1.0, 1.0, 1.0], {"a": [1, 2, 3]}).k)
     assert math.isnan(conditional_mutual_information([1.0], [1.0], {"a": [1]}).k)

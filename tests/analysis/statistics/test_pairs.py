@@ -1,4 +1,4 @@
-"""The engine against plain loops: every draw, every column, with ties and missing values."""
+"""Sums over pairs against plain loops: every draw, every column, with ties and missing values."""
 
 import itertools
 import math
@@ -8,8 +8,8 @@ import pytest
 from scipy import stats
 
 from analysis.errors import AnalysisError
-from analysis.statistics.pairs import CHUNK, PairSums
-from analysis.statistics.resampling import bootstrap_multiplicities, permutations
+from analysis.statistics.pairs import PairSums, Signs
+from analysis.statistics.resampling import IntArray, bootstrap_multiplicities, permutations
 
 
 def untidy(seed: int = 0, n: int = 12, num_columns: int = 6) -> tuple[np.ndarray, np.ndarray]:
@@ -69,10 +69,18 @@ def test_blocks_of_pairs_add_up(monkeypatch: pytest.MonkeyPatch) -> None:
     sums, multiplicities = PairSums(columns, gap), bootstrap_multiplicities(30, draws=8)
     shuffled = permutations(30, draws=8)
     whole = sums.weighted_tau(multiplicities), sums.permuted_tau(shuffled)
+    signs, blocks = PairSums.signs, []
+
+    def counted(self: PairSums, i: IntArray, j: IntArray) -> Signs:
+        blocks.append(len(i))
+        return signs(self, i, j)
+
     monkeypatch.setattr("analysis.statistics.pairs.CHUNK", 100)
-    assert len(sums._blocks(8)) > CHUNK / 100 / 1e6 + 10
+    monkeypatch.setattr(PairSums, "signs", counted)
     np.testing.assert_array_equal(sums.weighted_tau(multiplicities), whole[0])
     np.testing.assert_array_equal(sums.permuted_tau(shuffled), whole[1])
+    assert max(blocks) <= 100 // 6  # columns
+    assert sum(blocks) == 2 * 30 * 29 // 2
 
 
 def test_more_models_than_single_precision_counts_exactly(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -42,7 +42,7 @@ def test_the_jackknife_of_a_mean_is_its_usual_standard_error() -> None:
     assert math.isnan(jackknife_stderr(np.ones(1)))
 
 
-def test_cells_change_places_with_cells_of_their_size() -> None:
+def test_cells_are_exchanged_with_cells_of_their_size() -> None:
     draws = permutations(6, draws=200, cells=CELLS)
     assert (np.sort(draws, axis=1) == np.arange(6)).all()
     assert {tuple(row) for row in draws[:, :2]} == {(0, 1), (2, 3)}
@@ -50,6 +50,6 @@ def test_cells_change_places_with_cells_of_their_size() -> None:
     assert len({tuple(row) for row in permutations(6, draws=2000)}) > 600
 
 
-def test_there_must_be_a_cell_a_model() -> None:
+def test_each_model_needs_a_label() -> None:
     with pytest.raises(AnalysisError, match="6 models; got 2"):
         permutations(6, cells=["a", "b"])

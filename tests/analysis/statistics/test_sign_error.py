@@ -35,7 +35,7 @@ def test_hoeffdings_bound_has_the_values_of_the_specification() -> None:
     np.testing.assert_allclose(hoeffding_certainty([0.01, 0.02, 0.03], 10_000), [0, 0.531921, 0.956058], atol=1e-6)
 
 
-def test_known_errors_tell_gaps_apart_as_the_normal_distribution_says() -> None:
+def test_known_errors_give_the_certainty_of_the_normal_distribution() -> None:
     expected = (2 * norm.cdf(0.5 / 0.2) - 1) * (2 * norm.cdf(0.5 / 0.4) - 1)
     assert normal_certainty(-1.0, 0.2, 0.4) == pytest.approx(expected)
     np.testing.assert_array_equal(normal_certainty([1.0, 0.0], 0.0, 0.0), [1, 0])
@@ -63,7 +63,7 @@ def test_one_seed_a_configuration_leaves_no_environment_at_the_usual_threshold()
     assert lowered.mean == pytest.approx(1 / 3)
 
 
-def test_gaps_that_are_not_told_apart_weigh_nothing() -> None:
+def test_gaps_that_do_not_differ_surely_have_no_weight() -> None:
     gap, axes = np.array([0.1, 0.1001, 0.3]), {"a": [1, 2, 3]}
     result = sign_error([2.0, 1.0, 3.0], gap, axes, gap_stderr=np.full(3, 0.01), min_effective_pairs=1)
     assert (result.environments, result.discarded, result.maximum) == (2, 1, 0.0)
