@@ -1,4 +1,4 @@
-"""Data sets by name, as uint8 images that are normalized and augmented batch by batch where they are used."""
+"""Data sets by name: uint8 images, which are normalized and augmented batch by batch where they are used."""
 
 from collections.abc import Callable
 from functools import cache
@@ -14,10 +14,10 @@ __all__ = ["Augmentation", "Dataset", "Normalization", "Split", "load_dataset", 
 
 @cache
 def load_dataset(spec: DataSpec) -> Dataset:
-    """The data set a trial asks for, on the CPU; decoded once a machine, opened once a process.
+    """The data set of a trial, on the CPU: decoded once a machine, opened once a process.
 
     Raises:
-        TrainingError: it is not where the specification says, or damaged; the message names the file and the remedy.
+        TrainingError: it is missing or damaged; the message names the file and the remedy.
     """
     file, _, function = DATA_SETS[spec.dataset].loader.partition(".")
     loader: Callable[[DataSpec], Dataset] = getattr(import_module(f"{__name__}.{file}"), function)

@@ -1,4 +1,4 @@
-"""Random crops, flips and rotations of whole batches of uint8 images, on whatever device they are."""
+"""Random crops, flips and rotations of whole batches of uint8 images, on any device."""
 
 import math
 from dataclasses import dataclass
@@ -16,7 +16,7 @@ class Augmentation:
     """How each image of an epoch is changed; the same for the same (seed, epoch), on every device.
 
     Rotation by an angle uniform in ±`training.rotation` degrees (nearest pixel, black outside), then a crop of the
-    image's own size at a uniform place of the image with `training.crop_padding` black pixels around, then a flip of
+    image's own size at a uniform position in the image with `training.crop_padding` black pixels around, then a flip of
     one half of the images: equal in distribution to torchvision's RandomRotation, RandomCrop and RandomHorizontalFlip.
     """
 
@@ -28,7 +28,7 @@ class Augmentation:
 
     @classmethod
     def draw(cls, training: TrainingOptions, num_images: int, seed: int, epoch: int) -> "Augmentation":
-        """The changes of one epoch, an entry for each image of the training set."""
+        """Draw the changes of one epoch, an entry for each image of the training set."""
         generator = torch.Generator().manual_seed(derive_seed(seed, "augmentation", epoch))
         corners = torch.randint(0, 2 * training.crop_padding + 1, (num_images, 2), generator=generator)
         flips = torch.rand(num_images, generator=generator) < (0.5 if training.flip else 0.0)

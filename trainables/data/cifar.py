@@ -1,4 +1,4 @@
-"""CIFAR-10 and CIFAR-100 through torchvision: downloaded with their checksums, or from a folder that exists."""
+"""CIFAR-10 and CIFAR-100 through torchvision: from a folder that exists, or downloaded and checked by checksum."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -23,7 +23,7 @@ def load_cifar(spec: DataSpec) -> Dataset:
     """50 000 images of 32×32 pixels to train on and 10 000 to test on.
 
     Raises:
-        TrainingError: neither the folder nor the network has them, or a file is damaged; it is named.
+        TrainingError: the images are not there and can not be downloaded, or a file is damaged; it is named.
     """
     root = data_root(spec)
     folder = root / FOLDERS[spec.dataset]
@@ -40,13 +40,13 @@ def load_cifar(spec: DataSpec) -> Dataset:
 
 
 def _torchvision(dataset: str) -> Any:
-    from torchvision import datasets  # a second to import, and needed once a machine
+    from torchvision import datasets  # takes a second to import, and is needed once a machine
 
     return {"cifar10": datasets.CIFAR10, "cifar100": datasets.CIFAR100}[dataset]
 
 
 def _download(dataset: str, root: Path) -> None:
-    """Get the archive, with a progress bar, and unpack it; of many processes one does."""
+    """Download the archive, with a progress bar, and unpack it. Of many processes one does this; the others wait."""
     try:
         root.mkdir(parents=True, exist_ok=True)
         with locked(root / f".{dataset}.lock"):
@@ -55,7 +55,7 @@ def _download(dataset: str, root: Path) -> None:
     except (OSError, RuntimeError) as error:
         raise TrainingError(
             f"data.root: {root} has no {FOLDERS[dataset]}, and the download failed ({error}); put the unpacked archive "
-            f"{_torchvision(dataset).url} there, or set data.root, or RENYI_DATA, to where it is"
+            f"{_torchvision(dataset).url} there, or set data.root or RENYI_DATA to its folder"
         ) from error
 
 
@@ -76,7 +76,7 @@ def _rows(data: Any) -> Iterator[tuple[Image, int]]:
 
 
 def _check_files(kind: Any, folder: Path) -> None:
-    """Check every file against its published checksum; torchvision itself does not say which one is wrong."""
+    """Check every file against its published checksum: torchvision does not say which file is damaged."""
     from torchvision.datasets.utils import check_integrity
 
     files = [*kind.train_list, *kind.test_list, (kind.meta["filename"], kind.meta["md5"])]
@@ -84,4 +84,4 @@ def _check_files(kind: Any, folder: Path) -> None:
         path = folder / name
         if not check_integrity(str(path), checksum):
             problem = "is damaged (its checksum is wrong)" if path.exists() else "is missing"
-            raise TrainingError(f"{path} {problem}; delete {folder} and run again, and it is downloaded anew")
+            raise TrainingError(f"{path} {problem}; delete {folder} and run again to download it")

@@ -1,4 +1,4 @@
-"""A data set as trials see it, and the draw of samples that measures are taken on."""
+"""A data set as trials use it, and the draw of the samples that measures are taken on."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -45,13 +45,13 @@ class Normalization:
 
 @dataclass(frozen=True)
 class Dataset:
-    """Images and classes, split as every trial sees them."""
+    """Images and classes, in the splits that every trial uses."""
 
     train: Split
     test: Split
     num_classes: int
     normalize: Normalization
-    validation: Split | None = None  # held out for choices that training makes; never reported
+    validation: Split | None = None  # for choices during training; its accuracy is no result
 
     @property
     def in_channels(self) -> int:
@@ -64,10 +64,10 @@ class Dataset:
         return Dataset(self.train.to(device), self.test.to(device), self.num_classes, self.normalize, validation)
 
     def hold_out(self, num_samples: int) -> "Dataset":
-        """The same data with so many training images, drawn once for all trials, validating instead.
+        """The same data, with this many training images held out for validation; the same images in every trial.
 
         Raises:
-            TrainingError: no image would be left to train on.
+            TrainingError: no image would remain to train on.
         """
         count = len(self.train)
         if num_samples >= count:
@@ -83,10 +83,10 @@ class Dataset:
 
 
 def check_normalization(mean: Sequence[float], std: Sequence[float], channels: int) -> None:
-    """Refuse constants that do not fit the images.
+    """Check that the constants fit the images.
 
     Raises:
-        TrainingError: not one value a channel.
+        TrainingError: there is not one value for each channel.
     """
     for name, values in (("mean", mean), ("std", std)):
         if len(values) != channels:
@@ -96,10 +96,10 @@ def check_normalization(mean: Sequence[float], std: Sequence[float], channels: i
 def stratified_indices(targets: Tensor, num_samples: int, seed: int) -> Tensor:
     """Indices of a class-stratified draw without replacement, sorted: the fixed samples of a sweep (SPEC §1.0).
 
-    Every class gets ⌊num_samples/C⌋ samples, and the remainder goes one each to the first classes.
+    Every class gets ⌊num_samples/C⌋ samples; the first classes get one more each until the remainder is used.
 
     Raises:
-        TrainingError: more samples than there are, or a class that has too few.
+        TrainingError: there are fewer images than samples, in all or in one class.
     """
     if num_samples > len(targets):
         raise TrainingError(f"sharpness.samples is {num_samples}, but there are only {len(targets)} training images")

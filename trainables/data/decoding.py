@@ -9,46 +9,46 @@ from trainables.data.image_cache import Image
 from trainables.errors import TrainingError
 
 
-def channel_mode(data: bytes, place: str) -> str:
-    """Pillow's name for how an image is to be decoded: "L" where it is gray, else "RGB".
+def channel_mode(data: bytes, source: str) -> str:
+    """The mode in which Pillow is to decode an image: "L" if it is gray, else "RGB".
 
     Raises:
-        TrainingError: it is no image that Pillow reads.
+        TrainingError: Pillow can not read it.
     """
     try:
         with PILImage.open(io.BytesIO(data)) as image:
             return "L" if image.mode in ("1", "L", "I", "I;16") else "RGB"
     except (OSError, SyntaxError, ValueError) as error:
-        raise TrainingError(f"{place}: not a readable image ({error})") from error
+        raise TrainingError(f"{source}: not a readable image ({error})") from error
 
 
-def decode(data: bytes, mode: str, place: str) -> Image:
+def decode(data: bytes, mode: str, source: str) -> Image:
     """The pixels (C, H, W) of an encoded image.
 
     Args:
-        data: PNG, JPEG or whatever else Pillow reads.
+        data: PNG, JPEG or another format that Pillow reads.
         mode: "RGB" or "L".
-        place: file and row, for the message.
+        source: file and row, for the message.
 
     Raises:
-        TrainingError: it can't be decoded.
+        TrainingError: it can not be decoded.
     """
     try:
         with PILImage.open(io.BytesIO(data)) as image:
             pixels = np.asarray(image.convert(mode), dtype=np.uint8)
     except (OSError, SyntaxError, ValueError) as error:
-        raise TrainingError(f"{place}: not a readable image ({error}); the file is damaged, get it again") from error
+        raise TrainingError(f"{source}: not a readable image ({error}); the file is damaged, get it again") from error
     return np.ascontiguousarray(pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1))
 
 
-def check_shape(image: Image, expected: tuple[int, ...], place: str) -> None:
-    """Refuse an image whose shape is not that of the others.
+def check_shape(image: Image, expected: tuple[int, ...], source: str) -> None:
+    """Check that an image has the shape of the others.
 
     Raises:
-        TrainingError: both shapes.
+        TrainingError: it has another; the message says both.
     """
     if image.shape != expected:
         raise TrainingError(
-            f"{place}: the image is {image.shape[1]}×{image.shape[2]}, the first one {expected[1]}×{expected[2]}; "
+            f"{source}: the image is {image.shape[1]}×{image.shape[2]}, the first one {expected[1]}×{expected[2]}; "
             "all images of a data set must have one size"
         )

@@ -11,7 +11,7 @@ NORMALIZATION = Normalization(mean=(0.3053,), std=(0.3761,), largest=16)  # mean
 
 
 def load_digits(spec: DataSpec) -> Dataset:
-    """1 000 images to train on and 797 to test on, a fixed random split; pixels scaled to mean 0 and deviation 1."""
+    """1 000 images to train on and 797 to test on, a fixed random split. Pixels have mean 0 and deviation 1."""
     from sklearn import datasets
 
     digits = datasets.load_digits()

@@ -1,4 +1,4 @@
-"""Decoded images on this machine's disk: built once, then mapped into the memory of every trial that wants them."""
+"""Decoded images on this machine's disk: written once, then mapped into the memory of every trial that uses them."""
 
 import fcntl
 import hashlib
@@ -20,7 +20,7 @@ from rich.progress import track
 from trainables.data.dataset import Split
 from trainables.errors import TrainingError
 
-FORMAT = 1  # part of every cache's name; a change of the layout makes new ones
+FORMAT = 1  # part of every cache's name; another layout gets another number, and so new caches
 CACHE_VARIABLE = "RENYI_CACHE"
 ABOUT_FILE = "about.json"
 CHUNK = 256  # images written at a time
@@ -30,31 +30,31 @@ Image = npt.NDArray[np.uint8]  # (C, H, W)
 
 @dataclass(frozen=True)
 class About:
-    """What a cache says of its images."""
+    """A description of the images in a cache."""
 
     num_classes: int
     mean: tuple[float, ...]  # of the training images' pixels in [0, 1], a value a channel
     std: tuple[float, ...]
     classes: tuple[str, ...] = ()
-    origin: str = ""  # which images went into which split, where that is a choice
+    origin: str = ""  # which images are in which split, where that is our choice
 
 
 def cache_folder() -> Path:
     """The folder of all caches: RENYI_CACHE, or `renyi` in the user's cache folder."""
-    place = os.environ.get(CACHE_VARIABLE) or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "renyi"
-    return Path(place).expanduser().absolute()
+    folder = os.environ.get(CACHE_VARIABLE) or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "renyi"
+    return Path(folder).expanduser().absolute()
 
 
 def cached(name: str, source: object, build: Callable[[Path], About]) -> Path:
-    """The folder that `build` filled, on this machine, for this source; built now where there is none.
+    """The folder of a source's decoded images on this machine. If there is none, `build` makes it now.
 
-    A cache appears whole, by one rename. Of many processes that ask at once one builds and the others wait; one that
-    was killed while building leaves nothing that is taken for a cache.
+    A cache appears whole, by one rename. Of several processes that need it at the same time one builds it, the
+    others wait. A process that is killed while it builds leaves nothing that could be mistaken for a cache.
 
     Args:
-        name: readable beginning of the folder's name.
-        source: what the cache is made from, as JSON; a source that differs has another cache.
-        build: writes the splits into the folder it is given, and says what they are.
+        name: the readable first part of the folder's name.
+        source: what the cache is made from, as JSON; another source has another cache.
+        build: writes the splits into the folder it is given, and returns their description.
 
     Raises:
         TrainingError: the disk is full, or the folder can't be written.
@@ -70,7 +70,7 @@ def cached(name: str, source: object, build: Callable[[Path], About]) -> Path:
                 _build(folder, build)
     except OSError as error:
         raise TrainingError(
-            f"the decoded images can't be kept in {folder}: {error.strerror or error}; make room there, or set "
+            f"the decoded images can't be written to {folder}: {error.strerror or error}; make room there, or set "
             f"{CACHE_VARIABLE} to a folder on another disk"
         ) from error
     return folder
@@ -78,7 +78,7 @@ def cached(name: str, source: object, build: Callable[[Path], About]) -> Path:
 
 def _build(folder: Path, build: Callable[[Path], About]) -> None:
     scratch = folder.with_name(f".{folder.name}.partial")
-    shutil.rmtree(scratch, ignore_errors=True)  # of a process that was killed; nobody else can be at it
+    shutil.rmtree(scratch, ignore_errors=True)  # left by a killed process; the lock excludes all others
     scratch.mkdir()
     try:
         about = build(scratch)
@@ -91,40 +91,40 @@ def _build(folder: Path, build: Callable[[Path], About]) -> None:
 
 @contextmanager
 def locked(path: Path) -> Iterator[None]:
-    """Hold a lock that the system releases when this process ends, however it ends."""
+    """Hold a lock. The system releases it when this process ends, even if it is killed."""
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
 
 
 class PixelCounts:
-    """How often each value occurs in each channel, for an exact mean and deviation."""
+    """How often each pixel value occurs in each channel: gives an exact mean and deviation."""
 
     def __init__(self) -> None:
         self.counts: npt.NDArray[np.int64] = np.zeros((0, 256), np.int64)  # (C, 256)
 
     def add(self, images: npt.NDArray[np.uint8]) -> None:
-        """Take in (N, C, H, W) images."""
+        """Count the pixels of (N, C, H, W) images."""
         found = np.stack([np.bincount(channel.ravel(), minlength=256) for channel in images.swapaxes(0, 1)])
         self.counts = found if len(self.counts) == 0 else self.counts + found
 
     @property
     def mean(self) -> tuple[float, ...]:
-        """Of pixels in [0, 1], a value a channel."""
+        """Mean of the pixels in [0, 1], a value a channel."""
         return tuple((self.counts @ np.arange(256) / self.counts.sum(axis=1) / 255).tolist())
 
     @property
     def std(self) -> tuple[float, ...]:
-        """Population deviation of pixels in [0, 1], a value a channel; 1 where all pixels are equal."""
+        """Population deviation of the pixels in [0, 1], a value a channel; 1 where all pixels are equal."""
         total = self.counts.sum(axis=1)
         variance = self.counts @ np.arange(256) ** 2 / total - (self.counts @ np.arange(256) / total) ** 2
         return tuple(float(v**0.5 / 255) if v > 0 else 1.0 for v in variance)
 
 
 def write_split(folder: Path, split: str, count: int, rows: Iterable[tuple[Image, int]]) -> PixelCounts:
-    """Write `count` images of one shape, with their classes, as they come.
+    """Write `count` images of one shape with their classes, and return the counts of their pixels.
 
-    Plain writes rather than a mapped file, so that a full disk is an error and not a signal that ends the process.
+    The file is written, not mapped: on a full disk a write raises an error, while a mapped file would end the process.
     """
     counts = PixelCounts()
     targets = np.empty(count, np.int64)
@@ -155,22 +155,22 @@ def _write_chunk(file: BinaryIO, pending: list[Image], counts: PixelCounts) -> N
 
 
 def read_split(folder: Path, split: str) -> Split:
-    """A split of a cache, its images mapped: pages are read when touched, and shared by all processes.
+    """A split of a cache. Its images are mapped: a page is read when it is first used, and all processes share it.
 
     Raises:
         TrainingError: the cache is damaged.
     """
     try:
-        # "c": writable as far as torch can see, though a write would stay in this process.
+        # "c": torch wants memory that can be written; a write would not reach the file.
         images = np.load(folder / f"{split}_images.npy", mmap_mode="c")
         targets = np.load(folder / f"{split}_targets.npy")
     except (OSError, ValueError, EOFError) as error:
-        raise TrainingError(f"the cache {folder} is damaged ({error}); delete it, and it is built anew") from error
+        raise TrainingError(f"the cache {folder} is damaged ({error}); delete it and run again to build it") from error
     return Split(torch.from_numpy(images), torch.from_numpy(targets))
 
 
 def read_about(folder: Path) -> About:
-    """What a cache says of its images."""
+    """A description of the images in a cache."""
     content = json.loads((folder / ABOUT_FILE).read_text())
     for name in ("mean", "std", "classes"):
         content[name] = tuple(content[name])

@@ -21,7 +21,7 @@ ROWS_AT_ONCE = 256
 
 @dataclass(frozen=True)
 class File:
-    """A Parquet file somewhere."""
+    """A Parquet file, local or remote."""
 
     filesystem: Any
     path: str
@@ -32,7 +32,7 @@ class File:
         """The file as pyarrow reads it.
 
         Raises:
-            TrainingError: it is no Parquet file, or a part of one.
+            TrainingError: it is no Parquet file, or an incomplete one.
         """
         try:
             return parquet.ParquetFile(self.filesystem.open_input_file(self.path))
@@ -49,7 +49,7 @@ def load_parquet(spec: DataSpec) -> Dataset:
     pixels are normalized by the mean and deviation of the training set, unless the specification gives others.
 
     Raises:
-        TrainingError: a file that is missing or damaged, a row that is no image or has no class; each by its name.
+        TrainingError: a file is missing or damaged, or a row has no image or no class; the message names file and row.
     """
     files = {"train": find_files(spec.train, "train"), "test": find_files(spec.test, "test")}
     source = {split: [(file.path, file.size, file.modified) for file in found] for split, found in files.items()}
@@ -65,36 +65,36 @@ def load_parquet(spec: DataSpec) -> Dataset:
     return Dataset(read_split(folder, "train"), read_split(folder, "test"), about.num_classes, normalization)
 
 
-def find_files(places: tuple[str, ...], key: str) -> list[File]:
-    """The files that paths, globs and addresses name, in their order and each glob's sorted.
+def find_files(paths: tuple[str, ...], key: str) -> list[File]:
+    """The files that paths, globs and addresses name: in the order given, those of a glob sorted.
 
     Raises:
         TrainingError: one of them names nothing.
     """
     found: list[File] = []
-    for place in places:
+    for path in paths:
         try:
-            infos, filesystem = _look_up(place)
+            infos, filesystem = _look_up(path)
         except (OSError, pa.ArrowInvalid, pa.ArrowKeyError) as error:
-            raise TrainingError(f"data.{key}: {place} can't be reached: {_first_line(error)}") from error
+            raise TrainingError(f"data.{key}: {path} can't be reached: {_first_line(error)}") from error
         files = [info for info in infos if info.type == fs.FileType.File]
         if not files:
             folder = any(info.type == fs.FileType.Directory for info in infos)
             remedy = "is a folder; add /*.parquet" if folder else "there is no such file; correct the path"
-            raise TrainingError(f"data.{key}: {place}: {remedy}")
+            raise TrainingError(f"data.{key}: {path}: {remedy}")
         found += [File(filesystem, info.path, info.size, info.mtime_ns or 0) for info in files]
     return found
 
 
-def _look_up(place: str) -> tuple[list[Any], Any]:
-    """What lies at a place: one entry, or the sorted ones that a glob matches (`*` within a folder, `**/` below it)."""
-    literal, star, _ = place.partition("*")
-    folder = literal.rpartition("/")[0] if star else place
-    filesystem, path = fs.FileSystem.from_uri(folder) if "://" in place else (fs.LocalFileSystem(), folder)
+def _look_up(address: str) -> tuple[list[Any], Any]:
+    """The entry at an address, or the sorted entries that a glob matches (`*` within a folder, `**/` below it)."""
+    literal, star, _ = address.partition("*")
+    folder = literal.rpartition("/")[0] if star else address
+    filesystem, path = fs.FileSystem.from_uri(folder) if "://" in address else (fs.LocalFileSystem(), folder)
     if not star:
         return filesystem.get_file_info([path]), filesystem
-    pattern = re.escape(path + place[len(folder) :]).replace(r"\*\*/", "(.*/)?").replace(r"\*", "[^/]*")
-    listed = filesystem.get_file_info(fs.FileSelector(path, recursive="**" in place, allow_not_found=True))
+    pattern = re.escape(path + address[len(folder) :]).replace(r"\*\*/", "(.*/)?").replace(r"\*", "[^/]*")
+    listed = filesystem.get_file_info(fs.FileSelector(path, recursive="**" in address, allow_not_found=True))
     matching = (info for info in listed if re.fullmatch(pattern, info.path))
     return sorted(matching, key=lambda info: info.path), filesystem
 
@@ -123,7 +123,7 @@ def _build(scratch: Path, files: dict[str, list[File]], spec: DataSpec) -> About
 
 
 def _class_names(table: Any, label: str) -> list[str]:
-    """The class names in the hub's metadata, in the order of their numbers; none where there is no such metadata."""
+    """The class names in the hub's metadata, in the order of their numbers; an empty list without such metadata."""
     content = (table.schema_arrow.metadata or {}).get(b"huggingface")
     if content is None:
         return []
@@ -152,10 +152,10 @@ def _rows(
         for batch in table.iter_batches(ROWS_AT_ONCE, columns=[spec.image, spec.label]):
             images, labels = (batch.column(name).to_pylist() for name in (spec.image, spec.label))
             for value, label in zip(images, labels, strict=True):
-                place = f"{file.path}: row {number}"
-                image = decode(_encoded(value, place), mode, place)
-                check_shape(image, shape, place)
-                yield image, _class(label, num_classes, place)
+                source = f"{file.path}: row {number}"
+                image = decode(_encoded(value, source), mode, source)
+                check_shape(image, shape, source)
+                yield image, _class(label, num_classes, source)
                 number += 1
     except (OSError, KeyError, pa.ArrowException) as error:
         raise TrainingError(
@@ -163,17 +163,17 @@ def _rows(
         ) from error
 
 
-def _encoded(value: Any, place: str) -> bytes:
+def _encoded(value: Any, source: str) -> bytes:
     data = value.get("bytes") if isinstance(value, dict) else value
     if not isinstance(data, bytes):
-        raise TrainingError(f"{place}: the image column holds no bytes; images must be in the file, not beside it")
+        raise TrainingError(f"{source}: the image column holds no bytes; images must be in the Parquet file itself")
     return data
 
 
-def _class(label: Any, num_classes: int | None, place: str) -> int:
+def _class(label: Any, num_classes: int | None, source: str) -> int:
     if isinstance(label, bool) or not isinstance(label, int) or label < 0 or label >= (num_classes or label + 1):
         known = f"0 to {num_classes - 1}" if num_classes else "0 or more"
-        raise TrainingError(f"{place}: the class is {label!r}; it must be a whole number, {known}")
+        raise TrainingError(f"{source}: the class is {label!r}; it must be a whole number, {known}")
     return label
 
 

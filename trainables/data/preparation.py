@@ -1,4 +1,4 @@
-"""A data set made ready for the processes that will train on it, which keeps it, and torch, out of this one."""
+"""Download and decode a data set in another process, so that neither it nor torch stays in the memory of this one."""
 
 import multiprocessing
 from concurrent.futures import ProcessPoolExecutor
@@ -7,12 +7,12 @@ from trainables.trial.specs import DataSpec
 
 
 def prepare_dataset(spec: DataSpec) -> None:
-    """Have a data set downloaded and decoded on this machine, in a process of its own.
+    """Download and decode a data set on this machine, in a process that ends afterwards.
 
-    Torch and the images would take half a gigabyte and more of a process that lives as long as the sweep.
+    The driver lives as long as the sweep; torch and the images would take more than half a gigabyte of its memory.
 
     Raises:
-        TrainingError: it is not where the specification says, or damaged; the message names the file and the remedy.
+        TrainingError: it is missing or damaged; the message names the file and the remedy.
     """
     with ProcessPoolExecutor(max_workers=1, mp_context=multiprocessing.get_context("spawn")) as process:
         process.submit(_load, spec).result()

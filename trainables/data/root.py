@@ -1,4 +1,4 @@
-"""Where the archives of the named data sets lie on this machine."""
+"""The folder of the data sets' archives on this machine."""
 
 import os
 from pathlib import Path
@@ -10,5 +10,5 @@ DEFAULT_ROOT = "~/data"
 
 
 def data_root(spec: DataSpec) -> Path:
-    """The folder that the specification names, or this machine's own: RENYI_DATA, or ~/data."""
+    """The folder that the specification names; else the environment variable RENYI_DATA, else ~/data."""
     return Path(spec.root or os.environ.get(DATA_VARIABLE) or DEFAULT_ROOT).expanduser().absolute()

@@ -1,4 +1,4 @@
-"""TinyImageNet, from its zip as it was published, unpacked or not."""
+"""TinyImageNet, from the published zip or from the folder that it unpacks to."""
 
 import zipfile
 from collections import defaultdict
@@ -24,7 +24,7 @@ Labelled = list[tuple[str, int]]  # path of an image inside the archive, class
 class Archive(Protocol):
     """The files below `tiny-imagenet-200/`."""
 
-    place: str
+    path: str  # for messages
 
     def read(self, name: str) -> bytes:
         """The bytes of a file; KeyError where there is none."""
@@ -37,24 +37,24 @@ class UnpackedArchive:
     """A folder on disk."""
 
     def __init__(self, path: Path) -> None:
-        self.place = str(path)
-        self._path = path
+        self.path = str(path)
+        self._folder = path
 
     def read(self, name: str) -> bytes:
         try:
-            return (self._path / name).read_bytes()
+            return (self._folder / name).read_bytes()
         except FileNotFoundError as error:
             raise KeyError(name) from error
 
     def names(self, folder: str) -> list[str]:
-        return sorted(f"{folder}/{path.name}" for path in (self._path / folder).glob("*"))
+        return sorted(f"{folder}/{path.name}" for path in (self._folder / folder).glob("*"))
 
 
 class ZippedArchive:
     """The zip itself; nothing is unpacked."""
 
     def __init__(self, path: Path) -> None:
-        self.place = str(path)
+        self.path = str(path)
         self._zip = zipfile.ZipFile(path)
         self._names: defaultdict[str, list[str]] = defaultdict(list)
         for name in sorted(self._zip.namelist()):
@@ -70,20 +70,20 @@ class ZippedArchive:
 
 
 def load_tiny_imagenet(spec: DataSpec) -> Dataset:
-    """100 000 images of 64×64 pixels in 200 classes to train on, 5 000 to test on, 5 000 for choices in training.
+    """100 000 images of 64×64 pixels in 200 classes to train on, 5 000 to test on, 5 000 to validate on.
 
     The labels of the published test set are not public. As in the authors' code the 10 000 validation images are
     halved: of each class the first 25 by number are our validation set, the other 25 our test set (SPEC §2).
 
     Raises:
-        TrainingError: there is neither the zip nor its folder, or one of its files is missing or damaged; it is named.
+        TrainingError: there is neither the zip nor its folder, or a file is missing or damaged; the message names it.
     """
     root = data_root(spec)
     zipped, folder = root / f"{NAME}.zip", root / NAME
     if not (zipped.is_file() or folder.is_dir()):
         raise TrainingError(
             f"data.root: {root} has neither {NAME}.zip nor the folder {NAME}; download {URL} into it, or set "
-            "data.root, or RENYI_DATA, to where it is"
+            "data.root or RENYI_DATA to its folder"
         )
     key = folder / "val" / "val_annotations.txt" if folder.is_dir() else zipped
     if not key.is_file():
@@ -124,20 +124,20 @@ def _train(archive: Archive, classes: list[str]) -> Labelled:
     for name, images in found.items():
         if len(images) < most or most == 0:
             raise TrainingError(
-                f"{archive.place}: train/{name}/images has {len(images)} images, other classes {most}; "
-                f"some are missing, get {URL} again"
+                f"{archive.path}: train/{name}/images has {len(images)} images, other classes {most}; "
+                f"some are missing, download {URL} again"
             )
     return [(image, number) for number, name in enumerate(classes) for image in found[name]]
 
 
 def _halves(archive: Archive, numbers: dict[str, int]) -> tuple[Labelled, Labelled]:
-    """The published validation images: of each class the first half, and the second, each in order of file numbers."""
+    """The first halves of all classes' published validation images, and the second halves; in order of file numbers."""
     by_class: defaultdict[int, list[str]] = defaultdict(list)
     for row, line in enumerate(_text(archive, "val/val_annotations.txt").splitlines()):
         fields = line.split("\t")
         if len(fields) < 2 or fields[1] not in numbers:
             raise TrainingError(
-                f"{archive.place}: val/val_annotations.txt: row {row} names no class of wnids.txt: {line!r}"
+                f"{archive.path}: val/val_annotations.txt: row {row} names no class of wnids.txt: {line!r}"
             )
         by_class[numbers[fields[1]]].append(f"val/images/{fields[0]}")
     validation: Labelled = []
@@ -158,12 +158,12 @@ def _number(name: str) -> str:
 
 def _rows(archive: Archive, images: Labelled) -> Iterator[tuple[Image, int]]:
     for name, number in images:
-        place = f"{archive.place}: {name}"
+        source = f"{archive.path}: {name}"
         try:
-            image = decode(archive.read(name), "RGB", place)
+            image = decode(archive.read(name), "RGB", source)
         except (KeyError, zipfile.BadZipFile, OSError) as error:
-            raise TrainingError(f"{place}: missing or damaged ({error}); get {URL} again") from error
-        check_shape(image, SHAPE, place)
+            raise TrainingError(f"{source}: missing or damaged ({error}); download {URL} again") from error
+        check_shape(image, SHAPE, source)
         yield image, number
 
 
@@ -171,4 +171,4 @@ def _text(archive: Archive, name: str) -> str:
     try:
         return archive.read(name).decode()
     except (KeyError, zipfile.BadZipFile) as error:
-        raise TrainingError(f"{archive.place}: there is no {name}; get {URL} again") from error
+        raise TrainingError(f"{archive.path}: there is no {name}; download {URL} again") from error

@@ -1,4 +1,4 @@
-"""Networks by name, or any network of the user's by its dotted path."""
+"""Networks by name, or a network of the user's by its dotted path."""
 
 import importlib
 from collections.abc import Callable
@@ -10,13 +10,13 @@ from trainables.errors import TrainingError
 
 
 def build_model(name: str, num_classes: int, in_channels: int = 3) -> nn.Module:
-    """A freshly initialized network, drawn from torch's global generator.
+    """A network with new initial weights, drawn from torch's global generator.
 
     Args:
         name: a key of `NETWORKS`, or the dotted path of a callable that takes (num_classes, in_channels).
 
     Raises:
-        TrainingError: no such name; the path does not import; or what it returns is not a module.
+        TrainingError: there is no such name, the path can not be imported, or the callable returns no module.
     """
     factory = _import(f"{__name__}.{NETWORKS[name].factory}" if name in NETWORKS else name)
     model = factory(num_classes, in_channels)

@@ -4,9 +4,9 @@ from torch import Tensor, nn
 
 
 class DigitsCNN(nn.Module):
-    """Three 3×3 convolutions with ReLU, two of them striding, and a linear classifier on the 2×2 map that is left.
+    """Three 3×3 convolutions with ReLU, two of them with stride 2, and a linear classifier on the final 2×2 map.
 
-    With `batch_norm` each convolution is bias-free and followed by batch-norm; without, it has a bias. Four layers:
+    With `batch_norm` each convolution has no bias and is followed by batch-norm; without, it has a bias. Four layers:
     72, 864, 1 728 and 640 weights for 10 classes and one channel.
     """
 

@@ -8,11 +8,11 @@ from torch import Tensor, nn
 
 
 class BasicBlock(nn.Module):
-    """Two 3×3 convolutions with batch-norm; the first strides. Parameters are named and ordered as torchvision's.
+    """Two 3×3 convolutions with batch-norm; the first has the stride. Parameters have torchvision's names and order.
 
-    torchvision's own block can't be measured: `torch.func.linearize` folds the activations below the layer it
-    differentiates into constants, and the block's in-place ReLU and addition then write into those, which raises
-    (torch 2.14) or spoils the next product. Without them a training step takes 2 % longer on the CPU.
+    torchvision's own block can't be measured. `torch.func.linearize` makes constants of the activations below the layer
+    that it differentiates, and the block's in-place ReLU and addition write into them. That raises (torch 2.14), or the
+    next product is wrong. A training step without in-place operations takes 2 % longer on the CPU.
     """
 
     expansion = 1
@@ -36,7 +36,7 @@ class BasicBlock(nn.Module):
 
 
 class Bottleneck(nn.Module):
-    """1×1, 3×3 and 1×1 convolutions with batch-norm; the middle one strides. Named and ordered as torchvision's."""
+    """1×1, 3×3 and 1×1 convolutions with batch-norm, the stride in the middle. Named and ordered as torchvision's."""
 
     expansion = 4
 
@@ -62,20 +62,20 @@ class Bottleneck(nn.Module):
 
 
 class ResNet(nn.Sequential):
-    """A stem, one stage of residual blocks a width, average pooling and a linear classifier.
+    """A stem, a stage of residual blocks for each width, average pooling and a linear classifier.
 
-    Modules, parameters and their order are named as in torchvision, so state dicts go both ways wherever the networks
-    are the same. A 1×1 convolution with batch-norm is the shortcut of a block that changes the shape; every stage but
-    the first halves the map.
+    Modules, parameters and their order are named as in torchvision, so state dicts of equal networks
+    can be exchanged. A 1×1 convolution with batch-norm is the shortcut of a block that changes the shape; every stage
+    but the first halves the map.
 
     Args:
         block: `BasicBlock` or `Bottleneck`.
         depths: blocks of each stage.
         widths: channels of each stage (a bottleneck ends with four times as many); the stem has widths[0].
         num_classes, in_channels: of the data.
-        stem: "3x3" keeps the resolution; "7x7" strides by 2 and is followed by a max-pool that strides by 2.
+        stem: "3x3" keeps the resolution; "7x7" has stride 2 and is followed by a max-pool with stride 2.
         initialization: "torch" leaves every module at PyTorch's default; "kaiming" draws the convolutions from
-            N(0, 2/fan_out), as the code behind the paper's ResNet-20 and -56 does, though its text says default.
+            N(0, 2/fan_out), as the authors' code does for ResNet-20 and -56, though the paper says default.
     """
 
     def __init__(
@@ -122,7 +122,7 @@ def _stage(
 
 
 def draw_kaiming(model: nn.Module) -> None:
-    """Draw every convolution of `model` anew from N(0, 2/fan_out) (He et al. 2015), in place."""
+    """Draw the weights of every convolution again, from N(0, 2/fan_out) (He et al. 2015), in place."""
     for module in model.modules():
         if isinstance(module, nn.Conv2d):
             nn.init.kaiming_normal_(module.weight, mode="fan_out", nonlinearity="relu")

@@ -8,7 +8,7 @@ class SimpleViT(nn.Module):
     """A pre-norm vision transformer with fixed sine and cosine positions, mean pooling and no class token.
 
     Later versions of vit_pytorch add two LayerNorms to the patch embedding and 1 120 parameters with them. Attention
-    is written out, since the fused CPU kernel has no double backward.
+    is written as matrix products, since the fused CPU kernel has no second derivative.
 
     Args:
         num_classes, in_channels: of the data.
@@ -20,7 +20,7 @@ class SimpleViT(nn.Module):
         mlp_width: hidden features of each block's multilayer perceptron.
 
     Raises:
-        ValueError: a size that is not the multiple it must be.
+        ValueError: a size is not a multiple as stated above.
     """
 
     def __init__(

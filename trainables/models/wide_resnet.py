@@ -8,10 +8,10 @@ from trainables.models.resnet import draw_kaiming
 
 
 class PreActivationBlock(nn.Module):
-    """Two 3×3 convolutions, each after its batch-norm and ReLU; nothing follows the addition.
+    """Two 3×3 convolutions, each after its batch-norm and ReLU; no operation follows the addition.
 
     A block that changes the shape has a bare 1×1 convolution of its raw input as the shortcut, without batch-norm,
-    as in the code behind the paper (Zagoruyko and Komodakis convolve the activated input).
+    as in the authors' code (Zagoruyko and Komodakis convolve the activated input).
     """
 
     def __init__(self, width_in: int, width: int, stride: int) -> None:
@@ -35,7 +35,7 @@ class PreActivationBlock(nn.Module):
 class WideResNet(nn.Sequential):
     """WRN-(6·blocks + 4)-widening: a 16-channel 3×3 stem and three stages of 16, 32 and 64 times `widening` channels.
 
-    Convolutions are drawn from N(0, 2/fan_out), as in the code behind the paper.
+    Convolutions are drawn from N(0, 2/fan_out), as in the authors' code.
     """
 
     def __init__(self, blocks: int, widening: int, num_classes: int, in_channels: int = 3) -> None:

@@ -24,7 +24,7 @@ class ASAM(SharpnessAware):
         params: parameters, named parameters or groups of them; a group may have its own `rho`.
         base_optimizer: an optimizer class of torch, called with `params` and `base_kwargs`.
         rho: radius of the ball, ‖T⁻¹ε‖.
-        eta: η, which keeps small weights moving.
+        eta: η, so that weights near 0 are perturbed too.
         bn_second_pass: "freeze" holds batch-norm's running statistics in the second pass, "update" lets them move.
         base_kwargs: lr, momentum, weight_decay, … of the base optimizer.
 
@@ -48,7 +48,7 @@ class ASAM(SharpnessAware):
         self.eta = eta
 
     def _perturb(self, lists: list[TensorList]) -> Tensor:
-        # ε does not depend on the size of g; at length 1 the products below can't underflow.
+        # ε does not depend on the size of g. With g scaled to length 1 the products below can not underflow.
         size = global_norm(part.gradients for part in lists)
         for part in lists:
             part.scale_(_inverse(size))

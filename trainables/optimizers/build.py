@@ -19,9 +19,9 @@ def build_optimizer(spec: OptimizerSpec, model: nn.Module, seed: int = 0) -> Opt
     """The optimizer over all trainable parameters, biases and batch-norm included (SPEC §4.1, §5).
 
     Args:
-        spec: which one, and its settings.
+        spec: the optimizer and its settings.
         model: the network to train.
-        seed: the trial's, from which Eigen-SAM draws its first vector.
+        seed: the trial's seed, from which Eigen-SAM draws its first vector.
     """
     named = [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
     if isinstance(spec, AdamSpec):

@@ -1,4 +1,4 @@
-"""Eigen-SAM: SAM leaned toward the Hessian's leading eigenvector (Luo et al. 2024, arXiv 2412.21018)."""
+"""Eigen-SAM: SAM turned toward the Hessian's leading eigenvector (Luo et al. 2024, arXiv 2412.21018)."""
 
 import sys
 from collections.abc import Callable
@@ -23,12 +23,12 @@ class EigenSAM(SharpnessAware):
     """ε = ρ(ĝ + α sign(ĝ·v) v⊥), with ĝ = g/‖g‖, v⊥ = v − (ĝ·v)ĝ and v the eigenvector of the largest |λ|.
 
     v comes from a few power iterations on the Hessian of the batch's loss in eval mode, every `period` steps, started
-    from the previous v; before the first it is plain SAM. The sum is not renormalized by default:
-    ‖ε‖ = ρ√(1 + α²‖v⊥‖²). An update of v costs a forward, a backward and about two backwards an iteration.
+    from the previous v. Before the first update of v, steps are those of SAM. The sum is not renormalized by default:
+    ‖ε‖ = ρ√(1 + α²‖v⊥‖²). An update of v costs a forward and a backward pass, and two backward passes an iteration.
 
-    `step(closure)` finds v through the closure itself: its backward is withheld, and the graph it would have used is
-    differentiated twice. It must leave the model's mode alone. With `first_step` and `second_step`, call
-    `update_eigenvector(closure)` when it is due.
+    `step(closure)` computes v from the closure's own loss: the closure's call of `backward` does nothing then, and the
+    loss is differentiated twice instead. The closure must not change the model's mode. With `first_step` and
+    `second_step`, call `update_eigenvector(closure)` when it is due.
 
     Args:
         params: parameters, named parameters or groups of them; a group may have its own `rho`.
@@ -40,7 +40,7 @@ class EigenSAM(SharpnessAware):
         iterations: power iterations an update.
         renormalize: scale ε to length ρ.
         synchronize: sum the Hessian products over the workers of torch.distributed, so that all have the same v.
-        seed: of the first v.
+        seed: determines the first v.
         bn_second_pass: "freeze" holds batch-norm's running statistics in the second pass, "update" lets them move.
         base_kwargs: lr, momentum, weight_decay, … of the base optimizer.
 
@@ -81,19 +81,19 @@ class EigenSAM(SharpnessAware):
         self.progress = {"step": 0, "eigenvector": None}
 
     def step(self, closure: Closure | None = None, scaler: GradScaler | None = None) -> Any:
-        """As every method's `step`, after an update of v where one is due."""
+        """Take the step of every method, after an update of v if one is due."""
         count = self.progress["step"]
         if closure is not None and count > 0 and count % self.period == 0:
             self.update_eigenvector(closure, scaler)
         return super().step(closure, scaler)
 
     def second_step(self) -> None:
-        """As every method's `second_step`, and count the step."""
+        """Take the second step of every method, and count it."""
         super().second_step()
         self.progress["step"] += 1
 
     def end_epoch(self, validation_accuracy: float | None = None) -> None:
-        """Count the steps to the next update of v anew, as the authors' code does."""
+        """Start the count of steps to the next update of v again, as the authors' code does."""
         self.progress["step"] = 0
 
     def log_values(self) -> dict[str, Tensor]:
@@ -101,10 +101,10 @@ class EigenSAM(SharpnessAware):
         return {"epsilon_norm": self.epsilon_norm, "eigenvalue": self.eigenvalue}
 
     def update_eigenvector(self, closure: Closure, scaler: GradScaler | None = None) -> None:
-        """Power iterations on the Hessian of the loss whose gradient the closure computes, `scaler`'s scale taken out.
+        """Update v by power iterations on the Hessian of the closure's loss, divided by the scale of `scaler`.
 
         Raises:
-            TrainingError: the closure calls no backward.
+            TrainingError: the closure does not call `backward`.
         """
         parameters = [p for group in self.param_groups for p in group["params"] if p.requires_grad]
         vector = self.progress["eigenvector"] or _random_unit_vector(parameters, self.seed)
@@ -130,7 +130,7 @@ class EigenSAM(SharpnessAware):
     def _hessian_product(
         self, gradient: tuple[Tensor, ...], parameters: list[Tensor], vector: list[Tensor]
     ) -> list[Tensor]:
-        # A gradient that is constant (zero, or of a linear loss) has no graph, and adds nothing.
+        # A constant gradient (zero, or of a linear loss) has no graph, and its part of the product is 0.
         pairs = [(g, v) for g, v in zip(gradient, vector, strict=True) if g.requires_grad]
         product = list(
             torch.autograd.grad(
@@ -186,7 +186,7 @@ class EigenSAM(SharpnessAware):
 
 
 class _WithheldBackward(TorchFunctionMode):
-    """Collects the losses on which backward is called, in place of calling it."""
+    """Collects the losses on which `backward` is called, and does not run it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -200,7 +200,7 @@ class _WithheldBackward(TorchFunctionMode):
 
 
 def _uncompiled() -> AbstractContextManager[None]:
-    """Compiled modules run as they were written; asks nothing where nothing was compiled, since that imports dynamo."""
+    """Run compiled modules as plain Python. If nothing was compiled it does nothing, since it would import dynamo."""
     if "torch._dynamo" not in sys.modules:
         return nullcontext()
     stance: AbstractContextManager[None] = torch.compiler.set_stance("force_eager")

@@ -1,4 +1,4 @@
-"""Objects that an optimizer must know of, though nobody hands them over: modules, and loss scalers."""
+"""Finds objects that an optimizer needs but is not given: batch-norm modules and loss scalers."""
 
 import gc
 import weakref
@@ -8,11 +8,11 @@ Kind = TypeVar("Kind")
 
 
 def live_instances(kind: type[Kind]) -> "weakref.WeakSet[Kind]":
-    """Every object of this class that the garbage collector tracks now, held weakly.
+    """Every object of this class that the garbage collector tracks now, as weak references.
 
-    Walks the whole heap (70 ms for 340 000 objects), so it is for once in an optimizer's life, not for every step.
+    It searches the whole heap (70 ms for 340 000 objects), so an optimizer calls it once, not at every step.
     """
-    # By the exact type: isinstance is ten times slower, and some lazy proxies answer it by importing what they mean.
+    # By the exact type: isinstance is ten times slower, and makes some lazy proxies import their module.
     kinds: set[type] = set()
     found: list[type] = [kind]
     while found:
@@ -22,7 +22,7 @@ def live_instances(kind: type[Kind]) -> "weakref.WeakSet[Kind]":
 
 
 def _tracked_objects() -> list[Any]:
-    """What the collector tracks, with what `gc.freeze` has put out of its sight, as some training scripts do."""
+    """The objects that the collector tracks, and those that `gc.freeze` has hidden from it, as some scripts do."""
     if gc.get_freeze_count() == 0:
         return gc.get_objects()
     gc.unfreeze()

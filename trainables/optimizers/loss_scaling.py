@@ -1,4 +1,4 @@
-"""What `torch.amp.GradScaler` must be asked by an optimizer that looks at its gradient twice a step."""
+"""How an optimizer that uses two gradients a step works with `torch.amp.GradScaler`."""
 
 import weakref
 
@@ -16,7 +16,7 @@ def is_unscaled(scaler: GradScaler, optimizer: Optimizer) -> bool:
 
 
 def unscale(scaler: GradScaler, optimizer: Optimizer) -> bool:
-    """Unscale the optimizer's gradients unless that is done, and say whether they are all finite.
+    """Unscale the optimizer's gradients unless they are unscaled already, and return whether all are finite.
 
     Waits for the device, as `GradScaler.step` does for every optimizer.
     """
@@ -26,16 +26,16 @@ def unscale(scaler: GradScaler, optimizer: Optimizer) -> bool:
 
 
 class ScaleGuard:
-    """Refuses gradients that a scaler in use may have scaled, since their size alone can't tell.
+    """Refuses gradients that a scaler in use may have scaled: their size does not show whether it has.
 
-    The process's scalers are looked for once, at the first call.
+    The scalers of the process are searched for once, at the first call.
     """
 
     def __init__(self) -> None:
         self._scalers: weakref.WeakSet[GradScaler] | None = None
 
     def __reduce__(self) -> tuple[type["ScaleGuard"], tuple[()]]:
-        # A copy, perhaps in another process, looks for its own.
+        # A copy, perhaps in another process, searches for its own scalers.
         return ScaleGuard, ()
 
     def require_unscaled(self, optimizer: Optimizer) -> None:

@@ -27,12 +27,12 @@ class RSAM(SharpnessAware):
         exact       ε = ρ s (sign(u)|u|^{2α−1} − Q u)/‖g‖  along ∇_g Q; ε·g = 0
         per_tensor  paper, with Q = Σ_t ‖u_t‖^{2α} over the parameter tensors t
 
-    `paper` is parallel to g: SAM with the radius ρQ/‖g‖, which grows without bound as the gradient vanishes, so log
-    `epsilon_norm`, or cap it. ε is not the gradient of the regularizer Q; `exact` is. `exact` holds one more copy of
-    the parameters while ε is computed; the others need only the copy that every method keeps.
+    `paper` is parallel to g: SAM with the radius ρQ/‖g‖, which grows without bound as the gradient vanishes. So log
+    `epsilon_norm`, or set `max_eps_norm`. ε is not the gradient of the regularizer Q; `exact` is. `exact` holds one
+    more copy of the parameters while ε is computed; the others need only the copy that every method keeps.
 
-    Since ε goes as 1/‖g‖ the gradient must be the mean over the whole batch, unscaled, unclipped and all-reduced: a
-    GradScaler that has not unscaled it is an error.
+    Since ε is proportional to 1/‖g‖, the gradient must be the mean over the whole batch, not scaled, not clipped, and
+    averaged over all workers. If a GradScaler is in use and has not unscaled it, that is an error.
 
     Args:
         params: parameters, named parameters or groups of them; a group may have its own `rho`.
@@ -40,8 +40,8 @@ class RSAM(SharpnessAware):
         rho: strength; the paper uses 0.65 to 1.25.
         order: α > 0, not 1; the paper uses 1.1 and 1.2.
         perturbation: one of the four above; `power` and `exact` need α ≥ ½.
-        warmup_epochs: plain steps of the base optimizer for so many epochs, counted by `end_epoch`.
-        warmup_accuracy: plain steps until a validation accuracy above this fraction was seen, then RSAM for good.
+        warmup_epochs: number of epochs with plain steps of the base optimizer, counted by `end_epoch`.
+        warmup_accuracy: plain steps until a validation accuracy is above this fraction, RSAM in all steps after.
         max_eps_norm: upper bound of ‖ε‖, None for none.
         min_grad_norm: below this ‖g‖, ε = 0, and the step is counted in `log_values()["zero_gradients"]`.
         bn_second_pass: "freeze" holds batch-norm's running statistics in the second pass, "update" lets them move.
@@ -97,12 +97,12 @@ class RSAM(SharpnessAware):
         return bool(self.progress["epoch"] >= self.warmup_epochs)
 
     def end_epoch(self, validation_accuracy: float | None = None) -> None:
-        """Count an epoch and keep the best accuracy, both of which the warm-up goes by and checkpoints hold."""
+        """Count an epoch and keep the best accuracy. The warm-up depends on both, and checkpoints hold them."""
         self.progress["epoch"] += 1
         self.progress["best_accuracy"] = max(self.progress["best_accuracy"], validation_accuracy or 0.0)
 
     def log_values(self) -> dict[str, Tensor]:
-        """‖ε‖ and Q of the last step, and how many steps found no gradient, as 0-dimensional tensors."""
+        """‖ε‖ and Q of the last step, and the number of steps with a zero gradient, as 0-dimensional tensors."""
         return {
             "epsilon_norm": self.epsilon_norm,
             "concentration": self.concentration,
@@ -136,7 +136,7 @@ class RSAM(SharpnessAware):
         return norm.clamp(max=self.max_eps_norm)
 
     def _concentration(self, lists: list[TensorList]) -> Tensor:
-        """Q of the unit vector that the lists hold."""
+        """Q of the unit vector in the lists."""
         if self.perturbation == "per_tensor":
             norms = [torch.stack(torch._foreach_norm(part.gradients, 2, dtype=torch.float64)) for part in lists]
             return torch.cat([norm.to(norms[0].device) for norm in norms]).pow(2 * self.order).sum()
@@ -145,7 +145,7 @@ class RSAM(SharpnessAware):
         return global_norm((part.spare for part in lists), order=1)
 
     def _turn(self, lists: list[TensorList]) -> None:
-        """u to sign(u)|u|^{2α−1}, less Q u for `exact`."""
+        """Replace u by sign(u)|u|^{2α−1}, minus Q u for `exact`."""
         for part in lists:
             _absolute_power(part, 2 * self.order - 1)
             if self.perturbation == "exact":

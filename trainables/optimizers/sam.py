@@ -13,11 +13,11 @@ from trainables.optimizers.tensor_lists import TensorList, global_norm, length
 
 
 class SAM(SharpnessAware):
-    """The gradient at the top of a linear model of the loss in a ball: ε = ρ g/(‖g‖₂ + 1e-12) (eq. 2).
+    """A step with the gradient at the maximum of the linearized loss in a ball: ε = ρ g/(‖g‖₂ + 1e-12) (eq. 2).
 
     Equal to pytorch-optimizer's SAM but for three conventions: there the first gradient is computed before `step`, ‖g‖
     is rounded to float32 whatever the type of the weights, and batch-norm's running statistics move in the second pass
-    too (`bn_second_pass="update"` here). sam-pytorch leaves the 1e-12 out, and moves the running statistics too.
+    too (`bn_second_pass="update"` here). sam-pytorch does not add 1e-12, and moves the running statistics too.
 
     Args:
         params: parameters, named parameters or groups of them; a group may have its own `rho`.

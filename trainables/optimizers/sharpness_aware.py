@@ -27,21 +27,22 @@ Closure = Callable[[], Any]  # zero_grad, forward, backward; returns the loss
 class Pass(Enum):
     """Where an optimizer stands between its two steps."""
 
-    NONE = "no step is under way"
-    PERTURBED = "the weights are moved by ε, and the second gradient is awaited"
-    PLAIN = "no perturbation is due: the gradient at hand is the one to step with"
+    NONE = "no step has begun"
+    PERTURBED = "the weights are w + ε, and the second gradient is missing"
+    PLAIN = "no perturbation is due: the step uses the present gradient"
     SKIPPED = "the gradient was not finite: no step is taken"
 
 
 class SharpnessAware(Optimizer):
-    """A base optimizer that is handed the gradient at w + ε in place of the one at w.
+    """A base optimizer whose steps use the gradient at w + ε instead of the gradient at w.
 
-    Parameter groups and state are the base optimizer's own: schedulers may take either, a group may have its own
-    `rho`, and a state dict of the base optimizer alone can be loaded. Weights come back bit for bit, from a copy that
-    is the only extra memory. Norms are global over all parameters. Costs two forward and backward passes a step.
+    Parameter groups and state are the base optimizer's own: schedulers may be given either optimizer, a group may have
+    its own `rho`, and a state dict of the base optimizer alone can be loaded. Weights are restored bit for bit from a
+    copy, which is the only extra memory. Norms are global over all parameters. A step costs two forward and backward
+    passes.
 
     Batch-norm modules that exist at the first perturbation keep their running statistics in the second pass, compiled
-    or not, unless `bn_second_pass` is "update"; they normalize by the batch in both. Dropout draws anew.
+    or not, unless `bn_second_pass` is "update"; they normalize by the batch in both. Dropout draws again.
 
     Clip the final gradient only: before `second_step`, or with `base_optimizer.register_step_pre_hook`.
     Accumulate by letting the closure run over all micro-batches, or all backwards before `first_step`, then again.
@@ -51,7 +52,7 @@ class SharpnessAware(Optimizer):
     et al. 2021 train); weights agree again after every step. Not so for RSAM, whose ε is not additive over workers.
     """
 
-    # Makes GradScaler.step hand its scale over, so that the wrong call can be told from the right one.
+    # Makes GradScaler.step pass its scale, by which `step` notices that it was called through the scaler.
     _step_supports_amp_scaling = True
 
     def __init__(
@@ -84,7 +85,7 @@ class SharpnessAware(Optimizer):
 
     @abstractmethod
     def _perturb(self, lists: list[TensorList]) -> Tensor:
-        """Overwrite the gradients by ε and return ‖ε‖₂; `spare` is free to be used."""
+        """Overwrite the gradients by ε and return ‖ε‖₂; `spare` is free for intermediate values."""
 
     @property
     def active(self) -> bool:
@@ -97,24 +98,24 @@ class SharpnessAware(Optimizer):
         return self._pass is Pass.PERTURBED
 
     def log_values(self) -> dict[str, Tensor]:
-        """0-dimensional tensors of the last step, worth logging now and then; reading one waits for the device."""
+        """Values of the last step to log, as 0-dimensional tensors; reading one waits for the device."""
         return {"epsilon_norm": self.epsilon_norm}
 
     def end_epoch(self, validation_accuracy: float | None = None) -> None:
-        """Tell the optimizer that an epoch is over, and the accuracy in [0, 1] on held-out data if measured."""
+        """Note that an epoch has ended, with its accuracy in [0, 1] on held-out data if that was measured."""
 
     @torch.no_grad()
     def step(self, closure: Closure | None = None, scaler: GradScaler | None = None) -> Any:
-        """Both passes and the update; returns what the closure returned at w.
+        """Do both passes and the update, and return what the closure returned at w.
 
         Args:
             closure: clears the gradients, computes the loss, calls backward, returns the loss; called twice, or once
-                while no perturbation is due. Under loss scaling it calls `scaler.scale(loss).backward()`.
+                while no perturbation is due. With loss scaling it calls `scaler.scale(loss).backward()`.
             scaler: the GradScaler in use; call its `update` afterwards. Gradients are unscaled before ε, and when they
                 are not finite both passes are skipped.
 
         Raises:
-            TrainingError: no closure, called through `GradScaler.step`, or between `first_step` and `second_step`.
+            TrainingError: there is no closure, or it was called by `GradScaler.step`, or between the two steps below.
         """
         if vars(self).pop("found_inf", None) is not None:
             vars(self).pop("grad_scale")
@@ -138,13 +139,13 @@ class SharpnessAware(Optimizer):
 
     @torch.no_grad()
     def first_step(self, scaler: GradScaler | None = None) -> bool:
-        """Move the weights to w + ε, clear the gradients, and say whether a second backward is due.
+        """Move the weights to w + ε, clear the gradients, and return whether a second backward is due.
 
-        When it returns False (warm-up, or a gradient that is not finite under `scaler`) the weights and gradients are
-        as they were: go straight to `second_step`, which takes the plain step or none.
+        When it returns False (warm-up, or a gradient that is not finite under `scaler`) weights and gradients are
+        unchanged: call `second_step` at once, which takes the plain step, or none.
 
         Raises:
-            TrainingError: the weights are perturbed already, or no parameter has a gradient.
+            TrainingError: the weights are w + ε already, or no parameter has a gradient.
         """
         if self._pass is not Pass.NONE:
             raise TrainingError(f"{self._name}.first_step: {self._pass.value}; call second_step() or restore() first")
@@ -168,7 +169,7 @@ class SharpnessAware(Optimizer):
         self.epsilon_norm = self._perturb(lists)
         for part in lists:
             torch._foreach_copy_(part.spare, part.parameters)
-        self._moved = lists  # from here on, `restore` can undo whatever is cut short
+        self._moved = lists  # from here on `restore` can undo an interrupted step
         for part in lists:
             torch._foreach_add_(part.parameters, part.gradients)
             part.gradients.clear()
@@ -179,7 +180,7 @@ class SharpnessAware(Optimizer):
 
     @torch.no_grad()
     def second_step(self) -> None:
-        """Restore the weights and take the base optimizer's step with the gradient at hand.
+        """Restore the weights and take the base optimizer's step with the present gradient.
 
         Raises:
             TrainingError: no `first_step` came before.
@@ -198,7 +199,7 @@ class SharpnessAware(Optimizer):
 
     @torch.no_grad()
     def restore(self) -> None:
-        """Put the weights back as they were before `first_step`, without a step: after an error, for instance."""
+        """Restore the weights to those before `first_step`, without a step: after an error, for instance."""
         for part in self._moved:
             torch._foreach_copy_(part.parameters, part.spare)
         self._moved = []
@@ -206,11 +207,11 @@ class SharpnessAware(Optimizer):
         self._pass = Pass.NONE
 
     def state_dict(self) -> dict[str, Any]:
-        """The base optimizer's state dict, with this optimizer's own `progress` beside it."""
+        """The base optimizer's state dict, and this optimizer's own `progress`."""
         return {**super().state_dict(), "progress": copy.copy(self.progress)}
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from `state_dict()`, or from that of the base optimizer alone."""
+        """Load a `state_dict()` of this optimizer, or of the base optimizer alone."""
         self.base_optimizer.load_state_dict(state_dict)
         self._share_with_base()
         for group in self.param_groups:
@@ -219,7 +220,7 @@ class SharpnessAware(Optimizer):
         self.progress.update(copy.deepcopy(state_dict.get("progress", {})))
 
     def __getstate__(self) -> dict[str, Any]:
-        # Without the hooks and the patched `step` that schedulers leave, which can't be pickled.
+        # Without what schedulers add, hooks and a patched `step`: these can not be pickled.
         return {name: value for name, value in vars(self).items() if name != "step" and "_hooks" not in name}
 
     @property

@@ -1,4 +1,4 @@
-"""Vectors that are spread over many tensors: gathered once, then worked on by torch's foreach kernels."""
+"""Vectors that are spread over many tensors: collected once, then processed by torch's foreach kernels."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from torch import Tensor
 
 @dataclass
 class TensorList:
-    """The parameters of one group, device and type that have a gradient, with the buffers a step works in."""
+    """The parameters of one group, device and type that have a gradient, with the buffers that a step uses."""
 
     group: dict[str, Any]  # the parameter group, for its rho
     parameters: list[Tensor] = field(default_factory=list)
@@ -21,12 +21,12 @@ class TensorList:
     def scale_(self, factor: Tensor | float) -> None:
         """Multiply the gradients by a number or a 0-dimensional tensor, in place."""
         if isinstance(factor, Tensor):
-            factor = factor.to(self.gradients[0])  # elsewhere or of another type there is no fused kernel
+            factor = factor.to(self.gradients[0])  # on another device or of another type there is no fused kernel
         torch._foreach_mul_(self.gradients, factor)
 
 
 def gather(param_groups: list[dict[str, Any]]) -> list[TensorList]:
-    """The parameters that have a gradient, as few lists as foreach kernels allow."""
+    """The parameters that have a gradient, in as few lists as foreach kernels allow."""
     lists: dict[tuple[int, torch.device, torch.dtype], TensorList] = {}
     for number, group in enumerate(param_groups):
         names = group.get("param_names") or [None] * len(group["params"])
@@ -43,7 +43,7 @@ def gather(param_groups: list[dict[str, Any]]) -> list[TensorList]:
 def global_norm(tensors: Iterable[list[Tensor]], order: float = 2.0) -> Tensor:
     """(Σ|x|^order)^(1/order) over all elements of all lists, as a 0-dimensional float64 tensor on the first device.
 
-    Powers are accumulated in float64, so entries from 1e-30 to 1e30 neither overflow nor vanish, whatever their type.
+    Powers are accumulated in float64, so entries from 1e-30 to 1e30 neither overflow nor vanish, in any type.
     """
     norms = [torch.stack(torch._foreach_norm(part, order, dtype=torch.float64)) for part in tensors]
     return length([torch.linalg.vector_norm(part, order) for part in norms], order)

@@ -71,7 +71,7 @@ def test_a_damaged_file_is_named(root: Path, written: dict[str, Pixels]) -> None
 def test_a_failed_download_names_the_archive_and_the_remedy(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(datasets.CIFAR10, "url", (root.parent / "nowhere.tar.gz").as_uri())
     with pytest.raises(
-        TrainingError, match=r"download failed .*nowhere\.tar\.gz there, or set data\.root, or RENYI_DATA"
+        TrainingError, match=r"download failed .*nowhere\.tar\.gz there, or set data\.root or RENYI_DATA"
     ):
         load_dataset(DataSpec(dataset="cifar10", root=str(root)))
 

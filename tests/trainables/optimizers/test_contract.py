@@ -278,7 +278,7 @@ def test_misuse_is_named() -> None:
     optimizer = SAM(model.parameters(), lr=0.1)
     with pytest.raises(TrainingError, match=r"SAM\.step needs a closure"):
         optimizer.step()
-    with pytest.raises(TrainingError, match="second_step: no step is under way"):
+    with pytest.raises(TrainingError, match="second_step: no step has begun"):
         optimizer.second_step()
     with pytest.raises(TrainingError, match="no parameter has a gradient; call backward first"):
         optimizer.first_step()
