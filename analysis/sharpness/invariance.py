@@ -35,7 +35,7 @@ class Drift:
 
 @dataclass(frozen=True)
 class InvarianceCheck:
-    """Whether the network computes the same after the rescaling, and which measures moved."""
+    """Whether the network computes the same after the rescaling, and which measures changed."""
 
     output_change: float  # largest change of an output over the largest output; only near 0 do drifts mean anything
     drifts: list[Drift]
@@ -55,11 +55,11 @@ def check_invariance(
 ) -> InvarianceCheck:
     """Measure a network, rescale its layers so that a ReLU network computes the same, and measure again.
 
-    Layer Rényi sharpness, adaptive and Fisher–Rao measures of a ReLU network don't move; trace, λ_max, norms, SAM and
+    Layer Rényi sharpness, adaptive and Fisher–Rao measures of a ReLU network don't change; trace, λ_max, norms, SAM and
     the all-layer Rényi sharpness do. Activations that are not positively homogeneous (GELU) show in `output_change`.
 
     Args:
-        model, inputs, targets, settings: as for `measure`; use float64 to tell round-off from drift.
+        model, inputs, targets, settings: as for `measure`; use float64 to distinguish drift from round-off.
         factors: by layer, as for `rescale_layers`; or one number c, for c on every layer that a batch-norm follows and
             c, 1/c in turn on the others.
 
@@ -85,7 +85,7 @@ def rescale_layers(model: nn.Module, factors: Mapping[str, float], pairs: Iterab
     """A copy with layer weights multiplied by positive factors, and biases and running statistics to match.
 
     A layer that a batch-norm follows: weight, bias and running mean ×c, running variance ×c²; what comes out of the
-    batch-norm is the same up to its ε. The other layers are taken for a chain in the order of registration: each bias
+    batch-norm is the same up to its ε. The other layers are treated as a chain, in the order of registration: each bias
     is multiplied by the product of the factors so far, which must be 1 in the end.
 
     Args:
@@ -127,5 +127,5 @@ def _in_turn(model: nn.Module, c: float, pairs: Iterable[Pair]) -> dict[str, flo
     layers = weight_layers(model)
     followed = [layer for layer in layers if layer.rpartition(".")[0] in normalized]
     chain = [layer for layer in layers if layer not in followed]
-    in_turn = [c if place % 2 == 0 else 1 / c for place in range(len(chain) // 2 * 2)]
+    in_turn = [c if position % 2 == 0 else 1 / c for position in range(len(chain) // 2 * 2)]
     return dict.fromkeys(followed, c) | dict(zip(chain, in_turn, strict=False))

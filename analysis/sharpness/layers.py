@@ -1,4 +1,4 @@
-"""Which parameters of a network count as its layers, and how the network is held still while it is measured."""
+"""Which parameters of a network count as its layers, and how it is kept in eval mode while it is measured."""
 
 import difflib
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What is differentiated: a network held still, its samples and its loss, checked once and then handed to an engine."""
+"""What is differentiated: a network in eval mode, its samples and its loss, checked once before engines use them."""
 
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -15,12 +15,14 @@ from analysis.sharpness.loss import LOSSES, Loss
 
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
 DROPOUTS = (nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d, nn.AlphaDropout, nn.FeatureAlphaDropout)
-PROBED_SAMPLES = 4  # samples on which determinism and independence of the samples are tried
+PROBED_SAMPLES = (
+    4  # samples on which it is checked that the outputs repeat and that samples do not depend on one another
+)
 
 
 @dataclass(frozen=True)
 class Problem:
-    """L(w) = (1/N) Σ ℓ(f(x_i; w), y_i). The tensors are detached twins: nothing of the caller's is ever written."""
+    """L(w) = (1/N) Σ ℓ(f(x_i; w), y_i). The tensors are detached from the caller's, which are never written to."""
 
     model: nn.Module
     parameters: Mapping[str, Tensor]
@@ -101,8 +103,8 @@ def pose(model: nn.Module, inputs: Tensor, targets: Tensor, loss: str = "cross_e
 
     Raises:
         AnalysisError: samples, targets or loss that do not fit the model or each other; a network whose samples
-            depend on one another (batch-norm without running statistics) or that answers differently when asked
-            again (dropout left on).
+            depend on one another (batch-norm without running statistics) or whose outputs differ
+            from one call to the next (dropout left on).
         UndefinedMeasureError: weights, inputs or the loss are NaN or infinite.
     """
     if loss not in LOSSES:
@@ -155,7 +157,7 @@ def _check_modules(model: nn.Module) -> None:
         if isinstance(module, BATCH_NORMS) and (module.training or module.running_mean is None):
             raise AnalysisError(
                 f"batch-norm {name!r} uses the statistics of the batch even in eval mode, so the samples depend on "
-                "one another; set track_running_stats=True and let it see data first"
+                "one another; set track_running_stats=True and run the model on data in train mode first"
             )
         if isinstance(module, DROPOUTS) and module.training:
             raise AnalysisError(f"dropout {name!r} stays on in eval mode; switch it off, since the loss must not vary")
@@ -174,8 +176,8 @@ def _check_outputs(problem: Problem) -> None:
     tolerance = torch.finfo(first.dtype).eps ** 0.5 * first.abs().max()
     if (first - again).abs().max() > tolerance:
         raise AnalysisError(
-            "the model answers differently when asked again (dropout left on, or random augmentation inside it); "
-            "make it deterministic in eval mode"
+            "the model gives different outputs for the same inputs (dropout left on, or random augmentation inside "
+            "it); make it deterministic in eval mode"
         )
     alone = few.subset(slice(0, 1)).outputs()
     if (first[:1] - alone).abs().max() > tolerance:

@@ -1,4 +1,4 @@
-"""Ritz-deflated quadrature: what Lanczos finds of the spectrum is counted exactly, and only the rest is probed."""
+"""Ritz-deflated quadrature: the eigenvalues that Lanczos finds are counted exactly, and only the rest is probed."""
 
 from dataclasses import dataclass, replace
 
@@ -16,7 +16,7 @@ from analysis.spectrum.rules import Ending
 DEFLATION_MATVECS = 75  # first steps of the run that looks for eigenvalues
 NUM_PROBES = 5  # fewest probes of the rest
 NUM_MATVECS = 15  # first steps of each
-MARGIN = 2.0  # by which forecasts from the one run must meet the tolerance: they are rough
+MARGIN = 2.0  # forecasts from the one run are rough: times this, they must meet the tolerance
 # A Ritz pair's residual, relative to its value, below which it counts as an eigenpair: its value then errs by about the
 # square, 0.25 %, and deflating it lowers the variance. At 1e-3 errors at 150 products were up to 1.5 times as large.
 CONVERGED = 0.05
@@ -25,7 +25,7 @@ START = -1  # the probe number of the vector from which eigenvalues are looked f
 
 @dataclass(frozen=True)
 class Deflation:
-    """Eigenpairs that one Lanczos run has closed in on."""
+    """Eigenpairs to which one Lanczos run has converged."""
 
     eigenvalues: FloatArray  # (k,)
     vectors: Tensor  # (k, n) orthonormal rows
@@ -75,7 +75,7 @@ def ritz_quadrature(
 
 
 class _Rest:
-    """The probes of what a deflation leaves, and how they grow."""
+    """The probes of the spectrum that a deflation leaves, and how their number and length grow."""
 
     def __init__(self, operator: BlockOperator, effort: Effort, seed: int, deflation: Deflation) -> None:
         self._operator, self._effort, self._seed, self._deflation = operator, effort, seed, deflation
@@ -86,12 +86,12 @@ class _Rest:
         self._runs: list[Tridiagonal] = []
 
     def quadrature(self) -> SpectralQuadrature:
-        """What the probes and the deflated eigenvalues tell together."""
+        """The quadrature from the probes and the deflated eigenvalues together."""
         spent = self._deflation.num_products + self._num_probes * self._steps
         return assemble(self._operator, self._runs, "ritz", spent, self._deflation.eigenvalues)
 
     def lengthen(self) -> Ending:
-        """Take the first probes as far as the truncation asks for; what stopped them if that is not far enough."""
+        """Lengthen the first probes until the truncation meets the tolerance; return what stopped them before that."""
         effort, probes = self._effort, self._lanczos(range(self._num_probes))
         while True:
             self._runs = [probes.advance(self._steps)]
@@ -106,7 +106,7 @@ class _Rest:
             self._steps = longer
 
     def add_probes(self) -> None:
-        """Add probes of the settled length until the standard error meets the tolerance, or the products are spent."""
+        """Add probes of the same length until the standard error meets the tolerance, or all products are spent."""
         at_once = max(1, self._room // self._steps)
         while True:
             quadrature = self.quadrature()
@@ -125,7 +125,7 @@ class _Rest:
 
 
 def _deflate(operator: BlockOperator, effort: Effort, seed: int, deflation_matvecs: int | None) -> Deflation:
-    """Run Lanczos from one vector until probing what it leaves costs no more than it did."""
+    """Run Lanczos from one vector until probing the rest of the spectrum costs no more than this run did."""
     run = Lanczos(operator, draw_probes(operator, [START], seed, "gaussian"))
     steps = min(deflation_matvecs or DEFLATION_MATVECS, operator.dim)
     most = min(effort.max_products // 2, effort.room(operator) // 2, operator.dim)
@@ -144,7 +144,7 @@ def _deflate(operator: BlockOperator, effort: Effort, seed: int, deflation_matve
 
 
 def _expected_probes(tridiagonal: Tridiagonal, dim: int, effort: Effort) -> float:
-    """How many probes of what is not yet converged would meet the tolerance, as this run's own quadrature has it.
+    """How many probes of what has not converged would meet the tolerance, estimated from this run's own quadrature.
 
     A probe uniform on the sphere of r dimensions has variance 2·(Σ g² − (Σ g)²/r) about Σ g, g the entropy's influence
     of an eigenvalue, to first order in 1/r.

@@ -17,10 +17,10 @@ BREAKDOWN = 10.0  # β at or below so many units of round-off, relative to the l
 
 @dataclass(frozen=True)
 class Tridiagonal:
-    """What Lanczos leaves of a symmetric matrix: T for each of p start vectors, and the last residual."""
+    """The result of Lanczos on a symmetric matrix: T for each of p start vectors, and the last residual."""
 
     alphas: FloatArray  # (p, m) diagonals
-    betas: FloatArray  # (p, m) off-diagonals, and last the residual's norm; 0 from where the Krylov space was exhausted
+    betas: FloatArray  # (p, m) off-diagonals; last the residual's norm; 0 once the Krylov space is exhausted
 
     def gauss(self) -> Rule:
         """Gauss nodes (p, m) and weights (p, m): eigenvalues of T, squared first entries of its eigenvectors.
@@ -31,10 +31,10 @@ class Tridiagonal:
         return nodes, vectors[:, 0, :] ** 2
 
     def open_gauss(self) -> Rule:
-        """For each start vector that of its last two Gauss rules, (p, m) nodes and weights, which keeps further from 0.
+        """Of each start vector's last two Gauss rules, the one with nodes further from 0: nodes and weights (p, m).
 
         The rules of m and m − 1 steps interlace, so at most one has a node near 0. For |x|^α and an indefinite matrix
-        with much of its mass at 0 the two err to opposite sides: without the choice, values swing with m's parity.
+        with much of its mass at 0 the two err in opposite directions: either alone depends on whether m is even.
         """
         nodes, weights = self.gauss()
         if self.alphas.shape[1] == 1:
@@ -53,7 +53,7 @@ class Tridiagonal:
         Meurant 2010, §6.2). Exact for polynomials of degree 2m.
         """
         nodes, vectors = eigh(self._matrix())
-        # A Gauss rule with a node this near 0 is its own Radau rule; 1/θ is kept from swamping the other nodes.
+        # A Gauss rule with a node this near 0 is its own Radau rule; the floor bounds 1/θ.
         floor = NEAR_ZERO * np.abs(nodes).max(axis=1, keepdims=True) + np.finfo(np.float64).tiny
         safe = np.where(np.abs(nodes) > floor, nodes, floor)
         last = self.betas[:, -1] ** 2 * (vectors[:, -1, :] ** 2 / safe).sum(axis=1)
@@ -86,7 +86,7 @@ class Tridiagonal:
 
 
 class Lanczos:
-    """Lanczos runs from p start vectors, which can be taken further at any time.
+    """Lanczos runs from p start vectors, which can be continued at any time.
 
     The basis is reorthogonalized twice against all earlier vectors (without it Tr H^.5 is off by 41 % in float32 after
     15 steps). Coefficients are float64. When β falls to round-off relative to the matrix, the Krylov space is
@@ -133,8 +133,8 @@ class Lanczos:
         if new > 0 and self._reorthogonalize:
             p, n = self._q.shape
             self._blocks.append(torch.zeros(p, new, n, dtype=self._q.dtype, device=self._q.device))
-        for place in range(new):
-            self._step(place)
+        for position in range(new):
+            self._step(position)
         alphas = torch.stack(self._alphas, dim=1).cpu().numpy()
         betas = torch.stack(self._betas, dim=1).cpu().numpy()
         if not np.isfinite(alphas).all() or not np.isfinite(betas).all():
@@ -145,14 +145,14 @@ class Lanczos:
         """(p, m, n) orthonormal rows of each run."""
         return torch.cat(self._blocks, dim=1)
 
-    def _step(self, place: int) -> None:
+    def _step(self, position: int) -> None:
         q = self._q
         if self._reorthogonalize:
-            self._blocks[-1][:, place] = q
+            self._blocks[-1][:, position] = q
         w = self._operator.matmat(q)
         alpha = (q.double() * w.double()).sum(dim=1) * self._alive
         if self._reorthogonalize:
-            w = self._project(self._project(w, place + 1), place + 1)
+            w = self._project(self._project(w, position + 1), position + 1)
         else:
             beta = self._betas[-1] if self._betas else torch.zeros_like(alpha)
             w = w - alpha[:, None].to(w.dtype) * q - beta[:, None].to(w.dtype) * self._previous
@@ -161,7 +161,7 @@ class Lanczos:
         self._scale = torch.maximum(self._scale, torch.maximum(alpha.abs(), beta * self._alive))
         unit = torch.finfo(w.dtype).eps if self._reorthogonalize else 0.0
         floor = BREAKDOWN * unit * self._scale
-        # NaN is not below the floor: it lives on, and is found at the end.
+        # NaN is not below the floor: it stays, and is found at the end.
         self._alive = self._alive & ~(beta <= floor)
         self._alphas.append(alpha)
         self._betas.append(torch.where(self._alive, beta, 0.0))

@@ -19,14 +19,14 @@ from analysis.spectrum.entropy import FloatArray
 from analysis.spectrum.quadrature import SpectralQuadrature
 from analysis.spectrum.rules import Companion, Ending, Role, Rule, is_indefinite
 
-# Units of round-off, relative to the largest node, that null directions are seen to move by: of the operator's dtype
-# through its products (2e-7 in float32 on trained networks), of float64 through the dense eigensolver.
+# How far from zero the eigenvalues of null directions lie, relative to the largest node, in units of round-off: of the
+# operator's dtype by its products (2e-7 in float32 on trained networks), of float64 by the dense eigensolver.
 PRODUCT_NOISE, SOLVER_NOISE = 2.0, 20.0
 MEMORY_LIMIT = 4 * 2**30  # bytes
 ROWS_AT_ONCE = 256  # rows of the identity that a dense spectrum multiplies at a time
 
 PAPER_NUM_PROBES, PAPER_NUM_MATVECS = 100, 15  # the paper's l and m (appendix G.4)
-PAIRED_NUM_PROBES = 8  # fewest; the standard error of fewer is not to be trusted with a stopping rule
+PAIRED_NUM_PROBES = 8  # fewest; the standard error of fewer is too uncertain for a stopping rule
 PAIRED_NUM_MATVECS = {"high": 15, "low": 50}  # for orders from LOW on, and below
 LOW = 0.9
 
@@ -47,9 +47,9 @@ class Effort:
         return self.memory_limit // (operator.dim * operator.dtype.itemsize)
 
     def error(self, quadrature: SpectralQuadrature) -> tuple[float, float]:
-        """Largest standard error and largest truncation over the orders, in nats; infinite where one probe tells none.
+        """Largest standard error and truncation over the orders, in nats; infinite where there is one probe only.
 
-        A zero matrix has no entropy that more products would mend: no error.
+        A zero matrix has no entropy, which more products would not change: no error.
         """
         if not quadrature.nodes.any():
             return 0.0, 0.0
@@ -66,7 +66,7 @@ class Effort:
         return min(math.ceil(num_probes * (stderr / self.tolerance) ** 2) - num_probes, num_probes)
 
     def ending(self, stderr: float, truncation: float) -> Ending:
-        """How an estimate ended that left these errors and was not kept from growing by memory."""
+        """How an estimate with these errors ended, if memory was not what stopped it."""
         if self.num_probes is not None and self.num_matvecs is not None:
             return Ending.FIXED
         if stderr > self.tolerance:
@@ -119,7 +119,7 @@ def exact_quadrature(operator: BlockOperator, memory_limit: int = MEMORY_LIMIT) 
     if dense_bytes(operator) > memory_limit:
         raise AnalysisError(
             f"the exact spectrum of {operator.dim} rows takes {dense_bytes(operator) / 2**30:.1f} GiB, more than the "
-            f"memory limit of {memory_limit / 2**30:.1f} GiB; raise it, or take the estimator 'ritz'"
+            f"memory limit of {memory_limit / 2**30:.1f} GiB; raise it, or use the estimator 'ritz'"
         )
     H = np.empty((operator.dim, operator.dim))
     for first in range(0, operator.dim, ROWS_AT_ONCE):
@@ -139,8 +139,8 @@ def paired_quadrature(operator: BlockOperator, effort: Effort, seed: int) -> Spe
     """Stochastic Lanczos quadrature whose trace comes from the same probes: without their errors' blow-up at order 1.
 
     Rademacher probes; 15 steps, or 50 where an order below 0.9 is asked for. At least 8 probes, and more until the
-    standard error meets the tolerance. What the truncation after so many steps leaves open is told by the companion
-    rule (see `assemble`); no probe mends it.
+    standard error meets the tolerance. The companion rule (see `assemble`) shows the truncation error after so many
+    steps; more probes don't reduce it.
 
     Cost: a product a probe and step. Memory: as many probes at a time as the limit holds, m + 2 vectors each.
 
@@ -239,7 +239,7 @@ def assemble(
 
 
 def noise_of(operator: BlockOperator, nodes: FloatArray, squared: bool = False) -> float:
-    """The magnitude below which a node of the operator can't be told from zero: round-off relative to the largest.
+    """The magnitude below which a node of the operator can't be distinguished from zero: round-off of the largest.
 
     `squared`: the nodes are squares of the singular values of a factor that has the operator's precision, from a Gram
     matrix in float64.

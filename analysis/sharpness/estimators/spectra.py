@@ -1,4 +1,4 @@
-"""Spectra of every layer's Hessian block by the estimator asked for."""
+"""Spectra of every layer's Hessian block, by any of the estimators."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -54,10 +54,10 @@ def layer_spectra(
         model, inputs, targets: as for `block_operator`.
         layers: names, None among them for all trainable parameters; left out: every weight layer, then all.
         estimator: see `estimate_spectrum`.
-        tolerance: nats; an estimate grows until the standard error and the truncation of the entropies meet it.
-        num_probes, num_matvecs: probes, and Lanczos steps of each, held fixed; left out, they grow with need.
+        tolerance: nats; an estimate grows until the entropies' standard error and truncation are within it.
+        num_probes, num_matvecs: fixed numbers of probes, and of Lanczos steps of each; left out, they grow as needed.
         seed: seed of the probes; the same seed gives every model the same probes, layer by layer.
-        orders: whose entropies must meet the tolerance; every other order can be read off the result too.
+        orders: whose entropies must meet the tolerance; the result gives every other order too.
         max_products: most matrix-vector products a layer's estimate may take.
         memory_limit: most bytes that its vectors may take.
         curvature: `hessian`, or `gauss_newton` for its positive semidefinite part.
@@ -86,7 +86,7 @@ def spectra_or_reasons(
     seed: int,
     curvature: str = "hessian",
 ) -> dict[str | None, Spectrum]:
-    """As `layer_spectra`, with the reason in the place of each spectrum that is undefined: none stops the others.
+    """As `layer_spectra`, but an undefined spectrum is replaced by its reason and does not stop the others.
 
     Raises:
         AnalysisError: unknown layer or estimator.
@@ -141,7 +141,7 @@ def estimate_spectrum(operator: BlockOperator, estimator: str, effort: Effort, s
         return paired_quadrature(operator, effort, seed)
     if price > effort.max_products:
         return ritz_quadrature(operator, effort, seed)
-    # An estimate that would cost as much as the whole spectrum gives way to it.
+    # An estimate that would cost as much as the whole spectrum is replaced by it.
     quadrature = ritz_quadrature(operator, replace(effort, max_products=int(price)), seed)
     if quadrature.ending is not Ending.PRODUCTS:
         return quadrature

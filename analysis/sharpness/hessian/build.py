@@ -66,7 +66,7 @@ class OperatorBuilder:
     # Building
 
     def build(self, choices: Choices) -> Iterator[tuple[Block, BlockOperator]]:
-        """An operator for every block. What one holds may be given up when the next is asked for.
+        """An operator for every block. The memory of one may be released when the next is requested.
 
         Blocks that come from factors first, last layer first; that of all layers, a sum of Gram matrices, after them.
         """

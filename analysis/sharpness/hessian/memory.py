@@ -22,13 +22,13 @@ def taken_memory(device: torch.device) -> int:
 
 
 def settle_allocator() -> None:
-    """Make the process keep freed blocks below 32 MiB while a job runs, and give back what the last job left.
+    """Make the process keep freed blocks below 32 MiB for reuse, and return to the system what the last job freed.
 
     glibc raises its threshold for blocks that it maps one by one to the largest such block freed so far, at most
     32 MiB. Activations of a chunk of samples lie above the initial threshold: each would be mapped, faulted in page
-    by page and unmapped again, which measured three times the cost of a 16-channel convolution. Freeing one untouched
-    block settles it for good; it never becomes resident. The price is a heap that fills with holes, and grew by 20 MiB
-    a job; `malloc_trim` returns them.
+    by page and unmapped again, which measured three times the cost of a 16-channel convolution. Freeing one
+    block that was never written to sets the threshold for good, and takes no memory. The price is a heap that fills
+    with holes: it grew by 20 MiB a job. `malloc_trim` returns these to the system.
     """
     torch.empty(31 * 2**20, dtype=torch.uint8)
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None) if sys.platform == "linux" else None

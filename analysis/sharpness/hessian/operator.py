@@ -114,7 +114,7 @@ def block_operator(
     """The block of the loss Hessian that belongs to one layer, as an operator.
 
     H_ll = ∂²L/∂w_l∂w_l, or its Gauss–Newton part J_lᵀ(∂²L/∂f²)J_l, with L the mean loss over the samples and the model
-    in eval mode; it is left as it was found. For several layers `layer_operators` costs far less.
+    in eval mode; it is left unchanged. For several layers `layer_operators` costs far less.
 
     Args:
         model: any differentiable network with (N, C) outputs.
@@ -126,10 +126,11 @@ def block_operator(
             double backward's, double backward replaces it, with a warning.
         curvature: `hessian` or `gauss_newton`.
         loss: `cross_entropy` or `mse`, each a mean over samples.
-        memory_budget: bytes that the process may take on a CPU, or the tensors on a GPU; samples and directions are
-            cut into chunks to stay within it.
-        num_products: how many products the caller expects to ask for; only `auto` looks at it.
-        spectrum: the caller would take the exact spectrum in their place where that is cheaper; so does `auto`.
+        memory_budget: bytes that the process may use on a CPU, or its tensors on a GPU; samples and directions are
+            processed in chunks to stay within it.
+        num_products: how many products the caller expects to need; only `auto` uses it.
+        spectrum: whether the exact spectrum would serve the caller instead of the products; `auto` then counts the
+            cheaper of the two.
 
     Raises:
         AnalysisError: unknown layer (the nearest names are given), engine or loss; samples and targets that do not
@@ -169,7 +170,7 @@ def layer_operators(
     """Operators of many blocks, from one factor pass where that serves them: last layer first, all layers at the end.
 
     One forward and R backward passes (R = C − 1 for the cross-entropy) give the factors of every layer. A block's
-    memory is taken again when the next one is asked for, so use each before going on.
+    memory is reused when the next one is requested, so use each block before going on.
 
     Args:
         layers: names, None among them for all trainable parameters at once; left out: every weight layer.
@@ -195,7 +196,7 @@ def layer_operators(
 
 
 def _outside_inference_mode(blocks: Iterator[HessianBlock]) -> Iterator[HessianBlock]:
-    """Each made outside of it, since autograd can't save its tensors; the caller's mode is not touched in between."""
+    """The same blocks, made outside inference mode, whose tensors autograd can't save."""
     while True:
         with torch.inference_mode(False):
             block = next(blocks, None)
@@ -215,5 +216,5 @@ def _built(builder: OperatorBuilder, choices: dict[Block, Choice]) -> Iterator[H
 
 def _warn(layer: str | None, engine: str, choice: Choice) -> None:
     where = layer or "all layers"
-    text = f"{where}: {engine} steps aside for {choice.engine.name}: {choice.reason}"
+    text = f"{where}: {choice.engine.name} is used instead of {engine}: {choice.reason}"
     warnings.warn(text, RuntimeWarning, stacklevel=3)

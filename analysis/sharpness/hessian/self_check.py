@@ -19,8 +19,8 @@ CHECKED_SAMPLES = 1
 class SelfCheck:
     """Double backward on one sample in float64, and the products of other engines on it.
 
-    The outputs are shifted to random ones of order one, so that a loss close to zero, whose curvature is round-off in
-    any engine, does not fail a good one. What is tested is the structure: all of it but the number of samples.
+    The outputs are shifted to random ones of order one: where the loss is close to zero, its curvature is round-off in
+    every engine, and a good engine would fail. The check covers all of an engine except the number of samples.
 
     Cost: a forward and a backward pass of one sample in float64, and two backward passes a layer.
     """

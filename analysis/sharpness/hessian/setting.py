@@ -38,7 +38,7 @@ class Setting:
     tape_reason: str  # why there is no tape
     memory: int  # bytes for what an engine holds
     num_products: float
-    spectrum: bool  # whether the exact spectrum would do in place of the products
+    spectrum: bool  # whether the exact spectrum would serve instead of the products
 
     @classmethod
     def of(

@@ -1,12 +1,12 @@
 """Average-case sharpness: how far random noise on the weights raises the loss."""
 
-import math
 from collections.abc import Iterable
 
 import torch
 
 from analysis.schema import Measurement
 from analysis.sharpness.landscape import Landscape
+from analysis.sharpness.means import mean_and_stderr
 from analysis.sharpness.subject import Subject, Values, tabulate
 
 
@@ -34,12 +34,7 @@ def average_sharpness(
                 noise = w.abs() * noise
             for sigma, values in rises.items():
                 values.append(landscape.losses(w + sigma * noise).mean().item() - clean)
-    return {sigma: _mean_and_stderr(values) for sigma, values in rises.items()}
-
-
-def _mean_and_stderr(values: list[float]) -> tuple[float, float]:
-    sample = torch.tensor(values, dtype=torch.float64)
-    return sample.mean().item(), sample.std().item() / math.sqrt(len(values))
+    return {sigma: mean_and_stderr(torch.tensor(values, dtype=torch.float64)) for sigma, values in rises.items()}
 
 
 def average(subject: Subject, measure: str) -> list[Measurement]:

@@ -1,6 +1,5 @@
 """The loss under a random orthogonal transformation of the samples (Rényi Sharpness, Proposition 3.1)."""
 
-import math
 from dataclasses import replace
 
 import torch
@@ -9,6 +8,7 @@ from torch import Tensor
 from analysis.schema import ALL_LAYERS, Measurement
 from analysis.seeding import derive_seed
 from analysis.sharpness.landscape import Landscape
+from analysis.sharpness.means import mean_and_stderr
 from analysis.sharpness.subject import Subject, Values, tabulate
 
 
@@ -31,7 +31,7 @@ def haar_loss(landscape: Landscape, rho: float, num_draws: int = 300, seed: int 
             length = torch.linalg.vector_norm(u.flatten(1), dim=1).view_as(norms)
             moved = replace(landscape, problem=replace(landscape.problem, inputs=x + rho * norms / length * u))
             values[draw] = moved.losses(landscape.weights).mean()
-    return values.mean().item(), values.std().item() / math.sqrt(num_draws)
+    return mean_and_stderr(values)
 
 
 def _normal(like: Tensor, *purpose: object) -> Tensor:

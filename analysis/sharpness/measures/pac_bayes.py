@@ -14,6 +14,7 @@ from analysis.schema import ALL_LAYERS, Measurement
 from analysis.settings import PacBayesSettings
 from analysis.sharpness.batch_norm import fold_batch_norm, normalized_pairs
 from analysis.sharpness.landscape import Landscape, loss_landscape
+from analysis.sharpness.means import mean_and_stderr
 from analysis.sharpness.subject import Subject, Values, tabulate
 
 MAGNITUDE_EPS = 1e-3  # ε of the magnitude-aware noise, which keeps weights at 0 from standing still
@@ -69,7 +70,8 @@ def find_noise_level(
             std = (sigma**2 * w.square() + MAGNITUDE_EPS**2).sqrt() if magnitude_aware else sigma
             draws = (landscape.noise(seed, "pac-bayes", draw) for draw in range(search.num_draws))
             noisy = torch.tensor([landscape.accuracy(w + std * z) for z in draws], dtype=torch.float64)
-            return abs(noisy.mean().item() - clean), noisy.std().item() / math.sqrt(search.num_draws)
+            mean, stderr = mean_and_stderr(noisy)
+            return abs(mean - clean), stderr
 
         return bisect(drop, search)
 

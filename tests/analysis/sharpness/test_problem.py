@@ -61,7 +61,7 @@ BAD: dict[str, tuple[Callable[[Tensor, Tensor], object], str]] = {
     "tiny budget": (lambda x, y: plain(x, y, memory_budget=2**20), "memory_budget must be more than"),
     "dropout": (
         lambda x, y: block_operator(nn.Sequential(*linear(), Noise()).double(), x, y, "1.weight"),
-        "answers differently when asked again",
+        "different outputs for the same inputs",
     ),
     "coupled samples": (
         lambda x, y: block_operator(nn.Sequential(*linear(), Centre()).double(), x, y, "1.weight"),

@@ -16,7 +16,7 @@ Product = Callable[[ByParameter], ByParameter]
 
 
 class DoubleBackward:
-    """H v = ∂/∂w ⟨∂L/∂w, v⟩, or the Gauss–Newton product Jᵀ(∂²L/∂f²)J v, on a graph that is kept for every product.
+    """H v = ∂/∂w ⟨∂L/∂w, v⟩, or the Gauss–Newton product Jᵀ(∂²L/∂f²)J v, on a graph that is kept for all products.
 
     Only the selected parameters carry gradients, so a late layer's block costs a small part of a pass. Building the
     graph costs one forward and one backward pass; a product about two backward passes through the layers above. Its
@@ -31,7 +31,7 @@ class DoubleBackward:
     ) -> None:
         self._problem = problem
         self._chunk = samples_a_chunk or problem.num_samples
-        # Twins of the caller's parameters: their gradients and flags are never touched.
+        # Copies of the caller's parameters, whose own gradients and flags are never changed.
         self._parameters = {name: problem.parameters[name].detach().clone().requires_grad_() for name in names}
         self._sizes = [parameter.numel() for parameter in self._parameters.values()]
         self.dim = sum(self._sizes)
@@ -49,7 +49,7 @@ class DoubleBackward:
         return products
 
     def block_product(self, name: str, v: Tensor) -> Tensor:
-        """The product of one parameter's own block with a vector of its shape, on the kept graph of them all."""
+        """The product of one parameter's own block with a vector of its shape, on the graph of all parameters."""
         assert self._kept is not None
         return self._kept({name: v})[name]
 
@@ -72,7 +72,7 @@ class DoubleBackward:
         return [piece.view_as(p) for piece, p in zip(torch.split(v, self._sizes), parameters, strict=True)]
 
 
-# A graph is a closure that knows nothing of the operator: a cycle of references would keep it until the collector runs.
+# A graph is a closure without a reference to the operator: a cycle would keep it until the garbage collector runs.
 
 
 def _hessian(chunk: Problem, parameters: ByParameter, share: float, convolutions: LeanConvolutions) -> Product:

@@ -25,7 +25,7 @@ class Releasable(Protocol):
     """An operator that holds memory which the next block needs."""
 
     def release(self) -> None:
-        """Give this memory up."""
+        """Release this memory."""
 
 
 # Builds an operator for a block, on all samples of a problem: that of the setting, or the self-check's single sample.
@@ -51,7 +51,7 @@ class Engine:
     build: Alone | FromFactors
     always_fits: bool = False  # it works on as few samples at a time as memory demands
     has_gram: bool = False  # exact spectra come from a Gram matrix, without any product
-    gram_in_any_precision: bool = False  # and this matrix is formed in the precision that is asked for
+    gram_in_any_precision: bool = False  # and this matrix is formed in any precision
 
     def alone(self, setting: Setting, block: Block, problem: Problem) -> BlockOperator:
         """The operator of an engine that needs no factors."""

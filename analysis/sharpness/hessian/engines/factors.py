@@ -38,7 +38,7 @@ class FactorPass(Protocol):
     """A way to get the factors of parameters."""
 
     def sweep(self, chunk: Problem, names: Sequence[str]) -> Iterator[tuple[str, Rows]]:
-        """The named parameters, last layer first, each with its rows; these are to be written before going on."""
+        """The named parameters, last layer first, each with its rows. Write the rows before the next parameter."""
 
     def bytes_a_sample(self, setting: Setting, names: Sequence[str]) -> int:
         """Memory that a sweep holds at its peak."""
@@ -63,7 +63,7 @@ class TapeFactors:
             roots = chunk.loss.root(outputs)
         passes = self._tape.pull(weights, record, roots, live, consume=True)
         while True:
-            with torch.no_grad():  # not held across a yield
+            with torch.no_grad():  # this mode must not hold across a yield
                 step = next(passes, None)
             if step is None:
                 return
@@ -93,9 +93,9 @@ def _rows(folding: Folding, state: dict[str, Tensor], name: str, x: Tensor, dz: 
 
 
 class CapturedFactors:
-    """Factors of any network: inputs and cotangents of its modules are caught by hooks on a pass of autograd.
+    """Factors of any network: hooks record the inputs and cotangents of its modules on a pass of autograd.
 
-    Convolutions, linear maps and batch-norms are factored from what was caught. Other parameters (LayerNorm, position
+    Convolutions, linear maps and batch-norms are factored from these. Other parameters (LayerNorm, position
     embeddings, weights that a module uses through a function) are differentiated sample by sample.
     """
 
@@ -131,9 +131,9 @@ class CapturedFactors:
             if not result.requires_grad:
                 result.requires_grad_()
             calls.append(Call(foldings[module], args[0].detach(), get_gradient_edge(result)))
-            return result.clone()  # what follows may work in place
+            return result.clone()  # later operations may work in place
 
-        # The twins of the weights stay in `state`, so the modules' own parameters only name the layers.
+        # The weights that are used are those in `state`; the modules' own parameters only serve to name the layers.
         handles = [module.register_forward_hook(catch) for module in foldings]
         try:
             outputs = chunk.outputs()

@@ -27,8 +27,8 @@ GRAM_BLOCK = 64  # rows of a block that is not halved further
 def gram(G: Tensor, dtype: torch.dtype | None = None) -> Tensor:
     """G Gᵀ (r, r) of an (r, n) matrix, formed in `dtype` (left out: that of G).
 
-    Halved over and over, so that of two blocks that mirror each other one is computed: measured 0.59 of the time of
-    one matrix product, where blocks of rows took 0.63.
+    The rows are halved repeatedly, and of two blocks that mirror each other only one is computed: measured 0.59 of the
+    time of one matrix product, where blocks of rows took 0.63.
     """
     if dtype not in (None, G.dtype):
         K = torch.zeros(len(G), len(G), dtype=dtype, device=G.device)
@@ -81,13 +81,13 @@ class GaussNewtonFactor:
         """
         if self._G is None:
             raise AnalysisError(
-                "this block's factor was given up when the next block was asked for; use a block before going on, or "
-                "make it with block_operator"
+                "this block's factor was released when the next block was requested; use each block before you request "
+                "the next, or make it with block_operator"
             )
         return self._G
 
     def release(self) -> None:
-        """Give the factor up: its memory goes to the next layer's."""
+        """Release the factor: its memory is used for that of the next layer."""
         self._G = None
 
     def matmat(self, V: Tensor) -> Tensor:
@@ -113,8 +113,8 @@ class GaussNewtonFactor:
 class GaussNewtonGram:
     """A Gauss–Newton block known through a Gram matrix: GᵀG itself (n, n), or GGᵀ (r, r), which has the same spectrum.
 
-    Products with GᵀG are one matrix product; beside GGᵀ they come from `products`, another operator of the same block,
-    which is made when it is first asked for.
+    With GᵀG, a product is one matrix product. With GGᵀ, it comes from `products`, another operator of the same block,
+    which is made at the first product.
     """
 
     def __init__(

@@ -19,7 +19,7 @@ class Head:
     Set-up: one forward pass. A product: 4·N·C·K operations.
 
     Raises:
-        UnsupportedError: the outputs of the network are not those of this layer, or the layer sees tokens.
+        UnsupportedError: the outputs of the network are not those of this layer, or the layer is applied to tokens.
     """
 
     def __init__(self, problem: Problem, name: str, samples_a_chunk: int | None = None) -> None:

@@ -1,9 +1,9 @@
-"""Convolutions that can be differentiated twice without work that nobody asked for.
+"""Convolutions that can be differentiated twice without work that is not needed.
 
-PyTorch's second derivative of a convolution always convolves once more for a gradient in the weights, also where they
-are held fixed: of the convolutions in one block's Hessian product a third. Here z = A(W) x is an autograd function
-whose derivatives are such functions again, each computed only where it is wanted:
-    ⟨dz, A(W) x⟩ differentiated in x is A(W)ᵀ dz, in W it is dz ⊗ x, and the three are linear in what they are made of.
+PyTorch's second derivative of a convolution always convolves once more for a gradient in the weights, also where
+these are held fixed: a third of the convolutions in one block's Hessian product. Here z = A(W) x is an
+autograd function whose derivatives are such functions again, each computed only where it is needed:
+    ⟨dz, A(W) x⟩ differentiated in x is A(W)ᵀ dz, in W it is dz ⊗ x, and each of the three is bilinear again.
 """
 
 from collections.abc import Callable, Iterable, Iterator
@@ -21,7 +21,7 @@ DIMENSIONS: dict[object, int] = {torch.conv1d: 1, torch.conv2d: 2, torch.conv3d:
 
 
 class LeanConvolutions(TorchFunctionMode):
-    """While it is entered, the convolutions of a network are the functions below."""
+    """While this mode is active, the functions below compute the convolutions of a network."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -29,7 +29,7 @@ class LeanConvolutions(TorchFunctionMode):
 
     @contextmanager
     def holding(self, weights: Iterable[Tensor]) -> Iterator[None]:
-        """No gradient is taken in these weights, though they ask for one: in a graph that others are used with too."""
+        """Take no gradient in these weights, although they require one, on a graph that serves other weights too."""
         before, self.held = self.held, {id(weight) for weight in weights}
         try:
             yield
@@ -57,7 +57,7 @@ def _read(
     dilation: Any = 1,
     groups: int = 1,
 ) -> tuple[Tensor, Tensor, Tensor | None, Convolution] | None:
-    """A call of torch.conv1d, conv2d or conv3d, by their names of the arguments; None for one left to PyTorch."""
+    """The operands of a call of torch.conv1d, conv2d or conv3d; None for a call that is left to PyTorch."""
     if isinstance(padding, str) or input.ndim != dimensions + 2 or torch._C._are_functorch_transforms_active():
         return None
     stride, padding, dilation = (

@@ -12,7 +12,7 @@ from torch import Tensor
 
 from analysis.sharpness.hessian.engines.gauss_newton import GaussNewtonFactor, semidefinite_eigenvalues
 
-GRAM_BYTES = 2**24  # that the rows of a Gram matrix that are computed at a time may need besides
+GRAM_BYTES = 2**24  # of workspace for the rows of a Gram matrix that are computed at a time
 
 
 class PooledFactor:

@@ -42,14 +42,14 @@ class Primal(NamedTuple):
 
     record: Record
     inputs: Mapping[int, InBasis]  # x by step
-    cotangents: Mapping[int, InBasis]  # δ by step; none where no two weights meet
+    cotangents: Mapping[int, InBasis]  # δ by step; empty where no product of two weights occurs
 
 
 class ROperator:
     """Products with the Hessian or the Gauss–Newton matrix of the named parameters.
 
     With `keep` the primal pass of every chunk of samples stays in memory; without, each `matmat` repeats it, once for
-    every `vectors_a_pass`. Without `tiled` no layer is done by tiles, whose transformed kernels take memory.
+    every `vectors_a_pass`. Without `tiled` no layer uses Winograd's tiles, whose transformed kernels take memory.
     """
 
     def __init__(
@@ -78,7 +78,9 @@ class ROperator:
             if isinstance(step.operation, Folding) and wanted.intersection(step.operation.names)
         }
         self._live = tape.downstream(set(self._chosen))
-        self._bilinear = curvature == "hessian" and len(names) > 1  # one tensor alone: no two weights meet
+        self._bilinear = (
+            curvature == "hessian" and len(names) > 1
+        )  # with one tensor alone, no product of two weights occurs
         with torch.no_grad():
             self._bases = self._choose_bases()
             self._weights = {index: basis.weights(self._folded[index][0]) for index, basis in self._bases.items()}
@@ -92,7 +94,7 @@ class ROperator:
             return _joined(products, dim=0) if products else V.clone()
 
     def release(self) -> None:
-        """Give the kept passes up; a product asked for later repeats them."""
+        """Release the passes that were kept; a later product repeats them."""
         self._kept = None
 
     def _together(self, V: Tensor) -> Tensor:
@@ -132,7 +134,7 @@ class ROperator:
         return _joined([products[name].flatten(1) for name in self._shapes], dim=1)
 
     def _choose_bases(self) -> dict[int, Basis]:
-        """By live step with weights, from the shapes in a forward pass of one sample."""
+        """By step with weights that products pass through, from the shapes in a forward pass of one sample."""
         sample = self._problem.subset(slice(0, 1))
         record = self._tape.primal(self._folded, sample.inputs, self._live)
         bases = {}
@@ -144,7 +146,7 @@ class ROperator:
         return bases
 
     def _primal_passes(self) -> Iterator[Primal]:
-        """By chunk of samples: what the primal forward and backward pass leave."""
+        """By chunk of samples: the results of the primal forward and backward pass that products need."""
         for chunk in self._problem.chunks(self._chunk):
             record = self._primal_record(chunk)
             inputs = {index: self._bases[index].inputs(record.saved[index]) for index in self._chosen}
@@ -158,7 +160,7 @@ class ROperator:
         """Channels last where the convolutions that are done directly are narrow.
 
         Measured on a CPU: 1.15 to 1.5 times faster for 16 to 64 channels, where rearranging activations costs most; for
-        64 to 512 channels 1.15 times slower in late layers, where weights are rearranged at every convolution.
+        64 to 512 channels, 1.15 times slower in late layers, where every convolution rearranges weights.
         """
         fans = [self._folded[index][0].shape[1] for index, basis in self._bases.items() if isinstance(basis, Kernels)]
         narrow = not fans or statistics.median(fans) <= NARROW
@@ -183,18 +185,18 @@ class ROperator:
                 self._add_bias(index, entered[index], sums)
 
     def _add(self, index: int, x: InBasis, dz: InBasis, sums: Sums) -> None:
-        """dz ⊗ x to a step's product in W̃."""
+        """Add dz ⊗ x to a step's product in W̃."""
         sums.weights[index] = self._bases[index].weight_gradient(x, dz, into=sums.weights.get(index))
 
     def _add_bias(self, index: int, dz: InBasis, sums: Sums) -> None:
-        """A cotangent to a step's product in b̃."""
+        """Add a cotangent to a step's product in b̃."""
         own = self._bases[index].bias_gradient(dz)
         sums.biases[index] = sums.biases[index].add_(own) if index in sums.biases else own
 
     def _push(self, primal: Primal, moves: Moves, sums: Sums) -> Tensor:
-        """The tangents of the outputs; where those of the inputs of a chosen step meet δ, this goes to `sums`."""
+        """The tangents of the outputs. For a chosen step, δ ⊗ the tangent of its input is added to `sums`."""
         results: dict[int, Tensor] = {}
-        owned: set[int] = set()  # results in memory of their own
+        owned: set[int] = set()  # results that no one else holds
         for index, (operation, sources) in enumerate(self._tape.steps):
             if not self._live[index]:
                 continue
@@ -265,9 +267,9 @@ def product_passes(profile: Profile, names: Sequence[str], hessian: bool) -> flo
 def _cost(setting: Setting, block: Block) -> EngineCost:
     profile, names, hessian = setting.profile, block.names, setting.curvature == "hessian"
     product = product_passes(profile, names, hessian)
-    live, meets = max(profile.live[name] for name in names), len(names) > 1 and hessian
+    live, bilinear = max(profile.live[name] for name in names), len(names) > 1 and hessian
     tiles = sum(profile.tiles.get(name, 0) for name in names)
-    memory = setting.problem.num_samples * (2 * live + tiles if meets else live + tiles // 2)
+    memory = setting.problem.num_samples * (2 * live + tiles if bilinear else live + tiles // 2)
     return EngineCost(1 + profile.reach(names)[1], product, profile.size(names) * product, memory)
 
 

@@ -21,9 +21,9 @@ class FactorStore:
         self._G = workspace[: num_rows * dim].view(num_rows, dim)
 
     def add(self, rows: Rows) -> bool:
-        """Take the rows of the next samples; True when all are there."""
-        place = self._G[self._done * self._rank : (self._done + rows.num_samples) * self._rank]
-        rows.write(place.view(rows.num_samples, self._rank, -1), self._num_samples**-0.5)
+        """Add the rows of the next samples; True when those of all samples have been added."""
+        target = self._G[self._done * self._rank : (self._done + rows.num_samples) * self._rank]
+        rows.write(target.view(rows.num_samples, self._rank, -1), self._num_samples**-0.5)
         self._done += rows.num_samples
         return self._done == self._num_samples
 
@@ -41,7 +41,7 @@ class DenseStore:
         self._H = torch.zeros(dim, dim, dtype=problem.dtype, device=problem.device)
 
     def add(self, rows: Rows) -> bool:
-        """Take the rows of the next samples; True when all are there."""
+        """Add the rows of the next samples; True when those of all samples have been added."""
         part = self._H.new_empty(rows.num_samples, self._rank, len(self._H))
         rows.write(part, self._num_samples**-0.5)
         self._H += gram(part.flatten(0, 1).T)
@@ -62,12 +62,12 @@ class PooledStore:
         self._done = 0
 
     def add(self, rows: Rows) -> bool:
-        """Take the rows of the next samples; True when all are there."""
+        """Add the rows of the next samples; True when those of all samples have been added."""
         assert rows.scales is not None
         assert rows.write_matrices is not None
-        place = slice(self._done, self._done + rows.num_samples)
-        self._u[place] = rows.scales
-        rows.write_matrices(self._Q[place], len(self._Q) ** -0.5)
+        added = slice(self._done, self._done + rows.num_samples)
+        self._u[added] = rows.scales
+        rows.write_matrices(self._Q[added], len(self._Q) ** -0.5)
         self._done += rows.num_samples
         return self._done == len(self._Q)
 

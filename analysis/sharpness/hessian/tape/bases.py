@@ -1,7 +1,7 @@
 """The bases in which the R-operator multiplies a layer's activations, cotangents and weights.
 
-A layer's part in a product is a sum of two products of each kind, A(W) x, A(W)ᵀ dz and dz ⊗ x, of factors most of
-which occur twice. In another basis (Winograd's) the products are cheaper, and entering it is shared.
+A layer's part in a Hessian product is a sum of two products of each kind, A(W) x, A(W)ᵀ dz and dz ⊗ x. Most of their
+factors occur twice. In Winograd's basis the products are cheaper, and each factor is transformed only once.
 """
 
 from collections.abc import Sequence
@@ -13,11 +13,11 @@ from torch import Tensor
 from analysis.sharpness.hessian.tape.linear_maps import Bilinear, Convolution
 from analysis.sharpness.hessian.tape.winograd import Winograd, suits
 
-InBasis = Any  # activations, tangents or cotangents in a basis, which alone knows what they are there
+InBasis = Any  # activations, tangents or cotangents in a basis; only the basis knows their form
 
 
 class Basis(Protocol):
-    """What the products of one layer are made of: (B, …) activations and (C, K) weights, brought into a basis."""
+    """How to bring the (B, …) activations and (C, K) weights of one layer into a basis, and multiply them there."""
 
     def inputs(self, x: Tensor) -> InBasis:
         """Into the basis: inputs of the layer, or their tangents."""
@@ -41,11 +41,11 @@ class Basis(Protocol):
         """Σ dz over samples and positions, (C,), out of the basis."""
 
     def weight_gradient(self, x: InBasis, dz: InBasis, into: Tensor | None = None) -> Tensor:
-        """Σ_samples dz ⊗ x within the basis; added to `into`, which is used up."""
+        """Σ_samples dz ⊗ x within the basis; added to `into`, whose memory is reused."""
 
 
 class Standard:
-    """Every factor as it is."""
+    """The basis in which nothing is transformed."""
 
     def __init__(self, bilinear: Bilinear) -> None:
         self._map = bilinear
@@ -118,29 +118,33 @@ class Kernels(Standard):
 
 
 class StridedPointwise(Kernels):
-    """For a convolution that sees single positions: these alone of its inputs."""
+    """For a convolution that reads single positions and skips others: only the positions that it reads."""
 
     def __init__(self, convolution: Convolution, num_outputs: int, like: Tensor) -> None:
         super().__init__(convolution.unit, num_outputs, like)
         self._whole = convolution
 
     def inputs(self, x: Tensor) -> Tensor:
-        return self._whole.picked(x).clone()
+        return self._whole.positions_read(x).clone()
 
     def transpose(self, pairs: Sequence[tuple[Tensor, Tensor]], like: Tensor) -> Tensor:
-        seen = super().transpose(pairs, torch.empty_like(self._whole.picked(like)))
-        return self._whole.unpicked(seen, like)
+        read = super().transpose(pairs, torch.empty_like(self._whole.positions_read(like)))
+        return self._whole.back_to_positions(read, like)
 
 
 def basis_of(bilinear: Bilinear, x: Tensor, num_outputs: int, moved: bool, tiled: bool = True) -> Basis:
     """The cheapest basis for a map on (B, …) inputs like `x`, whose values are not read.
 
     Args:
-        moved: whether products are in directions of this map's own weights, among others.
+        moved: whether this map's own weights are among those that products are taken in.
         tiled: whether there is memory for transformed kernels.
     """
     if tiled and suits(bilinear, x, num_outputs, moved):
         return Winograd.of(x, num_outputs)
     if not isinstance(bilinear, Convolution):
         return Standard(bilinear)
-    return StridedPointwise(bilinear, num_outputs, x) if bilinear.picks else Kernels(bilinear, num_outputs, x)
+    return (
+        StridedPointwise(bilinear, num_outputs, x)
+        if bilinear.is_strided_pointwise
+        else Kernels(bilinear, num_outputs, x)
+    )

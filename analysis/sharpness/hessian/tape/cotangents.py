@@ -21,24 +21,24 @@ class Cotangents:
 
     values: Tensor
     scales: Tensor | None = None
-    owned: bool = False  # nobody else holds `values`: who uses them last may overwrite them
+    owned: bool = False  # whether `values` is held nowhere else, so that its last use may overwrite it
 
     def dense(self) -> Tensor:
         """All of them, (B, P, C, …)."""
         return self.values if self.scales is None else self.values * spread(self.scales, self.values.ndim)
 
     def shared(self) -> "Cotangents":
-        """These, held by others too."""
+        """The same, marked as held elsewhere too."""
         return replace(self, owned=False)
 
     def plus(self, other: "Cotangents") -> "Cotangents":
-        """Their sum, in the memory of one that is owned; both are used up."""
+        """Their sum, in the memory of one that is owned; use neither of the two afterwards."""
         first, second = (self, other) if self.owned else (other, self)
         total = first.dense().add_(second.dense()) if first.owned else first.dense() + second.dense()
         return Cotangents(total, owned=True)
 
     def pull(self, operation: Operation, saved: Any) -> "Cotangents":
-        """Cotangents of an operation's result to those of its input; these are used up."""
+        """Cotangents of an operation's result to those of its input; use the former no more afterwards."""
         if not operation.per_channel:
             return Cotangents(operation.pull(saved, self.dense(), self.owned), owned=self.owned)
         if self.scales is None and self.values.shape[1] > 1 and _positions(self.values) == 1:

@@ -1,4 +1,4 @@
-"""A convolution or linear map with the batch-norm that follows it folded in, seen from the parameters of both.
+"""A convolution or linear map with the batch-norm that follows it folded in, as a function of the parameters of both.
 
 With fixed statistics the pair is one bilinear map z = A(W̃) x + b̃, see `FixedNorm`. A batch-norm on its own is the
 same with W = 1. Since W̃ is bilinear in (γ, W), a Hessian

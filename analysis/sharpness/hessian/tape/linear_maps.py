@@ -123,10 +123,12 @@ class Convolution:
 
     def input_gradient(self, dz: Tensor, like: Tensor, kernels: Tensor) -> Tensor:
         """∂⟨dz, convolve(x)⟩/∂x for an x of the shape and memory format of `like`, whose values are not read."""
-        if not self.picks:
+        if not self.is_strided_pointwise:
             return self._backward(dz, like, kernels, 0)
         # At the positions it sees: measured 4 times faster.
-        return self.unpicked(self.unit.input_gradient(dz, torch.empty_like(self.picked(like)), kernels), like)
+        return self.back_to_positions(
+            self.unit.input_gradient(dz, torch.empty_like(self.positions_read(like)), kernels), like
+        )
 
     def kernel_gradient(self, dz: Tensor, x: Tensor, like: Tensor) -> Tensor:
         """∂⟨dz, convolve(x)⟩/∂kernels for kernels of the shape of `like`, whose values are not read."""
@@ -139,28 +141,28 @@ class Convolution:
         gradient: Tensor = aten.convolution_backward(dz, x, kernels, None, *args)[which]
         return gradient
 
-    # One that sees single positions
+    # One that reads single positions and skips others
 
     @property
-    def picks(self) -> bool:
-        """Whether it sees single positions, and not all of them, as a shortcut does."""
+    def is_strided_pointwise(self) -> bool:
+        """Whether it reads single positions, and not all of them, as a shortcut does."""
         return set(self.kernel[1:]) == {1} and max(self.stride) > 1 and not any(self.padding)
 
     @property
     def unit(self) -> "Convolution":
-        """The same with stride 1, for the positions that are picked."""
+        """The same with stride 1, for the positions that are read."""
         return replace(self, stride=[1] * len(self.stride))
 
-    def picked(self, x: Tensor) -> Tensor:
-        """The positions that such a convolution sees of (B, C_in, …), in the memory of `x`."""
+    def positions_read(self, x: Tensor) -> Tensor:
+        """The positions of (B, C_in, …) that such a convolution reads, in the memory of `x`."""
         for dim, step in enumerate(self.stride, start=2):
             x = x.movedim(dim, 0)[::step].movedim(0, dim)
         return x
 
-    def unpicked(self, seen: Tensor, like: Tensor) -> Tensor:
-        """Their transpose: zeros elsewhere, shaped like `like`, whose values are not read."""
+    def back_to_positions(self, read: Tensor, like: Tensor) -> Tensor:
+        """The transpose of `positions_read`: zeros elsewhere, shaped like `like`, whose values are not used."""
         x = torch.zeros_like(like)
-        self.picked(x).copy_(seen)
+        self.positions_read(x).copy_(read)
         return x
 
 

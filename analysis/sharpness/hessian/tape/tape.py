@@ -1,7 +1,7 @@
 """A piecewise-linear network written out as a list of steps, so that its derivatives can be taken step by step.
 
-Autograd gives a derivative only whole. A tape stops at every layer: the factor pass can use up a layer's factor
-before the next one is made, and the R-operator reuses one primal pass for all products.
+Autograd computes a derivative in one go. A tape can stop at every layer: the factor pass uses a layer's factor before
+the next one is made, and the R-operator reuses one primal pass for all products.
 """
 
 from collections.abc import Callable, Iterator, Mapping
@@ -96,9 +96,9 @@ class Tape:
     ) -> Iterator[tuple[int, Cotangents]]:
         """Carry cotangents (B, P, C) of the outputs backward through the steps in `needed`.
 
-        Yields every Folding, last first, with the cotangents of its result, and goes on below it when the next one is
-        asked for: by `transpose`, which is given its index and these (B, P, …), or by its own map. With `consume`, what
-        was saved for a step is dropped as soon as it has been used.
+        Yields every Folding, last first, with the cotangents of its result. These go on to its input when the next one
+        is requested: by `transpose`, which gets its index and the cotangents (B, P, …), or by its own map. With
+        `consume`, what was saved for a step is dropped as soon as it has been used.
         """
         cotangents = {len(self.steps) - 1: Cotangents(seed)}
         del seed
@@ -148,7 +148,7 @@ def _add(a: Tensor, b: Tensor) -> Tensor:
 
 
 def tape_of(model: nn.Module) -> Tape:
-    """Write a network out as a tape; batch-norms are folded into the convolution or linear map before them.
+    """Write a network as a tape; batch-norms are folded into the convolution or linear map before them.
 
     Convolutions, linear maps, batch-norm in eval mode, (leaky) ReLU, additions, pooling, means and flattening are
     known; to be called in eval mode.
@@ -162,42 +162,48 @@ def tape_of(model: nn.Module) -> Tape:
     try:
         # Wrapped, so that a model that is a single torch module is a step as well.
         graph = fx.Tracer().trace(nn.Sequential(model))
-    except Exception as error:  # whatever user code does with a proxy
+    except Exception as error:  # the user's code may do anything with a proxy
         raise UnsupportedError(f"a forward pass that can't be traced ({type(error).__name__})") from error
     steps: list[Step] = []
     makers: list[fx.Node] = []  # the node whose result a step is
-    place: dict[fx.Node, int] = {}
+    index_of: dict[fx.Node, int] = {}  # of the step whose result a node is
     modules, names = (
         {f"0.{path}".rstrip("."): module for path, module in model.named_modules()},
         {id(p): name for name, p in model.named_parameters()},
     )
     for node in graph.nodes:
         if node.op == "placeholder":
-            place[node] = -1
+            index_of[node] = -1
         elif node.op == "output":
-            if not isinstance(node.args[0], fx.Node) or place.get(node.args[0], -1) != len(steps) - 1:
+            if not isinstance(node.args[0], fx.Node) or index_of.get(node.args[0], -1) != len(steps) - 1:
                 raise UnsupportedError("outputs that are not one tensor")
         elif not _is_size(node):
             sources, operation = _read(node, modules, names)
-            if not all(source in place for source in sources):
+            if not all(source in index_of for source in sources):
                 raise UnsupportedError(f"{node.name} works on something that is not a tensor")
-            where = tuple(place[source] for source in sources)
+            steps_read = tuple(index_of[source] for source in sources)
             if operation is None:
-                place[node] = where[0]
-            elif where[0] >= 0 and makers[where[0]] is sources[0] and _joins(operation, steps[where[0]], sources[0]):
-                place[node] = where[0]
-                makers[where[0]] = node
-                steps[where[0]] = steps[where[0]]._replace(operation=_join(steps[where[0]].operation, operation))
+                index_of[node] = steps_read[0]
+            elif (
+                steps_read[0] >= 0
+                and makers[steps_read[0]] is sources[0]
+                and _joins(operation, steps[steps_read[0]], sources[0])
+            ):
+                index_of[node] = steps_read[0]
+                makers[steps_read[0]] = node
+                steps[steps_read[0]] = steps[steps_read[0]]._replace(
+                    operation=_join(steps[steps_read[0]].operation, operation)
+                )
             else:
-                place[node] = len(steps)
+                index_of[node] = len(steps)
                 makers.append(node)
-                steps.append(Step(operation, where))
+                steps.append(Step(operation, steps_read))
     _refuse_ties(steps)
     return Tape(tuple(steps))
 
 
 def _is_size(node: fx.Node) -> bool:
-    """Whether a node asks for a shape; only a view that flattens may use it."""
+    """Whether a node reads a shape; only a view that flattens may use the result."""
     return (node.op == "call_method" and node.target == "size") or (
         node.op == "call_function" and getattr(node.target, "__name__", "") in ("getattr", "getitem")
     )

@@ -50,12 +50,12 @@ ONE = 7  # entry of a transformed tile that alone is not zero for a constant res
 
 
 def suits(bilinear: Bilinear, x: Tensor, num_outputs: int, moved: bool) -> bool:
-    """Whether a map on (B, …) inputs like `x` is such a convolution, on a CPU, and faster so.
+    """Whether a map on (B, …) inputs like `x` is such a convolution, on a CPU, and faster by tiles.
 
-    On a GPU it is left to cuDNN, which knows this algorithm.
+    On a GPU it is left to cuDNN, which has this algorithm.
 
     Args:
-        moved: whether products are in directions of this map's own weights, among others.
+        moved: whether this map's own weights are among those that products are taken in.
     """
     if not isinstance(bilinear, Convolution) or x.device.type != "cpu" or x.dtype not in PRECISE:
         return False
@@ -156,7 +156,7 @@ class Winograd:
     def _overlap(products: Tensor, pixels: Tensor) -> None:
         """Transposes `_transformed_inputs`: (36, T·C) products written to (4, 4, B, H/4, W/4, C) pixels.
 
-        A tile covers the 4 × 4 pixels at its place, and its first and last entries the ones next to them.
+        A tile covers the 4 × 4 pixels at its position; its first and last entries cover the pixels next to them.
         """
         tiles = (_squared("B_T", products.dtype).T @ products).view(6, 6, *pixels.shape[2:])
         rows = tiles[1:5]

@@ -114,7 +114,7 @@ def test_a_wrong_engine_steps_aside(monkeypatch: pytest.MonkeyPatch) -> None:
     model, (inputs, targets) = build("odd"), samples(4)
     original = Kernels.transpose
     monkeypatch.setattr(Kernels, "transpose", lambda self, *args: 1.001 * original(self, *args))
-    with pytest.warns(RuntimeWarning, match="steps aside for double_backward: its product differs"):
+    with pytest.warns(RuntimeWarning, match="double_backward is used instead of r_operator: its product differs"):
         block = block_operator(model, inputs, targets, "conv1.weight", "r_operator")
     assert block.engine == "double_backward"
     assert "differs from double backward's by" in block.reason
@@ -161,7 +161,7 @@ def test_a_weight_used_twice_is_not_its_gauss_newton_block() -> None:
 def test_a_block_is_given_up_when_the_next_is_asked_for() -> None:
     model, (inputs, targets) = build("resnet"), samples(4)
     first, *_ = layer_operators(model, inputs, targets, engine="gauss_newton_factor")
-    with pytest.raises(AnalysisError, match="was given up when the next block was asked for"):
+    with pytest.raises(AnalysisError, match="released when the next block was requested"):
         first.matmat(dense_vector(first.dim))
 
 

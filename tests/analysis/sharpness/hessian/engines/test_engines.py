@@ -96,7 +96,7 @@ def test_smooth_networks_are_served_by_double_backward_and_have_gauss_newton_fac
     assert block_operator(model, inputs, targets, layer, "gauss_newton_factor", curvature="gauss_newton").engine == (
         "gauss_newton_factor"
     )
-    with pytest.warns(RuntimeWarning, match="steps aside for double_backward"):
+    with pytest.warns(RuntimeWarning, match="double_backward is used instead"):
         block_operator(model, inputs, targets, layer, "gauss_newton_factor")
 
 
