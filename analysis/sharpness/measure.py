@@ -1,4 +1,4 @@
-"""All measures of one network, sharing what can be shared."""
+"""All measures of one network, which share computations where possible."""
 
 from collections.abc import Callable, Collection, Mapping
 from functools import partial
@@ -14,10 +14,10 @@ from analysis.sharpness.subject import Subject
 
 
 def measure_function(name: str) -> Callable[[Subject], list[Measurement]]:
-    """What computes a measure of the catalogue, or one of the user's own, for a subject.
+    """The function that computes, for a subject, a measure of the catalogue or a user's own.
 
     Raises:
-        AnalysisError: a dotted path that does not import.
+        AnalysisError: a dotted path can't be imported.
     """
     if name not in MEASURES:
         return load_measure(name)
@@ -33,21 +33,21 @@ def measure(
     settings: SharpnessSettings | None = None,
     initial: Mapping[str, Tensor] | None = None,
 ) -> list[Measurement]:
-    """Every measure that the settings name, of one network on one set of samples.
+    """Compute every measure that the settings name, for one network on one set of samples.
 
-    Rényi sharpness, trace and largest eigenvalue are read off the same Lanczos runs, one-step measures off the same
-    gradient, PAC-Bayes measures off the same noise. A measure that has no value for this network (zero Hessian, NaN
-    weights) is a row with its reason; the other rows are not affected.
+    Rényi sharpness, trace and largest eigenvalue come from the same Lanczos runs, one-step measures from the same
+    gradient, PAC-Bayes measures from the same noise. A measure that is undefined for this network (zero Hessian, NaN
+    weights) has a row with the reason; the other rows are not affected.
 
     Args:
         model: any differentiable classifier; it is measured in eval mode and left as it was found.
         inputs, targets: (N, …) float tensor and (N,) int64 classes, on the model's device.
-        settings: what to measure; left out, the defaults of SPEC.
-        initial: state dict of the network before training, for the measures of the distance from it.
+        settings: what to measure; default: the settings of SPEC.
+        initial: state dict of the network before training, for measures that use the distance from it.
 
     Raises:
-        AnalysisError: a network or samples that can't be measured at all; a measure of the user's own that does not
-            import, raises, or returns something other than measurements.
+        AnalysisError: the network or samples can't be measured at all; or a user's own measure can't be imported,
+            raises an error, or returns something other than measurements.
     """
     return measure_subject(Subject(model, inputs, targets, settings or SharpnessSettings(), initial))
 
@@ -57,7 +57,7 @@ def measure_subject(subject: Subject, measures: Collection[str] | None = None) -
 
     Args:
         subject: the network.
-        measures: those of its settings' measures to take; left out, all. Each comes out the same with any others.
+        measures: which of its settings' measures to compute; default: all. The values do not depend on this choice.
     """
     wanted = [name for name in subject.settings.measures if measures is None or name in measures]
     functions = [measure_function(name) for name in wanted]

@@ -1,4 +1,4 @@
-"""A network under measurement, and the rows that a measure of it gives."""
+"""The network that is measured, and the rows of a measure."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping
@@ -20,18 +20,18 @@ from analysis.spectrum.measures import Spectrum
 from analysis.spectrum.quadrature import SpectralQuadrature
 
 T = TypeVar("T")
-Values = Mapping[Any, tuple[float, float | None]]  # (value, standard error) by parameter, None where there is none
+Values = Mapping[Any, tuple[float, float | None]]  # (value, standard error) by parameter; the key None: no parameter
 
 
 @dataclass(frozen=True)
 class Subject:
-    """A network under measurement, with what several measures have in common computed once, when first asked for."""
+    """A network to measure. Results that several measures share are computed once, on first use."""
 
     model: nn.Module
     inputs: Tensor  # (N, …)
     targets: Tensor  # (N,)
     settings: SharpnessSettings
-    initial: Mapping[str, Tensor] | None = None  # state dict at initialization, for measures of the distance from it
+    initial: Mapping[str, Tensor] | None = None  # state dict before training, for measures of the distance from it
     spectra_of: SpectraOf = SpectraOf.EVERY
     _shared: dict[Callable[["Subject"], Any], Any] = field(default_factory=dict, repr=False)
 
@@ -41,7 +41,7 @@ class Subject:
         return weight_layers(self.model) if self.settings.layers == "all" else list(self.settings.layers)
 
     def blocks(self, measure: str) -> list[str]:
-        """What a measure is taken on: each layer and all of them, or all of them only."""
+        """The blocks on which a measure is computed: each layer and all together, or only all together."""
         return [ALL_LAYERS] if measure in self.settings.all_layers_only else [*self.layers, ALL_LAYERS]
 
     def landscape(self, block: str) -> Landscape:
@@ -49,10 +49,10 @@ class Subject:
         return Landscape.of(self.shared(_problem), None if block == ALL_LAYERS else block)
 
     def shared(self, compute: Callable[["Subject"], T]) -> T:
-        """What a function makes of this subject, computed once.
+        """The result of a function of this subject, computed once.
 
         Raises:
-            UndefinedMeasureError: whenever it is asked for, if the function raised one.
+            UndefinedMeasureError: on every call, if the function raised one.
         """
         if compute not in self._shared:
             try:
@@ -66,16 +66,16 @@ class Subject:
 
     @cached_property
     def spectra(self) -> dict[str, Spectrum]:
-        """The spectrum of each layer's Hessian and of all layers', or the reason why there is none."""
+        """The spectrum of the Hessian of each layer and of all layers, or the reason why it is undefined."""
         layers: list[str | None] = [] if self.spectra_of is SpectraOf.WHOLE else list(self.layers)
         whole: list[str | None] = [] if self.spectra_of is SpectraOf.LAYERS else [None]
         return self._spectra([*layers, *whole], "hessian")
 
     @cached_property
     def gauss_newton_spectra(self) -> dict[str, Spectrum]:
-        """Spectra of the Gauss–Newton part, where it is a matrix of its own: of all layers, and of indefinite ones.
+        """Spectra of the Gauss–Newton part, where it differs from the Hessian: for all layers, and for indefinite ones.
 
-        A layer whose Hessian is positive semidefinite, as in every ReLU network, has the same Gauss–Newton block.
+        For a layer with a positive semidefinite Hessian, as in every ReLU network, both are the same.
         """
         differing = [layer for layer in self.layers if _is_indefinite(self.spectra[layer])]
         return self._spectra([*differing, None], "gauss_newton")
@@ -99,7 +99,7 @@ class Subject:
 def tabulate(
     measure: str, blocks: Iterable[str], parameters: Iterable[float | None], values_of: Callable[[str], Values]
 ) -> list[Measurement]:
-    """A row for each block and parameter: the value, or why there is none. NaN and infinity are no values."""
+    """A row for each block and parameter, with its value or the reason why it is missing, as for NaN and infinity."""
     rows = []
     for block in blocks:
         try:

@@ -1,4 +1,4 @@
-"""What a sweep will cost before it runs: from recorded timings where there are any, else from the network's size."""
+"""The cost of a sweep before it runs: from recorded timings, if there are any, else from the network's size."""
 
 import json
 import math
@@ -13,26 +13,26 @@ from orchestrator.store.trial_store import MEASURED_FILE, TrialState, TrialStore
 from trainables.catalogue import DATA_SETS, PASSES_A_STEP, NetworkSize, size_of
 from trainables.trial.specs import TrialSpec
 
-MAX_RECORDS = 20  # finished trials whose timings are looked at
-CPU_FLOPS = 1e10  # a second, that one core makes of small networks
-GPU_FLOPS = 1e13  # a second, assumed of one data-centre GPU in float32
-STEP_SECONDS = 0.8e-3  # of a training step, whatever its size
+MAX_RECORDS = 20  # finished trials whose timings are used
+CPU_FLOPS = 1e10  # per second, of one core on small networks
+GPU_FLOPS = 1e13  # per second, assumed for one data-centre GPU in float32
+STEP_SECONDS = 0.8e-3  # of each training step, whatever the size of the network
 
 
 @dataclass(frozen=True)
 class Cost:
-    """An estimate for the work that is still to do."""
+    """An estimate for the work that remains."""
 
-    train_seconds: float  # of computing, summed over trials
+    train_seconds: float  # of computation, summed over trials
     measure_seconds: float
-    disk_bytes: int  # of checkpoints, whole sweep
-    recorded: bool  # from timings of this sweep's own finished trials
+    disk_bytes: int  # of the checkpoints of the whole sweep
+    recorded: bool  # whether it is from timings of this sweep's finished trials
     cores: int
-    gpu: bool = False  # the seconds are those of one GPU, not of one core
+    gpu: bool = False  # whether the seconds are those of one GPU, not of one core
 
     @property
     def wall_seconds(self) -> float:
-        """On this machine's cores, all of them busy."""
+        """Seconds until all is done, if all cores of this machine are busy."""
         return (self.train_seconds + self.measure_seconds) / self.cores
 
 
@@ -43,13 +43,13 @@ def estimate_cost(
     store: TrialStore,
     gpu: bool = False,
 ) -> Cost | None:
-    """The cost of what is not done yet; None for networks of unknown size before their first trial is done.
+    """The cost of the work that remains; None if the size of a network is unknown and no trial is finished.
 
     Args:
         specs: the sweep's trials.
-        states: how far each is.
-        settings: what is measured of each.
-        store: where timings of finished trials are.
+        states: the state of each.
+        settings: what is measured for each.
+        store: the store with the timings of finished trials.
         gpu: whether trials run on GPUs.
     """
     to_train = [spec for spec in specs if states[spec.trial_id] in (TrialState.PENDING, TrialState.TRAINING)]
@@ -63,20 +63,20 @@ def estimate_cost(
         return None
     train = [training if training is not None else _train_seconds(spec, flops) for spec in to_train]
     measure = [measuring if measuring is not None else _measure_seconds(spec, settings, flops) for spec in to_measure]
-    # Initial and last weights, 4 bytes each; the optimizer's state is dropped when a trial is trained.
+    # Initial and last weights, 4 bytes each; the optimizer's state is deleted after training.
     disk = sum(2 * 4 * size.parameters for size in sizes if size is not None) if known else 0
     return Cost(sum(train), sum(measure), disk, recorded, os.cpu_count() or 1, gpu)
 
 
 def flops_a_second(gpu: bool) -> float:
-    """What one GPU, or one core, is assumed to do."""
+    """Floating-point operations per second that are assumed for one GPU, or one core."""
     return GPU_FLOPS if gpu else CPU_FLOPS
 
 
 def _recorded(
     specs: list[TrialSpec], states: Mapping[str, TrialState], store: TrialStore
 ) -> tuple[float | None, float | None]:
-    """Median seconds of training and of measuring among finished trials."""
+    """Median seconds of training and of measuring of finished trials; None without one."""
     done = [spec.trial_id for spec in specs if states[spec.trial_id] is TrialState.MEASURED][:MAX_RECORDS]
     if not done:
         return None, None
@@ -89,14 +89,14 @@ def _train_seconds(spec: TrialSpec, flops_a_second: float) -> float:
     images = DATA_SETS[spec.data.dataset].train_images - (spec.data.validation or 0)
     training = spec.training
     steps = min(training.epochs * -(-images // training.batch_size), training.iterations or math.inf)
-    # Forward, and backward at twice its cost.
+    # A forward pass, and a backward pass at twice its cost.
     flops = 3 * _known_size(spec).flops * min(training.batch_size, images)
     return steps * PASSES_A_STEP.get(spec.optimizer.name, 1) * (STEP_SECONDS + flops / flops_a_second)
 
 
 def _measure_seconds(spec: TrialSpec, settings: SharpnessSettings, flops_a_second: float) -> float:
-    # Upper bound: every block takes all the products it may; a product of the whole Hessian costs about 5 forward
-    # passes, those of the layers together about as much again.
+    # An upper bound: every block uses all allowed products. A product with the whole Hessian costs about 5 forward
+    # passes; one with each of the layers costs about the same in total.
     tasks = {MEASURES[name].task or name: settings.passes(name) for name in settings.measures if name in MEASURES}
     passes = 2 * 5 * settings.max_products + sum(tasks.values())
     return passes * _known_size(spec).flops * settings.samples / flops_a_second
@@ -104,5 +104,5 @@ def _measure_seconds(spec: TrialSpec, settings: SharpnessSettings, flops_a_secon
 
 def _known_size(spec: TrialSpec) -> NetworkSize:
     size = size_of(spec.model, spec.data.dataset)
-    assert size is not None, "asked for only where every size is known"
+    assert size is not None, "every size is known here"
     return size

@@ -1,4 +1,4 @@
-"""How the measurement of a trial is divided among actors: only where nothing shared is computed twice."""
+"""The division of a trial's measurement into tasks for actors, so that no shared result is computed twice."""
 
 import hashlib
 import json
@@ -11,38 +11,38 @@ from orchestrator.store.cost import flops_a_second
 from trainables.catalogue import size_of
 from trainables.trial.specs import TrialSpec
 
-LEAST_SECONDS = 30.0  # of a task of its own: loading and checking a network anew costs a few
-PRODUCT_PASSES = 5  # of a Hessian-vector product, in forward passes
+LEAST_SECONDS = 30.0  # shorter tasks are not separated, since loading and checking a network again costs a few
+PRODUCT_PASSES = 5  # forward passes that a Hessian-vector product costs
 
 
 @dataclass(frozen=True)
 class MeasuringTask:
-    """A part of one trial's measurement that one actor does by itself, with a result of its own in the store."""
+    """A part of one trial's measurement, done by one actor, with a separate result in the store."""
 
     name: str
     measures: tuple[str, ...]
     spectra_of: SpectraOf
-    seconds: float = 0.0  # expected; what tasks are sorted by
+    seconds: float = 0.0  # expected; tasks are sorted by it
 
     @property
     def key(self) -> str:
-        """What its files are called by: another division of the work never takes this one's part for its own."""
+        """The name of its files. It depends on the content, so tasks of different divisions never share a file."""
         content = json.dumps([sorted(self.measures), self.spectra_of.value])
         return f"{self.name}-{hashlib.sha256(content.encode()).hexdigest()[:8]}"
 
 
 def whole(settings: SharpnessSettings) -> MeasuringTask:
-    """All of a measurement as one task."""
+    """The whole measurement as one task."""
     return MeasuringTask("everything", settings.measures, SpectraOf.EVERY)
 
 
 def divide(spec: TrialSpec, settings: SharpnessSettings, gpu: bool = False) -> list[MeasuringTask]:
     """The tasks of a trial's measurement, longest first.
 
-    What is long enough and shares nothing with the rest becomes a task of its own: the Hessian of all layers at once,
+    Work that takes long and shares nothing with the rest becomes a separate task: the Hessian of all layers at once,
     each n-step measure, average sharpness, the search for each kind of PAC-Bayes noise, Haar perturbations. The rest
-    stays together: layers share a factor pass, one-step measures a gradient. A network that is measured within
-    seconds, or whose size is not known, is one task.
+    stays together: layers share a factor pass, one-step measures a gradient. If the network can be measured within
+    seconds, or its size is unknown, there is one task.
     """
     size = size_of(spec.model, spec.data.dataset)
     if size is None:
@@ -60,7 +60,7 @@ def divide(spec: TrialSpec, settings: SharpnessSettings, gpu: bool = False) -> l
 
 
 def _separable(settings: SharpnessSettings, a_pass: float) -> Iterable[MeasuringTask]:
-    """What could be done apart, with the seconds that it takes."""
+    """The work that could be separate tasks, with the seconds that each takes."""
     groups: dict[str, list[str]] = {}
     for name in settings.measures:
         if name in MEASURES and MEASURES[name].task is not None:

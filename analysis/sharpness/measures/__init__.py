@@ -1,1 +1,1 @@
-"""The measures of sharpness, one family a file."""
+"""The measures of sharpness, one file for each family."""

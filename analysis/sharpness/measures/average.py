@@ -15,12 +15,12 @@ def average_sharpness(
 ) -> dict[float, tuple[float, float]]:
     """Mean over draws z ~ N(0, I) of L(w + σ z) − L(w), or of L(w + σ |w|⊙z) − L(w) if adaptive, by σ.
 
-    To second order ½σ² Tr H, or ½σ² Σ H_ii w_i². Every σ and every network is given the same draws.
+    To second order this is ½σ² Tr H, or ½σ² Σ H_ii w_i². All σ and all networks use the same draws.
 
     Returns:
         (mean, standard error over draws) by σ.
 
-    Cost: a forward pass, and one for each draw and σ.
+    Cost: one forward pass, and one more for each draw and σ.
 
     Source: Andriushchenko et al. 2023, eq. 1 and 2.
     """
@@ -38,7 +38,7 @@ def average_sharpness(
 
 
 def average(subject: Subject, measure: str) -> list[Measurement]:
-    """`avg` and `avg_adaptive`."""
+    """The rows of `avg` and `avg_adaptive`."""
     settings = subject.settings.average
     adaptive = measure == "avg_adaptive"
 

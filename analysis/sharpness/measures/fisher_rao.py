@@ -1,4 +1,4 @@
-"""The Fisher–Rao norm: how fast the loss of each sample changes as the weights are scaled."""
+"""The Fisher–Rao norm: how fast the loss of each sample changes when the weights are scaled."""
 
 import math
 import warnings
@@ -15,8 +15,8 @@ def fisher_rao_norm(landscape: Landscape) -> float:
     """sqrt(wᵀ F w) = sqrt((1/N) Σ_i ⟨w, ∇ℓ_i(w)⟩²), F the empirical Fisher matrix of the observed labels.
 
     ⟨w, ∇ℓ_i(w)⟩ is the derivative of ℓ_i((1 + t) w) at t = 0: one forward-mode derivative gives it for all samples.
-    Unchanged when layers of a ReLU network are rescaled against each other. For one sample with logits (1, 0), label
-    0 and weights (1, 0)ᵀ, x = 1: the square is 0.0723295.
+    It does not change if layers of a ReLU network are rescaled against each other. For one sample x = 1 with label 0 and
+    weights (1, 0)ᵀ, so logits (1, 0), the square is 0.0723295.
 
     Cost: a forward pass with its derivative, about three forward passes.
 
@@ -24,7 +24,7 @@ def fisher_rao_norm(landscape: Landscape) -> float:
     """
     squares = torch.zeros((), dtype=torch.float64, device=landscape.weights.device)
     with landscape.held_still(), torch.no_grad(), warnings.catch_warnings():
-        warnings.simplefilter("ignore", FutureWarning)  # torch's own, about how it loads its forward-mode rules
+        warnings.simplefilter("ignore", FutureWarning)  # from inside torch, about how it loads its forward-mode rules
         for chunk in landscape.chunks():
             slopes: Tensor = torch.func.jvp(chunk.losses_at, (chunk.weights,), (chunk.weights,))[1]  # tangent w at w
             squares += slopes.square().sum()
@@ -32,7 +32,7 @@ def fisher_rao_norm(landscape: Landscape) -> float:
 
 
 def fisher_rao(subject: Subject, measure: str) -> list[Measurement]:
-    """`fisher_rao`."""
+    """The rows of `fisher_rao`."""
 
     def values(block: str) -> Values:
         return {None: (fisher_rao_norm(subject.landscape(block)), 0.0)}

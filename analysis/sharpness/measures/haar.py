@@ -13,12 +13,12 @@ from analysis.sharpness.subject import Subject, Values, tabulate
 
 
 def haar_loss(landscape: Landscape, rho: float, num_draws: int = 300, seed: int = 0) -> tuple[float, float]:
-    """E_A L(S(A, ρ)): the mean loss on samples x_i + ρ A x_i, A Haar-distributed in O(d), and its standard error.
+    """E_A L(S(A, ρ)), the mean loss on samples x_i + ρ A x_i with A Haar-distributed in O(d), and its standard error.
 
-    The mean over samples is linear, so only each A x_i alone matters: ‖x_i‖ u with u uniform on the sphere, and no d×d
-    matrix is needed. For f = wᵀx and half the squared error the rise is ½ρ²‖w‖²‖x‖²/d.
+    The mean over samples is linear, so only the distribution of each single A x_i matters. It is that of ‖x_i‖ u with u
+    uniform on the sphere, so no d×d matrix is needed. For f = wᵀx and half the squared error the rise is ½ρ²‖w‖²‖x‖²/d.
 
-    Cost: a forward pass for each draw.
+    Cost: one forward pass for each draw.
 
     Source: Rényi Sharpness, Proposition 3.1.
     """
@@ -35,13 +35,13 @@ def haar_loss(landscape: Landscape, rho: float, num_draws: int = 300, seed: int 
 
 
 def _normal(like: Tensor, *purpose: object) -> Tensor:
-    """Standard normal numbers of a tensor's shape, drawn on the CPU: the same on every device."""
+    """Standard normal numbers in the shape of a tensor, drawn on the CPU, so that they are the same on every device."""
     generator = torch.Generator().manual_seed(derive_seed("haar", *purpose))
     return torch.randn(like.shape, generator=generator).to(device=like.device, dtype=like.dtype)
 
 
 def haar(subject: Subject, measure: str) -> list[Measurement]:
-    """`haar_loss`."""
+    """The rows of `haar_loss`."""
     settings = subject.settings.haar
 
     def values(block: str) -> Values:

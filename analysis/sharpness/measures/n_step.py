@@ -20,16 +20,16 @@ FIRST_CHECKPOINT, SHRINKING, LEAST_INTERVAL = 0.22, 0.03, 0.06  # fractions of t
 def worst_case_sharpness(
     landscape: Landscape, ball: Ball, rho: float, num_steps: int = 20, batch_size: int = 128
 ) -> float:
-    """Mean over batches B of max L_B(w + T u) − L_B(w) over the ball ‖u‖ ≤ ρ, as APGD finds it.
+    """Mean over batches B of max L_B(w + T u) − L_B(w) over the ball ‖u‖ ≤ ρ, found by APGD.
 
-    Partial batches count by their size. At least the value of `one_step_sharpness` in the same ball.
+    Batches are weighted by their size. The value is at least that of `one_step_sharpness` in the same ball.
 
     Cost: num_steps + 1 forward and num_steps backward passes.
 
     Raises:
-        UndefinedMeasureError: a batch's gradient at w is zero, or some loss on the way is NaN or infinite.
+        UndefinedMeasureError: a batch's gradient at w is zero, or a loss during the ascent is NaN or infinite.
 
-    Source: Andriushchenko et al. 2023, with Croce and Hein 2020; see `ascend` for what differs.
+    Source: Andriushchenko et al. 2023, with Croce and Hein 2020; `ascend` states the differences.
     """
     total = 0.0
     with landscape.held_still():
@@ -50,13 +50,14 @@ def ascend(
 ) -> float:
     """The largest rise of a function over ‖u‖ ≤ ρ that APGD finds from u = 0.
 
-    Steps of 2ρ along the steepest direction, projected, then blended: ¾ of the new point and ¼ of the last move. At
-    checkpoints (0.22 of the steps, then at intervals that shrink by 0.03 to 0.06) the step is halved and the best
-    point returned to, if fewer than ¾ of the steps since the last one improved or step and best are as they were then.
+    Each step goes 2ρ along the steepest direction and is projected; the result is ¾ of this step plus ¼ of the previous
+    one. At checkpoints (after 0.22 of the steps, then at intervals that shrink by 0.03 down to 0.06) the step size is
+    halved and the ascent restarts from the best point, if fewer than ¾ of the steps since the last checkpoint improved
+    the value, or if step size and best value have not changed since then.
 
     In an adaptive ball Andriushchenko et al. step and project in w; here both are done in u = T⁻¹δ, where the ball is
-    round. The set and its maximum are the same; no equation needs to be solved, weights at 0 need no guard, and the
-    first step is that of ASAM.
+    round. The set and its maximum are the same; but no equation has to be solved, weights at 0 need no special care,
+    and the first step is that of ASAM.
 
     Args:
         function: u ↦ value and gradient (n,).
@@ -77,7 +78,7 @@ def ascend(
         except UndefinedMeasureError:
             if k == 0:
                 raise
-            break  # a stationary point: there is nowhere to go from here
+            break  # a stationary point: no direction leads upwards
         if k > 0:
             target = ball.project(u + MOMENTUM * (target - u) + (1 - MOMENTUM) * (u - previous), rho)
         u, previous = target, u
@@ -100,17 +101,17 @@ def ascend(
 
 
 def _checkpoints(num_steps: int) -> set[int]:
-    """Steps after which the step size is looked at."""
-    place, interval, found = FIRST_CHECKPOINT, FIRST_CHECKPOINT, set()
-    while place < 1:
-        found.add(int(-(-place * num_steps // 1)))
+    """The steps after which the step size may be halved."""
+    fraction, interval, found = FIRST_CHECKPOINT, FIRST_CHECKPOINT, set()
+    while fraction < 1:
+        found.add(int(-(-fraction * num_steps // 1)))
         interval = max(interval - SHRINKING, LEAST_INTERVAL)
-        place += interval
+        fraction += interval
     return found
 
 
 def n_step(subject: Subject, measure: str) -> list[Measurement]:
-    """`sam_n`, `asam_n`, `sam_linf_n`, `asam_linf_n`, over the same ρ as one step."""
+    """The rows of `sam_n`, `asam_n`, `sam_linf_n` and `asam_linf_n`, at the ρ of the one-step measures."""
     worst_case = subject.settings.worst_case
     rhos = worst_case.rhos(measure)
     ball = ball_of(measure)

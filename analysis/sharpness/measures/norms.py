@@ -9,9 +9,10 @@ from analysis.sharpness.subject import Subject, Values, tabulate
 
 
 def l2_norms(model: nn.Module) -> dict[str | None, float]:
-    """‖w‖₂ of each weight layer, and under None of all of them together: sqrt(Σ_l ‖w_l‖²).
+    """‖w‖₂ of each weight layer and, under None, of all together: sqrt(Σ_l ‖w_l‖²).
 
-    Weight tensors only, no biases and no normalization parameters (Dziugaite et al. 2020). No pass; float64 sums.
+    Weight tensors only, without biases and normalization parameters (Dziugaite et al. 2020). The sums are in float64.
+    Cost: no pass.
     """
     parameters = dict(model.named_parameters())
     squares = {
@@ -22,7 +23,7 @@ def l2_norms(model: nn.Module) -> dict[str | None, float]:
 
 
 def l2(subject: Subject, measure: str) -> list[Measurement]:
-    """`l2`."""
+    """The rows of `l2`."""
     norms = l2_norms(subject.model)
 
     def values(block: str) -> Values:

@@ -1,4 +1,4 @@
-"""The balls that worst-case perturbations live in, and sharpness after one step of ascent (SAM, ASAM)."""
+"""The balls of worst-case perturbations, and sharpness after one step of ascent (SAM, ASAM)."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -14,12 +14,12 @@ from analysis.sharpness.subject import Subject, Values, tabulate
 
 ONE_STEP = ("sam", "asam", "sam_linf", "asam_linf")
 N_STEP_SUFFIX = "_n"
-ZERO_GRADIENT = "the gradient is zero, so it shows no direction to step in"
+ZERO_GRADIENT = "the gradient is zero, so it gives no direction for the step"
 
 
 @dataclass(frozen=True)
 class Ball:
-    """Perturbations T u with ‖u‖ ≤ ρ; T = diag(|w| + η) if adaptive, else the identity."""
+    """The perturbations T u with ‖u‖ ≤ ρ; T = diag(|w| + η) if adaptive, else the identity."""
 
     norm: Literal["l2", "linf"]
     adaptive: bool = False
@@ -30,7 +30,7 @@ class Ball:
         return weights.abs() + self.eta if self.adaptive else torch.ones_like(weights)
 
     def steepest(self, gradient: Tensor) -> Tensor:
-        """(n,) the u of norm 1 along which a function with this gradient in u rises fastest.
+        """(n,) the u of norm 1 along which a function with this gradient rises fastest.
 
         Raises:
             UndefinedMeasureError: the gradient is zero, NaN or infinite.
@@ -60,10 +60,10 @@ def one_step_sharpness(
 ) -> dict[float, float]:
     """Mean over batches B of L_B(w + T u) − L_B(w), u = ρ T g/‖T g‖₂ (ℓ2) or ρ sign(T g) (ℓ∞), g = ∇L_B(w), by ρ.
 
-    Partial batches count by their size. On the quadratic ½(w₁² + 4w₂²) at (1, ½), ρ = 0.1: 0.2406068 (ℓ2), 0.325
+    Batches are weighted by their size. On the quadratic ½(w₁² + 4w₂²) at (1, ½), ρ = 0.1: 0.2406068 (ℓ2), 0.325
     (ℓ∞), adaptive 0.1464214 and 0.21.
 
-    Cost: a forward and a backward pass, and a forward pass for each ρ.
+    Cost: one forward and backward pass, and one forward pass for each ρ.
 
     Raises:
         UndefinedMeasureError: a batch's gradient is zero, NaN or infinite.
@@ -79,10 +79,10 @@ def one_step_sharpness(
 def one_step_sharpnesses(
     landscapes: Mapping[str, Landscape], steps: Mapping[str, tuple[Ball, Sequence[float]]], batch_size: int
 ) -> dict[tuple[str, str], dict[float, float] | UndefinedMeasureError]:
-    """As `one_step_sharpness`, of several blocks of one network in several balls, by (block, ball), from one gradient.
+    """`one_step_sharpness` of several blocks of one network in several balls, by (block, ball), from one gradient.
 
-    Cost: a forward and a backward pass, and a forward pass for each block, ball and ρ. A block without a gradient is
-    an error in its place; the others are not affected.
+    Cost: one forward and backward pass, and one forward pass for each block, ball and ρ. A block without a gradient has
+    an error as its value; the others are not affected.
     """
     names = dict.fromkeys(name for landscape in landscapes.values() for name in landscape.names)
     union = replace(next(iter(landscapes.values())), names=tuple(names))
@@ -113,7 +113,7 @@ def _direction(ball: Ball, weights: Tensor, gradient: Tensor) -> Tensor:
 
 
 def one_step(subject: Subject, measure: str) -> list[Measurement]:
-    """`sam`, `asam`, `sam_linf`, `asam_linf`: all that are asked for come from the same gradient."""
+    """The rows of `sam`, `asam`, `sam_linf` and `asam_linf`; all that are measured share one gradient."""
 
     def values(block: str) -> Values:
         rises = subject.shared(_all_one_step)[block, measure]
@@ -125,7 +125,7 @@ def one_step(subject: Subject, measure: str) -> list[Measurement]:
 
 
 def _all_one_step(subject: Subject) -> dict[tuple[str, str], dict[float, float] | UndefinedMeasureError]:
-    """Every one-step measure that is asked for, from one gradient for each set of blocks."""
+    """Every one-step measure of the settings, from one gradient for each set of blocks."""
     settings = subject.settings.worst_case
     wanted = [measure for measure in ONE_STEP if measure in subject.settings.measures]
     rises: dict[tuple[str, str], dict[float, float] | UndefinedMeasureError] = {}

@@ -1,4 +1,4 @@
-"""Measures of the user's own, by dotted path."""
+"""Measures that users write themselves, by dotted path."""
 
 import copy
 import importlib
@@ -15,15 +15,15 @@ from analysis.sharpness.subject import Subject
 
 
 def load_measure(path: str) -> Callable[[Subject], list[Measurement]]:
-    """The measure that a dotted path names, as one that can stand among the built-in ones.
+    """The measure at a dotted path, wrapped so that it can be called like a built-in one.
 
-    It is called with (model, inputs, targets), the model a copy in eval mode, and returns one number for the whole
-    network, larger meaning sharper, or a list of `Measurement`. Where the network has no such number it raises
-    `UndefinedMeasureError`, or returns NaN: the value is then missing, with a reason.
+    It is called with (model, inputs, targets); the model is a copy in eval mode. It returns one number for the whole
+    network, where larger means sharper, or a list of `Measurement`. If the network has no such number, it raises
+    `UndefinedMeasureError` or returns NaN: the value is then missing, with a reason.
 
     Raises:
-        AnalysisError: nothing that can be called is there, and from the measure: it raised an error, or returned
-            something else.
+        AnalysisError: the path does not lead to a callable. Later, when it is called: the measure raised an error, or
+            returned something else.
     """
     module, _, attribute = path.rpartition(".")
     try:
@@ -50,7 +50,7 @@ def load_measure(path: str) -> Callable[[Subject], list[Measurement]]:
 
 
 def _checked(path: str, result: Any) -> list[Measurement]:
-    """What a measure returned, as rows."""
+    """The rows of a measure, from what it returned."""
     if isinstance(result, int | float | np.floating) and not isinstance(result, bool):
         value = float(result)
         if not math.isfinite(value):

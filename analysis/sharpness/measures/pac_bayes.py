@@ -1,4 +1,4 @@
-"""PAC-Bayes measures: how much noise on all weights the accuracy bears."""
+"""PAC-Bayes measures: how much noise on all weights a network tolerates before its accuracy drops."""
 
 import copy
 import math
@@ -17,25 +17,25 @@ from analysis.sharpness.landscape import Landscape, loss_landscape
 from analysis.sharpness.means import mean_and_stderr
 from analysis.sharpness.subject import Subject, Values, tabulate
 
-MAGNITUDE_EPS = 1e-3  # ε of the magnitude-aware noise, which keeps weights at 0 from standing still
+MAGNITUDE_EPS = 1e-3  # ε of the magnitude-aware noise, by which weights at 0 move too
 CONFIDENCE = 10.0  # the constant of the bounds
 DEFAULTS = PacBayesSettings()
 
 
 @dataclass(frozen=True)
 class NoiseLevel:
-    """The largest σ whose noise costs no more accuracy than the target."""
+    """The σ whose noise reduces the accuracy by the target."""
 
     sigma: float
     stderr: float  # over the draws
 
     @property
     def flatness(self) -> tuple[float, float]:
-        """1/σ², and its standard error: larger means sharper."""
+        """1/σ² with its standard error; larger means sharper."""
         return self.carried_through(lambda sigma: sigma**-2)
 
     def carried_through(self, function: Callable[[float], float]) -> tuple[float, float]:
-        """A function of σ, and its standard error to first order."""
+        """A function of σ, with its standard error to first order."""
         step = 1e-4 * self.sigma
         slope = (function(self.sigma + step) - function(self.sigma - step)) / (2 * step)
         return function(self.sigma), abs(slope) * self.stderr
@@ -44,18 +44,18 @@ class NoiseLevel:
 def find_noise_level(
     landscape: Landscape, magnitude_aware: bool = False, search: PacBayesSettings = DEFAULTS, seed: int = 0
 ) -> NoiseLevel:
-    """σ at which noise u ~ N(0, σ² I) on the weights costs a given share of accuracy: |mean accuracy − clean| = target.
+    """σ of the noise u ~ N(0, σ² I) on the weights that changes the accuracy by the target: |mean − clean| = target.
 
-    Magnitude-aware noise has standard deviation sqrt(σ² w_i² + ε²), ε = 1e-3. Every σ and every network is given the
+    Magnitude-aware noise has standard deviation sqrt(σ² w_i² + ε²), ε = 1e-3. All σ and all networks use the
     same draws. For sign(w·x) with w = x = 1 and a target of 0.1: σ = 0.780304.
 
-    Cost: a forward pass for each draw and tried σ, and two more; at most 16 σ, 162 passes by default.
+    Cost: one forward pass for each draw and σ that is tried, and two more; by default at most 16 σ and 162 passes.
 
     Raises:
-        UndefinedMeasureError: the clean accuracy is less than chance and target, so it can't drop that much; or the
+        UndefinedMeasureError: the clean accuracy is below chance plus target, so it can't drop by the target; or the
             target is not reached at the largest σ.
 
-    Source: Jiang et al. 2019, appendix C.5; Dziugaite et al. 2020 (where σ² is taken for σ).
+    Source: Jiang et al. 2019, appendix C.5; Dziugaite et al. 2020 (who search σ²).
     """
     w = landscape.weights
     with landscape.held_still():
@@ -63,7 +63,7 @@ def find_noise_level(
         chance = 1 / landscape.outputs().shape[1]
         if not clean >= chance + search.target:
             raise UndefinedMeasureError(
-                f"the accuracy is {clean:.3f}, less than chance ({chance:.3f}) and a drop of {search.target:g} together"
+                f"the accuracy is {clean:.3f}, less than chance ({chance:.3f}) plus the drop ({search.target:g})"
             )
 
         def drop(sigma: float) -> tuple[float, float]:
@@ -77,10 +77,10 @@ def find_noise_level(
 
 
 def bisect(drop: Callable[[float], tuple[float, float]], search: PacBayesSettings = DEFAULTS) -> NoiseLevel:
-    """The σ at which a drop, known with its standard error, meets the target.
+    """The σ at which a drop of the accuracy, with known standard error, equals the target.
 
-    The bisection ends within the tolerance; the line through the last two σ on either side of the target then gives
-    the value. Without it every σ would be a fraction with few binary digits, and different networks would tie.
+    The bisection ends within the tolerance; interpolation between the last two σ on either side of the target then
+    gives the value. Without it every σ would have few binary digits, and different networks would be tied.
 
     Raises:
         UndefinedMeasureError: the target is not reached at the largest σ.
@@ -90,7 +90,7 @@ def bisect(drop: Callable[[float], tuple[float, float]], search: PacBayesSetting
     high_drop, stderr = drop(high)
     if not high_drop >= search.target:
         raise UndefinedMeasureError(
-            f"noise of σ = {high:g} costs {high_drop:.3f} of accuracy, less than {search.target:g}: σ is not bracketed"
+            f"noise of σ = {high:g} lowers the accuracy by {high_drop:.3f}, less than {search.target:g}: σ is not bracketed"
         )
     for _ in range(search.num_halvings):
         middle = (low + high) / 2
@@ -106,7 +106,7 @@ def bisect(drop: Callable[[float], tuple[float, float]], search: PacBayesSetting
 
 
 def origin_value(weights: Tensor, sigma: float, *, num_samples: int) -> float:
-    """sqrt((‖w‖²/(4σ²) + log(N/σ) + 10)/N): `pacbayes_orig`. No pass.
+    """sqrt((‖w‖²/(4σ²) + log(N/σ) + 10)/N): `pacbayes_orig`. Cost: no pass.
 
     For N = 2000, ‖w‖ = 1, σ = 0.780304: 0.0955499. Source: Dziugaite et al. 2020, eq. 45.
     """
@@ -117,9 +117,10 @@ def origin_value(weights: Tensor, sigma: float, *, num_samples: int) -> float:
 def magnitude_aware_value(
     weights: Tensor, initial: Tensor, sigma: float, *, num_samples: int, from_initial: bool
 ) -> float:
-    """sqrt((¼ Σ_i log[(ε² + (σ² + 1)‖r‖²/ω)/(ε² + σ²(w_i − w⁰_i)²)] + log(N/σ) + 10)/N). No pass.
+    """sqrt((¼ Σ_i log[(ε² + (σ² + 1)‖r‖²/ω)/(ε² + σ²(w_i − w⁰_i)²)] + log(N/σ) + 10)/N). Cost: no pass.
 
-    r = w − w⁰ (`pacbayes_mag_init`) or w (`pacbayes_mag_orig`); ω weights; σ that of the magnitude-aware noise.
+    r is w − w⁰ (`pacbayes_mag_init`) or w (`pacbayes_mag_orig`), ω the number of weights, σ that of the
+    magnitude-aware noise.
 
     Source: Dziugaite et al. 2020, eq. 47 and 48.
     """
@@ -133,7 +134,7 @@ def magnitude_aware_value(
 def reference_weights(
     landscape: Landscape, initial: Mapping[str, Tensor] | None, fold: bool = True
 ) -> tuple[Landscape, Tensor | None]:
-    """What PAC-Bayes noise is put on: all weights, batch-norms folded in if asked for, and the initial weights (n,).
+    """The landscape to which noise is added, with batch-norms folded in if wanted, and the initial weights (n,).
 
     Raises:
         AnalysisError: the initial weights are those of another network, or folding changes what the network computes.
@@ -165,7 +166,7 @@ def _bound(divergence: float, sigma: float, num_samples: int) -> float:
 
 
 def flatness(subject: Subject, measure: str) -> list[Measurement]:
-    """`pacbayes_flat` and `pacbayes_mag_flat`."""
+    """The rows of `pacbayes_flat` and `pacbayes_mag_flat`."""
     noise = _magnitude_aware_noise if measure == "pacbayes_mag_flat" else _plain_noise
 
     def values(_: str) -> Values:
@@ -175,7 +176,7 @@ def flatness(subject: Subject, measure: str) -> list[Measurement]:
 
 
 def bound_from_origin(subject: Subject, measure: str) -> list[Measurement]:
-    """`pacbayes_orig`, with the noise of `pacbayes_flat`."""
+    """The row of `pacbayes_orig`, with the noise of `pacbayes_flat`."""
 
     def values(_: str) -> Values:
         noise, (landscape, _start) = subject.shared(_plain_noise), subject.shared(_reference)
@@ -186,12 +187,12 @@ def bound_from_origin(subject: Subject, measure: str) -> list[Measurement]:
 
 
 def magnitude_aware_bound(subject: Subject, measure: str) -> list[Measurement]:
-    """`pacbayes_mag_init` and `pacbayes_mag_orig`, with the noise of `pacbayes_mag_flat`."""
+    """The rows of `pacbayes_mag_init` and `pacbayes_mag_orig`, with the noise of `pacbayes_mag_flat`."""
 
     def values(_: str) -> Values:
         noise, (landscape, start) = subject.shared(_magnitude_aware_noise), subject.shared(_reference)
         if start is None:
-            raise UndefinedMeasureError("the initial weights are not known; hand them over as `initial`")
+            raise UndefinedMeasureError("the initial weights are not known; pass their state dict as `initial`")
         bound = partial(
             magnitude_aware_value,
             landscape.weights,
@@ -205,7 +206,7 @@ def magnitude_aware_bound(subject: Subject, measure: str) -> list[Measurement]:
 
 
 def _reference(subject: Subject) -> tuple[Landscape, Tensor | None]:
-    """What noise is put on: the landscape of all weights, and the initial weights, where they are known."""
+    """The landscape of all weights, to which noise is added, and the initial weights, if they are known."""
     landscape = subject.landscape(ALL_LAYERS)
     return reference_weights(landscape, subject.initial, subject.settings.pac_bayes.fold_batch_norm)
 

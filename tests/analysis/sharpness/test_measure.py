@@ -7,8 +7,6 @@ from torch import nn
 from analysis.schema import Measurement
 from analysis.settings import SharpnessSettings
 from analysis.sharpness import measure
-from analysis.sharpness.measure import measure_subject
-from analysis.sharpness.subject import Subject
 
 SETTINGS = SharpnessSettings(samples=30, orders=(0.5, 1.0, 1.5))
 
@@ -87,16 +85,3 @@ def test_networks_that_died_or_diverged_give_missing_values_with_a_reason(disast
         assert rows["all", "renyi", 1.5].value is None
     for row in rows.values():
         assert row.value is None or math.isfinite(row.value)
-
-
-def test_spectra_are_computed_once_and_kept() -> None:
-    subject = Subject(network(), *samples(), SETTINGS)
-    measure_subject(subject)
-    assert subject.spectra is subject.spectra
-    assert set(subject.spectra) == {"0.weight", "2.weight", "all"}
-
-
-def test_settings_reach_the_estimator() -> None:
-    settings = SharpnessSettings(estimator="paired", num_probes=3, num_matvecs=4, layers=("2.weight",))
-    subject = Subject(network(), *samples(), settings)
-    assert {spectrum.nodes.shape for spectrum in subject.spectra.values()} == {(3, 4)}  # type: ignore[union-attr]

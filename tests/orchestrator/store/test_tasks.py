@@ -1,4 +1,4 @@
-"""A measurement that is divided is the measurement that is not: the same rows and spectra, each pass made once."""
+"""A divided measurement gives the same rows and spectra as an undivided one, and repeats no pass."""
 
 from pathlib import Path
 
@@ -64,7 +64,7 @@ def test_parts_make_the_same_measurement_bit_for_bit(tmp_path: Path, model: str)
     for task in tasks:
         assert divided.state(trial.trial_id) is TrialState.TRAINED
         assert actor.measure_part(trial.trial_id, task), divided.failure(trial.trial_id).reason
-    for _ in range(2):  # it may be told twice
+    for _ in range(2):  # a second call changes nothing
         assert actor.assemble(trial.trial_id, tasks)
     assert divided.state(trial.trial_id) is TrialState.MEASURED
     first, second = (read_measured(store.measurement(trial.trial_id)) for store in stores)

@@ -19,8 +19,8 @@ def test_the_standard_error_is_that_of_the_mean_over_draws() -> None:
     landscape = loss_landscape(perceptron(), *samples())
     values = [average_sharpness(landscape, [0.1], num_draws=50, seed=seed)[0.1] for seed in range(40)]
     spread = torch.tensor([value for value, _ in values]).std().item()
-    told = torch.tensor([stderr for _, stderr in values]).mean().item()
-    assert told == pytest.approx(spread, rel=0.35)
+    reported = torch.tensor([stderr for _, stderr in values]).mean().item()
+    assert reported == pytest.approx(spread, rel=0.35)
 
 
 def test_same_seed_same_numbers_whatever_the_chunks() -> None:

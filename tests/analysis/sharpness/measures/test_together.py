@@ -1,4 +1,4 @@
-"""All measures in one call: which rows there are, what is shared, and what is missing with a reason."""
+"""All measures in one call: which rows there are, which passes are shared, and which values are missing, and why."""
 
 import dataclasses
 import math
@@ -7,7 +7,6 @@ import pytest
 import torch
 from torch import nn
 
-from analysis.errors import UndefinedMeasureError
 from analysis.measures import MEASURES
 from analysis.schema import Measurement
 from analysis.settings import SharpnessSettings
@@ -183,26 +182,6 @@ def test_a_zero_gradient_is_reported_for_every_radius() -> None:
             assert rows[name, "0.weight", rho].value is None
             assert "gradient is zero" in str(rows[name, "0.weight", rho].reason)
             assert rows[name, "all", rho].value is not None
-
-
-def test_what_is_shared_is_computed_once_even_where_it_is_undefined() -> None:
-    subject = Subject(perceptron(), *samples(), SETTINGS)
-    calls = []
-
-    def compute(given: Subject) -> int:
-        calls.append(given)
-        return 3
-
-    def fail(given: Subject) -> int:
-        calls.append(given)
-        raise UndefinedMeasureError("no value")
-
-    assert subject.shared(compute) + subject.shared(compute) == 6
-    assert calls == [subject]
-    for _ in range(2):
-        with pytest.raises(UndefinedMeasureError, match="no value"):
-            subject.shared(fail)
-    assert calls == [subject, subject]
 
 
 def test_only_what_is_asked_for_is_measured() -> None:
