@@ -23,9 +23,9 @@ from orchestrator.store.trial_store import TrialState, TrialStore
 from trainables.trial.specs import TrialSpec
 
 if TYPE_CHECKING:
-    from analysis.report.cells import Cell
+    from analysis.report.cells import TableCell
     from analysis.report.optimizers import Comparison
-    from analysis.report.verdict import Line
+    from analysis.report.verdict import VerdictLine
     from orchestrator.config.grid import SubGrid
     from orchestrator.config.sweep_config import SweepConfig
     from orchestrator.store.activity import Activity, NodeActivity
@@ -136,7 +136,7 @@ def show_derived(trial_ids: "Sequence[str]") -> None:
     console.print(f"{len(trial_ids)} measured from stored spectra")
 
 
-def show_verdict(name: str, lines: "Sequence[Line]") -> None:
+def show_verdict(name: str, lines: "Sequence[VerdictLine]") -> None:
     """Show the verdict of a sweep, one topic on a line."""
     console.print(f"[bold]{name}[/]: Kendall's τ_b with the generalization gap; positive supports a measure")
     width = max(len(line.topic) for line in lines)
@@ -162,7 +162,7 @@ def show_comparison(comparison: "Comparison") -> None:
     console.print(comparison.note, markup=False, soft_wrap=False)
 
 
-def _stacked(entry: "Cell") -> str:
+def _stacked(entry: "TableCell") -> str:
     """A cell with mean, error and the paper's value on separate lines, so that the table fits a terminal."""
     text = entry.text.replace(" ± ", "\n± ")
     return (f"[bold]{text}[/]" if entry.bold else text) + entry.beside.replace(" (", "\n(")

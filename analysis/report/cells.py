@@ -1,4 +1,4 @@
-"""Tables as people read them: headers with explanations, numbers with signs, as HTML cells, Markdown and LaTeX."""
+"""Tables for readers: headers with explanations and formatted numbers, as table cells, Markdown and LaTeX."""
 
 import math
 from dataclasses import dataclass
@@ -13,54 +13,63 @@ from analysis.report.wording import OPTIMIZER_NAMES, layer_name, signed
 WORDS: dict[str, tuple[str, str]] = {
     "sweep": ("sweep", "the sweep that the row is about"),
     "measure": ("measure", "what is measured; larger means sharper"),
-    "parameter": ("order or radius", "the order α of the entropy, or the radius ρ, σ of a perturbation"),
-    "layer": ("layer", "a weight tensor, all of them together, or the best of any"),
+    "parameter": ("order or radius", "the order α of the entropy, or the radius ρ or σ of a perturbation"),
+    "layer": ("layer", "a weight tensor, all of them together, or the best layer"),
     "tau_b": ("τ", "Kendall's τ_b with the generalization gap; positive supports the measure"),
     "ci_low": ("from", "lower end of the 95 % interval: bootstrap over trials"),
     "ci_high": ("to", "upper end of the 95 % interval"),
     "stderr": ("std. error", "standard error"),
-    "p_value": ("p", "permutation test; where an order or layer was chosen, its null repeats the choice"),
-    "p_adjusted": ("adjusted p", "the chance that any of all declared columns shows so strong a τ without association"),
+    "p_value": ("p", "permutation test; if an order or layer was chosen, each permutation repeats the choice"),
+    "p_adjusted": ("adjusted p", "the chance that, without association, any declared column has such a strong τ"),
     "p_holm": ("Holm's p", "p adjusted for the number of comparisons in the table"),
-    "tau_a": ("τ_a", "τ with ties in the denominator, as the paper prints it"),
+    "tau_a": ("τ_a", "τ with ties in the denominator, as in the paper"),
     "n": ("N", "trials with a value"),
     "ties": ("ties", "pairs of trials tied in measure or gap"),
     "missing": ("missing", "trials without a value"),
-    "noise": ("noise", "standard error of the measure over its spread between trials; below 0.1 it changes no ranking"),
-    "attenuation": ("shrinks τ to", "the share of a small τ that this noise leaves"),
+    "noise": (
+        "noise",
+        "standard error of the measure over its spread between trials; below 0.1 no ranking changes",
+    ),
+    "attenuation": ("shrinks τ to", "the share of a small τ that remains with this noise"),
     "choices": ("choices", "orders (and layers) to choose from"),
-    "nested_tau": ("nested τ", "each pair of trials is ranked by the order that is best on all the others"),
+    "nested_tau": ("nested τ", "each pair of trials is ranked by the order that is best on all other trials"),
     "paper_tau": ("best τ", "the paper's protocol: the highest τ over all choices; optimistic"),
-    "paper_parameter": ("at order", "the order or radius that has it"),
-    "paper_layer": ("on layer", "the layer that has it"),
-    "other": ("against", "the measure it is compared with, on the same layer and trials"),
+    "paper_parameter": ("at order", "the order or radius with the best τ"),
+    "paper_layer": ("on layer", "the layer with the best τ"),
+    "other": ("against", "the measure of the comparison, on the same layer and trials"),
     "other_parameter": ("its radius", "the radius or order of the other measure"),
     "tau": ("τ", "of the measure"),
     "other_tau": ("its τ", "of the other measure"),
-    "difference": ("difference", "τ of the measure less τ of the other, paired"),
-    "granulated": ("Ψ", "granulated coefficient: mean over axes of τ along an axis with the others held"),
+    "difference": ("difference", "τ of the measure minus τ of the other, paired"),
+    "granulated": ("Ψ", "granulated coefficient: mean over axes of τ along an axis with the others fixed"),
     "information": ("K", "smallest normalized information given up to two axes; ignores the direction"),
     "sign_error_mean": ("sign error", "share of single changes whose direction the measure gets wrong"),
     "sign_error_90": ("90 %", "90th percentile of the sign error over changes"),
     "sign_error_max": ("worst", "largest sign error over changes"),
     "environments": ("changes", "changes of one axis whose gaps differ significantly"),
-    "with_training_loss": ("τ with training loss", "how far the measure reflects how far a network was trained"),
+    "with_training_loss": ("τ with training loss", "how much the measure reflects how far a network was trained"),
     "partial_tau": ("partial τ", "Kendall's partial τ given the training loss; part of the confounding remains in it"),
     "normal_partial_tau": ("τ given training loss", "partial τ on the normal scale; the interval is of this one"),
     "within_strata": ("within thirds", "τ among trials in the same third of the training loss"),
     "low_loss": ("lowest third", "τ among the trials of lowest training loss"),
-    "middle_loss": ("middle third", "τ among those in the middle"),
-    "high_loss": ("highest third", "τ among those of highest training loss"),
+    "middle_loss": ("middle third", "τ among the trials in the middle"),
+    "high_loss": ("highest third", "τ among the trials of highest training loss"),
     "multi-cluster": (
         "multi-cluster",
         "networks whose spectrum on this layer has several clusters: predicts an order below 1",
     ),
-    "single-cluster": ("single-cluster", "networks whose spectrum has one: predicts an order above 1"),
-    "not zero-dominant": ("neither", "networks whose spectrum is not concentrated at 0: predicts nothing"),
+    "single-cluster": (
+        "single-cluster",
+        "networks whose spectrum on this layer has one: predicts an order above 1",
+    ),
+    "not zero-dominant": (
+        "neither",
+        "networks whose spectrum here is not concentrated at 0: predicts nothing",
+    ),
     "best_order": ("best order", "the order of highest τ on this layer"),
     "matches": ("matches", "networks whose spectrum predicts the side of 1 on which the best order lies"),
     "mismatches": ("mismatches", "networks whose spectrum predicts the other side"),
-    "left_out": ("left out", "networks without a prediction, or no best order"),
+    "left_out": ("left out", "networks without a prediction, or without a best order"),
     "dataset": ("dataset", ""),
     "model": ("network", ""),
     "optimizer": ("optimizer", ""),
@@ -70,11 +79,11 @@ WORDS: dict[str, tuple[str, str]] = {
     "behind": ("below best", "points of accuracy below the best method, paired over seeds"),
     "behind_stderr": ("its error", "standard error of that difference"),
     "best_epoch": ("best epoch, %", "highest test accuracy of any epoch, chosen by the test images: optimistic"),
-    "validation_accuracy": ("validation, %", "accuracy on the images that the hyperparameters were chosen by"),
-    "configurations": ("tried", "configurations of hyperparameters"),
-    "shown_at": ("shown at", "the configuration of best validation accuracy; empty where nothing was selected"),
+    "validation_accuracy": ("validation, %", "accuracy on the images by which the hyperparameters were chosen"),
+    "configurations": ("tried", "number of configurations of hyperparameters"),
+    "shown_at": ("shown at", "the configuration of best validation accuracy; empty if nothing was selected"),
     "gap_loss": ("gap", "mean of test − training loss"),
-    "printed": ("printed, %", "the paper's table 1; ? marks digits that can't be read for sure"),
+    "printed": ("printed, %", "the paper's table 1; ? marks digits that can't be read with certainty"),
 }
 SIGNED = {
     *("tau_b", "ci_low", "ci_high", "tau_a", "nested_tau", "paper_tau", "tau", "other_tau", "difference", "granulated"),
@@ -87,39 +96,39 @@ PROBABILITIES = {"p_value", "p_adjusted", "p_holm"}
 
 
 @dataclass(frozen=True)
-class Cell:
-    """A cell's text, and what it is sorted by."""
+class TableCell:
+    """A cell of a table: its text, and the key by which it is sorted."""
 
     text: str
-    key: float | str  # a number where the column has numbers; missing ones sort last
+    key: float | str  # a number in columns of numbers; missing ones sort last
     numeric: bool
     bold: bool = False
-    beside: str = ""  # set beside the text, never bold
+    beside: str = ""  # follows the text, never bold
 
 
 def header(column: str) -> str:
-    """What a column is called."""
+    """The header of a column."""
     return WORDS[column][0] if column in WORDS else OPTIMIZER_NAMES.get(column, column)
 
 
 def explanation(column: str) -> str:
-    """What a column means; empty where its name says it."""
+    """The meaning of a column; empty if its name is enough."""
     return WORDS[column][1] if column in WORDS else ""
 
 
-def cell(column: str, value: object) -> Cell:
-    """One value as it is read."""
+def cell(column: str, value: object) -> TableCell:
+    """The table cell of one value."""
     if isinstance(value, Score):
-        return Cell(str(value), value.mean, True, value.best, f" ({value.printed})" if value.printed else "")
+        return TableCell(str(value), value.mean, True, value.best, f" ({value.printed})" if value.printed else "")
     if isinstance(value, str):
         text = MEASURES[value].title if column in ("measure", "other") and value in MEASURES else value
         text = layer_name(value) if column in ("layer", "paper_layer") else text
         text = OPTIMIZER_NAMES.get(value, value) if column == "optimizer" else text
-        return Cell(text, text.lower(), numeric=False)
+        return TableCell(text, text.lower(), numeric=False)
     number = float(value) if isinstance(value, int | float) else math.nan
     if not math.isfinite(number):
-        return Cell("–" if column not in ("parameter", "other_parameter") else "", math.inf, numeric=True)
-    return Cell(_number(column, number), number, numeric=True)
+        return TableCell("–" if column not in ("parameter", "other_parameter") else "", math.inf, numeric=True)
+    return TableCell(_number(column, number), number, numeric=True)
 
 
 def _number(column: str, value: float) -> str:
@@ -136,13 +145,13 @@ def _number(column: str, value: float) -> str:
     return f"{value:.3g}".replace("-", "−")
 
 
-def rows(table: pd.DataFrame) -> list[list[Cell]]:
+def rows(table: pd.DataFrame) -> list[list[TableCell]]:
     """All cells of a table."""
     return [[cell(str(column), value) for column, value in row.items()] for row in table.to_dict("records")]
 
 
 def numeric(table: pd.DataFrame) -> list[bool]:
-    """Which columns are set flush right: those without text."""
+    """Whether each column is right-aligned, which those without text are."""
     return [not any(isinstance(value, str) for value in table[column]) for column in table.columns]
 
 
@@ -182,6 +191,6 @@ def latex(table: pd.DataFrame, caption: str, label: str) -> str:
     )
 
 
-def _latex(entry: Cell) -> str:
+def _latex(entry: TableCell) -> str:
     text = entry.text.translate(_LATEX)
     return (rf"\textbf{{{text}}}" if entry.bold else text) + entry.beside.translate(_LATEX)

@@ -1,4 +1,4 @@
-"""What a sweep's verdict rests on: every table, from one bootstrap and one set of permutations."""
+"""The tables on which a sweep's verdict is based, from one bootstrap and one set of permutations."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -23,7 +23,7 @@ from analysis.statistics import KendallTau, kendall_tau
 
 @dataclass(frozen=True)
 class Evidence:
-    """Every table that the verdict rests on."""
+    """The tables on which the verdict is based."""
 
     matrix: SweepMatrix
     association: Association
@@ -43,7 +43,7 @@ class Evidence:
 
 
 def gather(results: SweepResults, gap: str = GAP_LOSS, seed: int = 0) -> Evidence:
-    """Compute every table of a sweep, the bootstrap and the permutations once."""
+    """Compute all tables of a sweep, with one bootstrap and one set of permutations."""
     matrix = SweepMatrix.of(results.table, results.name, gap)
     association = associate(matrix, seed)
     return Evidence(

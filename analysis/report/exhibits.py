@@ -1,4 +1,4 @@
-"""The figures and tables of a report, as files with a caption."""
+"""The tables of a report, each with a title and a note."""
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -6,14 +6,14 @@ from dataclasses import dataclass
 import pandas as pd
 
 from analysis.report.evidence import Evidence
-from analysis.report.figures.spectra import cluster_table
+from analysis.report.figures.spectra import spectral_cluster_table
 from analysis.report.optimizers import Comparison
 from analysis.results.sweep import SweepResults
 
 
 @dataclass(frozen=True)
 class Exhibit:
-    """A table of the report, with the words that go with it."""
+    """A table of the report, with its title and note."""
 
     name: str  # of its files
     title: str
@@ -24,11 +24,11 @@ class Exhibit:
 def exhibits_of(
     evidence: Sequence[Evidence], sweeps: Sequence[SweepResults], comparison: Comparison | None
 ) -> list[Exhibit]:
-    """The tables that the page shows, those without rows left out."""
+    """The tables that the page shows, except those without rows."""
     headline = ["measure", "parameter", "layer", "tau_b", "ci_low", "ci_high", "p_value", "p_adjusted"]
     headline += ["n", "missing", "ties", "noise", "attenuation"]
     clusters = [
-        (found, cluster_table(found, sweep.spectra))
+        (found, spectral_cluster_table(found, sweep.spectra))
         for found, sweep in zip(evidence, sweeps, strict=True)
         if sweep.spectra
     ]
@@ -36,30 +36,30 @@ def exhibits_of(
         Exhibit(
             "headline",
             "Kendall's τ of every declared measure",
-            "Orders and radii were fixed before any τ was looked at. The adjusted p allows for the number of columns "
-            "looked at.",
+            "Orders and radii were fixed before any τ was computed. The adjusted p accounts for the number of declared "
+            "columns.",
             over_sweeps(evidence, lambda found: found.headline[headline]),
         ),
         Exhibit(
             "selection",
-            "What choosing the order is worth",
-            "The paper shows each layer at the order of its highest τ. That is a maximum over many, positive even "
-            "without any association. The nested τ ranks each pair of trials by the order that is best on all other "
-            "trials; p compares the maximum with maxima under permuted gaps. Measures with a radius get the same.",
+            "What the choice of the order is worth",
+            "The paper shows each layer at the order of its highest τ. That is a maximum over many orders, positive "
+            "even without any association. The nested τ ranks each pair of trials by the order that is best on all "
+            "other trials; p compares the maximum with maxima under permuted gaps. Radii are treated in the same way.",
             over_sweeps(evidence, lambda found: found.selection),
         ),
         Exhibit(
             "differences",
             "Rényi sharpness against each other measure",
-            "Same layer, same trials: paired bootstrap intervals and paired permutation tests, Holm's correction over "
-            "the whole table.",
+            "Each comparison is on the same layer and trials, with a paired bootstrap interval and permutation test; "
+            "Holm's correction covers the whole table.",
             over_sweeps(evidence, lambda found: found.differences),
         ),
         Exhibit(
             "training",
             "Is it only how far the networks were trained?",
-            "A measure and the gap may both follow the training loss. What remains given the training loss, and among "
-            "trials of like training loss.",
+            "A measure and the gap may both follow the training loss. The table shows what remains of τ given the "
+            "training loss, and among trials of similar training loss.",
             over_sweeps(evidence, lambda found: found.training),
         ),
         Exhibit(
@@ -71,9 +71,9 @@ def exhibits_of(
         ),
         Exhibit(
             "clusters",
-            "Clusters in the spectra, and the order they call for",
-            "Kinds by a rule of this software, which sees spectra alone; the paper sorts by eye. It argues that "
-            "several clusters call for an order below 1, a single one for an order above.",
+            "Clusters in the spectra, and the order that they predict",
+            "A rule of this software, which uses the spectrum alone, decides the kind; the paper sorts by eye. It "
+            "argues that several clusters predict an order below 1, a single one an order above 1.",
             pd.concat([_named(table, found, len(evidence)) for found, table in clusters])
             if clusters
             else pd.DataFrame(),
@@ -85,9 +85,9 @@ def exhibits_of(
             Exhibit(
                 "optimizers",
                 "Each optimizer in detail",
-                "Differences are between runs of the same seed, which start at the same weights and see the images in "
-                "the same order. The best epoch is chosen by the test images, and so is optimistic; the paper's "
-                "figures are probably of this kind.",
+                "Differences are between runs of the same seed, which have the same initial weights and the same order "
+                "of images. The best epoch is chosen by the test images, so it is optimistic; the paper's values "
+                "are probably of this kind.",
                 _filled(comparison.methods),
             ),
         ]
@@ -95,12 +95,12 @@ def exhibits_of(
 
 
 def _filled(table: pd.DataFrame) -> pd.DataFrame:
-    """The table without columns that have no entry at all."""
+    """The table without its empty columns."""
     return table.loc[:, (table.notna() & (table != "")).any()]
 
 
 def over_sweeps(evidence: Sequence[Evidence], table: Callable[[Evidence], pd.DataFrame]) -> pd.DataFrame:
-    """One table over all sweeps; with several, each row names its sweep."""
+    """One table over all sweeps; with several sweeps, each row names its own."""
     return pd.concat([_named(table(found), found, len(evidence)) for found in evidence], ignore_index=True)
 
 

@@ -1,4 +1,4 @@
-"""The hyperparameter axes of a sweep, found in its results: what varied, what moved together, what was repeated."""
+"""The hyperparameter axes of a sweep, found in its results: which vary, which vary together, and what is repeated."""
 
 from dataclasses import dataclass
 
@@ -15,19 +15,19 @@ _NOT_AXES = {*schema.MEASUREMENT_COLUMNS, SEED, OPTIMIZER}
 
 @dataclass(frozen=True)
 class GridAxes:
-    """How the trials of a sweep lie in its grid."""
+    """The positions of a sweep's trials in its grid."""
 
-    labels: dict[str, IntArray]  # by axis: (N,) number of each trial's value
+    labels: dict[str, IntArray]  # by axis: (N,) index of each trial's value
     averaged: tuple[str, ...]  # the axes whose single effect can be judged
-    cells: IntArray  # (N,) number of the configuration; trials of one configuration differ in their seed only
+    cells: IntArray  # (N,) number of each trial's configuration; trials of one differ only in their seed
 
 
 def grid_axes(trials: pd.DataFrame) -> GridAxes:
     """The axes that vary over the trials.
 
     Each optimizer's values on an axis are numbered in ascending order, so learning rates of SGD and of Adam are
-    matched by their index. The optimizer itself is judged as an axis only if every optimizer has as many values as
-    the others on every axis. Axes that always move together (coupled learning rate and batch size) are one axis.
+    matched by their index. The optimizer itself counts as an axis only if all optimizers have the same number of
+    values on every axis. Axes that always vary together (coupled learning rate and batch size) are one axis.
 
     Args:
         trials: one row a trial, with its parameters and generalization quantities.
@@ -49,7 +49,7 @@ def grid_axes(trials: pd.DataFrame) -> GridAxes:
 
 
 def _level_within(values: pd.Series, optimizers: pd.Series) -> IntArray:
-    """(N,) rank of each value among those that its optimizer takes; missing values are a level of their own."""
+    """(N,) rank of each value among those of its optimizer; missing values together have a separate rank."""
     codes = np.zeros(len(values), dtype=np.intp)
     for optimizer in optimizers.unique():
         chosen = (optimizers == optimizer).to_numpy()
@@ -58,7 +58,7 @@ def _level_within(values: pd.Series, optimizers: pd.Series) -> IntArray:
 
 
 def _merge_coupled(levels: dict[str, IntArray], optimizers: pd.Series) -> dict[str, IntArray]:
-    """Axes by name, those that determine each other within every optimizer under one name."""
+    """The axes by name; those that determine each other within every optimizer are one axis with a common name."""
     groups: list[list[str]] = []
     for name, codes in levels.items():
         together = next((group for group in groups if _coupled(levels[group[0]], codes, optimizers)), None)

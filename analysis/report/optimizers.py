@@ -1,4 +1,4 @@
-"""Optimizers against each other, in the layout of the paper's table 1: test accuracies of the last epoch."""
+"""Optimizers compared in the layout of the paper's table 1, by their test accuracies at the last epoch."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -12,10 +12,10 @@ from analysis.report.grid_axes import OPTIMIZER, SEED
 from analysis.report.published import printed_accuracy
 from analysis.report.wording import OPTIMIZER_NAMES
 
-TASK = ["dataset", "model"]  # what a row of table 1 is about
-VALIDATION = "validation"  # training images held out; where their number varies, each is a task of its own
+TASK = ["dataset", "model"]  # the columns that identify a row of table 1
+VALIDATION = "validation"  # training images held out; if their number varies, each number is a separate task
 LAYOUT = "Test accuracy at the last epoch, mean ± standard error over seeds, the highest in bold"
-PRINTED = "; in brackets what the paper prints, ? for digits that can't be read for sure"
+PRINTED = "; in brackets the value that the paper prints, with ? for digits that can't be read with certainty"
 
 
 @dataclass(frozen=True)
@@ -23,9 +23,9 @@ class Score:
     """A cell of table 1."""
 
     mean: float  # test accuracy in percent
-    stderr: float  # of the mean over seeds; NaN where there is one seed
-    best: bool  # of its row
-    printed: str  # what the paper has in this cell; empty where it has none
+    stderr: float  # of the mean over seeds; NaN for a single seed
+    best: bool  # whether it is the highest of its row
+    printed: str  # the paper's value; empty if it has none
 
     def __str__(self) -> str:
         return f"{self.mean:.2f}" if np.isnan(self.stderr) else f"{self.mean:.2f} ± {self.stderr:.2f}"
@@ -33,19 +33,19 @@ class Score:
 
 @dataclass(frozen=True)
 class Comparison:
-    """What is known of each optimizer on each data set and network."""
+    """The results of each optimizer on each data set and network."""
 
-    methods: pd.DataFrame  # a row a (task, optimizer), as `compare_optimizers` describes them
-    task: list[str]  # the columns that tell tasks apart
+    methods: pd.DataFrame  # one row for each (task, optimizer), with the columns that `compare_optimizers` describes
+    task: list[str]  # the columns that identify a task
 
     @property
     def repeated(self) -> bool:
-        """Whether several methods of a task have several seeds, so that their difference has an error."""
+        """Whether several methods of a task have several seeds, so that their difference has a standard error."""
         return any((group["seeds"] > 1).sum() > 1 for _, group in self._by_task())
 
     @cached_property
     def table(self) -> pd.DataFrame:
-        """Table 1's layout: a row a task, a column a method with its `Score`, and the number of seeds."""
+        """Table 1's layout: a row for each task, a column for each method with its `Score`, and the number of seeds."""
         present = _ordered(self.methods[OPTIMIZER])
         rows = []
         for _, group in self._by_task():
@@ -56,7 +56,7 @@ class Comparison:
 
     @property
     def note(self) -> str:
-        """How the numbers came about: which hyperparameters, how chosen, and who leads by how much."""
+        """How the numbers were obtained: the choice of hyperparameters, and which method leads by how much."""
         printed = PRINTED if (self.methods["printed"] != "").any() else ""
         return " ".join([f"{LAYOUT}{printed}.", self._choice(), *self._sentences()])
 
@@ -66,17 +66,17 @@ class Comparison:
     def _choice(self) -> str:
         tuned = self.methods[self.methods["configurations"] > 1]
         if tuned.empty:
-            return "Each method has one configuration: nothing was chosen here."
+            return "Each method has one configuration, so nothing was selected."
         validated = tuned["validation_accuracy"].notna()
         found = []
         if validated.any():
             found.append(
-                f"Of {_span(tuned[validated]['configurations'])} configurations of a method the one of best mean "
-                "validation accuracy is shown; the test images chose nothing."
+                f"Of {_span(tuned[validated]['configurations'])} configurations of a method, the one of best mean "
+                "validation accuracy is shown; test images were not used to select it."
             )
         if not validated.all():
             found.append(
-                "Without validation images nothing was selected: the mean over all "
+                "Without validation images, nothing was selected: the mean over all "
                 f"{_span(tuned[~validated]['configurations'])} configurations of a method is shown."
             )
         if any(group["configurations"].nunique() > 1 for _, group in self._by_task()):
@@ -84,27 +84,27 @@ class Comparison:
         return " ".join(found)
 
     def _sentences(self) -> list[str]:
-        """For each task what was chosen, and the best method against the next."""
+        """For each task the selected configurations, and the lead of the best method over the next."""
         sentences = []
         for _, group in self._by_task():
-            place = " ".join(str(group[name].iloc[0]) for name in self.task)
+            task = " ".join(str(group[name].iloc[0]) for name in self.task)
             texts = [text for text in (_shown(group), _lead(group)) if text]
-            sentences += [f"{place}: {' '.join(texts)}"] if texts else []
+            sentences += [f"{task}: {' '.join(texts)}"] if texts else []
         return sentences
 
 
 def compare_optimizers(trials: pd.DataFrame) -> Comparison | None:
-    """What each optimizer reaches on each data set and network; None where no task has several optimizers.
+    """The test accuracy of each optimizer on each data set and network; None if no task has several optimizers.
 
-    Where every trial of a task has a validation accuracy, each method is shown at its configuration of best mean
-    validation accuracy over seeds, among those with the most seeds. Otherwise at the mean over configurations, seed
-    by seed. The test accuracy chooses nothing. A seed gives the same initial weights to every method, and at equal
-    batch size the same order of the images, so differences are paired over seeds.
+    If every trial of a task has a validation accuracy, each method is shown at its configuration of best mean
+    validation accuracy over seeds, among those with the most seeds. Otherwise it is shown at the mean over
+    configurations, for each seed. The test accuracy selects nothing. A seed gives the same initial weights to every
+    method, and at equal batch size the same order of the images, so differences are paired over seeds.
 
     Columns of `methods`: dataset, model, optimizer, seeds, test_accuracy (last epoch, mean over seeds) with stderr,
-    behind (the row's best method less this one, over the seeds that both have) with behind_stderr, best_epoch (highest
-    test accuracy of any epoch: optimistic), printed (the paper's), validation_accuracy, configurations (tried),
-    shown_at (the chosen values of the hyperparameters that vary), gap_loss. Accuracies in percent.
+    behind (the row's best method minus this one, over the seeds that both have) with behind_stderr, best_epoch (highest
+    test accuracy of any epoch: optimistic), printed (the paper's value), validation_accuracy, configurations
+    (their number), shown_at (the selected values of the hyperparameters that vary), gap_loss. Accuracies in percent.
 
     Args:
         trials: one row a trial, with its parameters and generalization quantities.
@@ -148,7 +148,7 @@ def _task_rows(trials: pd.DataFrame, columns: list[str]) -> list[dict[str, objec
 
 
 def _method(trials: pd.DataFrame, selecting: bool) -> tuple[pd.DataFrame, dict[str, object]]:
-    """The trials that a method is shown by, how many configurations it has, and which of them was chosen."""
+    """The trials whose mean is shown for a method, its number of configurations, and the one selected."""
     varying = _hyperparameters(trials)
     configurations = trials.groupby(varying, dropna=False).ngroup() if varying else pd.Series(0, index=trials.index)
     shown = trials[configurations == _chosen(trials, configurations)] if selecting else trials
@@ -157,14 +157,14 @@ def _method(trials: pd.DataFrame, selecting: bool) -> tuple[pd.DataFrame, dict[s
 
 
 def _shown(methods: pd.DataFrame) -> str:
-    """`SGD at learning_rate 0.05; SAM at rho 0.1.`; empty where nothing was chosen."""
+    """`SGD at learning_rate 0.05; SAM at rho 0.1.`; empty if nothing was selected."""
     pairs = zip(methods[OPTIMIZER], methods["shown_at"], strict=True)
     found = [f"{OPTIMIZER_NAMES.get(name, name)} at {values}" for name, values in pairs if values]
     return f"{'; '.join(found)}." if found else ""
 
 
 def _lead(methods: pd.DataFrame) -> str:
-    """`SAM leads ASAM by 0.28 ± 0.25 points.`; empty where no other has a seed of the best."""
+    """`SAM leads ASAM by 0.28 ± 0.25 points.`; empty if no other method shares a seed with the best."""
     paired = methods[methods["behind"].notna()]
     if paired.empty:
         return ""
@@ -176,7 +176,7 @@ def _lead(methods: pd.DataFrame) -> str:
 
 
 def _chosen(group: pd.DataFrame, configurations: pd.Series) -> object:
-    """The configuration of best mean validation accuracy, of those that have the most seeds."""
+    """The configuration of best mean validation accuracy, among those with the most seeds."""
     by_configuration = group.groupby(configurations)
     seeds, accuracy = by_configuration[SEED].nunique(), by_configuration[schema.VALIDATION_ACCURACY].mean()
     return accuracy[seeds == seeds.max()].idxmax()

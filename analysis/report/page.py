@@ -1,4 +1,4 @@
-"""The page: verdict, tables and figures in one HTML file that needs no network."""
+"""The page: verdict, tables and figures in one HTML file that loads nothing from the network."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from analysis.report.exhibits import Exhibit
     from analysis.report.figures.style import Drawn
-    from analysis.report.verdict import Line
+    from analysis.report.verdict import VerdictLine
 
 TEMPLATE = Path(__file__).parent / "page.html.jinja"
 NUMBER_TITLES = {
@@ -27,26 +27,26 @@ _INK = (("#000000", "currentColor"), ("#ffffff", "none"))
 
 def render_page(
     title: str,
-    lines: "Mapping[str, Sequence[Line]]",
+    lines: "Mapping[str, Sequence[VerdictLine]]",
     exhibits: "Sequence[Exhibit]",
     drawings: "Sequence[Drawn]",
     svgs: Mapping[str, str],
     numbers: Mapping[str, pd.DataFrame],
     reproduce: Sequence[str],
 ) -> str:
-    """The report as HTML: tables sort on a click, figures follow the reader's light or dark theme.
+    """The report as HTML: a click on a header sorts its table, and figures follow the reader's light or dark theme.
 
-    Numbers that would make the page slow (points of the scatter figures, every order) are in it as CSV; a table of
-    them is made when it is opened.
+    Long tables that would make the page slow (points of the scatter figures, every order) are embedded as CSV and
+    drawn only when the reader opens them.
 
     Args:
         title: names of the sweeps.
-        lines: the verdict of each.
+        lines: the verdict of each sweep.
         exhibits: tables to show.
         drawings: figures, in order.
         svgs: each figure as SVG, by its name.
         numbers: further tables, by name.
-        reproduce: commands that give the page again.
+        reproduce: commands that produce the page again.
     """
     return _template().render(
         title=title,
@@ -83,7 +83,7 @@ def render_page(
 
 
 def inline_svg(svg: str, name: str, title: str) -> str:
-    """An SVG as part of a page: ids of its own, the page's ink instead of black, no ground, as wide as it fits."""
+    """An SVG as part of the page: with unique ids, the page's text colour, no background, and at most its width."""
     body = svg[svg.index("<svg") :]
     body = re.sub(r"<metadata>.*?</metadata>", "", body, flags=re.DOTALL)
     body = re.sub(r'\bid="([^"]+)"', rf'id="{name}-\1"', body)
@@ -98,7 +98,7 @@ def inline_svg(svg: str, name: str, title: str) -> str:
 
 
 def _csv(table: pd.DataFrame) -> str:
-    """Numbers for a script element, to six digits; nothing in them may end it."""
+    """A table as CSV with six digits, escaped so that it can't close the script element around it."""
     return table.to_csv(index=False, float_format="%.6g").replace("</", "<\\/")
 
 

@@ -1,4 +1,4 @@
-"""Printed results of *Rényi Sharpness* (arXiv 2510.07758), for display beside one's own; not test tolerances."""
+"""Printed results of *Rényi Sharpness* (arXiv 2510.07758), to be shown beside our own; not a tolerance for tests."""
 
 # Table 1: test accuracy in percent, mean ± standard error of five runs; ? marks unreadable or doubtful digits.
 TABLE_1: dict[tuple[str, str], dict[str, str]] = {
@@ -33,5 +33,5 @@ TABLE_1: dict[tuple[str, str], dict[str, str]] = {
 
 
 def printed_accuracy(dataset: object, model: object, optimizer: object) -> str:
-    """The paper's figure for a cell of table 1; empty where it has none."""
+    """The paper's value in a cell of table 1; empty if it has none."""
     return TABLE_1.get((str(dataset), str(model)), {}).get(str(optimizer), "")

@@ -17,7 +17,7 @@ from analysis.report.figures.tau_over_orders import orders_figure
 from analysis.report.optimizers import Comparison, compare_optimizers
 from analysis.report.page import render_page
 from analysis.report.tables import values_table
-from analysis.report.verdict import Line, verdict
+from analysis.report.verdict import VerdictLine, verdict
 from analysis.results.sweep import SweepResults
 from analysis.schema import TRIAL_ID
 
@@ -26,10 +26,10 @@ PAGE_FILE = "report.html"
 
 @dataclass(frozen=True)
 class Report:
-    """What one or several sweeps have shown so far."""
+    """The results of one or several sweeps so far."""
 
     title: str
-    lines: Mapping[str, list[Line]]  # the verdict of each sweep
+    lines: Mapping[str, list[VerdictLine]]  # the verdict of each sweep
     table: pd.DataFrame  # the whole τ table, strongest first
     comparison: Comparison | None  # of optimizers, where a data set and network has several
     files: dict[str, bytes]  # by name, ready to be written or logged
@@ -41,18 +41,18 @@ class Report:
 
 
 def build_report(sweeps: Sequence[SweepResults], reproduce: Sequence[str] = ()) -> Report:
-    """Everything there is to say about the sweeps, from their tidy tables.
+    """Build the verdict, tables, figures and page of the sweeps from their results.
 
     Args:
-        sweeps: the results of each; those without a measured trial get a verdict that says so.
-        reproduce: the commands that give this report again.
+        sweeps: the results of each; the verdict of a sweep without measured trials says so.
+        reproduce: the commands that produce this report again.
 
     Raises:
         AnalysisError: there is no sweep, or two share a name.
     """
     names = [sweep.name for sweep in sweeps]
     if not names or len(set(names)) < len(names):
-        raise AnalysisError(f"a report needs at least one sweep, each with a name of its own; got {names}")
+        raise AnalysisError(f"a report needs at least one sweep, and a different name for each; got {names}")
     evidence = [gather(sweep) for sweep in sweeps]
     lines = {found.matrix.name: verdict(found) for found in evidence}
     comparison = _compared(evidence)
@@ -76,7 +76,7 @@ def build_report(sweeps: Sequence[SweepResults], reproduce: Sequence[str] = ()) 
 
 
 def _drawings(evidence: Sequence[Evidence], sweeps: Sequence[SweepResults]) -> list[Drawn]:
-    """All figures: those over sweeps, then those of each."""
+    """All figures: first those over all sweeps, then those of each sweep."""
     found: list[Drawn | None] = [tau_figure(evidence), orders_figure(evidence)]
     for one, sweep in zip(evidence, sweeps, strict=True):
         of_sweep = [gap_figure(one.matrix, one.association), spectra_figure(one, sweep.spectra)]
@@ -91,16 +91,16 @@ def _compared(evidence: Sequence[Evidence]) -> Comparison | None:
 
 
 def _markdown(
-    title: str, lines: Mapping[str, list[Line]], exhibits: Sequence[Exhibit], reproduce: Sequence[str]
+    title: str, lines: Mapping[str, list[VerdictLine]], exhibits: Sequence[Exhibit], reproduce: Sequence[str]
 ) -> str:
     parts = [f"# {title}: which measures predict the generalization gap"]
     parts += [_verdict_markdown(name, found) for name, found in lines.items()]
     for exhibit in exhibits:
         parts.append(f"## {exhibit.title}\n\n{exhibit.note}\n\n{markdown(exhibit.table)}")
     if reproduce:
-        parts.append("\n".join(["## How to reproduce it", "", "```sh", *reproduce, "```"]))
+        parts.append("\n".join(["## How to reproduce this report", "", "```sh", *reproduce, "```"]))
     return "\n\n".join(parts) + "\n"
 
 
-def _verdict_markdown(name: str, lines: Sequence[Line]) -> str:
+def _verdict_markdown(name: str, lines: Sequence[VerdictLine]) -> str:
     return "\n".join([f"## {name}", "", *(f"- **{line.topic}**: {line.text}" for line in lines)])

@@ -1,4 +1,4 @@
-"""A sweep as matrices: trials down, one column for each (measure, parameter, layer). What every statistic works on."""
+"""A sweep as matrices for the statistics: a row for each trial, a column for each (measure, parameter, layer)."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,7 +17,7 @@ KEYS = [schema.MEASURE, schema.PARAMETER, schema.LAYER]
 
 @dataclass(frozen=True)
 class SweepMatrix:
-    """All measurements of the trials that have a gap, trials in the order of their ids."""
+    """All measurements of the trials that have a finite gap, in the order of their ids."""
 
     name: str
     keys: pd.DataFrame  # (num_columns, 3) measure, parameter (NaN where it has none), layer
@@ -29,7 +29,7 @@ class SweepMatrix:
 
     @classmethod
     def of(cls, results: pd.DataFrame, name: str, gap: str = schema.GAP_LOSS) -> "SweepMatrix":
-        """Spread the tidy table out; layers keep their order, all layers together come last."""
+        """Arrange the tidy table as matrices; layers keep their order, and all layers together come last."""
         everywhere = [column for column in results.columns if column not in schema.MEASUREMENT_COLUMNS]
         trials = results.drop_duplicates(schema.TRIAL_ID)[[schema.TRIAL_ID, *everywhere]]
         trials = trials.sort_values(schema.TRIAL_ID, ignore_index=True)
@@ -66,19 +66,19 @@ class SweepMatrix:
 
     @cached_property
     def axes(self) -> GridAxes:
-        """How the trials lie in the grid."""
+        """The positions of the trials in the grid."""
         return grid_axes(self.trials)
 
     @property
     def layers(self) -> list[str]:
-        """Layers in the network's order, all of them together last."""
+        """The layers in the network's order, and all layers together at the end."""
         return list(dict.fromkeys(self.keys[schema.LAYER]))
 
     @cached_property
     def headline(self) -> NDArray[np.bool_]:
         """(num_columns,) whether a column is at a parameter that was declared beforehand.
 
-        Of a measure taken at none of its declared parameters, or for which none is declared, that is the smallest.
+        For a measure without a declared parameter among those measured, it is the smallest one.
         """
         flags = np.zeros(len(self.keys), dtype=bool)
         for measure, group in self.keys.groupby(schema.MEASURE, sort=False):
@@ -90,14 +90,14 @@ class SweepMatrix:
 
     @cached_property
     def families(self) -> dict[tuple[str, str], IntArray]:
-        """The columns of each (measure, layer) that was taken at several parameters."""
+        """The columns of each (measure, layer) that was measured at several parameters."""
         members: dict[tuple[str, str], list[int]] = {}
         for index, (measure, layer) in enumerate(zip(self.keys[schema.MEASURE], self.keys[schema.LAYER], strict=True)):
             members.setdefault((measure, layer), []).append(index)
         return {key: np.array(indices, dtype=np.intp) for key, indices in members.items() if len(indices) > 1}
 
     def column(self, measure: str, parameter: float | None, layer: str) -> int | None:
-        """Index of a column; None where the sweep has none such."""
+        """Index of a column; None if the sweep has no such column."""
         parameters = self.keys[schema.PARAMETER]
         same = parameters.isna() if parameter is None else parameters == parameter
         found = np.flatnonzero(same & (self.keys[schema.MEASURE] == measure) & (self.keys[schema.LAYER] == layer))
@@ -105,7 +105,7 @@ class SweepMatrix:
 
 
 def _display_order(keys: pd.DataFrame) -> IntArray:
-    """Measures in the order they were taken, parameters ascending, layers in the network's order, all layers last."""
+    """Measures in the order of the table, parameters ascending, layers in the network's order, all layers last."""
     measures = {name: index for index, name in enumerate(dict.fromkeys(keys[schema.MEASURE]))}
     layers = [layer for layer in dict.fromkeys(keys[schema.LAYER]) if layer != schema.ALL_LAYERS]
     positions = {layer: index for index, layer in enumerate([*layers, schema.ALL_LAYERS])}

@@ -1,4 +1,4 @@
-"""Tables of a sweep's verdict, as data frames: one function a table."""
+"""Tables of a sweep's verdict, as data frames; one function for each table."""
 
 from dataclasses import dataclass
 
@@ -30,19 +30,19 @@ from analysis.statistics.axes import Grid
 from analysis.statistics.resampling import FloatArray, IntArray
 
 RENYI = ("renyi", "renyi_gauss_newton")
-LEAST_PAIRS = 1.0  # an environment of the sign error; single seeds give no more
+LEAST_PAIRS = 1.0  # in an environment of the sign error; with single seeds there are no more
 
 
 @dataclass(frozen=True)
 class Association:
-    """τ of every column with the gap, its bootstrap, and its permutations: computed once, used by several tables."""
+    """τ of every column with the gap, its bootstrap and its permutations, computed once for several tables."""
 
     taus: KendallTaus
     permuted: FloatArray  # (draws, num_columns)
 
 
 def associate(matrix: SweepMatrix, seed: int = 0) -> Association:
-    """Rank every column against the gap. Configurations with several seeds are resampled as a whole."""
+    """Compute τ of every column with the gap. All seeds of a configuration are resampled together."""
     cells = matrix.axes.cells
     return Association(
         kendall_taus(matrix.values, matrix.gap, seed, cells),
@@ -54,9 +54,9 @@ def tau_table(matrix: SweepMatrix, association: Association) -> pd.DataFrame:
     """Kendall's τ of every (measure, parameter, layer) with the gap, strongest first.
 
     Columns: measure, parameter, layer, headline (declared beforehand), tau_b, ci_low, ci_high, stderr, p_value,
-    p_adjusted (over the headline columns; only these have one), tau_a, n, ties, missing, noise (root mean square
-    standard error over the spread between trials), attenuation (the factor by which that noise shrinks τ). Positive τ
-    supports a measure: all are oriented so that larger means sharper.
+    p_adjusted (over the headline columns; only these have one), tau_a, n, ties, missing, noise (root mean square of the
+    standard errors divided by the spread between trials), attenuation (the factor by which that noise shrinks τ).
+    Positive τ supports a measure: for all of them larger means sharper.
     """
     taus, headline = association.taus, matrix.headline
     p_value, _ = adjusted_p_values(taus.tau_b, association.permuted)
@@ -82,7 +82,7 @@ def tau_table(matrix: SweepMatrix, association: Association) -> pd.DataFrame:
 
 
 def selection_table(matrix: SweepMatrix, association: Association, seed: int = 0) -> pd.DataFrame:
-    """What choosing the order (or ρ) by its τ does, for each layer and for the best of all layers.
+    """The effect of choosing the order (or ρ) by its τ, for each layer and for all layers together.
 
     Columns: measure, layer (`any`: the layer is chosen too), choices, nested_tau with ci_low and ci_high
     (leave-pair-out), paper_tau (the maximum: optimistic) at paper_parameter and paper_layer, p_value of that maximum
@@ -132,10 +132,10 @@ def difference_table(matrix: SweepMatrix, seed: int = 0) -> pd.DataFrame:
 
 
 def axes_table(matrix: SweepMatrix) -> pd.DataFrame:
-    """Whether a measure follows the gap along each axis by itself, headline columns only.
+    """Whether a measure follows the gap along each axis separately, for the headline columns.
 
     Columns: measure, parameter, layer, granulated (Ψ), one ψ for each axis, information (K), sign_error_mean,
-    sign_error_90, sign_error_max, environments (one change of one axis, weighted by how surely its gaps differ).
+    sign_error_90, sign_error_max, environments (number of changes of one axis whose gaps differ with some certainty).
     """
     axes = matrix.axes
     if not axes.labels:
@@ -163,11 +163,11 @@ def axes_table(matrix: SweepMatrix) -> pd.DataFrame:
 
 
 def training_table(matrix: SweepMatrix, association: Association, seed: int = 0) -> pd.DataFrame:
-    """Whether τ is more than a reflection of how far each network was trained, headline columns only.
+    """Whether τ shows more than how far each network was trained, for the headline columns.
 
     Columns: measure, parameter, layer, tau_b, with_training_loss (τ of the measure with it), partial_tau (Kendall's,
-    given the training loss), normal_partial_tau with ci_low and ci_high (without the residue of Kendall's formula),
-    within_strata (τ among thirds of equal training loss), low_loss, middle_loss, high_loss.
+    given the training loss), normal_partial_tau with ci_low and ci_high (without the bias of Kendall's formula),
+    within_strata (τ within thirds by training loss), low_loss, middle_loss, high_loss (τ of each third).
     """
     columns = np.flatnonzero(matrix.headline)
     values, loss = matrix.values[:, columns], matrix.trials[TRAIN_LOSS].to_numpy(dtype=float)
@@ -189,7 +189,7 @@ def training_table(matrix: SweepMatrix, association: Association, seed: int = 0)
 
 
 def values_table(matrix: SweepMatrix) -> pd.DataFrame:
-    """The points of the scatter figures: a row a trial, with its parameters, gap, losses and every headline value."""
+    """The points of the scatter figures: for each trial its parameters, gap, losses and every headline value."""
     chosen = np.flatnonzero(matrix.headline)
     names = [_column_id(matrix, int(column)) for column in chosen]
     return pd.concat([matrix.trials, pd.DataFrame(matrix.values[:, chosen], columns=names)], axis=1)
@@ -204,7 +204,7 @@ def _selection_row(
 
 
 def _gap_stderr(matrix: SweepMatrix) -> FloatArray | None:
-    """(N,) standard error of each gap in loss, from those of the two losses."""
+    """(N,) standard error of each gap in loss, from the standard errors of the two losses."""
     parts = ("train_loss_stderr", "test_loss_stderr")
     if matrix.gap_name != "gap_loss" or not all(part in matrix.trials for part in parts):
         return None

@@ -15,27 +15,27 @@ from analysis.statistics.kendall import MIN_FOR_INTERVAL
 LEVEL = 0.05
 FITTED = 0.99  # training accuracy; below, a network has not been trained to fit
 NOTABLE_NOISE = 0.3  # standard error over spread; above, τ shrinks by 5 % or more
-SMALL_LOSS = 0.01  # of a τ
-NAMED = 3  # columns named in a line; the tables have them all
+SMALL_LOSS = 0.01  # of τ; smaller effects of noise are not reported
+NAMED = 3  # columns named in a line; the tables have all
 
 
 @dataclass(frozen=True)
-class Line:
+class VerdictLine:
     """One line of the verdict."""
 
     topic: str
     text: str
 
 
-def verdict(evidence: Evidence) -> list[Line]:
+def verdict(evidence: Evidence) -> list[VerdictLine]:
     """At most ten lines, each based on one of the tables; the last ones say what the data do not resolve."""
     matrix = evidence.matrix
-    lines = [Line("data", _data(evidence))]
+    lines = [VerdictLine("data", _data(evidence))]
     if matrix.n < MIN_FOR_INTERVAL:
         reason = f"none: {matrix.n} measured trial{'s' * (matrix.n != 1)}; it takes at least {MIN_FOR_INTERVAL}"
-        return [Line("verdict", reason), *lines]
+        return [VerdictLine("verdict", reason), *lines]
     if np.ptp(matrix.gap) == 0:
-        return [Line("verdict", f"none: all trials have the same gap, {matrix.gap[0]:.4g}"), *lines]
+        return [VerdictLine("verdict", f"none: all trials have the same gap, {matrix.gap[0]:.4g}"), *lines]
     found = [
         ("predict the gap", _significant(evidence, 1)),
         ("oppose the gap", _significant(evidence, -1)),
@@ -46,17 +46,21 @@ def verdict(evidence: Evidence) -> list[Line]:
         ("axis by axis", _axes(evidence)),
         ("errors", _noise(evidence)),
     ]
-    return [Line("verdict", _conclusion(evidence)), *lines, *(Line(topic, text) for topic, text in found if text)]
+    return [
+        VerdictLine("verdict", _conclusion(evidence)),
+        *lines,
+        *(VerdictLine(topic, text) for topic, text in found if text),
+    ]
 
 
 def _data(evidence: Evidence) -> str:
-    """What the sweep consists of, and what is wrong with it."""
+    """The content of the sweep, and the problems in its data."""
     matrix, headline = evidence.matrix, evidence.headline
     others = ", ".join(f"{count} {state}" for state, count in evidence.states.items() if state != "measured" and count)
     parts = [f"{matrix.n} trials measured" + (f", {others}" if others else "")]
     cells = len(set(matrix.axes.cells))
     if cells < matrix.n:
-        parts[0] += f", of {cells} configurations (resampled as such)"
+        parts[0] += f", of {cells} configurations (seeds resampled together)"
     if evidence.failures:
         reason, count = Counter(evidence.failures.values()).most_common(1)[0]
         parts.append(f"{count} failed with: {reason}")
@@ -170,8 +174,8 @@ def _selection(evidence: Evidence) -> str:
     where = column_name(row[MEASURE], row["paper_parameter"], row["paper_layer"])
     return (
         f"the best of {row['choices']} orders and layers is {where}, τ = {signed(row['paper_tau'])} (optimistic); "
-        f"chosen on other trials, {with_interval(row['nested_tau'], row['ci_low'], row['ci_high'])}; "
-        f"{p_text(row['p_value'])} against as free a choice with permuted gaps"
+        f"chosen on other trials it is {with_interval(row['nested_tau'], row['ci_low'], row['ci_high'])}; "
+        f"{p_text(row['p_value'])} against the same choice with permuted gaps"
     )
 
 
@@ -225,16 +229,16 @@ def _noise(evidence: Evidence) -> str:
     if noisy.empty:
         worst = headline.iloc[int(headline["noise"].argmax())]
         if 1 - worst["attenuation"] < SMALL_LOSS:
-            return f"standard errors shrink no τ by as much as {SMALL_LOSS:.0%}"
-        return f"standard errors shrink no τ by more than {1 - worst['attenuation']:.0%} ({_name(worst)})"
+            return f"standard errors shrink every τ by less than {SMALL_LOSS:.0%}"
+        return f"standard errors shrink τ by at most {1 - worst['attenuation']:.0%} ({_name(worst)})"
     return (
-        f"standard errors above {NOTABLE_NOISE:g} of the spread shrink the τ of {_listed(noisy)} by up to "
+        f"standard errors above {NOTABLE_NOISE:g} of the spread shrink τ of {_listed(noisy)} by up to "
         f"{1 - noisy['attenuation'].min():.0%}"
     )
 
 
 def _listed(rows: pd.DataFrame) -> str:
-    """Columns by measure: `Hessian trace of conv1, fc; parameter norm of all layers`; long lists as counts."""
+    """Columns by measure, as in `Hessian trace of conv1, fc; parameter norm of all layers`; long lists as counts."""
     parts = []
     for measure, group in rows.groupby(MEASURE, sort=False):
         layers = list(dict.fromkeys(layer_name(layer) for layer in group[LAYER]))

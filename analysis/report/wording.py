@@ -1,12 +1,12 @@
-"""How measures, layers and numbers are written for people: the same words in terminal, page, tables and figures."""
+"""The wording of measures, layers and numbers: the same in the terminal, the page, tables and figures."""
 
 import math
 
 from analysis.measures import symbol_of, title_of
 from analysis.schema import ALL_LAYERS
 
-ANY_LAYER = "any"  # stands for the best of all layers
-OPTIMIZER_NAMES = {  # the paper's in the order of its table 1, then others
+ANY_LAYER = "any"  # the layer with the highest τ
+OPTIMIZER_NAMES = {  # those of the paper in the order of its table 1, then others
     "sgd": "SGD",
     "sam": "SAM",
     "asam": "ASAM",
@@ -35,7 +35,7 @@ def column_name(measure: str, parameter: float | None, layer: str) -> str:
 
 
 def signed(value: float, digits: int = 2) -> str:
-    """`+0.53`, `−0.20`; an en dash where there is no value."""
+    """`+0.53`, `−0.20`; an en dash if there is no value."""
     if not math.isfinite(value):
         return "–"
     return f"{round(value, digits) + 0.0:+.{digits}f}".replace("-", "−")

@@ -58,7 +58,7 @@ def test_methods_of_several_seeds_are_compared_in_the_terminal_too(storage: Path
     assert "optimizers: test accuracy in %" in result.output
     words = " ".join(result.output.split())
     assert "dataset network SGD SAM seeds" in words
-    assert "Of 2 configurations of a method the one of best mean validation accuracy is shown" in words
+    assert "Of 2 configurations of a method, the one of best mean validation accuracy is shown" in words
     methods = pd.read_csv(storage / "small" / "report" / "optimizers.csv")
     assert list(methods["seeds"]) == [2, 2]
     assert methods["shown_at"].str.match(r"learning_rate 0\.05|learning_rate 0\.1").all()

@@ -1,4 +1,4 @@
-"""Figures 2 and 8–13 of the paper: the generalization gap against every measure, a panel each."""
+"""Figures 2 and 8–13 of the paper: the generalization gap against every measure, one panel for each."""
 
 import textwrap
 from dataclasses import dataclass
@@ -30,17 +30,17 @@ if TYPE_CHECKING:
 
 NAME = "gap_against_sharpness"
 PANEL_INCHES = 1.75
-LABEL_WIDTH = 22  # characters below a panel before they wrap
+LABEL_WIDTH = 22  # characters in a line below a panel
 MOST_ACROSS = 6
 SPREAD_FOR_LOGARITHM = 100  # largest value over smallest
 
 
 @dataclass(frozen=True)
 class Panel:
-    """One measure of one layer: a point a trial."""
+    """One measure of one layer, with a point for each trial."""
 
     measure: str
-    parameter: float  # NaN where the measure has none
+    parameter: float  # NaN if the measure has none
     layer: str
     values: FloatArray  # (N,) larger means sharper
     gap: FloatArray  # (N,) test loss − training loss
@@ -51,9 +51,9 @@ class Panel:
 
 
 def gap_against_sharpness(matrix: SweepMatrix, association: Association) -> list[Panel]:
-    """The numbers of the figure: Rényi sharpness of every layer at the declared orders, then what it competes with.
+    """The numbers of the figure: Rényi sharpness of every layer at the declared orders, then the other measures.
 
-    The other measures are shown for all layers together; those that only exist for single layers, for each.
+    Other measures are shown for all layers together, or for each layer if they are not defined for all together.
     """
     panels = []
     optimizers = (
@@ -84,7 +84,7 @@ def gap_against_sharpness(matrix: SweepMatrix, association: Association) -> list
 
 
 def draw_gap_against_sharpness(panels: list[Panel]) -> "Figure":
-    """The figure: a row of panels for each measure and order, with τ over each; rows wrap."""
+    """The figure: a row of panels for each order of Rényi sharpness, and one for the other measures; long rows wrap."""
     rows = _rows(panels)
     across = max(len(row) for row in rows)
     groups = sorted({name for panel in panels for name in panel.group})
@@ -105,7 +105,7 @@ def draw_gap_against_sharpness(panels: list[Panel]) -> "Figure":
 
 
 def gap_figure(matrix: SweepMatrix, association: Association) -> Drawn | None:
-    """The figure with its caption and numbers; None where there is nothing to show."""
+    """The figure with its caption and numbers; None if there is nothing to show."""
     panels = gap_against_sharpness(matrix, association)
     if not panels or matrix.n == 0:
         return None
@@ -126,15 +126,15 @@ def gap_figure(matrix: SweepMatrix, association: Association) -> Drawn | None:
         ignore_index=True,
     )
     caption = (
-        f"Generalization gap (test − training loss) against each measure, a point for each of {matrix.n} "
-        "trials; larger means sharper. Over each panel Kendall's τ_b with its 95 % bootstrap interval over trials. "
-        "Orders and radii are those declared beforehand, not selected by τ."
+        f"Generalization gap (test − training loss) against each measure, with a point for each of "
+        f"{matrix.n} trials; larger means sharper. Above each panel: Kendall's τ_b with its 95 % bootstrap interval "
+        "over trials. Orders and radii were declared beforehand, not selected by τ."
     )
     return Drawn(NAME, "The gap against every measure", caption, numbers, draw_gap_against_sharpness(panels))
 
 
 def _rows(panels: list[Panel]) -> list[list[Panel]]:
-    """A row for each Rényi order that has several layers, all else together; long rows are broken."""
+    """A row for each Rényi order that has several layers, and one for all other panels; long rows wrap."""
     groups: dict[tuple[str, float] | None, list[Panel]] = {}
     for panel in panels:
         alone = sum((other.measure, other.parameter) == (panel.measure, panel.parameter) for other in panels) == 1
@@ -161,7 +161,7 @@ def _draw_panel(ax: "Axes", panel: Panel, groups: list[str], pixels: bool) -> No
         )
     interval = "" if np.isnan(panel.ci_low) else f" [{signed(panel.ci_low)}, {signed(panel.ci_high)}]"
     ax.set_title(f"{layer_name(panel.layer)}\nτ = {signed(panel.tau)}{interval}", fontsize=SMALL)
-    name = measure_name(panel.measure, panel.parameter).replace(" = ", "\u00a0=\u00a0")  # not parted by a line's end
+    name = measure_name(panel.measure, panel.parameter).replace(" = ", "\u00a0=\u00a0")  # no line break inside
     ax.set_xlabel(textwrap.fill(name, LABEL_WIDTH), fontsize=SMALL)
     lowest, highest = panel.values.min(initial=np.inf), panel.values.max(initial=-np.inf)
     if lowest > 0 and highest > SPREAD_FOR_LOGARITHM * lowest:

@@ -1,4 +1,4 @@
-"""Figures 1 and 5–7 of the paper: the spectrum of each layer, its kind, and whether the kind foretells the order."""
+"""Figures 1 and 5–7 of the paper: the spectrum of each layer, its kind, and whether the kind predicts the order."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -38,7 +38,7 @@ class LayerSpectrum:
 
 
 def layer_spectrum(layer: str, spectrum: SpectralQuadrature) -> LayerSpectrum | None:
-    """Density of the eigenvalues in units of the largest, and the kind of the spectrum; None for a zero spectrum."""
+    """Density of the eigenvalues in units of the largest, and the spectrum's kind; None if the spectrum is zero."""
     top = float(np.abs(spectrum.nodes[spectrum.weights > 0]).max())
     if top == 0:
         return None
@@ -49,10 +49,10 @@ def layer_spectrum(layer: str, spectrum: SpectralQuadrature) -> LayerSpectrum | 
     )
 
 
-def cluster_table(evidence: Evidence, spectra: Mapping[str, Quadratures]) -> pd.DataFrame:
-    """Figure 1(d): the kinds of each layer's spectra over all networks, and how often the kind foretells the order.
+def spectral_cluster_table(evidence: Evidence, spectra: Mapping[str, Quadratures]) -> pd.DataFrame:
+    """Figure 1(d): the kinds of each layer's spectra over all networks, and how often the kind predicts the order.
 
-    Columns: layer, a count for each kind, best_order (that of highest τ on the layer), matches, mismatches, left_out.
+    Columns: layer, a count for each kind, best_order (of highest τ on the layer), matches, mismatches, left_out.
     """
     renyi = evidence.selection[evidence.selection[MEASURE] == "renyi"]
     chosen = dict(zip(renyi[LAYER], renyi["paper_parameter"], strict=True))
@@ -72,19 +72,19 @@ def cluster_table(evidence: Evidence, spectra: Mapping[str, Quadratures]) -> pd.
 def _clusters(spectrum: SpectralQuadrature) -> SpectralClusters | None:
     try:
         return find_spectral_clusters(spectrum)
-    except UndefinedMeasureError:  # a dead network: it has no kind, and is counted as left out
+    except UndefinedMeasureError:  # a dead network has no kind and counts as left out
         return None
 
 
 def typical_trial(evidence: Evidence, spectra: Mapping[str, Quadratures]) -> str | None:
-    """The trial of median training loss among those with spectra: chosen without a look at the gap."""
+    """The trial of median training loss among those with spectra: the gap plays no part in the choice."""
     trials = evidence.matrix.trials
     known = trials[trials[TRIAL_ID].isin(list(spectra))].sort_values([TRAIN_LOSS, TRIAL_ID])
     return str(known[TRIAL_ID].iloc[len(known) // 2]) if len(known) else None
 
 
 def draw_spectra(shown: list[LayerSpectrum]) -> "Figure":
-    """The figure: a panel a layer, the density on a logarithmic scale."""
+    """The figure: a panel for each layer, with the density on a logarithmic scale."""
     across = min(len(shown), MOST_ACROSS)
     down = -(-len(shown) // across)
     figure = new_figure(1.9 * max(across, 2) + 0.3, 1.75 * down + 0.3)
@@ -104,7 +104,7 @@ def draw_spectra(shown: list[LayerSpectrum]) -> "Figure":
 
 
 def spectra_figure(evidence: Evidence, spectra: Mapping[str, Quadratures]) -> Drawn | None:
-    """The figure with its caption and numbers; None where no spectrum was kept."""
+    """The figure with its caption and numbers; None if no spectrum is stored."""
     trial = typical_trial(evidence, spectra)
     if trial is None:
         return None
@@ -117,14 +117,14 @@ def spectra_figure(evidence: Evidence, spectra: Mapping[str, Quadratures]) -> Dr
         ignore_index=True,
     )
     caption = (
-        f"Hessian spectra of trial {trial}, the one of median training loss: density of the eigenvalues in units of "
-        f"the largest, logarithmic, smoothed by {BANDWIDTH:.1%} of it. The kind is decided by a rule "
-        "of this software (empty stretches of a tenth of the axis), which sees the spectrum alone; the paper sorts by "
-        "eye."
+        f"Hessian spectra of trial {trial}, which has the median training loss: density of the eigenvalues in units "
+        f"of the largest, on a logarithmic scale, smoothed by {BANDWIDTH:.1%} of the largest. A rule of this software, "
+        "which uses the spectrum alone, decides the kind (clusters are separated by a tenth of the axis); the paper "
+        "sorts by eye."
     )
     return Drawn(
         NAME,
-        f"Spectra of each layer{' and of all' * (ALL_LAYERS in layers)}",
+        f"Spectrum of each layer{' and of all layers' * (ALL_LAYERS in layers)}",
         caption,
         numbers,
         draw_spectra(shown),

@@ -18,23 +18,23 @@ MARKERS = ("o", "^", "s", "D", "v", "P")
 DASHES = ("-", "--", "-.", ":")
 GREY = "#7f7f7f"
 SMALL, MEDIUM, LARGE = 7, 8, 9  # points
-DPI = {"png": 200, "svg": 144, "pdf": 200}  # SVG is for the page, whose inch has 96 pixels of one to two dots
+DPI = {"png": 200, "svg": 144, "pdf": 200}  # of dots per inch; the SVG is for the page
 KINDS = tuple(DPI)
-MANY_POINTS = 8000  # more are drawn as pixels inside SVG: a browser is slow with so many marks, a PDF is not
+MANY_POINTS = 8000  # more are pixels in the SVG, because browsers are slow with so many marks, and marks in the PDF
 
 
 @dataclass(frozen=True)
 class Drawn:
-    """A figure with its words and the numbers it is drawn from."""
+    """A figure with its title, caption, and the numbers from which it is drawn."""
 
     name: str  # of its files
     title: str
-    caption: str  # N, how orders were selected, what the intervals are
+    caption: str  # with N, the selection of orders, and the meaning of the intervals
     numbers: pd.DataFrame
     figure: "Figure"
 
     def of_sweep(self, sweep: str) -> "Drawn":
-        """The same figure under a name and title that say whose it is."""
+        """The same figure, with the sweep in its name and title."""
         return replace(self, name=f"{self.name}_{sweep}", title=f"{sweep}: {self.title}")
 
     def files(self) -> dict[str, bytes]:
@@ -44,14 +44,14 @@ class Drawn:
 
 
 def new_figure(width: float, height: float) -> "Figure":
-    """An empty figure, sizes in inches, that arranges its parts without overlap."""
+    """An empty figure, with sizes in inches, whose parts are arranged without overlap."""
     from matplotlib.figure import Figure
 
     return Figure(figsize=(width, height), layout="constrained")
 
 
 def render(figure: "Figure", kind: str, name: str) -> bytes:
-    """The figure as a file of its kind; the same figure gives the same bytes."""
+    """The figure as a file of one kind; the same figure gives the same bytes."""
     import matplotlib as mpl
 
     buffer = io.BytesIO()
@@ -62,19 +62,19 @@ def render(figure: "Figure", kind: str, name: str) -> bytes:
     # Text stays text in SVG: searchable, and a tenth of the size.
     with mpl.rc_context({"svg.fonttype": "none", "svg.hashsalt": name, "pdf.fonttype": 42}):
         figure.savefig(buffer, format=kind, dpi=DPI[kind], metadata=metadata)
-    # What was arranged for one kind stays so for the next.
+    # Keep this arrangement for the next kind.
     figure.set_layout_engine("none")
     return buffer.getvalue()
 
 
 def plain(ax: "Axes") -> None:
-    """Small ticks, and no frame where there is no axis."""
+    """Use small ticks, and no frame on the sides without an axis."""
     ax.tick_params(labelsize=SMALL)
     ax.spines[["top", "right"]].set_visible(False)
 
 
 def sparse_decades(axis: "Axis") -> None:
-    """A few plain numbers on a logarithmic axis, none between decades."""
+    """Label a logarithmic axis with a few plain numbers, and none between decades."""
     from matplotlib.ticker import LogLocator, NullFormatter
 
     axis.set_major_locator(LogLocator(numticks=4))
@@ -83,6 +83,6 @@ def sparse_decades(axis: "Axis") -> None:
 
 
 def zero_line(ax: "Axes", vertical: bool = False) -> None:
-    """A thin line at τ = 0."""
+    """Draw a thin line at τ = 0."""
     draw = ax.axvline if vertical else ax.axhline
     draw(0, color=GREY, linewidth=0.8, zorder=0)

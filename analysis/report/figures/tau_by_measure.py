@@ -1,4 +1,4 @@
-"""Figure 3 of the paper: Kendall's τ of every measure, a panel a task; here with intervals, and every layer shown."""
+"""Figure 3 of the paper: Kendall's τ of every measure, a panel for each task; here with intervals and every layer."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -17,14 +17,14 @@ if TYPE_CHECKING:
 
 NAME = "tau_by_measure"
 ROW_INCHES = 0.2
-MOST_NAMED = 8  # layers that get a row each
+MOST_NAMED = 8  # layers; up to this number each has a row
 RENYI_COLOUR, OTHER_COLOUR = COLOURS[0], COLOURS[1]
 
 
 def tau_by_measure(sweeps: Sequence[Evidence]) -> pd.DataFrame:
     """The numbers of the figure: sweep, measure, parameter, layer, tau_b, ci_low, ci_high, n of the declared columns.
 
-    Measures in the order of their largest |τ| over all sweeps, layers in the network's order.
+    Measures are ordered by their largest |τ| over all sweeps, layers as in the network.
     """
     columns = [MEASURE, PARAMETER, LAYER, "tau_b", "ci_low", "ci_high", "n"]
     parts = []
@@ -39,7 +39,7 @@ def tau_by_measure(sweeps: Sequence[Evidence]) -> pd.DataFrame:
 
 
 def draw_tau_by_measure(table: pd.DataFrame) -> "Figure":
-    """The figure: a row a (measure, order) and layer, τ as a dot, its interval as a bar; a panel a sweep."""
+    """The figure: a panel for each sweep, a row for each (measure, order) and layer; dots are τ, bars intervals."""
     sweeps = list(dict.fromkeys(table["sweep"]))
     keys = table[[MEASURE, PARAMETER]].drop_duplicates()
     groups = [(measure, parameter) for measure, parameter in keys.itertuples(index=False)]
@@ -57,22 +57,22 @@ def draw_tau_by_measure(table: pd.DataFrame) -> "Figure":
 
 
 def tau_figure(sweeps: Sequence[Evidence]) -> Drawn | None:
-    """The figure with its caption and numbers; None where no τ is defined."""
+    """The figure with its caption and numbers; None if no τ is defined."""
     table = tau_by_measure(sweeps)
     if table["tau_b"].notna().sum() == 0:
         return None
     sizes = ", ".join(f"{evidence.matrix.name} {evidence.matrix.n}" for evidence in sweeps)
     caption = (
         f"Kendall's τ_b of every measure with the generalization gap; trials: {sizes}. Bars: 95 % bootstrap interval "
-        "over trials. Filled: all layers together; open: single layers. Orders and radii declared beforehand, none "
-        "selected by τ."
+        "over trials. Filled dots: all layers together; open dots: single layers. Orders and radii were declared "
+        "beforehand, not selected by τ."
     )
     return Drawn(NAME, "Kendall's τ of every measure", caption, table, draw_tau_by_measure(table))
 
 
 def _rows_of(table: pd.DataFrame, group: tuple[str, float], single: bool) -> int:
-    """How many rows a measure takes: one a layer in a single sweep of few layers; else one for all layers together and
-    one for the single ones."""
+    """The number of rows of a measure: one for each layer if there is a single sweep with few layers; otherwise one for
+    all layers together and one for all single layers."""
     layers = _of_group(table, group)[LAYER].unique()
     return len(layers) if single and len(layers) <= MOST_NAMED else 2 - (set(layers) == {ALL_LAYERS})
 

@@ -1,4 +1,4 @@
-"""Figure 14 of the paper: Kendall's τ of Rényi sharpness over its order, a panel a task, a line a layer."""
+"""Figure 14 of the paper: Kendall's τ of Rényi sharpness over its order; a panel for each task, a line a layer."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -17,11 +17,11 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
 NAME = "tau_over_orders"
-MOST_NAMED = 8  # layers; more are drawn as thin lines, with the all-layer one apart
+MOST_NAMED = 8  # layers; with more, single layers are thin lines without names
 
 
 def tau_over_orders(sweeps: Sequence[Evidence]) -> pd.DataFrame:
-    """The numbers of the figure: sweep, measure, parameter, layer, tau_b, ci_low, ci_high, n, orders ascending."""
+    """The numbers of the figure: sweep, measure, parameter, layer, tau_b, ci_low, ci_high, n, by ascending order."""
     parts = []
     for evidence in sweeps:
         table = evidence.tau[evidence.tau[MEASURE].isin(RENYI)]
@@ -33,7 +33,7 @@ def tau_over_orders(sweeps: Sequence[Evidence]) -> pd.DataFrame:
 
 
 def draw_tau_over_orders(table: pd.DataFrame) -> "Figure":
-    """The figure: sweeps across, Rényi measures down; the band is the interval of all layers together."""
+    """The figure: a column for each sweep, a row for each Rényi measure; the band is the interval of all layers."""
     sweeps, measures = (list(dict.fromkeys(table[name])) for name in ("sweep", MEASURE))
     figure = new_figure(3.6 * max(len(sweeps), 1) + 1.6, 2.7 * len(measures) + 0.3)
     axes = figure.subplots(len(measures), len(sweeps), squeeze=False, sharey=True, sharex=True)
@@ -48,15 +48,15 @@ def draw_tau_over_orders(table: pd.DataFrame) -> "Figure":
 
 
 def orders_figure(sweeps: Sequence[Evidence]) -> Drawn | None:
-    """The figure with its caption and numbers; None where fewer than three orders were measured."""
+    """The figure with its caption and numbers; None if fewer than three orders were measured."""
     table = tau_over_orders(sweeps)
     if table["tau_b"].notna().sum() == 0 or table[PARAMETER].nunique() < 3:
         return None
     sizes = ", ".join(f"{evidence.matrix.name} {evidence.matrix.n}" for evidence in sweeps)
     caption = (
-        f"Kendall's τ_b of Rényi sharpness with the gap at every order measured; trials: {sizes}. Band: 95 % bootstrap "
-        "interval over trials, all layers together. Reading off the best order of a curve is a selection: the table of "
-        "selections says what it is worth."
+        f"Kendall's τ_b of Rényi sharpness with the gap at every measured order; trials: {sizes}. Band: 95 % bootstrap "
+        "interval over trials, all layers together. To take the best order from a curve is a selection; the table on "
+        "the choice of the order shows what it is worth."
     )
     return Drawn(NAME, "τ over the order of the entropy", caption, table, draw_tau_over_orders(table))
 

@@ -15,8 +15,8 @@ def fisher_rao_norm(landscape: Landscape) -> float:
     """sqrt(wᵀ F w) = sqrt((1/N) Σ_i ⟨w, ∇ℓ_i(w)⟩²), F the empirical Fisher matrix of the observed labels.
 
     ⟨w, ∇ℓ_i(w)⟩ is the derivative of ℓ_i((1 + t) w) at t = 0: one forward-mode derivative gives it for all samples.
-    It does not change if layers of a ReLU network are rescaled against each other. For one sample x = 1 with label 0 and
-    weights (1, 0)ᵀ, so logits (1, 0), the square is 0.0723295.
+    It does not change if layers of a ReLU network are rescaled against each other. For one sample x = 1 with label 0
+    and weights (1, 0)ᵀ, so logits (1, 0), the square is 0.0723295.
 
     Cost: a forward pass with its derivative, about three forward passes.
 

@@ -90,7 +90,8 @@ def bisect(drop: Callable[[float], tuple[float, float]], search: PacBayesSetting
     high_drop, stderr = drop(high)
     if not high_drop >= search.target:
         raise UndefinedMeasureError(
-            f"noise of σ = {high:g} lowers the accuracy by {high_drop:.3f}, less than {search.target:g}: σ is not bracketed"
+            f"noise of σ = {high:g} lowers the accuracy by only {high_drop:.3f}, not by {search.target:g}: "
+            "σ is not bracketed"
         )
     for _ in range(search.num_halvings):
         middle = (low + high) / 2

@@ -59,9 +59,9 @@ def test_the_lead_is_paired_over_seeds() -> None:
     assert methods.loc[("resnet20", "sam"), "behind"] == pytest.approx(0.5)
     assert methods.loc[("resnet20", "sam"), "behind_stderr"] == pytest.approx(0.5)
     assert methods["behind"].isna().tolist() == [False, False, True, False, False, True]
-    assert "cifar10 resnet20: RSAM leads SAM by 0.50 ± 0.50 points, paired over seeds." in comparison.note
+    assert "cifar10 resnet20: RSAM leads SAM by 0.50 ± 0.50 points" in comparison.note
     assert "cifar10 wide_resnet28_10: SAM leads SGD by 1.00 points" in comparison.note
-    assert "Each method has one configuration" in comparison.note
+    assert "one configuration" in comparison.note
     assert comparison.repeated
     alone = comparison.methods[comparison.methods["model"] != "resnet20"]
     assert not dataclasses.replace(comparison, methods=alone).repeated
@@ -77,15 +77,16 @@ def test_validation_accuracy_chooses_and_test_accuracy_does_not() -> None:
     assert sam["validation_accuracy"] == pytest.approx(92.0)
     assert (rsam["test_accuracy"], rsam["shown_at"], rsam["seeds"]) == (pytest.approx(94.0), "rho 0.65", 2)
     assert sam["best_epoch"] == pytest.approx(95.5)
-    assert "Of 2 configurations of a method the one of best mean validation accuracy is shown" in comparison.note
+    assert "Of 2 configurations" in comparison.note
+    assert "best mean validation accuracy" in comparison.note
     assert "unequally" not in comparison.note
 
 
-def test_unequal_tuning_is_told() -> None:
+def test_unequal_tuning_is_reported() -> None:
     records = tuned("sam", rho_5=((95.0,), (90.0,)), rho_10=((97.0,), (91.0,))) + tuned("rsam", rho_65=((9.0,), (9.0,)))
     comparison = compare_optimizers(tidy_table(records).drop_duplicates("trial_id"))
     assert comparison is not None
-    assert "The methods were tuned unequally." in comparison.note
+    assert "tuned unequally" in comparison.note
 
 
 def test_without_validation_images_nothing_is_selected() -> None:
@@ -97,7 +98,8 @@ def test_without_validation_images_nothing_is_selected() -> None:
     assert sgd["test_accuracy"] == pytest.approx(by_seed.mean())
     assert sgd["stderr"] == pytest.approx(by_seed.sem())
     assert (sgd["configurations"], sgd["shown_at"]) == (15, "")
-    assert "nothing was selected: the mean over all 15 configurations" in comparison.note
+    assert "nothing was selected" in comparison.note
+    assert "all 15 configurations" in comparison.note
 
 
 def test_images_held_out_make_another_task() -> None:
@@ -115,12 +117,6 @@ def test_one_optimizer_is_no_comparison() -> None:
     assert compare_optimizers(tidy_table([])) is None
 
 
-@pytest.fixture
-def one_kind_of_picture(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("analysis.report.figures.style.KINDS", ("svg",))
-
-
-@pytest.mark.usefixtures("one_kind_of_picture")
 def test_every_form_of_the_report_has_the_table() -> None:
     report = build_report([printed_sweep()])
     row = (
@@ -134,7 +130,6 @@ def test_every_form_of_the_report_has_the_table() -> None:
     assert "printed" in pd.read_csv(io.BytesIO(report.files["optimizers.csv"]))
 
 
-@pytest.mark.usefixtures("one_kind_of_picture")
 def test_methods_of_several_sweeps_share_a_row() -> None:
     sweeps = [
         SweepResults(name, tidy_table(simulated_accuracies(name, (accuracy, accuracy))), {"measured": 2})

@@ -6,7 +6,7 @@ from analysis.report.sweep_matrix import SweepMatrix
 from tests.analysis.simulated import LAYERS, ORDERS, simulated_sweep
 
 
-def test_every_value_finds_its_place() -> None:
+def test_every_value_is_in_its_row_and_column() -> None:
     table = simulated_sweep().table
     matrix = SweepMatrix.of(table.sample(frac=1, random_state=0), "simulated")
     assert matrix.values.shape == (30, len(LAYERS) * len(ORDERS) + len(LAYERS) + 2)

@@ -36,12 +36,12 @@ def test_measures_are_ranked_by_the_strength_of_their_tau(matrix: SweepMatrix) -
 def test_only_declared_columns_are_adjusted_for(matrix: SweepMatrix) -> None:
     table = tau_table(matrix, associate(matrix))
     assert table["p_adjusted"].notna().sum() == table["headline"].sum() == 2 * len(LAYERS) + len(LAYERS) + 1
-    told = table[table["headline"]]
-    assert (told["p_adjusted"] >= told["p_value"] - 1e-12).all()
-    assert told["p_adjusted"].min() < 0.01
+    declared = table[table["headline"]]
+    assert (declared["p_adjusted"] >= declared["p_value"] - 1e-12).all()
+    assert declared["p_adjusted"].min() < 0.01
 
 
-def test_what_choosing_is_worth_is_told_for_orders_and_for_radii(matrix: SweepMatrix) -> None:
+def test_the_worth_of_a_choice_is_known_for_orders_and_for_radii(matrix: SweepMatrix) -> None:
     table = selection_table(matrix, associate(matrix)).set_index(["measure", "layer"])
     assert set(table.index) == {("renyi", layer) for layer in (*LAYERS, "any")} | {("sam", "all"), ("trace", "any")}
     assert table["paper_layer"]["renyi", "any"] == "fc.weight"
@@ -67,7 +67,7 @@ def test_differences_are_paired_on_the_same_layer(matrix: SweepMatrix) -> None:
     assert (table["p_holm"] >= table["p_value"]).all()
 
 
-def test_each_axis_is_told_apart(matrix: SweepMatrix) -> None:
+def test_each_axis_has_a_column(matrix: SweepMatrix) -> None:
     table = axes_table(matrix)
     assert {"along optimizer", "along learning_rate & batch_size", "along weight_decay"} <= set(table)
     best = table.iloc[int(table["granulated"].argmax())]
