@@ -1,10 +1,12 @@
 import math
+from typing import Any
 
 import pytest
 
 from analysis.errors import UndefinedMeasureError
 from analysis.schema import ALL_LAYERS, Measurement
 from analysis.settings import SharpnessSettings, SpectraOf
+from analysis.sharpness.estimators.spectra import spectra_or_reasons
 from analysis.sharpness.measure import measure_subject
 from analysis.sharpness.subject import Subject, Values, tabulate
 from tests.analysis.sharpness.networks import perceptron, samples
@@ -50,16 +52,13 @@ def test_shared_results_are_computed_once_even_if_they_are_undefined() -> None:
 
 
 def test_spectra_are_computed_once_for_all_measures(monkeypatch: pytest.MonkeyPatch) -> None:
-    from analysis.sharpness import subject as module
-
     calls = []
-    compute = module.spectra_or_reasons
 
-    def counted(*arguments: object) -> object:
+    def counted(*arguments: Any) -> object:
         calls.append((arguments[3], arguments[-1]))
-        return compute(*arguments)  # type: ignore[arg-type]
+        return spectra_or_reasons(*arguments)
 
-    monkeypatch.setattr(module, "spectra_or_reasons", counted)
+    monkeypatch.setattr("analysis.sharpness.subject.spectra_or_reasons", counted)
     measure_subject(subject(SharpnessSettings(orders=(1.5,), measures=("renyi", "trace", "lambda_max"))))
     assert calls == [([*LAYERS, None], "hessian")]
 

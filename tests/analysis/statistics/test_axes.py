@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 
 from analysis.errors import AnalysisError
-from analysis.statistics.axes import Grid, Models
+from analysis.statistics.axes import Axes, Grid, Models
 
-AXES = {"learning_rate": [0.1, 0.1, 0.2, 0.2, 0.2], "optimizer": ["sgd", "adam", "sgd", "adam", "adam"]}
+AXES: Axes = {"learning_rate": [0.1, 0.1, 0.2, 0.2, 0.2], "optimizer": ["sgd", "adam", "sgd", "adam", "adam"]}
 
 
 def pairs(grid: Grid, axis: int) -> set[tuple[int, int]]:

@@ -284,7 +284,7 @@ def test_misuse_is_named() -> None:
         optimizer.first_step()
     closure_for(model, *batches(1)[0])()
     optimizer.first_step()
-    with pytest.raises(TrainingError, match=r"first_step: the weights are moved by ε.*call second_step\(\) or restore"):
+    with pytest.raises(TrainingError, match=r"first_step: the weights are w \+ ε.*call second_step\(\) or restore"):
         optimizer.first_step()
     optimizer.restore()
 
