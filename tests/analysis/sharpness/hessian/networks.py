@@ -154,6 +154,10 @@ def samples(num_samples: int, num_classes: int = 3) -> tuple[Tensor, Tensor]:
     return inputs, torch.randint(0, num_classes, (num_samples,), generator=generator)
 
 
+def dense_vector(dim: int) -> Tensor:
+    return torch.randn(1, dim, generator=torch.Generator().manual_seed(4), dtype=torch.float64)
+
+
 def hessian_rows(
     model: nn.Module, inputs: Tensor, targets: Tensor, names: Sequence[str], V: Tensor, loss: Loss = cross_entropy
 ) -> Tensor:

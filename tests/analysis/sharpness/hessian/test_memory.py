@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from analysis.sharpness.hessian import block_operator, layer_operators
+from analysis.sharpness.hessian.engines import ENGINES
 from tests.analysis.sharpness.hessian.networks import build, samples
 
 
@@ -23,9 +24,9 @@ def test_no_tensor_outlives_its_job() -> None:
 
 
 @pytest.mark.parametrize(
-    "engine", ["head", "gauss_newton_factor", "gauss_newton_gram", "r_operator", "double_backward"]
+    ("engine", "curvature"),
+    [*((engine, "hessian") for engine in ENGINES), ("r_operator", "gauss_newton"), ("double_backward", "gauss_newton")],
 )
-@pytest.mark.parametrize("curvature", ["hessian", "gauss_newton"])
 def test_operators_die_with_their_last_reference(engine: str, curvature: str) -> None:
     """A cycle of references would let 50 jobs in a row pile up their graphs."""
     model, (inputs, targets) = build("digits_cnn"), samples(3)

@@ -1,9 +1,11 @@
-"""Products and spectra of a factor that is given."""
+"""Products and spectra of a given factor, and of all layers together."""
 
 import pytest
 import torch
 from torch import Tensor
 
+from analysis.errors import AnalysisError
+from analysis.sharpness.hessian import block_operator, layer_operators
 from analysis.sharpness.hessian.engines.gauss_newton import (
     GRAM_BLOCK,
     GaussNewtonFactor,
@@ -11,6 +13,8 @@ from analysis.sharpness.hessian.engines.gauss_newton import (
     gram,
     semidefinite_eigenvalues,
 )
+from analysis.sharpness.layers import select_parameters, weight_layers
+from tests.analysis.sharpness.hessian.networks import build, dense_vector, gauss_newton, samples
 
 
 def draw(*shape: int, dtype: torch.dtype = torch.float64) -> Tensor:
@@ -54,3 +58,27 @@ def test_a_matrix_that_is_not_finite_has_no_eigenvalues() -> None:
     K = draw(3, 3)
     K[1, 1] = torch.inf
     assert semidefinite_eigenvalues(K).isnan().all()
+
+
+def test_a_block_is_given_up_when_the_next_is_asked_for() -> None:
+    model, (inputs, targets) = build("resnet"), samples(4)
+    first, *_ = layer_operators(model, inputs, targets, engine="gauss_newton_factor")
+    with pytest.raises(AnalysisError, match="released when the next block was requested"):
+        first.matmat(dense_vector(first.dim))
+
+
+@pytest.mark.parametrize("name", ["resnet", "simple_vit"])
+def test_all_layer_gauss_newton_spectrum_is_the_sum_of_gram_matrices(name: str) -> None:
+    model, (inputs, targets) = build(name), samples(3)
+    layers = [*weight_layers(model), None]
+    *_, total = layer_operators(model, inputs, targets, layers, "gauss_newton_gram", curvature="gauss_newton")
+    assert total.layer is None
+    assert total.engine == "gauss_newton_gram"
+    exact = total.exact_eigenvalues()
+    assert len(exact) == 3 * 2
+    plain = block_operator(model, inputs, targets, None, "double_backward", curvature="gauss_newton")
+    V = dense_vector(total.dim)
+    assert torch.allclose(total.matmat(V), plain.matmat(V), rtol=1e-9, atol=1e-14)
+    names = list(select_parameters(model, None))
+    assert total.dim == sum(p.numel() for n, p in model.named_parameters() if n in names)
+    assert torch.allclose(exact.sum(), torch.trace(gauss_newton(model, inputs, targets, names)), rtol=1e-10)

@@ -1,0 +1,44 @@
+"""Multiply-adds, bytes and costs that can be counted by hand."""
+
+import torch
+from torch import nn
+
+from analysis.sharpness.hessian.cost import EngineCost, Profile
+from analysis.sharpness.problem import pose
+
+
+def profile() -> Profile:
+    """Multiply-adds a sample: 6·8 and 8·3."""
+    model = nn.Sequential(nn.Linear(6, 8), nn.ReLU(), nn.Linear(8, 3)).double()
+    return Profile.of(pose(model, torch.ones(5, 6, dtype=torch.float64), torch.zeros(5, dtype=torch.int64)))
+
+
+def test_work_is_counted_by_module() -> None:
+    found = profile()
+    assert found.total == 48 + 24
+    assert (found.macs["0.weight"], found.after["0.weight"]) == (48, 24)
+    assert (found.macs["2.weight"], found.after["2.weight"]) == (24, 0)
+    assert found.passes(2 * 72 * 5) == 2
+    assert found.num_outputs == 3
+
+
+def test_memory_is_counted_from_a_module_on() -> None:
+    found = profile()
+    assert found.itemsize == 8
+    assert found.activations == 8 * (8 + 3)
+    assert (found.live["0.weight"], found.live["2.weight"]) == (8 * 11, 8 * 3)
+    assert (found.crest["0.weight"], found.crest["2.weight"]) == (8 * 8, 8 * 3)
+
+
+def test_sizes_and_reach_of_several_parameters() -> None:
+    found = profile()
+    assert found.size(["0.weight", "2.bias"]) == 48 + 3
+    assert found.reach(["2.weight"]) == (24 / 72, 24 / 72)
+    assert found.reach(["0.weight", "2.weight"]) == (1, 1)
+
+
+def test_the_cost_of_products_or_of_the_exact_spectrum() -> None:
+    cost = EngineCost(setup=3, product=2, exact=50, memory=0)
+    assert cost.of(10) == 23
+    assert cost.of(10, spectrum=True) == 23
+    assert cost.of(100, spectrum=True) == 53
