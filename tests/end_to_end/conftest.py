@@ -14,11 +14,15 @@ from tests.conftest import SMALL_SWEEP
 DIVERGING = ("[0.05, 0.1]", "[0.05, 1e6]")  # in the small sweep's text: half of its trials diverge
 
 
+def draw_one_kind(patch: pytest.MonkeyPatch) -> None:
+    """SVG alone, of few pixels: that each figure is in every kind of file is tested with the report."""
+    patch.setattr("analysis.report.figures.style.KINDS", ("svg",))
+    patch.setattr("analysis.report.figures.style.DPI", {"svg": 30})
+
+
 @pytest.fixture(autouse=True)
 def one_kind_of_picture(monkeypatch: pytest.MonkeyPatch) -> None:
-    """SVG alone, of few pixels: that each figure is in every kind of file is tested with the figures."""
-    monkeypatch.setattr("analysis.report.figures.style.KINDS", ("svg",))
-    monkeypatch.setattr("analysis.report.figures.style.DPI", {"svg": 30})
+    draw_one_kind(monkeypatch)
 
 
 def run_once(folder: Path, text: str) -> Path:
@@ -26,6 +30,7 @@ def run_once(folder: Path, text: str) -> Path:
     (folder / "sweep.yaml").write_text(text)
     storage = folder / "storage"
     with pytest.MonkeyPatch.context() as patch:
+        draw_one_kind(patch)
         patch.setenv("RENYI_CACHE", str(folder / "cache"))
         patch.setenv("RENYI_STORAGE", str(storage))
         result = CliRunner().invoke(app, ["run", str(folder / "sweep.yaml"), "--executor", "inline"])
@@ -35,7 +40,7 @@ def run_once(folder: Path, text: str) -> Path:
 
 @pytest.fixture(scope="session")
 def small_sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The storage of the small sweep, all of it measured; with every kind of picture."""
+    """The storage of the small sweep, all of it measured."""
     return run_once(tmp_path_factory.mktemp("small"), SMALL_SWEEP)
 
 

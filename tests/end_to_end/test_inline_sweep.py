@@ -82,7 +82,7 @@ def test_results_are_tidy_and_complete(storage: Path, finished: Path) -> None:
     assert set(results["weight_decay"]) == {1e-4, 1e-3}
     report = storage / "small" / "report"
     files = {file.name for file in report.iterdir()}
-    assert {"report.html", "verdict.md", "tables.tex", "tau.csv", "gap_against_sharpness.png"} <= files
+    assert {"report.html", "verdict.md", "tables.tex", "tau.csv", "gap_against_sharpness.svg"} <= files
     assert len(pd.read_csv(report / "tau.csv")) == 5 * 5 + 2
     parent = runs(path).set_index("renyi.kind").loc["sweep", "id"]
     artifacts = {artifact.path for artifact in MlflowClient(config.tracking_uri).list_artifacts(str(parent))}

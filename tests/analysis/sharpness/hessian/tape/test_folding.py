@@ -3,6 +3,7 @@
 import pytest
 import torch
 from torch import Tensor
+from torch.autograd.functional import hvp, jvp
 
 from analysis.sharpness.hessian.tape.folding import Folding, Norm
 from analysis.sharpness.hessian.tape.linear_maps import ChannelScale, MatrixProduct
@@ -58,7 +59,8 @@ def test_directions_and_gradients(name: str) -> None:
     parameters, V = ({n: make(*STATE[n].shape) for n in folding.names} for make in (draw, draw))
     point = folding.at(STATE | parameters)
     dW, db = point.push({n: v[None] for n, v in V.items()})
-    _, (expected_dW, expected_db) = torch.func.jvp(lambda p: folded(folding, p), (parameters,), (V,))
+    at, along = tuple(parameters.values()), tuple(V.values())
+    _, (expected_dW, expected_db) = jvp(lambda *values: folded(folding, dict(zip(V, values, strict=True))), at, along)
     assert dW is not None
     assert torch.allclose(dW[0], expected_dW)
     assert db is None or torch.allclose(db[0], expected_db)
@@ -75,11 +77,12 @@ def test_curvature(name: str) -> None:
     W, _ = folded(folding, parameters)
     gW, gb = draw(*W.shape), draw(C)
 
-    def value(p: dict[str, Tensor]) -> Tensor:
-        W, b = folded(folding, p)
+    def value(*values: Tensor) -> Tensor:
+        W, b = folded(folding, dict(zip(V, values, strict=True)))
         return (gW * W).sum() + (gb * b).sum()
 
-    _, expected = torch.func.jvp(torch.func.grad(value), (parameters,), (V,))
+    _, products = hvp(value, tuple(parameters.values()), tuple(V.values()))
+    expected = dict(zip(V, products, strict=True))
     found = folding.at(STATE | parameters).curvature({n: v[None] for n, v in V.items()}, gW, gb, set(folding.names))
     for n in folding.names:
         zero = torch.zeros(1, STATE[n].numel(), dtype=torch.float64)
