@@ -39,14 +39,14 @@ class Step:
     """A block of code, and where a recipe puts it."""
 
     path: str
-    where: str  # "new", "with the imports" or "at the end of NAME"
+    where: str  # "new", "with the imports", "at its end" or "at the end of NAME"
     code: str
 
 
 def recipes() -> dict[str, list[Step]]:
     """The steps under each heading "To add a …"."""
     parts = re.split(r"^### (To add .*)$", (ROOT / "CONTRIBUTING.md").read_text(), flags=re.MULTILINE)
-    pattern = r"^`([^`]+)`(?: \((new)\)|, (with the imports|at the end of `\w+`)):\n\n```python\n(.*?)^```$"
+    pattern = r"^`([^`]+)`(?: \((new)\)|, (with the imports|at its end|at the end of `\w+`)):\n\n```python\n(.*?)^```$"
     return {
         heading: [
             Step(path, new or where.replace("`", ""), code)
@@ -65,6 +65,9 @@ def apply(step: Step, folder: Path) -> None:
         path.write_text(step.code)
         return
     source = path.read_text()
+    if step.where == "at its end":
+        path.write_text(f"{source}\n\n{step.code}")
+        return
     if step.where == "with the imports":
         line = max(
             node.end_lineno or 0 for node in ast.parse(source).body if isinstance(node, ast.Import | ast.ImportFrom)
@@ -79,19 +82,18 @@ def apply(step: Step, folder: Path) -> None:
 
 
 def end_of_literal(source: str, name: str) -> int:
-    """Where the closing bracket is of the tuple, list or dict that is first assigned to a name."""
-    for node in ast.walk(ast.parse(source)):
-        targets = (
-            node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
-        )
-        if any(isinstance(target, ast.Name) and target.id == name for target in targets):
-            value = node.value  # type: ignore[attr-defined]
-            assert isinstance(value, ast.Tuple | ast.List | ast.Dict), f"{name} is no literal"
-            lines = source.encode().splitlines(keepends=True)
-            assert value.end_lineno is not None
-            assert value.end_col_offset is not None
-            ahead = b"".join(lines[: value.end_lineno - 1]) + lines[value.end_lineno - 1][: value.end_col_offset - 1]
-            return len(ahead.decode())
+    """Where the closing bracket is of the first tuple, list or dict in what is assigned to a name."""
+    assigned = (node for node in ast.walk(ast.parse(source)) if isinstance(node, ast.Assign | ast.AnnAssign))
+    for node in assigned:
+        targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+        if node.value is None or not any(isinstance(target, ast.Name) and target.id == name for target in targets):
+            continue
+        literal = next(part for part in ast.walk(node.value) if isinstance(part, ast.Tuple | ast.List | ast.Dict))
+        assert literal.end_lineno is not None
+        assert literal.end_col_offset is not None
+        lines = source.encode().splitlines(keepends=True)
+        before = b"".join(lines[: literal.end_lineno - 1]) + lines[literal.end_lineno - 1][: literal.end_col_offset - 1]
+        return len(before.decode())
     raise AssertionError(f"nothing is assigned to {name}")
 
 
@@ -140,7 +142,7 @@ def python(folder: Path, *words: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_there_is_a_recipe_for_each_kind() -> None:
-    kinds = ("a measure", "a network", "a data set", "a figure", "a table")
+    kinds = ("a measure", "a network", "a data set", "a figure", "a table", "an engine")
     assert set(recipes()) >= {f"To add {kind}" for kind in kinds}
 
 
@@ -164,19 +166,21 @@ def test_what_is_added_is_planned(extended: Path) -> None:
 def test_what_is_added_passes_its_own_tests_and_the_static_checks(extended: Path) -> None:
     new = [step.path for steps in recipes().values() for step in steps if step.where == "new"]
     tests = [path for path in new if path.startswith("tests/")]
-    assert len(tests) >= 3
+    assert len(tests) >= 4
     ended = python(extended, "-m", "pytest", "-p", "no:cacheprovider", *tests)
     assert ended.returncode == 0, ended.stdout
     formatted = python(extended, "-m", "ruff", "format", "--check", "--no-cache", *new)
     assert formatted.returncode == 0, formatted.stdout
     checked = python(extended, "-m", "ruff", "check", "--no-cache", *new)
     assert checked.returncode == 0, checked.stdout
+    imports = python(extended, "-c", "from importlinter.cli import lint_imports_command as lint; lint()", "--no-cache")
+    assert imports.returncode == 0, imports.stdout
 
 
 def test_what_is_added_is_measured_and_reported(report: Path) -> None:
     page = (report / "report.html").read_text()
-    for title in ("spread of the weights", "How far each trial got", "The flattest and the sharpest trials"):
+    for title in ("spread of the weights", "How far each trial got", "How far apart the trials are"):
         assert title in page
     assert "weight_spread" in (report / "headline.csv").read_text()
-    assert "weight_spread" in (report / "extremes.csv").read_text()
+    assert "weight_spread" in (report / "ranges.csv").read_text()
     assert (report / "progress.png").is_file()
