@@ -41,9 +41,9 @@ class Measure:
     default: bool = False  # measured if the sweep file does not name measures
 
 
-def _spectral(key: str, title: str, function: str, summary: str, spectra: str, orders: bool = False) -> Measure:
+def _spectral(key: str, title: str, summary: str, spectra: str, orders: bool = False) -> Measure:
     symbol, headline = ("α", HEADLINE_ORDERS) if orders else (None, ())
-    return Measure(key, title, f"spectral.{function}", summary, symbol, headline, spectra=spectra, default=True)
+    return Measure(key, title, "spectral.from_spectra", summary, symbol, headline, spectra=spectra, default=True)
 
 
 def _one_step(key: str, title: str, summary: str, rho: float, default: bool = False) -> Measure:
@@ -77,17 +77,16 @@ def _pac_bayes(
 # In the order in which they are measured and listed. It is part of the identity of measurements with `measures: all`,
 # so a new measure goes to the end.
 _ALL = (
-    _spectral("renyi", "Rényi sharpness", "renyi", "−H_α of the spectrum of the Hessian", "hessian", orders=True),
+    _spectral("renyi", "Rényi sharpness", "−H_α of the spectrum of the Hessian", "hessian", orders=True),
     _spectral(
         "renyi_gauss_newton",
         "Rényi sharpness (Gauss–Newton)",
-        "renyi",
         "−H_α of the spectrum of the Gauss–Newton part of the Hessian",
         "gauss_newton",
         orders=True,
     ),
-    _spectral("trace", "Hessian trace", "trace", "trace of the Hessian", "hessian"),
-    _spectral("lambda_max", "largest eigenvalue", "lambda_max", "largest eigenvalue of the Hessian", "hessian"),
+    _spectral("trace", "Hessian trace", "trace of the Hessian", "hessian"),
+    _spectral("lambda_max", "largest eigenvalue", "largest eigenvalue of the Hessian", "hessian"),
     Measure(
         "trace_imbalance",
         "imbalance of trace",

@@ -36,6 +36,17 @@ resources:
 """
 
 
+def draw_one_kind(patch: pytest.MonkeyPatch) -> None:
+    """Draw figures as SVG alone, of few pixels: that each is in every kind of file is tested with the report."""
+    patch.setattr("analysis.report.figures.style.KINDS", ("svg",))
+    patch.setattr("analysis.report.figures.style.DPI", dict.fromkeys(("png", "svg", "pdf"), 30))
+
+
+@pytest.fixture
+def one_kind_of_picture(monkeypatch: pytest.MonkeyPatch) -> None:
+    draw_one_kind(monkeypatch)
+
+
 @pytest.fixture(autouse=True)
 def image_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A cache of decoded images of the test's own."""

@@ -9,20 +9,14 @@ from mlflow.tracking._tracking_service import utils
 from typer.testing import CliRunner
 
 from orchestrator.cli import app
-from tests.conftest import SMALL_SWEEP
+from tests.conftest import SMALL_SWEEP, draw_one_kind
 
 DIVERGING = ("[0.05, 0.1]", "[0.05, 1e6]")  # in the small sweep's text: half of its trials diverge
 
 
-def draw_one_kind(patch: pytest.MonkeyPatch) -> None:
-    """SVG alone, of few pixels: that each figure is in every kind of file is tested with the report."""
-    patch.setattr("analysis.report.figures.style.KINDS", ("svg",))
-    patch.setattr("analysis.report.figures.style.DPI", {"svg": 30})
-
-
 @pytest.fixture(autouse=True)
-def one_kind_of_picture(monkeypatch: pytest.MonkeyPatch) -> None:
-    draw_one_kind(monkeypatch)
+def small_pictures(one_kind_of_picture: None) -> None:
+    """In every test."""
 
 
 def run_once(folder: Path, text: str) -> Path:

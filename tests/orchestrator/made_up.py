@@ -11,6 +11,8 @@ from orchestrator.store.trial_store import TrialStore
 from trainables.trial.folder import EpochMetrics, Failure, Generalization, Trained, write_failure
 from trainables.trial.specs import TrialSpec
 
+# In the small sweep's text: one measure in place of five.
+ONE_MEASURE = ("measures: [renyi, renyi_gauss_newton, trace, lambda_max, l2]", "measures: [renyi]")
 SPECTRA = {
     "fc.weight": SpectralQuadrature.from_eigenvalues([3.0, 1.0, 0.5, 0.0]),
     ALL_LAYERS: SpectralQuadrature.from_eigenvalues([4.0, 2.0, 1.0, 0.5, 0.0, 0.0]),

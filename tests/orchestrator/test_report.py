@@ -10,10 +10,16 @@ from orchestrator.config.sweep_config import SweepConfig
 from orchestrator.report import report_sweeps
 from orchestrator.store.trial_store import TrialState, TrialStore
 from orchestrator.tracking.protocol import Stopped, Tracker
-from tests.orchestrator.made_up import finish
+from tests.orchestrator.made_up import ONE_MEASURE, finish
 from trainables.trial.specs import TrialSpec
 
-ONE_MEASURE = ("measures: [renyi, renyi_gauss_newton, trace, lambda_max, l2]", "measures: [renyi]")
+pytestmark = pytest.mark.usefixtures("one_kind_of_picture")
+
+
+@pytest.fixture
+def config(storage: Path, sweep_file: Callable[..., Path]) -> SweepConfig:
+    """With one measure, since figures take the time."""
+    return load(str(sweep_file(ONE_MEASURE)))
 
 
 class Remembering:
@@ -41,18 +47,6 @@ class Remembering:
     def finish(self, stopped: Stopped | None = None) -> int:
         """As the protocol says."""
         return 0
-
-
-@pytest.fixture(autouse=True)
-def small_figures(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("analysis.report.figures.style.KINDS", ("svg",))
-    monkeypatch.setattr("analysis.report.figures.style.DPI", {"svg": 30})
-
-
-@pytest.fixture
-def config(storage: Path, sweep_file: Callable[..., Path]) -> SweepConfig:
-    """With one measure, since figures take the time."""
-    return load(str(sweep_file(ONE_MEASURE)))
 
 
 def test_a_report_goes_to_the_folder_and_to_the_tracker(

@@ -16,16 +16,10 @@ from orchestrator.store.lease import Lease, LeaseError
 from orchestrator.store.plan import make_plan
 from orchestrator.store.trial_store import TrialState, TrialStore
 from orchestrator.sweep import check_own_measures, run_sweep
-from tests.orchestrator.made_up import fail, finish
+from tests.orchestrator.made_up import ONE_MEASURE, fail, finish
 from trainables.trial.specs import TrialSpec
 
-ONE_MEASURE = ("measures: [renyi, renyi_gauss_newton, trace, lambda_max, l2]", "measures: [renyi]")
-
-
-@pytest.fixture(autouse=True)
-def small_figures(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("analysis.report.figures.style.KINDS", ("svg",))
-    monkeypatch.setattr("analysis.report.figures.style.DPI", {"svg": 30})
+pytestmark = pytest.mark.usefixtures("one_kind_of_picture")
 
 
 @pytest.fixture

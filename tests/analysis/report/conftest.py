@@ -7,14 +7,14 @@ import pytest
 from analysis.report.evidence import Evidence, gather
 from analysis.results.sweep import SweepResults
 from tests.analysis.simulated import simulated_sweep
+from tests.conftest import draw_one_kind
 
 
 @pytest.fixture(autouse=True, scope="module")
 def small_pictures() -> Iterator[None]:
     """SVG alone, of few pixels: one test of the figures draws every kind of file."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("analysis.report.figures.style.KINDS", ("svg",))
-        patch.setattr("analysis.report.figures.style.DPI", dict.fromkeys(("png", "svg", "pdf"), 30))
+        draw_one_kind(patch)
         yield
 
 

@@ -1,7 +1,7 @@
 import pytest
 
 from analysis.settings import SharpnessSettings
-from analysis.sharpness.measures.spectral import lambda_max, renyi, trace
+from analysis.sharpness.measures.spectral import from_spectra
 from analysis.sharpness.subject import Subject
 from analysis.spectrum.quadrature import SpectralQuadrature
 from tests.analysis.sharpness.networks import perceptron, samples
@@ -13,9 +13,9 @@ def subject() -> Subject:
 
 
 def test_rows_are_read_from_the_subjects_spectra(subject: Subject) -> None:
-    entropies = {(row.layer, row.parameter): row.value for row in renyi(subject, "renyi")}
-    traces = {row.layer: row.value for row in trace(subject, "trace")}
-    largest = {row.layer: row.value for row in lambda_max(subject, "lambda_max")}
+    entropies = {(row.layer, row.parameter): row.value for row in from_spectra(subject, "renyi")}
+    traces = {row.layer: row.value for row in from_spectra(subject, "trace")}
+    largest = {row.layer: row.value for row in from_spectra(subject, "lambda_max")}
     assert set(traces) == set(largest) == set(subject.spectra)
     for layer, spectrum in subject.spectra.items():
         assert isinstance(spectrum, SpectralQuadrature)
@@ -25,6 +25,6 @@ def test_rows_are_read_from_the_subjects_spectra(subject: Subject) -> None:
 
 
 def test_gauss_newton_entropies_are_those_of_its_own_spectra(subject: Subject) -> None:
-    rows = renyi(subject, "renyi_gauss_newton")
+    rows = from_spectra(subject, "renyi_gauss_newton")
     assert {row.measure for row in rows} == {"renyi_gauss_newton"}
     assert {row.layer for row in rows} == set(subject.gauss_newton_spectra) == {"all"}  # ReLU: the layers' are the same
