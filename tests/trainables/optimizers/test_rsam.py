@@ -1,93 +1,135 @@
-"""RSAM's warm-up: plain steps, the switch, and its state in a checkpoint."""
+"""RSAM's steps as SPEC §5 prints them, and the properties listed beside them."""
 
+import math
 from typing import Any
 
 import pytest
 import torch
 
-from tests.trainables.optimizers.networks import assert_same_state, batches, closure_for, network, train
+from tests.trainables.optimizers.quadratic import Quadratic, about, closure_of, one_step
 from trainables.optimizers import RSAM
 
-BASE: dict[str, Any] = {"lr": 0.1, "momentum": 0.9}
+pytestmark = pytest.mark.usefixtures("nothing_to_look_for")
 
 
-def test_warm_up_by_epochs_takes_plain_steps_at_the_cost_of_one_pass() -> None:
-    model, plain = network(), network()
-    optimizer = RSAM(model.parameters(), warmup_epochs=2, **BASE)
-    reference = torch.optim.SGD(plain.parameters(), **BASE)
-    calls = 0
-    for _ in range(2):
-        assert not optimizer.active
-        for inputs, targets in batches(2):
-            run = closure_for(model, inputs, targets)
-
-            def closure(run: Any = run) -> Any:
-                nonlocal calls
-                calls += 1
-                return run()
-
-            optimizer.step(closure)
-        train(plain, reference, batches(2))
-        optimizer.end_epoch()
-    assert calls == 4
-    assert_same_state(model, plain)
-    assert optimizer.active
-    train(model, optimizer, batches(1))
-    assert optimizer.epsilon_norm > 0
+@pytest.mark.parametrize(
+    ("order", "perturbation", "decay", "epsilon", "weight"),
+    [
+        (1.5, "paper", 0.0, [0.0160997, 0.0321994], [0.8983900, 0.2871202]),
+        (1.5, "power", 0.0, [0.0089443, 0.0357771], [0.8991056, 0.2856892]),
+        (1.5, "exact", 0.0, [-0.0071554, 0.0035777], [0.9007155, 0.2985689]),
+        (1.2, "paper", 0.0, [0.0182008, 0.0364015], [0.8981799, 0.2854394]),
+        (0.5, "paper", 0.0, [-0.0268328, -0.0536656], [0.9026833, 0.3214662]),
+        (1.5, "paper", 0.01, [0.0160997, 0.0321994], [0.8973900, 0.2866202]),
+    ],
+)
+def test_rsam(order: float, perturbation: str, decay: float, epsilon: list[float], weight: list[float]) -> None:
+    found = one_step(RSAM, rho=0.1, order=order, perturbation=perturbation, weight_decay=decay)
+    assert found == (about(epsilon), about(weight))
 
 
-def test_plain_steps_in_two_calls() -> None:
-    model, plain = network(), network()
-    optimizer = RSAM(model.parameters(), warmup_epochs=1, **BASE)
-    inputs, targets = batches(1)[0]
-    closure_for(model, inputs, targets)()
-    assert not optimizer.first_step()
-    optimizer.second_step()
-    train(plain, torch.optim.SGD(plain.parameters(), **BASE), [(inputs, targets)])
-    assert_same_state(model, plain)
+@pytest.mark.parametrize(("order", "concentration"), [(1.5, 0.8049845), (1.2, 0.9100379), (0.5, 1.3416408)])
+def test_rsam_reports_its_concentration(order: float, concentration: float) -> None:
+    model = Quadratic()
+    optimizer = RSAM(model.parameters(), rho=0.1, order=order, lr=0.1)
+    optimizer.step(closure_of(model))
+    values = {name: value.item() for name, value in optimizer.log_values().items()}
+    assert values["concentration"] == pytest.approx(concentration, abs=1e-7)
+    assert values["epsilon_norm"] == pytest.approx(0.1 * concentration / math.sqrt(5))
+    assert values["zero_gradients"] == 0
 
 
-def test_warm_up_by_accuracy_switches_once_and_for_good() -> None:
-    optimizer = RSAM(network().parameters(), warmup_accuracy=0.3, **BASE)
-    seen = []
-    for accuracy in (0.1, 0.3, None, 0.31, 0.05):
-        optimizer.end_epoch(validation_accuracy=accuracy)
-        seen.append(optimizer.active)
-    assert seen == [False, False, False, True, True]  # above 0.3, not at it
-
-
-@pytest.mark.parametrize("warm_up", [{"warmup_epochs": 3}, {"warmup_accuracy": 0.5}])
-@pytest.mark.parametrize("cut", [1, 2, 3, 4])
-def test_cut_at_any_epoch_it_switches_at_the_same(warm_up: dict[str, Any], cut: int, tmp_path: Any) -> None:
-    accuracies = (0.2, 0.4, 0.6, 0.1, 0.1)
-
-    def epochs(model: Any, optimizer: RSAM, first: int, last: int) -> None:
-        for epoch in range(first, last):
-            train(model, optimizer, batches(2, seed=epoch))
-            optimizer.end_epoch(validation_accuracy=accuracies[epoch])
-
-    straight = network()
-    epochs(straight, RSAM(straight.parameters(), **warm_up, **BASE), 0, 5)
-
-    model = network()
-    optimizer = RSAM(model.parameters(), **warm_up, **BASE)
-    epochs(model, optimizer, 0, cut)
-    torch.save((model.state_dict(), optimizer.state_dict()), tmp_path / "checkpoint.pt")
-    weights, state = torch.load(tmp_path / "checkpoint.pt", weights_only=True)
-    resumed = network(seed=3)
-    optimizer = RSAM(resumed.parameters(), **warm_up, **BASE)
-    resumed.load_state_dict(weights)
-    optimizer.load_state_dict(state)
-    epochs(resumed, optimizer, cut, 5)
-    assert_same_state(straight, resumed)
-
-
-def test_count_of_zero_gradients_survives_a_checkpoint() -> None:
-    weight = torch.nn.Parameter(torch.ones(2))
-    optimizer = RSAM([weight], **BASE)
-    weight.grad = torch.zeros(2)
+def test_rsam_per_tensor_sees_each_tensor_as_one_entry() -> None:
+    """g = (3 | 0, 4): ‖g‖² = 25, tensors of norms 3 and 4, Q = 3^{2α}/5^{2α} + 4^{2α}/5^{2α}."""
+    left, right = (torch.nn.Parameter(torch.zeros(size, dtype=torch.float64)) for size in (1, 2))
+    optimizer = RSAM([left, right], rho=0.1, order=1.5, perturbation="per_tensor", lr=0.1)
+    left.grad, right.grad = torch.tensor([3.0]).double(), torch.tensor([0.0, 4.0]).double()
     optimizer.first_step()
-    optimizer.restore()
-    other = RSAM([weight], **BASE)
-    other.load_state_dict(optimizer.state_dict())
-    assert other.log_values()["zero_gradients"].item() == 1
+    expected = (3**3 + 4**3) / 5**3
+    assert optimizer.concentration.item() == pytest.approx(expected)
+    assert left.tolist() == about([0.1 * expected / 25 * 3])
+    assert right.tolist() == about([0.0, 0.1 * expected / 25 * 4])
+
+
+def epsilon_for(gradient: list[float], dtype: torch.dtype = torch.float64, **arguments: Any) -> torch.Tensor:
+    """What RSAM with rho = 1 adds to weights of zero that have this gradient."""
+    weight = torch.nn.Parameter(torch.zeros(len(gradient), dtype=dtype))
+    weight.grad = torch.tensor(gradient, dtype=dtype)
+    RSAM([weight], rho=1.0, lr=0.1, **arguments).first_step()
+    return weight.detach()
+
+
+@pytest.mark.parametrize("perturbation", ["paper", "power", "exact", "per_tensor"])
+@pytest.mark.parametrize("order", [0.5, 1.1, 3.0])
+def test_tenfold_gradient_gives_a_tenth_of_rsams_perturbation(perturbation: str, order: float) -> None:
+    small = epsilon_for([0.3, -1.2, 0.0, 2.0], order=order, perturbation=perturbation)
+    large = epsilon_for([3.0, -12.0, 0.0, 20.0], order=order, perturbation=perturbation)
+    torch.testing.assert_close(large, small / 10)
+
+
+@pytest.mark.parametrize("order", [0.5, 0.7, 1.3, 2.0])
+def test_inner_products_of_rsams_perturbations_with_the_gradient(order: float) -> None:
+    """ε·g = −ρ·sign(1 − α)·Q for `paper` and `power` (eq. 12), and 0 for `exact`."""
+    gradient = torch.tensor([0.3, -1.2, 0.0, 2.0], dtype=torch.float64)
+    unit = gradient / gradient.norm()
+    expected = unit.abs().pow(2 * order).sum() * (1 if order > 1 else -1)
+    if order == 0.5:
+        expected = -unit.abs().sum()
+    for perturbation in ("paper", "power"):
+        epsilon = epsilon_for(gradient.tolist(), order=order, perturbation=perturbation)
+        torch.testing.assert_close(epsilon @ gradient, expected)
+    exact = epsilon_for(gradient.tolist(), order=order, perturbation="exact")
+    assert abs(exact @ gradient) < 1e-12
+
+
+def test_exact_is_along_the_gradient_of_the_concentration() -> None:
+    gradient = torch.tensor([0.3, -1.2, 0.1, 2.0], dtype=torch.float64, requires_grad=True)
+    order = 1.3
+    concentration = gradient.abs().pow(2 * order).sum() / gradient.square().sum().pow(order)
+    (slope,) = torch.autograd.grad(concentration, gradient)
+    epsilon = epsilon_for(gradient.tolist(), order=order, perturbation="exact")
+    torch.testing.assert_close(epsilon, slope / (2 * order))
+
+
+def test_limit_of_order_one_is_the_gradient_over_its_square() -> None:
+    gradient = torch.tensor([0.3, -1.2, 0.1, 2.0], dtype=torch.float64)
+    for order, sign in ((1 + 1e-9, 1), (1 - 1e-9, -1)):
+        epsilon = epsilon_for(gradient.tolist(), order=order)
+        torch.testing.assert_close(epsilon, sign * gradient / gradient.square().sum(), rtol=1e-7, atol=0)
+
+
+@pytest.mark.parametrize("size", [1e-30, 1e-15, 1.0, 1e15, 1e30])
+@pytest.mark.parametrize("order", [0.1, 0.5, 1.2, 3.0])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.float64])
+def test_rsam_at_every_size_of_gradient(size: float, order: float, dtype: torch.dtype) -> None:
+    """Q does not depend on the size, and ‖ε‖ = ρQ/‖g‖ is a number of float32 from 1e-30 to 1e30."""
+    shape = torch.linspace(-1, 1, 1001, dtype=torch.float64)
+    unit = shape / shape.norm()
+    weight = torch.nn.Parameter(torch.zeros(1001, dtype=dtype))
+    weight.grad = (shape * size).to(dtype)
+    optimizer = RSAM([weight], rho=1.0, order=order, min_grad_norm=0.0, lr=0.1)
+    optimizer.first_step()
+    expected = unit.abs().pow(2 * order).sum().item()
+    assert optimizer.concentration.item() == pytest.approx(expected, rel=1e-5)
+    assert optimizer.epsilon_norm.item() == pytest.approx(expected / (size * shape.norm().item()), rel=1e-5)
+    direction = weight.detach().double() / optimizer.epsilon_norm
+    torch.testing.assert_close(direction, unit * (1 if order > 1 else -1), rtol=1e-5, atol=1e-7)
+
+
+@pytest.mark.parametrize("perturbation", ["paper", "power", "exact", "per_tensor"])
+def test_vanished_gradient_leaves_the_weights_and_is_counted(perturbation: Any) -> None:
+    weight = torch.nn.Parameter(torch.ones(3))
+    optimizer = RSAM([weight], perturbation=perturbation, order=0.5, lr=0.1)
+    for gradient in (0.0, 1e-14):
+        weight.grad = torch.full((3,), gradient)
+        optimizer.first_step()
+        assert weight.tolist() == [1.0, 1.0, 1.0]
+        weight.grad = torch.zeros(3)
+        optimizer.second_step()
+    assert optimizer.log_values()["zero_gradients"].item() == 2
+
+
+def test_cap_on_the_perturbation() -> None:
+    assert epsilon_for([1e-3, 0.0], order=1.5, max_eps_norm=0.2).tolist() == about([0.2, 0.0])
+    assert epsilon_for([10.0, 0.0], order=1.5, max_eps_norm=0.2).tolist() == about([0.1, 0.0])
+    assert epsilon_for([0.0, 0.0], order=1.5, max_eps_norm=0.2).tolist() == [0.0, 0.0]
