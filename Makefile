@@ -19,7 +19,7 @@ SIDE_BY_SIDE ?= 3
 
 help:
 	@echo "make demo         set up, then run the sweep '$(SWEEP)': train, measure, rank"
-	@echo "make ui           review its runs in the MLflow UI"
+	@echo "make ui           show its runs in the MLflow UI"
 	@echo "make test         set up, then static checks and all quick tests"
 	@echo "make test-system  tests with Ray, a real browser, databases, hosts, full disks and killed processes;"
 	@echo "                  installs the Debian packages for them where it is root"

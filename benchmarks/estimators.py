@@ -106,9 +106,9 @@ def coverage(num_seeds: int) -> None:
             for seed in range(num_seeds):
                 quadrature = method(block.operator, seed)
                 spent += quadrature.num_products
-                for place, order in enumerate(ORDERS):
+                for index, order in enumerate(ORDERS):
                     estimate = quadrature.renyi_entropy(order)
-                    held[place] += estimate.ci_low <= block.exact[place] <= estimate.ci_high
+                    held[index] += estimate.ci_low <= block.exact[index] <= estimate.ci_high
             rows[f"{name} ({spent / num_seeds:.0f})"] = [f"{value / num_seeds:.0%}" for value in held]
         print(f"\n### {block.name}: intervals that hold the exact value, of {num_seeds}; (mean products)\n")
         _print_table("estimator", ORDERS, rows)
@@ -185,7 +185,7 @@ def _rmse_of_traces(
 ) -> Array:
     H = block.operator.matmat(torch.eye(block.operator.dim, dtype=block.operator.dtype))
     result = np.full(len(ORDERS), math.nan)
-    for place, order in enumerate(ORDERS):
+    for index, order in enumerate(ORDERS):
         if not (order.is_integer() and order > 1):
             continue
         power = torch.linalg.matrix_power(H, int(order))
@@ -194,8 +194,8 @@ def _rmse_of_traces(
         for seed in range(num_seeds):
             torch.manual_seed(seed)
             trace, moment = estimate(H, budget).item(), estimate(power, budget_of_power).item()
-            errors.append(math.log(moment / trace**order) / (1 - order) - block.exact[place])
-        result[place] = math.sqrt(np.mean(np.square(errors)))
+            errors.append(math.log(moment / trace**order) / (1 - order) - block.exact[index])
+        result[index] = math.sqrt(np.mean(np.square(errors)))
     return result
 
 

@@ -5,9 +5,9 @@
 
 Each round is one sweep of twelve trials on a cluster of two nodes on this machine. Its driver, its training workers,
 its measuring actors, the second node and the head are killed in random order, fourteen times in all; the command is
-given again whenever it ended with them. When it is done, every trial must be measured, with the same bits as in a sweep
-that was left alone, and be one run in MLflow, with every step of every metric once. A round that does not hold is told
-with its traceback and its folder is kept; then the exit code is 1.
+run again whenever it ended with them. When it is done, every trial must be measured, with the same bits as in a sweep
+in which nothing was killed, and be one run in MLflow, with every step of every metric once. If a round does not hold,
+its traceback is printed and its folder is kept, and the exit code is 1.
 """
 
 import argparse
@@ -37,14 +37,14 @@ def main() -> int:
     arguments = parser.parse_args()
     moments = random.Random(arguments.seed)
     kills, held, rounds, lost = Counter[Victim](), Counter[Victim](), 0, 0
-    place = Path(tempfile.mkdtemp(prefix="renyi-faults-"))
-    reference = Fire(place / "reference", moments, seeds=SEEDS)
+    folder = Path(tempfile.mkdtemp(prefix="renyi-faults-"))
+    reference = Fire(folder / "reference", moments, seeds=SEEDS)
     reference.start("--executor", "inline")
     reference.finish()
     started = time.monotonic()
     while kills.total() < arguments.kills and time.monotonic() - started < arguments.seconds:
         rounds += 1
-        fire = Fire(place / f"round{rounds}", moments, seeds=SEEDS)
+        fire = Fire(folder / f"round{rounds}", moments, seeds=SEEDS)
         holds = hold(fire, reference, [victim for _ in range(ORDERS) for victim in in_some_order(moments)])
         kills.update(fire.killed)
         if holds:
@@ -60,9 +60,9 @@ def main() -> int:
     minutes = (time.monotonic() - started) / 60
     print(f"{'all':20} {kills.total():6} {held.total():9}   in {minutes:.0f} min, {rounds} sweeps, {lost} lost")
     if lost:
-        print(f"what did not hold is kept in {place}")
+        print(f"what did not hold is kept in {folder}")
         return 1
-    shutil.rmtree(place)
+    shutil.rmtree(folder)
     return 0
 
 
@@ -71,7 +71,7 @@ def hold(fire: Fire, reference: Fire, victims: list[Victim]) -> bool:
     try:
         besiege(fire, victims)
         check_same(fire, reference)
-    except Exception:  # noqa: BLE001 - whatever it is, it is told, and the other rounds go on
+    except Exception:  # noqa: BLE001 - any error is printed, and the other rounds continue
         traceback.print_exc()
         return False
     finally:

@@ -6,7 +6,7 @@
 
 One thread; processor seconds, so that a busy machine disturbs little; methods take turns, and figures are medians over
 rounds. The unit is F, an evaluation forward pass of the whole network on the same samples without gradients. In this
-process it is cheaper than usual: ours tells the C library to keep the memory of freed activations, which speeds up
+process it is cheaper than usual: ours makes the C library keep the memory of freed activations, which speeds up
 every method here. Ours is printed in two other units too: F in fresh processes that run the network and nothing else,
 and F in turn with PyHessian's products, in processes without ours. Products are compared in float64 before anything is
 timed. Weights and samples are random.
@@ -14,9 +14,9 @@ timed. Weights and samples are random.
 In `job`, ours runs in full: self-checks, factor passes, 10 probes of 15 Lanczos steps with reorthogonalization. Of a
 peer's job only the set-up and one product a layer are timed, the product counted 150 times: its Lanczos is not counted.
 
-Peers come from the extra `oracle`; one that isn't installed is left out, and said to be. PyHessian's released version
-raises on a modern torch in `density`, but its products are those of the repository's version: either will do here,
-called as its documentation says, with the weights outside the block frozen.
+Peers come from the extra `oracle`; one that isn't installed is left out, with a line that says so. PyHessian's
+released version raises on a modern torch in `density`, but its products are those of the repository's version: either
+may be used here, called as its documentation says, with the weights outside the block frozen.
 """
 
 import argparse
@@ -228,7 +228,7 @@ def products(rounds: int) -> None:
                 for method, product in turns:
                     count = repeats[method]
                     costs[method].append(seconds(partial(repeat, product, v, count)) / count)
-                turns = [*turns[1:], turns[0]]  # none profits every time from what the one before left in the caches
+                turns = [*turns[1:], turns[0]]  # so that the caches do not always help the same one
             F = statistics.median(unit)
             alone = statistics.median(convolutions(model, x) for _ in range(rounds))
             base = statistics.median(costs[DOUBLE_BACKWARD.name])

@@ -104,7 +104,7 @@ def bookkeeping(make: Callable[[nn.Module], Any], repetitions: int = 200) -> flo
 
 
 def peak_bytes(step: Callable[[], None]) -> int:
-    """The most bytes that a step holds at once, above what is held before it."""
+    """Peak bytes during a step, above what was held before it."""
     step()
     with profile(activities=[ProfilerActivity.CPU], profile_memory=True) as record:
         step()

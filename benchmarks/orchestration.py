@@ -53,7 +53,7 @@ resources: {{trial: {{cpus: 0.5}}, pool: {{actors: 1, cpus: 0.5}}}}
 
 
 def timed(command: list[str], environment: dict[str, str]) -> tuple[float, float, int, str]:
-    """Wall seconds, peak memory in MB and exit code of a command, and what it said."""
+    """Wall seconds, peak memory in MB, exit code and output of a command."""
     started = time.perf_counter()
     process = subprocess.Popen(
         command, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, start_new_session=True
@@ -187,7 +187,7 @@ def no_op(config: dict[str, Any]) -> None:
 
 
 def trials(number: int) -> None:
-    """Seconds a no-op trial: bare Tune with reused actors, and our executor with the same function in its place."""
+    """Seconds a no-op trial: bare Tune with reused actors, and our executor with the same function."""
     from orchestrator.config.expand import expand
     from orchestrator.config.load import load
     from orchestrator.executors.ray import executor as tuning

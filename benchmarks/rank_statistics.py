@@ -34,7 +34,7 @@ def main() -> None:
             chosen = rng.integers(0, MODELS, MODELS)
             kendalltau(columns[chosen, index % COLUMNS], gap[chosen])
         theirs.append((time.perf_counter() - start) * DRAWS * COLUMNS / SAMPLE)
-    halves = (draws[:100] > 0).astype(float)  # each model at most once: what scipy can be asked about
+    halves = (draws[:100] > 0).astype(float)  # each model at most once: what scipy can compute
     found = PairSums(columns, gap).weighted_tau(halves)
     expected = [kendalltau(columns[row > 0, index], gap[row > 0]).statistic for index, row in enumerate(halves)]
     error = np.abs(found[np.arange(100), np.arange(100)] - expected).max()

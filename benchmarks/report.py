@@ -2,7 +2,7 @@
 
     OMP_NUM_THREADS=1 python benchmarks/report.py [--trials 500] [--layers 4]
 
-The trials are written to a real store and logged to a real SQLite MLflow, with random values in place of training:
+The trials are written to a real store and logged to a real SQLite MLflow, with random values instead of training:
 every measure the sweep asks for, at the paper's orders, and the quadrature of every layer. 22 layers are a ResNet-18's.
 """
 

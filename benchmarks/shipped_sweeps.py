@@ -58,8 +58,8 @@ def random_data(folder: Path, dataset: str, num_train: int) -> DataSpec:
         )
         (folder / dataset).mkdir(exist_ok=True)
         parquet.write_table(table, folder / dataset / f"{split}.parquet")
-    place = folder / dataset
-    return DataSpec(dataset="parquet", train=(f"{place}/train.parquet",), test=(f"{place}/test.parquet",))
+    images = folder / dataset
+    return DataSpec(dataset="parquet", train=(f"{images}/train.parquet",), test=(f"{images}/test.parquet",))
 
 
 def cut(spec: TrialSpec, data: DataSpec) -> TrialSpec:

@@ -2,7 +2,7 @@
 
 Each is a process with a sweep of its own, which finishes made-up trials as fast as they are logged and hands them to
 the `MLflowTracker` that `renyi run` uses. All start together on an empty database, so they meet at its creation too.
-Afterwards the database itself is asked what it holds.
+Afterwards the rows in the database are counted.
 
     python benchmarks/tracking_writers.py                  # 20 s each: SQLite, PostgreSQL, a server over PostgreSQL
     python benchmarks/tracking_writers.py --seconds 600    # the claim
@@ -53,11 +53,11 @@ MAX_TRIALS = 5000
 
 @dataclass(frozen=True)
 class Written:
-    """What one writer asked for, and what came back to it."""
+    """What one writer wrote, and what was reported to it."""
 
     trials: int
-    behind: int  # not logged at the end
-    troubles: int  # moments from which on writes failed and were repeated
+    not_logged: int  # at the end
+    troubles: int  # how often writes began to fail, and were repeated
     slowest: float  # seconds that handing over took at most
 
 
@@ -65,7 +65,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--seconds", type=float, default=20, help="how long each database is written to")
     parser.add_argument("--writers", type=int, default=WRITERS)
-    parser.add_argument("--only", choices=list(PLACES), help="one database")
+    parser.add_argument("--only", choices=list(DATABASES), help="one database")
     arguments = parser.parse_args()
     each_trial = len(of_trained(outcome(0)))
     print(f"{arguments.writers} writers for {arguments.seconds:.0f} s each; a trial is a run with {each_trial} points")
@@ -74,17 +74,17 @@ def main() -> None:
         f"{'repeats':>7} {'runs/s':>6} {'slowest hand-over':>17}"
     )
     lost = False
-    for name in [arguments.only] if arguments.only else list(PLACES):
+    for name in [arguments.only] if arguments.only else list(DATABASES):
         with (
             tempfile.TemporaryDirectory(prefix="renyi-writers-", ignore_cleanup_errors=True) as folder,
-            PLACES[name](Path(folder)) as (address, database),
+            DATABASES[name](Path(folder)) as (address, database),
         ):
             started = time.monotonic()
             written = write(Path(folder), address, arguments.writers, arguments.seconds)
             took = time.monotonic() - started
             runs, points = held(database)
         asked = sum(each.trials for each in written)
-        errors = sum(each.behind for each in written)
+        errors = sum(each.not_logged for each in written)
         lost |= (runs, points, errors) != (asked, asked * each_trial, 0)
         print(
             f"{name:>22} {asked:>10} {runs:>6} {asked * each_trial:>12} {points:>8} {errors:>6} "
@@ -96,7 +96,7 @@ def main() -> None:
 
 
 def write(folder: Path, address: str, writers: int, seconds: float) -> list[Written]:
-    """Let all writers loose at the same moment."""
+    """Start all writers at the same moment."""
     context = multiprocessing.get_context("spawn")
     start = context.Barrier(writers)
     with context.Pool(writers, _share, (start,)) as pool:
@@ -167,7 +167,7 @@ def _server(folder: Path) -> Iterator[tuple[str, str]]:
         yield server.address, database
 
 
-PLACES = {"SQLite": _sqlite, "PostgreSQL": _postgresql, "server over PostgreSQL": _server}
+DATABASES = {"SQLite": _sqlite, "PostgreSQL": _postgresql, "server over PostgreSQL": _server}
 
 if __name__ == "__main__":
     main()

@@ -8,9 +8,9 @@ loader: the loop of PyTorch's tutorials: torchvision transforms on PIL images, a
     best counts.
 ceiling: the same network and optimizer on normalized float32 images that lie in memory, not augmented.
 The three take turns, a round of `--steps` steps each; figures are medians over rounds, ratios those of the same round.
-Then the cache: seconds to build, seconds to open, and the memory that each of four trials at once has for itself (not
-shared with others) above the same network on random images. Pass criteria: ours at least 0.95 of the ceiling and above
-the loader; built in 60 s, opened in 0.5 s, less than 50 MB a trial.
+Then the cache: seconds to build, seconds to open, and the memory of each of four simultaneous trials that it shares
+with no other process, above the same network on random images. Pass criteria: ours at least 0.95 of the ceiling and
+above the loader; built in 60 s, opened in 0.5 s, less than 50 MB a trial.
 """
 
 import argparse
@@ -178,7 +178,7 @@ def trial_memory(spec: TrialSpec, mapped: bool, barrier: Any, results: Any) -> N
 
 
 def memory_of_four(spec: TrialSpec, mapped: bool) -> float:
-    """Median of the own memory of four processes that train at once."""
+    """Median of the unshared memory of four processes that train at the same time."""
     context = multiprocessing.get_context("spawn")
     barrier, results = context.Barrier(4), context.Queue()
     processes = [context.Process(target=trial_memory, args=(spec, mapped, barrier, results)) for _ in range(4)]

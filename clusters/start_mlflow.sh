@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # On the head: MLflow's server, on 127.0.0.1 alone, unless RENYI_TRACKING names a server elsewhere. Returns once it answers.
 #
-# Its database is SQLite in ~/mlflow, or what MLFLOW_BACKEND_STORE_URI names. A lost one is written anew from the storage
-# by the next `renyi run`.
+# Its database is SQLite in ~/mlflow, or what MLFLOW_BACKEND_STORE_URI names. If it is lost, the next `renyi run`
+# writes it again from the storage.
 set -euo pipefail
 address=http://127.0.0.1:5000
 answers() { curl --silent --fail --output /dev/null $address/health; }

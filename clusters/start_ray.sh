@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
-# On a machine of one's own: `ray start` with the options given, its ports closed to all but the cluster's own machines.
+# On your own machine: `ray start` with the given options, with its ports closed to all but the cluster's machines.
 #
 # Most servers of Ray 2.60 listen on every address of a machine, whatever --node-ip-address says. So their ports are fixed
-# here, and a table of the machine's firewall (nftables) lets in the machines of the launcher's file alone. It is about no
+# here, and a table of the machine's firewall (nftables) lets in the machines of the launcher's file alone. It concerns no
 # other port; stop_node.sh deletes it.
 set -euo pipefail
 PATH=$PATH:/usr/sbin:/sbin

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# On a machine of one's own: ends Ray, and MLflow where it runs, and opens the ports again. Results and the environment stay.
+# On your own machine: ends Ray, and MLflow if it runs, and opens the ports again. Results and environment remain.
 . ~/renyi.env
 ray stop --grace-period 10 || ray stop --force
 pkill -u "$(id -u)" -f 'mlflow.server|bin/mlflow server' || true
