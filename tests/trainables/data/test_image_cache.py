@@ -1,4 +1,4 @@
-"""Built once, whole or not at all, whoever else is at it, and whatever ends it."""
+"""A cache is built once, and is whole or absent, with several processes at the same time or one that is killed."""
 
 import json
 import multiprocessing
@@ -58,7 +58,7 @@ def _ask(folder: str) -> None:
     assert torch.equal(split.images, torch.from_numpy(PIXELS))
 
 
-def test_many_who_ask_at_once_share_one_build(image_cache: Path) -> None:
+def test_processes_that_need_it_at_the_same_time_share_one_build(image_cache: Path) -> None:
     context = multiprocessing.get_context("fork")
     processes = [context.Process(target=_ask, args=(str(image_cache),)) for _ in range(6)]
     for process in processes:
@@ -80,7 +80,7 @@ def _die_while_building(folder: str) -> None:
     cached("random", ["a"], die)
 
 
-def test_a_process_killed_while_building_is_made_up_for(image_cache: Path) -> None:
+def test_what_a_process_killed_while_building_left_is_built_again(image_cache: Path) -> None:
     process = multiprocessing.get_context("fork").Process(target=_die_while_building, args=(str(image_cache),))
     process.start()
     process.join()
@@ -98,7 +98,7 @@ def test_an_error_while_building_leaves_nothing(image_cache: Path) -> None:
     assert [path.name for path in image_cache.iterdir() if path.is_dir()] == []
 
 
-def test_a_full_disk_and_a_damaged_cache_are_told_with_their_remedies(image_cache: Path) -> None:
+def test_a_full_disk_and_a_damaged_cache_are_reported_with_their_remedies(image_cache: Path) -> None:
     def full(scratch: Path) -> About:
         raise OSError(28, "No space left on device")
 

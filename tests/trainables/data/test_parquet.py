@@ -44,13 +44,13 @@ def test_lists_globs_and_addresses_name_files_in_order(tmp_path: Path, test_file
         write_parquet(folder / f"train-{k}.parquet", IMAGES[10 * k : 10 * k + 10], LABELS[10 * k : 10 * k + 10])
     expected = torch.from_numpy(PIXELS.transpose(0, 3, 1, 2))
     listed = [str(folder / f"train-{k}.parquet") for k in range(4)]
-    for place in (
+    for address in (
         listed,
         f"{folder}/train-*.parquet",
         f"file://{folder}/train-*.parquet",
         f"{tmp_path}/**/train-*.parquet",
     ):
-        assert torch.equal(load(place, test_file).train.images, expected), place
+        assert torch.equal(load(address, test_file).train.images, expected), address
 
 
 def test_class_names_of_the_hub_count_the_classes(tmp_path: Path, test_file: Path) -> None:
@@ -111,9 +111,9 @@ def test_a_bad_file_is_named_with_its_remedy(tmp_path: Path, test_file: Path, im
         str(tmp_path): r"is a folder; add /\*\.parquet",
         "nope://bucket/x.parquet": r"data.train: nope://bucket/x\.parquet can't be reached",
     }
-    for place, message in cases.items():
+    for address, message in cases.items():
         with pytest.raises(TrainingError, match=message):
-            load(place, test_file)
+            load(address, test_file)
     with pytest.raises(TrainingError, match=r"no column 'img', but image, label; name them"):
         load(str(good), test_file, image="img")
     more = write_parquet(tmp_path / "more.parquet", IMAGES[:4], [9, 9, 9, 9])
