@@ -15,7 +15,10 @@ PACKAGES := chromium chromium-driver postgresql openssh-server iproute2 nftables
 # Most of a system test is waiting: for Ray to start, for hosts, for processes that were killed.
 SIDE_BY_SIDE ?= 3
 
-.PHONY: help demo ui test lint test-system bench clean
+# Tests start many processes, which would each compile the modules anew.
+unexport PYTHONDONTWRITEBYTECODE
+
+.PHONY: help demo ui test quick-tests lint test-system bench clean
 
 help:
 	@echo "make demo         set up, then run the sweep '$(SWEEP)': train, measure, rank"
@@ -31,7 +34,11 @@ demo: $(VENV)/.installed
 ui: $(VENV)/.installed
 	$(BIN)/renyi ui $(SWEEP)
 
-test: lint
+# The static checks take one core; side by side with the tests they use what these leave free.
+test: $(VENV)/.installed-dev
+	@$(MAKE) --no-print-directory --jobs 2 --output-sync=recurse lint quick-tests
+
+quick-tests: $(VENV)/.installed-dev
 	$(BIN)/pytest --numprocesses logical --maxprocesses 4 --dist loadfile --no-loadscope-reorder
 
 lint: $(VENV)/.installed-dev

@@ -1,5 +1,7 @@
 """Fixtures that many tests share."""
 
+import fcntl
+import gc
 import os
 import signal
 from collections.abc import Callable
@@ -28,7 +30,7 @@ grid:
     learning_rate: [0.05, 0.1]
     weight_decay: [1e-4, 1e-3]
 sharpness:
-  {samples: 20, orders: [0.5, 1.5], num_probes: 2, num_matvecs: 5,
+  {samples: 20, orders: [0.5, 1.5], estimator: paired, num_probes: 2, num_matvecs: 5,
    measures: [renyi, renyi_gauss_newton, trace, lambda_max, l2]}
 resources:
   trial: {cpus: 0.5}
@@ -36,9 +38,51 @@ resources:
 """
 
 
+def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
+    """A folder that `make` fills, once for all processes of this test run: the others wait for it."""
+    own = factory.getbasetemp()
+    folder = (own.parent if "PYTEST_XDIST_WORKER" in os.environ else own) / name
+    with folder.with_suffix(".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not folder.with_suffix(".made").exists():
+            folder.mkdir()
+            make(folder)
+            folder.with_suffix(".made").touch()
+    return folder
+
+
+@pytest.fixture(scope="session")
+def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A SQLite database with MLflow's tables, which take seconds to create."""
+
+    def create(folder: Path) -> None:
+        from mlflow import MlflowClient
+
+        MlflowClient(f"sqlite:///{folder}/mlflow.db").search_experiments()
+
+    return made_once(tmp_path_factory, "database", create) / "mlflow.db"
+
+
+@pytest.fixture(scope="module")
+def old_heap() -> None:
+    """Hide from the garbage collector what was made before this file's first test: modules are a million objects."""
+    gc.collect()
+    gc.freeze()
+
+
+@pytest.fixture
+def young_heap(old_heap: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Have optimizers look for batch-norm and loss scalers among what the tests made, not among all that is imported.
+
+    They see through `gc.freeze`, and search the whole heap once each.
+    """
+    monkeypatch.setattr("trainables.optimizers.live_objects._tracked_objects", gc.get_objects)
+
+
 def draw_one_kind(patch: pytest.MonkeyPatch) -> None:
-    """Draw figures as SVG alone, of few pixels: that each is in every kind of file is tested with the report."""
+    """Draw figures as SVG alone, of few pixels, without arranging them: their own tests do the rest."""
     patch.setattr("analysis.report.figures.style.KINDS", ("svg",))
+    patch.setattr("analysis.report.figures.style.LAYOUT", None)
     patch.setattr("analysis.report.figures.style.DPI", dict.fromkeys(("png", "svg", "pdf"), 30))
 
 

@@ -30,7 +30,18 @@ model: digits_mlp
 training: {epochs: 1, batch_size: 50}
 grid:
   - {optimizer: sgd, learning_rate: [0.01, 0.05, 0.1], weight_decay: [1e-4, 1e-2]}
-sharpness: {samples: 20, orders: [0.5, 1.5], num_probes: 2, num_matvecs: 5, measures: [renyi, weight_spread]}
+sharpness:
+  {samples: 20, orders: [0.5, 1.5], estimator: paired, num_probes: 2, num_matvecs: 5, measures: [renyi, weight_spread]}
+"""
+
+
+# The command, with figures that are quick to draw.
+RUN = """
+from pytest import MonkeyPatch
+from tests.conftest import draw_one_kind
+import renyi
+draw_one_kind(MonkeyPatch())
+renyi.main()
 """
 
 
@@ -103,7 +114,7 @@ def copy_of_the_source(folder: Path) -> Path:
         target = folder / name
         target.parent.mkdir(parents=True, exist_ok=True)
         if (ROOT / name).is_dir():
-            shutil.copytree(ROOT / name, target, ignore=shutil.ignore_patterns("__pycache__"))
+            shutil.copytree(ROOT / name, target)
         else:
             shutil.copy(ROOT / name, target)
     return folder
@@ -125,9 +136,11 @@ def extended(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def report(extended: Path) -> Path:
+def report(extended: Path, empty_database: Path) -> Path:
     """The folder of the report, after the sweep was run in the copy."""
-    ended = python(extended, "-m", "renyi", "run", "recipes.yaml", "--executor", "inline")
+    (extended / "storage").mkdir()
+    shutil.copy(empty_database, extended / "storage")
+    ended = python(extended, "-c", RUN, "run", "recipes.yaml", "--executor", "inline")
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert "6 trained, 6 measured" in ended.stdout
     return extended / "storage" / "recipes" / "report"
@@ -184,4 +197,4 @@ def test_what_is_added_is_measured_and_reported(report: Path) -> None:
         assert title in page
     assert "weight_spread" in (report / "headline.csv").read_text()
     assert "weight_spread" in (report / "ranges.csv").read_text()
-    assert (report / "progress.png").is_file()
+    assert (report / "progress.svg").is_file()

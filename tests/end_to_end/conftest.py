@@ -9,44 +9,56 @@ from mlflow.tracking._tracking_service import utils
 from typer.testing import CliRunner
 
 from orchestrator.cli import app
-from tests.conftest import SMALL_SWEEP, draw_one_kind
+from tests.conftest import SMALL_SWEEP, draw_one_kind, made_once
 
-DIVERGING = ("[0.05, 0.1]", "[0.05, 1e6]")  # in the small sweep's text: half of its trials diverge
+# In the small sweep's text.
+ONE_LAYER = ("samples: 20", "samples: 20, layers: [classifier.weight]")  # for tests that are not about what is measured
+DIVERGING = ("[0.05, 0.1]", "[0.05, 1e6]")  # half of its trials diverge
 
 
 @pytest.fixture(autouse=True)
-def small_pictures(one_kind_of_picture: None) -> None:
+def quick(one_kind_of_picture: None, young_heap: None) -> None:
     """In every test."""
 
 
-def run_once(folder: Path, text: str) -> Path:
-    """The storage of a sweep that was run in this process."""
+@pytest.fixture
+def storage(storage: Path, empty_database: Path) -> Path:
+    """With a database of MLflow's in which there is nothing yet."""
+    storage.mkdir()
+    shutil.copy(empty_database, storage)
+    return storage
+
+
+def run(folder: Path, text: str, database: Path) -> None:
+    """Run a sweep in this process; its file and its storage are put into the folder."""
     (folder / "sweep.yaml").write_text(text)
     storage = folder / "storage"
+    storage.mkdir()
+    shutil.copy(database, storage)
     with pytest.MonkeyPatch.context() as patch:
         draw_one_kind(patch)
         patch.setenv("RENYI_CACHE", str(folder / "cache"))
         patch.setenv("RENYI_STORAGE", str(storage))
         result = CliRunner().invoke(app, ["run", str(folder / "sweep.yaml"), "--executor", "inline"])
     (storage / "output.txt").write_text(result.output)
-    return storage
 
 
 @pytest.fixture(scope="session")
-def small_sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def small_sweep(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Path:
     """The storage of the small sweep, all of it measured."""
-    return run_once(tmp_path_factory.mktemp("small"), SMALL_SWEEP)
+    return made_once(tmp_path_factory, "small", lambda folder: run(folder, SMALL_SWEEP, empty_database)) / "storage"
 
 
 @pytest.fixture(scope="session")
-def diverged_sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def diverged_sweep(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Path:
     """The storage of the small sweep where two of four trials diverged."""
-    return run_once(tmp_path_factory.mktemp("diverged"), SMALL_SWEEP.replace(*DIVERGING))
+    text = SMALL_SWEEP.replace(*DIVERGING)
+    return made_once(tmp_path_factory, "diverged", lambda folder: run(folder, text, empty_database)) / "storage"
 
 
 def copy(source: Path, storage: Path) -> None:
     """A copy of a storage: another with the same runs, which MLflow does not expect in one process."""
-    shutil.copytree(source, storage)
+    shutil.copytree(source, storage, dirs_exist_ok=True)
     utils._artifact_repos_cache.clear()  # folders of artifacts, by run
 
 

@@ -20,6 +20,8 @@ from trainables.data import load_dataset
 from trainables.models import build_model
 from trainables.training.checkpoints import load_checkpoint
 
+LAYERS = ("features.0.weight", "classifier.weight")
+
 
 @pytest.mark.parametrize("model_name", ["digits_cnn", "digits_cnn_bn"])
 def test_layer_entropies_are_those_of_the_dense_hessian(
@@ -30,7 +32,8 @@ def test_layer_entropies_are_those_of_the_dense_hessian(
         ("[0.05, 0.1]", "0.1"),
         ("[1e-4, 1e-3]", "1e-4"),
         ("epochs: 2", "epochs: 15"),
-        ("num_probes: 2, num_matvecs: 5", "num_probes: 60, tolerance: 0.02"),
+        ("samples: 20", f"samples: 20, layers: [{', '.join(LAYERS)}]"),
+        ("estimator: paired, num_probes: 2, num_matvecs: 5", "num_probes: 24, tolerance: 0.02"),
         ("[renyi, renyi_gauss_newton, trace, lambda_max, l2]", "[renyi]"),
     )
     result = CliRunner().invoke(app, ["run", str(path), "--executor", "inline"], catch_exceptions=False)
@@ -52,7 +55,7 @@ def test_layer_entropies_are_those_of_the_dense_hessian(
         if row.measure == "renyi"
     }
     spectra = spectra_from_parquet(folder.read("spectra.parquet"))
-    for layer in ("features.0.weight", "classifier.weight"):
+    for layer in LAYERS:
         parameter = model.get_parameter(layer).detach()
 
         def loss(flat: torch.Tensor, layer: str = layer, parameter: torch.Tensor = parameter) -> torch.Tensor:

@@ -11,6 +11,7 @@ from analysis.results.mlflow import load_results
 from orchestrator.cli import app
 from orchestrator.config.load import load
 from orchestrator.errors import UsageError
+from tests.end_to_end.conftest import ONE_LAYER
 from tests.trainables.data.images import draw, encode, write_parquet
 
 SweepFile = Callable[..., Path]
@@ -48,6 +49,7 @@ def sweep_on(images: Path, sweep_file: SweepFile, orders: str = "[0.5, 1.5]", na
         ("{dataset: digits}", data),
         ("batch_size: 64}", "batch_size: 24, augment: true, crop_padding: 1, precision: bfloat16}"),
         (old_grid, GRID),
+        ONE_LAYER,
         ("[0.5, 1.5]", orders),
         name=name,
     )

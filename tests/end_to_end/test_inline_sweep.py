@@ -14,6 +14,7 @@ from orchestrator.cli import app
 from orchestrator.config.load import load
 from orchestrator.store.plan import make_plan
 from orchestrator.store.trial_store import MEASURED_FILE, TrialState
+from tests.end_to_end.conftest import ONE_LAYER
 from trainables.trial.folder import TRAINED_FILE
 
 SweepFile = Callable[..., Path]
@@ -43,7 +44,7 @@ def runs(path: Path) -> pd.DataFrame:
 
 
 def test_a_sweep_runs_once_and_grows(storage: Path, sweep_file: SweepFile) -> None:
-    path = sweep_file()
+    path = sweep_file(ONE_LAYER)
     result = run(path)
     assert result.exit_code == 0, result.output
     assert "4 trained, 4 measured; 4 trials in all" in result.output
@@ -56,7 +57,7 @@ def test_a_sweep_runs_once_and_grows(storage: Path, sweep_file: SweepFile) -> No
     assert "0 trained, 0 measured; 4 trials in all" in again.output
     assert times(storage) == done
 
-    grown = sweep_file(("[1e-4, 1e-3]", "[1e-4, 1e-3, 1e-2]"), name="grown.yaml")
+    grown = sweep_file(ONE_LAYER, ("[1e-4, 1e-3]", "[1e-4, 1e-3, 1e-2]"), name="grown.yaml")
     result = run(grown)
     assert "2 trained, 2 measured; 6 trials in all" in result.output
     assert {name: time for name, time in times(storage).items() if name in done} == done
@@ -135,7 +136,12 @@ def test_other_settings_measure_again_without_training(finished: Path, sweep_fil
 
 def test_every_measure_reaches_the_table_and_mlflow(storage: Path, sweep_file: SweepFile) -> None:
     few = "worst_case: {num_steps: 2, sam: [0.05, 0.1]}, average: {num_draws: 2}, haar: {num_draws: 2}"
-    path = sweep_file(("samples: 20", "samples: 50"), (MEASURES, f"measures: all, {few}"), ("epochs: 2", "epochs: 6"))
+    path = sweep_file(
+        ("samples: 20", "samples: 50"),
+        (MEASURES, f"measures: all, {few}"),
+        ("epochs: 2", "epochs: 6"),
+        ("[1e-4, 1e-3]", "1e-3"),
+    )
     result = run(path)
     assert result.exit_code == 0, result.output
     config = load(str(path))
@@ -179,7 +185,7 @@ def test_a_measure_that_returns_the_wrong_thing_fails_with_its_name(storage: Pat
 
 @pytest.mark.parametrize("command", ["report", "ui"])
 def test_a_sweep_that_never_ran_has_nothing_to_show(storage: Path, sweep_file: SweepFile, command: str) -> None:
-    storage.mkdir()
+    (storage / "mlflow.db").unlink()
     result = runner.invoke(app, [command, str(sweep_file())], catch_exceptions=False)
     assert result.exit_code == 2
     assert "no sweep named 'small'" in result.output

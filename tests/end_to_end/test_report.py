@@ -14,6 +14,7 @@ from orchestrator.cli import app
 from orchestrator.config.load import load
 from orchestrator.store.plan import make_plan
 from orchestrator.store.results import stored_sweep
+from tests.end_to_end.conftest import ONE_LAYER
 
 SweepFile = Callable[..., Path]
 runner = CliRunner()
@@ -50,6 +51,7 @@ def test_tracking_and_store_hold_the_same_results(storage: Path, finished: Path)
 
 def test_methods_of_several_seeds_are_compared_in_the_terminal_too(storage: Path, sweep_file: SweepFile) -> None:
     path = sweep_file(
+        ONE_LAYER,
         ("{dataset: digits}", "{dataset: digits, validation: 200}"),
         ("    weight_decay: [1e-4, 1e-3]\n", "  - {optimizer: sam, learning_rate: [0.05, 0.1]}\nseeds: [0, 1]\n"),
     )
@@ -67,7 +69,7 @@ def test_methods_of_several_seeds_are_compared_in_the_terminal_too(storage: Path
 
 def test_several_sweeps_are_compared_on_one_page(storage: Path, finished: Path, sweep_file: SweepFile) -> None:
     first = finished
-    second = sweep_file(("name: small", "name: other"), ("[0.05, 0.1]", "[0.1]"), name="other.yaml")
+    second = sweep_file(ONE_LAYER, ("name: small", "name: other"), ("[0.05, 0.1]", "[0.1]"), name="other.yaml")
     assert renyi("run", second, "--executor", "inline").exit_code == 0
     result = renyi("report", first, second)
     assert result.exit_code == 0, result.output
@@ -96,7 +98,7 @@ def test_a_sweep_whose_trials_all_failed_has_a_report_that_says_so(storage: Path
 
 
 def test_a_sweep_of_one_trial_has_a_report_that_says_so(storage: Path, sweep_file: SweepFile) -> None:
-    path = sweep_file(("[0.05, 0.1]", "0.1"), ("[1e-4, 1e-3]", "1e-4"))
+    path = sweep_file(ONE_LAYER, ("[0.05, 0.1]", "0.1"), ("[1e-4, 1e-3]", "1e-4"))
     result = renyi("run", path, "--executor", "inline")
     assert result.exit_code == 0
     assert "none: 1 measured trial; it takes at least 5" in result.output

@@ -37,6 +37,16 @@ def trained(make: Callable[[nn.Module], Any], first_pass_before_step: bool = Fal
     return torch.cat([parameter.detach().flatten() for parameter in model.parameters()])
 
 
+@pytest.fixture(autouse=True)
+def quick(young_heap: None) -> None:
+    """In every test."""
+
+
+@pytest.fixture(scope="module")
+def trained_by_sam() -> Tensor:
+    return trained(lambda model: SAM(model.parameters(), rho=0.05, **BASE))
+
+
 @pytest.fixture
 def peer() -> Any:
     return importlib.import_module("pytorch_optimizer")
@@ -63,10 +73,9 @@ def norm_in_double(peer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.usefixtures("norm_in_double")
-def test_sam_equals_pytorch_optimizer(peer: Any) -> None:
+def test_sam_equals_pytorch_optimizer(peer: Any, trained_by_sam: Tensor) -> None:
     theirs = trained(lambda model: peer.SAM(model.parameters(), torch.optim.SGD, rho=0.05, **BASE), True)
-    ours = trained(lambda model: SAM(model.parameters(), rho=0.05, **BASE))
-    torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-9)
+    torch.testing.assert_close(trained_by_sam, theirs, rtol=0, atol=1e-9)
 
 
 @pytest.mark.usefixtures("norm_in_double")
@@ -91,8 +100,7 @@ def test_one_step_equals_pytorch_optimizer_as_released(peer: Any, adaptive: bool
     torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-7)
 
 
-def test_sam_equals_sam_pytorch() -> None:
+def test_sam_equals_sam_pytorch(trained_by_sam: Tensor) -> None:
     peer = importlib.import_module("sam")
     theirs = trained(lambda model: peer.SAM(model.parameters(), torch.optim.SGD(model.parameters(), **BASE), rho=0.05))
-    ours = trained(lambda model: SAM(model.parameters(), rho=0.05, **BASE))
-    torch.testing.assert_close(ours, theirs, rtol=0, atol=1e-9)
+    torch.testing.assert_close(trained_by_sam, theirs, rtol=0, atol=1e-9)

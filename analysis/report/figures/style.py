@@ -2,7 +2,7 @@
 
 import io
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pandas as pd
 
@@ -20,6 +20,7 @@ GREY = "#7f7f7f"
 SMALL, MEDIUM, LARGE = 7, 8, 9  # points
 DPI = {"png": 200, "svg": 144, "pdf": 200}  # of dots per inch; the SVG is for the page
 KINDS = tuple(DPI)
+LAYOUT: Literal["constrained"] | None = "constrained"  # parts are moved until none lies over another
 MANY_POINTS = 8000  # more are pixels in the SVG, because browsers are slow with so many marks, and marks in the PDF
 
 
@@ -47,7 +48,7 @@ def new_figure(width: float, height: float) -> "Figure":
     """An empty figure, with sizes in inches, whose parts are arranged without overlap."""
     from matplotlib.figure import Figure
 
-    return Figure(figsize=(width, height), layout="constrained")
+    return Figure(figsize=(width, height), layout=LAYOUT)
 
 
 def render(figure: "Figure", kind: str, name: str) -> bytes:

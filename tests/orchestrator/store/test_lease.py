@@ -163,7 +163,7 @@ folder = LocalFolder(Path(place) / "sweep")
 if kind == "remote":
     folder = RemoteFolder(fs.SubTreeFileSystem(place, fs.LocalFileSystem()), "sweep", "test://sweep")
 log = open(record, "a", buffering=1)
-deadline = time.monotonic() + 4
+deadline = time.monotonic() + 2
 while time.monotonic() < deadline:
     try:
         with Lease(folder, "contender"):

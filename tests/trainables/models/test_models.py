@@ -85,11 +85,14 @@ def test_symbolic_trace_computes_the_same(name: str) -> None:
 @pytest.mark.filterwarnings("ignore:Attempted to insert a get_attr Node", "ignore:`torch.jit.script` is deprecated")
 @pytest.mark.parametrize("name", list(small_models()))
 def test_linearized_network_stays_right_from_call_to_call(name: str) -> None:
-    """An in-place operation on an activation that is constant for the layer would spoil the second call."""
+    """An in-place operation on an activation that is constant for the layer would spoil the second call.
+
+    For the last layer, all before it is constant.
+    """
     model = small_models()[name].double().eval()
     images = torch.randn(3, 2, 16, 16, dtype=torch.float64)
     layers = weight_layers(model)
-    for layer in (layers[0], layers[len(layers) // 2], layers[-1]):
+    for layer in (layers[0], layers[-1]):
         weight = dict(model.named_parameters())[layer].detach()
 
         def logits(value: torch.Tensor, layer: str = layer) -> torch.Tensor:

@@ -8,8 +8,6 @@ import torch
 from tests.trainables.optimizers.quadratic import about, one_step
 from trainables.optimizers import ASAM
 
-pytestmark = pytest.mark.usefixtures("nothing_to_look_for")
-
 
 @pytest.mark.parametrize(
     ("eta", "epsilon", "weight"),

@@ -9,8 +9,6 @@ import torch
 from tests.trainables.optimizers.quadratic import Quadratic, about, closure_of, one_step
 from trainables.optimizers import RSAM
 
-pytestmark = pytest.mark.usefixtures("nothing_to_look_for")
-
 
 @pytest.mark.parametrize(
     ("order", "perturbation", "decay", "epsilon", "weight"),

@@ -8,8 +8,6 @@ import torch
 from tests.trainables.optimizers.quadratic import about, one_step
 from trainables.optimizers import SAM
 
-pytestmark = pytest.mark.usefixtures("nothing_to_look_for")
-
 
 def test_sam() -> None:
     epsilon, weight = one_step(SAM, rho=0.1)
