@@ -10,6 +10,8 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests.small_pictures import draw_one_kind
+
 # Many small processes on few cores: threads would only wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -77,13 +79,6 @@ def young_heap(old_heap: None, monkeypatch: pytest.MonkeyPatch) -> None:
     They see through `gc.freeze`, and search the whole heap once each.
     """
     monkeypatch.setattr("trainables.optimizers.live_objects._tracked_objects", gc.get_objects)
-
-
-def draw_one_kind(patch: pytest.MonkeyPatch) -> None:
-    """Draw figures as SVG alone, of few pixels, without arranging them: their own tests do the rest."""
-    patch.setattr("analysis.report.figures.style.KINDS", ("svg",))
-    patch.setattr("analysis.report.figures.style.LAYOUT", None)
-    patch.setattr("analysis.report.figures.style.DPI", dict.fromkeys(("png", "svg", "pdf"), 30))
 
 
 @pytest.fixture

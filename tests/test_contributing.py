@@ -22,6 +22,7 @@ SOURCE = (
     "orchestrator",
     "tests/__init__.py",
     "tests/conftest.py",
+    "tests/small_pictures.py",
 )
 SWEEP = """\
 name: recipes
@@ -32,16 +33,6 @@ grid:
   - {optimizer: sgd, learning_rate: [0.01, 0.05, 0.1], weight_decay: [1e-4, 1e-2]}
 sharpness:
   {samples: 20, orders: [0.5, 1.5], estimator: paired, num_probes: 2, num_matvecs: 5, measures: [renyi, weight_spread]}
-"""
-
-
-# The command, with figures that are quick to draw.
-RUN = """
-from pytest import MonkeyPatch
-from tests.conftest import draw_one_kind
-import renyi
-draw_one_kind(MonkeyPatch())
-renyi.main()
 """
 
 
@@ -140,7 +131,7 @@ def report(extended: Path, empty_database: Path) -> Path:
     """The folder of the report, after the sweep was run in the copy."""
     (extended / "storage").mkdir()
     shutil.copy(empty_database, extended / "storage")
-    ended = python(extended, "-c", RUN, "run", "recipes.yaml", "--executor", "inline")
+    ended = python(extended, "-m", "tests.small_pictures", "run", "recipes.yaml", "--executor", "inline")
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert "6 trained, 6 measured" in ended.stdout
     return extended / "storage" / "recipes" / "report"

@@ -9,7 +9,8 @@ from mlflow.tracking._tracking_service import utils
 from typer.testing import CliRunner
 
 from orchestrator.cli import app
-from tests.conftest import SMALL_SWEEP, draw_one_kind, made_once
+from tests.conftest import SMALL_SWEEP, made_once
+from tests.small_pictures import draw_one_kind
 
 # In the small sweep's text.
 ONE_LAYER = ("samples: 20", "samples: 20, layers: [classifier.weight]")  # for tests that are not about what is measured

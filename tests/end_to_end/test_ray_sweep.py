@@ -4,7 +4,6 @@ import contextlib
 import os
 import signal
 import subprocess
-import sys
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -15,11 +14,11 @@ from mlflow import MlflowClient
 from orchestrator.config.load import load
 from orchestrator.store.plan import make_plan
 from orchestrator.store.trial_store import MEASURED_FILE, TrialState
+from tests.small_pictures import RENYI
 from trainables.trial.folder import TRAINED_FILE
 
 pytestmark = pytest.mark.ray
 SweepFile = Callable[..., Path]
-RENYI = [sys.executable, "-m", "orchestrator.cli"]
 
 
 def start(path: Path) -> "subprocess.Popen[str]":

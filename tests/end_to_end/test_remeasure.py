@@ -45,7 +45,7 @@ def test_new_orders_come_from_stored_spectra_without_torch(
 import sys
 from pytest import MonkeyPatch
 from orchestrator.cli import app
-from tests.conftest import draw_one_kind
+from tests.small_pictures import draw_one_kind
 draw_one_kind(MonkeyPatch())
 try:
     app(["remeasure", {str(other)!r}])

@@ -1,7 +1,6 @@
 """Drivers as processes, and what must be true of their record when the last of them is done."""
 
 import subprocess
-import sys
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -12,9 +11,8 @@ from mlflow import MlflowClient
 from orchestrator.config.load import load
 from orchestrator.store.plan import make_plan
 from orchestrator.store.trial_store import MEASURED_FILE
+from tests.small_pictures import RENYI
 from trainables.trial.folder import TRAINED_FILE
-
-RENYI = [sys.executable, "-m", "orchestrator.cli"]
 
 
 def start(path: Path, command: str = "run", executor: str = "inline") -> "subprocess.Popen[str]":

@@ -6,7 +6,6 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import time
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
@@ -24,10 +23,10 @@ from analysis.schema import KIND_TRIAL, MEASUREMENTS_FILE, TAG_KIND, TAG_STATE, 
 from orchestrator.config.load import load
 from orchestrator.store.plan import Plan, make_plan
 from orchestrator.store.trial_store import MEASURED_FILE, TrialState
+from tests.small_pictures import RENYI
 from trainables.training.checkpoints import load_checkpoint
 from trainables.trial.folder import LAST_CHECKPOINT, TRAINED_FILE
 
-RENYI = [sys.executable, "-m", "orchestrator.cli"]
 MOST_SECONDS = 900.0  # for one run of the command, on a busy machine
 TO_LEAVE = 30.0  # seconds that a driver may take after a signal that it can see
 BETWEEN = 3.0  # seconds at most from a moment at which there is something to lose to a kill

@@ -12,7 +12,8 @@ import pytest
 
 from orchestrator.store.trial_store import TrialState
 from tests.faults.moody_models import BROKEN_NODE_FILE
-from tests.faults.sweeps_under_fire import RENYI, Fire
+from tests.faults.sweeps_under_fire import Fire
+from tests.small_pictures import RENYI
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
 

@@ -7,7 +7,7 @@ import pytest
 from analysis.report.evidence import Evidence, gather
 from analysis.results.sweep import SweepResults
 from tests.analysis.simulated import simulated_sweep
-from tests.conftest import draw_one_kind
+from tests.small_pictures import draw_one_kind
 
 
 @pytest.fixture(autouse=True, scope="module")

@@ -1,0 +1,113 @@
+"""The pool of measuring actors on a local Ray: its queue, its growth, lost actors, and a task that ends its process."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from orchestrator.config.sweep_config import SweepConfig
+from orchestrator.events import Event, MeasuringEnded, MeasuringStarted, TrialFailed, TrialMeasured
+from orchestrator.executors.ray.pool import MAX_DEATHS, MeasuringPool
+from orchestrator.store.trial_store import TrialState, TrialStore
+from tests.local_ray import local_ray
+from trainables.training.device import default_device
+from trainables.training.loop import attempt
+from trainables.trial.specs import TrialSpec
+
+pytestmark = [pytest.mark.ray, pytest.mark.xdist_group("the pool")]
+
+
+@pytest.fixture(scope="module")
+def node() -> Iterator[str]:
+    with local_ray() as found:
+        yield found["node_id"]
+
+
+def train(specs: list[TrialSpec], store: TrialStore) -> None:
+    for spec in specs:
+        for _ in attempt(spec, store.trial(spec.trial_id), default_device()):
+            pass
+
+
+@pytest.fixture
+def trained(specs: list[TrialSpec], store: TrialStore) -> list[TrialSpec]:
+    """Two trials that wait for their measurement."""
+    train(specs[:2], store)
+    return specs[:2]
+
+
+def pool_of(config: SweepConfig, store: TrialStore, nodes: list[str], **settings: Any) -> MeasuringPool:
+    sharpness = config.sharpness.model_copy(update=settings)
+    return MeasuringPool(store, sharpness, config.resources.pool, config.data, nodes)
+
+
+def events_of(pool: MeasuringPool) -> list[Event]:
+    events: list[Event] = []
+    while pool.busy:
+        events += pool.collect(0.1)
+    return events
+
+
+def test_trials_are_measured_in_the_order_of_their_arrival(
+    config: SweepConfig, store: TrialStore, trained: list[TrialSpec], node: str
+) -> None:
+    pool = pool_of(config, store, [node])
+    for spec in trained:
+        pool.submit(spec)
+    assert pool.wait_until_ready(60)
+    expected: list[Event] = []
+    for spec in trained:
+        trial_id = spec.trial_id
+        assert pool.knows(trial_id)
+        expected += [
+            MeasuringStarted(trial_id, node, "everything"),
+            MeasuringEnded(trial_id, node, "everything", succeeded=True),
+            TrialMeasured(trial_id),
+        ]
+    found = events_of(pool)
+    assert sorted(map(repr, found)) == sorted(map(repr, expected))
+    ended = [event.trial_id for event in found if isinstance(event, TrialMeasured)]
+    assert ended == [spec.trial_id for spec in trained]
+    assert all(store.state(spec.trial_id) is TrialState.MEASURED for spec in trained)
+    pool.resize([])
+
+
+def test_a_pool_grows_and_shrinks_and_says_whether_it_did(
+    config: SweepConfig, store: TrialStore, trained: list[TrialSpec], node: str
+) -> None:
+    pool = pool_of(config, store, [node])
+    assert not pool.resize([node])
+    assert pool.resize([node, node])
+    assert pool.wait_until_ready(60)
+    for spec in trained:
+        pool.submit(spec)
+    assert pool.resize([node])  # a call of the actor that goes is made again by the one that stays
+    found = events_of(pool)
+    assert {event.trial_id for event in found if isinstance(event, TrialMeasured)} == {
+        spec.trial_id for spec in trained
+    }
+    pool.resize([])
+
+
+def test_a_task_that_ends_its_process_every_time_is_given_up(
+    config: SweepConfig, store: TrialStore, specs: list[TrialSpec], node: str
+) -> None:
+    """Its actor is started again for the trials that follow."""
+    content = specs[0].model_dump()
+    deadly = TrialSpec.model_validate(content | {"optimizer": content["optimizer"] | {"weight_decay": 9.0}})
+    train([deadly, specs[0]], store)
+    pool = pool_of(config, store, [node], measures=("tests.faults.deadly.kills_small_weights",))
+    pool.submit(deadly)
+    pool.submit(specs[0])
+    found = events_of(pool)
+    trial_ids = (deadly.trial_id, specs[0].trial_id)
+    assert [event for event in found if isinstance(event, TrialFailed | TrialMeasured)] == [
+        TrialFailed(trial_ids[0], node),
+        TrialMeasured(trial_ids[1]),
+    ]
+    ended = [event for event in found if isinstance(event, MeasuringEnded)]
+    assert [event.succeeded for event in ended if event.trial_id == deadly.trial_id] == [False] * MAX_DEATHS
+    assert store.failure(deadly.trial_id).reason.startswith(
+        f"the task everything ended its process {MAX_DEATHS} times: "
+    )
+    pool.resize([])

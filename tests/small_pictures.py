@@ -1,0 +1,24 @@
+"""Figures that are quick to draw, here or in a process of their own: RENYI is the command `renyi` with them.
+
+That figures are legible, and in every kind of file, is for the tests of the figures.
+"""
+
+import sys
+
+import pytest
+
+RENYI = [sys.executable, "-m", "tests.small_pictures"]
+
+
+def draw_one_kind(patch: pytest.MonkeyPatch) -> None:
+    """Draw figures as SVG alone, of few pixels, without arranging them."""
+    patch.setattr("analysis.report.figures.style.KINDS", ("svg",))
+    patch.setattr("analysis.report.figures.style.DPI", {"svg": 30})
+    patch.setattr("analysis.report.figures.style.LAYOUT", None)
+
+
+if __name__ == "__main__":
+    from orchestrator.cli import app
+
+    draw_one_kind(pytest.MonkeyPatch())
+    app()
