@@ -3,6 +3,7 @@
 import fcntl
 import gc
 import os
+import shutil
 import signal
 from collections.abc import Callable
 from pathlib import Path
@@ -35,9 +36,14 @@ sharpness:
   {samples: 20, orders: [0.5, 1.5], estimator: paired, num_probes: 2, num_matvecs: 5,
    measures: [renyi, renyi_gauss_newton, trace, lambda_max, l2]}
 resources:
-  trial: {cpus: 0.5}
+  trial: {cpus: 0.75}
   pool: {actors: 1, cpus: 0.5}
 """
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """What shares something dear runs in one process, and first, since it lasts longest."""
+    items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None)
 
 
 def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
@@ -63,6 +69,14 @@ def empty_database(tmp_path_factory: pytest.TempPathFactory) -> Path:
         MlflowClient(f"sqlite:///{folder}/mlflow.db").search_experiments()
 
     return made_once(tmp_path_factory, "database", create) / "mlflow.db"
+
+
+@pytest.fixture
+def storage_with_database(storage: Path, empty_database: Path) -> Path:
+    """The storage folder with a database of MLflow's in which there is nothing yet."""
+    storage.mkdir()
+    shutil.copy(empty_database, storage)
+    return storage
 
 
 @pytest.fixture(scope="module")

@@ -18,16 +18,8 @@ DIVERGING = ("[0.05, 0.1]", "[0.05, 1e6]")  # half of its trials diverge
 
 
 @pytest.fixture(autouse=True)
-def quick(one_kind_of_picture: None, young_heap: None) -> None:
+def quick(one_kind_of_picture: None, young_heap: None, storage_with_database: Path) -> None:
     """In every test."""
-
-
-@pytest.fixture
-def storage(storage: Path, empty_database: Path) -> Path:
-    """With a database of MLflow's in which there is nothing yet."""
-    storage.mkdir()
-    shutil.copy(empty_database, storage)
-    return storage
 
 
 def run(folder: Path, text: str, database: Path) -> None:

@@ -95,7 +95,7 @@ def test_only_the_trial_that_is_named_is_tried_again(storage: Path, sweep_file: 
 
 def test_other_resources_run_nothing_again(storage: Path, finished: Path, sweep_file: SweepFile) -> None:
     written = {file: file.stat().st_mtime_ns for file in storage.rglob(TRAINED_FILE)}
-    other = sweep_file(("cpus: 0.5}\n  pool: {actors: 1", "cpus: 2}\n  pool: {actors: 3"), name="other.yaml")
+    other = sweep_file(("cpus: 0.75}\n  pool: {actors: 1", "cpus: 2}\n  pool: {actors: 3"), name="other.yaml")
     assert "0 trained, 0 measured; 4 trials in all" in run(other, "run")[1]
     assert {file: file.stat().st_mtime_ns for file in storage.rglob(TRAINED_FILE)} == written
 

@@ -36,7 +36,7 @@ resources:
 @pytest.fixture
 def fire(tmp_path: Path) -> Iterator[Fire]:
     before = dict(os.environ)
-    fire = Fire(tmp_path / "fire", random.Random(0), SWEEP, seeds=4)
+    fire = Fire(tmp_path / "fire", random.Random(0), SWEEP, seeds=2)
     fire.environment[BROKEN_NODE_FILE] = str(tmp_path / "broken_node")
     fire.open_cluster()
     yield fire

@@ -36,8 +36,8 @@ def test_a_full_disk_stops_in_one_line_and_the_same_command_goes_on(
         exit_code, output = run(path, executor=executor)
         assert exit_code == 2, output
         print(output)  # shown where the test fails
-        (line,) = (line for line in output.splitlines() if "No space left on device" in line)
-        assert line.startswith(f"{disk}/renyi/small/")
+        (line,) = (line for line in output.splitlines() if line.startswith(f"{disk}/renyi/small/"))
+        assert "can't be written: No space left on device" in line
         assert " MB free of 0.2 MB); free some space, then give the same command" in line
         assert "Traceback" not in output
         counts = make_plan(load(str(path))).counts

@@ -1,7 +1,6 @@
 """`run_sweep` where next to nothing is missing, with a real lease and a real database; whole runs are in
 tests/end_to_end."""
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -24,10 +23,8 @@ pytestmark = pytest.mark.usefixtures("one_kind_of_picture")
 
 
 @pytest.fixture
-def config(storage: Path, sweep_file: Callable[..., Path], empty_database: Path) -> SweepConfig:
+def config(storage_with_database: Path, sweep_file: Callable[..., Path]) -> SweepConfig:
     """With one measure, since figures take the time."""
-    storage.mkdir()
-    shutil.copy(empty_database, storage)
     return load(str(sweep_file(ONE_MEASURE)))
 
 

@@ -38,5 +38,5 @@ def test_a_trial_that_two_sub_grids_share_runs_once(sweep_file: SweepFile) -> No
 
 def test_resources_and_paths_do_not_change_a_trial(sweep_file: SweepFile) -> None:
     small = expand(load(str(sweep_file()), storage="/a"))
-    other = expand(load(str(sweep_file(("{cpus: 0.5}", "{cpus: 1}"))), storage="/b", tracking="http://c"))
+    other = expand(load(str(sweep_file(("{cpus: 0.75}", "{cpus: 1}"))), storage="/b", tracking="http://c"))
     assert [spec.trial_id for spec in small] == [spec.trial_id for spec in other]

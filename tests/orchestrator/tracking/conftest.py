@@ -1,6 +1,5 @@
 """The small sweep with a real SQLite database of MLflow's."""
 
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 
@@ -11,7 +10,5 @@ from orchestrator.config.sweep_config import SweepConfig
 
 
 @pytest.fixture
-def config(storage: Path, sweep_file: Callable[..., Path], empty_database: Path) -> SweepConfig:
-    storage.mkdir()
-    shutil.copy(empty_database, storage)
+def config(storage_with_database: Path, sweep_file: Callable[..., Path]) -> SweepConfig:
     return load(str(sweep_file()))

@@ -101,7 +101,7 @@ def test_this_machine_is_asked_and_all_that_is_wrong_is_reported_at_once(
     tmp_path: Path, sweep_file: Callable[..., Path]
 ) -> None:
     (tmp_path / "storage").write_text("a file where a folder should be")
-    path = sweep_file(("trial: {cpus: 0.5}", "trial: {cpus: 4000}"))
+    path = sweep_file(("trial: {cpus: 0.75}", "trial: {cpus: 4000}"))
     command = [sys.executable, "-m", "orchestrator.cli", "preflight", str(path)]
     command += ["--storage", str(tmp_path / "storage"), "--tracking", "http://127.0.0.1:9"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
