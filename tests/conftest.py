@@ -23,6 +23,7 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.load_profile("repeatable")
 
+LONG = ("test_hosts", "test_fault_matrix", "faults", "test_slurm", "test_ray_sweep", "end_to_end")
 SMALL_SWEEP = """\
 name: small
 data: {dataset: digits}
@@ -42,8 +43,8 @@ resources:
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What shares something dear runs in one process, and first, since it lasts longest."""
-    items.sort(key=lambda item: item.get_closest_marker("xdist_group") is None)
+    """Files that take long start first, so that none is left over at the end with one process at work."""
+    items.sort(key=lambda item: min((n for n, part in enumerate(LONG) if part in str(item.path)), default=len(LONG)))
 
 
 def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:

@@ -19,7 +19,7 @@ from tests.conftest import SMALL_SWEEP
 from tests.small_pictures import RENYI
 from tests.system.browser import open_browser
 
-pytestmark = [pytest.mark.system, pytest.mark.xdist_group("MLflow's pages")]
+pytestmark = pytest.mark.system
 
 PATIENCE = 90
 

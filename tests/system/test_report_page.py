@@ -15,7 +15,7 @@ from analysis.report.report import Report, build_report
 from tests.analysis.simulated import simulated_sweep
 from tests.system.browser import open_browser
 
-pytestmark = [pytest.mark.system, pytest.mark.xdist_group("the report's page")]
+pytestmark = pytest.mark.system
 
 FIGURES = ("tau_by_measure", "tau_over_orders", "gap_against_sharpness", "spectra")
 

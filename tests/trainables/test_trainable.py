@@ -13,7 +13,7 @@ from trainables.trial.folder import TrialFolder
 from trainables.trial.specs import TrialSpec
 from trainables.trial.storage import open_folder
 
-pytestmark = [pytest.mark.ray, pytest.mark.xdist_group("the trainable")]
+pytestmark = pytest.mark.ray
 SPEC = TrialSpec.model_validate(
     {
         "data": {"dataset": "digits"},

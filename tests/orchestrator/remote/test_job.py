@@ -13,7 +13,7 @@ from orchestrator.exit_codes import ExitCode
 from orchestrator.remote import job
 from tests.local_ray import local_ray
 
-pytestmark = [pytest.mark.ray, pytest.mark.xdist_group("jobs")]
+pytestmark = pytest.mark.ray
 
 
 @pytest.fixture(scope="module")
