@@ -1,13 +1,9 @@
-"""Figures that are quick to draw, here or in a process of their own: RENYI is the command `renyi` with them.
+"""Figures that are quick to draw; `python -m tests.small_pictures` is the command `renyi` with them.
 
 That figures are legible, and in every kind of file, is for the tests of the figures.
 """
 
-import sys
-
 import pytest
-
-RENYI = [sys.executable, "-m", "tests.small_pictures"]
 
 
 def draw_one_kind(patch: pytest.MonkeyPatch) -> None:

@@ -3,7 +3,6 @@
 import contextlib
 import os
 import signal
-import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -14,25 +13,19 @@ from mlflow import MlflowClient
 from orchestrator.config.load import load
 from orchestrator.store.plan import make_plan
 from orchestrator.store.trial_store import MEASURED_FILE, TrialState
-from tests.small_pictures import RENYI
+from tests.forked_renyi import Renyi
 from trainables.trial.folder import TRAINED_FILE
 
 pytestmark = pytest.mark.ray
 SweepFile = Callable[..., Path]
 
 
-def start(path: Path) -> "subprocess.Popen[str]":
-    """`renyi run` in a session of its own, so that it can be killed with everything it started."""
-    return subprocess.Popen(
-        [*RENYI, "run", str(path)],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
+def start(path: Path) -> Renyi:
+    """`renyi run` in a session of its own."""
+    return Renyi("run", str(path))
 
 
-def wait_for(condition: Callable[[], bool], process: "subprocess.Popen[str]") -> None:
+def wait_for(condition: Callable[[], bool], process: Renyi) -> None:
     deadline = time.monotonic() + 200
     while not condition():
         assert process.poll() is None, process.communicate()[0]

@@ -1,6 +1,5 @@
 """Drivers as processes, and what must be true of their record when the last of them is done."""
 
-import subprocess
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -11,19 +10,13 @@ from mlflow import MlflowClient
 from orchestrator.config.load import load
 from orchestrator.store.plan import make_plan
 from orchestrator.store.trial_store import MEASURED_FILE
-from tests.small_pictures import RENYI
+from tests.forked_renyi import Renyi
 from trainables.trial.folder import TRAINED_FILE
 
 
-def start(path: Path, command: str = "run", executor: str = "inline") -> "subprocess.Popen[str]":
+def start(path: Path, command: str = "run", executor: str = "inline") -> Renyi:
     """A driver in a session of its own, with what it says on one stream."""
-    return subprocess.Popen(
-        [*RENYI, command, str(path), "--executor", executor],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    )
+    return Renyi(command, str(path), "--executor", executor)
 
 
 def run(path: Path, command: str = "run", executor: str = "inline") -> tuple[int, str]:
@@ -33,7 +26,7 @@ def run(path: Path, command: str = "run", executor: str = "inline") -> tuple[int
     return driver.returncode, output
 
 
-def wait_for(condition: Callable[[], bool], driver: "subprocess.Popen[str]", seconds: float = 300) -> None:
+def wait_for(condition: Callable[[], bool], driver: Renyi, seconds: float = 300) -> None:
     """Until something is true, while the driver lives."""
     deadline = time.monotonic() + seconds
     while not condition():

@@ -23,7 +23,7 @@ from analysis.schema import KIND_TRIAL, MEASUREMENTS_FILE, TAG_KIND, TAG_STATE, 
 from orchestrator.config.load import load
 from orchestrator.store.plan import Plan, make_plan
 from orchestrator.store.trial_store import MEASURED_FILE, TrialState
-from tests.small_pictures import RENYI
+from tests.forked_renyi import Renyi
 from trainables.training.checkpoints import load_checkpoint
 from trainables.trial.folder import LAST_CHECKPOINT, TRAINED_FILE
 
@@ -87,7 +87,7 @@ class Fire:
         self.folder = folder
         self.killed: list[Victim] = []
         self.cluster: Cluster | None = None
-        self.process: subprocess.Popen[str] | None = None
+        self.process: Renyi | None = None
         self.environment = {**os.environ, **QUICK, "RENYI_STORAGE": str(folder / "storage"), "OMP_NUM_THREADS": "1"}
         self.path = folder / "sweep.yaml"
         self._moments = moments
@@ -113,14 +113,7 @@ class Fire:
         if self.cluster is not None:
             environment["RAY_ADDRESS"] = self.cluster.address
         self._started = time.time()
-        self.process = subprocess.Popen(
-            [*RENYI, "run", str(self.path), *options],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-            env=environment,
-            start_new_session=True,
-        )
+        self.process = Renyi("run", str(self.path), *options, environment=environment)
 
     def finish(self) -> str:
         """Wait for the command, which must end well by itself; what it said."""

@@ -5,6 +5,7 @@ import os
 import random
 import re
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,7 +14,6 @@ import pytest
 from orchestrator.store.trial_store import TrialState
 from tests.faults.moody_models import BROKEN_NODE_FILE
 from tests.faults.sweeps_under_fire import Fire
-from tests.small_pictures import RENYI
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
 
@@ -59,7 +59,11 @@ def test_a_broken_node_is_left_out_and_named(fire: Fire, tmp_path: Path, broken:
     assert "FileNotFoundError: /data is not mounted here" in output
 
     status = subprocess.run(
-        [*RENYI, "status", str(fire.path), "--json"], env=fire.environment, capture_output=True, text=True, check=True
+        [sys.executable, "-m", "orchestrator.cli", "status", str(fire.path), "--json"],
+        env=fire.environment,
+        capture_output=True,
+        text=True,
+        check=True,
     )
     avoided = {name: node["avoided"] for name, node in json.loads(status.stdout)["nodes"].items() if node["avoided"]}
     assert [name.endswith(f"/{node_id[:6]}") for name in avoided] == [True]

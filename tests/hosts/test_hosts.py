@@ -81,7 +81,7 @@ def until(condition: Callable[[], bool], seconds: float, what: str) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, f"{what}: not so after {seconds:.0f} s"
-        time.sleep(1)
+        time.sleep(2)  # the condition itself may take a process or two
 
 
 def renyi(hosts: Hosts, words: str, *, timeout: float = 240) -> "subprocess.CompletedProcess[str]":

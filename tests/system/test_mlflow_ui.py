@@ -16,7 +16,6 @@ from selenium.webdriver.remote.webdriver import WebDriver
 from selenium.webdriver.support.ui import WebDriverWait
 
 from tests.conftest import SMALL_SWEEP
-from tests.small_pictures import RENYI
 from tests.system.browser import open_browser
 
 pytestmark = pytest.mark.system
@@ -30,7 +29,8 @@ def sweep(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("ui")
     path = folder / "sweep.yaml"
     path.write_text(SMALL_SWEEP + f"storage: {folder}/storage\n")
-    subprocess.run([*RENYI, "run", str(path), "--executor", "inline"], check=True, capture_output=True, timeout=240)
+    command = [sys.executable, "-m", "orchestrator.cli", "run", str(path), "--executor", "inline"]
+    subprocess.run(command, check=True, capture_output=True, timeout=240)
     return path
 
 
