@@ -58,12 +58,7 @@ def test_a_broken_node_is_left_out_and_named(fire: Fire, tmp_path: Path, broken:
     assert re.search(rf"/{node_id[:6]} was avoided: \d trials failed on it in a row", output), output
     assert "FileNotFoundError: /data is not mounted here" in output
 
-    status = subprocess.run(
-        [sys.executable, "-m", "orchestrator.cli", "status", str(fire.path), "--json"],
-        env=fire.environment,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
+    command = [sys.executable, "-m", "orchestrator.cli", "status", str(fire.path), "--json"]
+    status = subprocess.run(command, env=fire.environment, capture_output=True, text=True, check=True)
     avoided = {name: node["avoided"] for name, node in json.loads(status.stdout)["nodes"].items() if node["avoided"]}
     assert [name.endswith(f"/{node_id[:6]}") for name in avoided] == [True]
