@@ -9,7 +9,7 @@ import pytest
 def draw_one_kind(patch: pytest.MonkeyPatch) -> None:
     """Draw figures as SVG alone, of few pixels, without arranging them."""
     patch.setattr("analysis.report.figures.style.KINDS", ("svg",))
-    patch.setattr("analysis.report.figures.style.DPI", {"svg": 30})
+    patch.setattr("analysis.report.figures.style.DPI", dict.fromkeys(("png", "svg", "pdf"), 30))
     patch.setattr("analysis.report.figures.style.LAYOUT", None)
 
 
