@@ -40,14 +40,14 @@ def test_it_names_its_node_trains_to_the_end_and_reports_a_storage_that_fails(tm
     bad.write_text("a file where a folder should be")
     fixed = {"trial": SPEC.model_dump(mode="json"), "threads": 1, "system_metrics": False}
     reports = Reports()
-    with local_ray() as found:
+    with local_ray() as node:
         results = tune.Tuner(
             tune.with_resources(trainable, {"CPU": 1}),
             param_space={**fixed, "folder": tune.grid_search([str(good), str(bad)])},
             run_config=tune.RunConfig(storage_path=str(tmp_path / "tune"), callbacks=[reports], verbose=0),
         ).fit()
     assert not results.errors
-    assert {reported[0]["node"] for reported in reports.found.values()} == {found["node_id"]}
+    assert {reported[0]["node"] for reported in reports.found.values()} == {node}
     trained = TrialFolder(open_folder(str(good))).read_trained()
     assert [epoch.epoch for epoch in trained.history] == [0, 1, 2]
     assert all("epochs" not in report or len(report["epochs"]) < 3 for report in reports.found[str(good)])

@@ -19,8 +19,8 @@ pytestmark = pytest.mark.ray
 
 @pytest.fixture(scope="module")
 def node() -> Iterator[str]:
-    with local_ray() as found:
-        yield found["node_id"]
+    with local_ray() as node_id:
+        yield node_id
 
 
 def train(specs: list[TrialSpec], store: TrialStore) -> None:
