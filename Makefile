@@ -12,7 +12,7 @@ PIP    := $(BIN)/python -m pip install --quiet $(if $(CONSTRAINTS),--constraint 
 # Debian's packages for the system tests: a browser; a database; hosts with sshd; a Slurm cluster of them.
 PACKAGES := chromium chromium-driver postgresql openssh-server iproute2 nftables rsync curl munge slurmctld slurmd slurm-client
 
-# Most of a system test is waiting: for Ray to start, for hosts, for processes that were killed.
+# Two cores are busy with three; with four, tests that wait for others run out of time.
 SIDE_BY_SIDE ?= 3
 
 # Tests start many processes, which would each compile the modules anew.
