@@ -15,7 +15,7 @@ import pytest
 
 from tests.small_pictures import draw_one_kind
 
-PRELOADED = ["pytest", "matplotlib.figure", "sklearn.datasets", "tests.forked_renyi", "tests.loaded"]
+PRELOADED = ["pytest", "matplotlib.figure", "tests.forked_renyi", "tests.loaded"]
 
 
 class Renyi:
@@ -27,6 +27,7 @@ class Renyi:
         handle, path = tempfile.mkstemp(prefix="renyi-output-")
         os.close(handle)
         self._output = Path(path)
+        self._written: str | None = None
         variables = dict(os.environ if environment is None else environment)
         self._process = context.Process(target=_command, args=(words, variables, str(Path.cwd()), path))
         self._process.start()
@@ -60,7 +61,10 @@ class Renyi:
         self._process.join(timeout)
         if self.returncode is None:
             raise subprocess.TimeoutExpired("renyi", timeout or 0.0)
-        return self._output.read_text(), None
+        if self._written is None:
+            self._written = self._output.read_text()
+            self._output.unlink()
+        return self._written, None
 
 
 def _command(words: tuple[str, ...], environment: Mapping[str, str], folder: str, output: str) -> None:

@@ -13,29 +13,11 @@ from mlflow import MlflowClient
 from orchestrator.config.load import load
 from orchestrator.store.plan import make_plan
 from orchestrator.store.trial_store import MEASURED_FILE, TrialState
-from tests.forked_renyi import Renyi
+from tests.faults.drivers import finished, start, wait_for
 from trainables.trial.folder import TRAINED_FILE
 
 pytestmark = pytest.mark.ray
 SweepFile = Callable[..., Path]
-
-
-def start(path: Path) -> Renyi:
-    """`renyi run` in a session of its own."""
-    return Renyi("run", str(path))
-
-
-def wait_for(condition: Callable[[], bool], process: Renyi) -> None:
-    deadline = time.monotonic() + 200
-    while not condition():
-        assert process.poll() is None, process.communicate()[0]
-        assert time.monotonic() < deadline, "nothing finished in 200 s"
-        time.sleep(0.05)
-
-
-def finished(storage: Path) -> dict[str, int]:
-    files = [*storage.rglob(TRAINED_FILE), *storage.rglob(MEASURED_FILE)]
-    return {str(file): file.stat().st_mtime_ns for file in files}
 
 
 def actors_with(variable: str) -> list[int]:
@@ -62,7 +44,7 @@ def test_a_sweep_cut_in_the_middle_repeats_nothing(storage: Path, sweep_file: Sw
     path = sweep_file(("epochs: 2", "epochs: 12"), ("[1e-4, 1e-3]", "[1e-4, 1e-3, 1e-2]"))
     before: dict[str, int] = {}
     for stop, exit_code in ((signal.SIGINT, 130), (signal.SIGKILL, -9)):
-        process = start(path)
+        process = start(path, executor="ray")
         measured = len(list(storage.rglob(MEASURED_FILE)))
         wait_for(lambda measured=measured: len(list(storage.rglob(MEASURED_FILE))) > measured, process)  # type: ignore[misc]
         process.send_signal(stop)
@@ -76,7 +58,7 @@ def test_a_sweep_cut_in_the_middle_repeats_nothing(storage: Path, sweep_file: Sw
     states = make_plan(load(str(path))).counts
     assert 0 < states[TrialState.MEASURED] < 6
 
-    process = start(path)
+    process = start(path, executor="ray")
     output, _ = process.communicate(timeout=240)
     assert process.returncode == 0, output
     assert f"{6 - states[TrialState.MEASURED]} measured; 6 trials in all" in output
@@ -90,7 +72,7 @@ def test_a_failing_trial_and_a_killed_measuring_actor_take_nothing_with_them(
     storage: Path, sweep_file: SweepFile
 ) -> None:
     path = sweep_file(("[0.05, 0.1]", "[0.05, 1e6]"), ("num_probes: 2", "num_probes: 20"))
-    process = start(path)
+    process = start(path, executor="ray")
     wait_for(lambda: any(storage.rglob(TRAINED_FILE)), process)
     victims = actors_with(str(storage))
     assert victims
@@ -104,7 +86,7 @@ def test_a_failing_trial_and_a_killed_measuring_actor_take_nothing_with_them(
 
 def test_what_cannot_fit_is_refused_before_anything_starts(storage: Path, sweep_file: SweepFile) -> None:
     path = sweep_file(("actors: 1", "actors: 1000"))
-    process = start(path)
+    process = start(path, executor="ray")
     output, _ = process.communicate(timeout=120)
     assert process.returncode == 2
     assert "the pool (1000 actors) takes 500 CPUs" in output

@@ -10,16 +10,21 @@ from analysis.seeding import derive_seed
 from trainables.models.digits_cnn import DigitsCNN
 
 
-def kills_seed_one(num_classes: int, in_channels: int) -> nn.Module:
-    """The digits network, but for trials of seed 1."""
+def fate_by_seed(num_classes: int, in_channels: int) -> nn.Module:
+    """The digits network; seed 1 ends its process, seed 2 starts with weights near zero, where they stay."""
     if torch.initial_seed() == derive_seed(1, "initial weights"):
         os.kill(os.getpid(), signal.SIGKILL)
-    return DigitsCNN(num_classes, in_channels)
+    network = DigitsCNN(num_classes, in_channels)
+    if torch.initial_seed() == derive_seed(2, "initial weights"):
+        with torch.no_grad():
+            for parameter in network.parameters():
+                parameter.mul_(1e-3)
+    return network
 
 
 def kills_small_weights(model: nn.Module, inputs: Tensor, targets: Tensor) -> float:
     """The largest weight; none survives where that is small."""
-    largest = max(parameter.abs().max().item() for parameter in model.parameters())
+    largest = max(parameter.abs().max().item() for parameter in model.parameters() if parameter.ndim > 1)
     if largest < 0.1:
         os.kill(os.getpid(), signal.SIGKILL)
     return largest

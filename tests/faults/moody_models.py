@@ -1,11 +1,12 @@
-"""A network that can't be made on one node: as where a driver is broken, or the data are not mounted."""
+"""A network that one node can't make, as where a driver is broken or data are not mounted; and one that takes long."""
 
+import time
 from pathlib import Path
 
 import ray
-from torch import nn
+from torch import Tensor, nn
 
-from trainables.models.digits_cnn import DigitsCNN
+from trainables.models.digits_cnn import DigitsCNN, digits_cnn_bn
 
 BROKEN_NODE_FILE = "RENYI_TEST_BROKEN_NODE"  # names a file that holds the id of the broken node
 
@@ -18,3 +19,23 @@ def fails_on_one_node(num_classes: int, in_channels: int) -> nn.Module:
     if ray.get_runtime_context().get_node_id() == broken:
         raise FileNotFoundError("/data is not mounted here")
     return DigitsCNN(num_classes, in_channels)
+
+
+class Slow(nn.Module):
+    """A network whose training takes its time without work for the processor, so that there is something to kill."""
+
+    def __init__(self, network: nn.Module, seconds: float) -> None:
+        super().__init__()
+        self.network, self.seconds = network, seconds
+
+    def forward(self, inputs: Tensor) -> Tensor:
+        """The network's outputs, after a pause where it is trained."""
+        if self.training:
+            time.sleep(self.seconds)
+        outputs: Tensor = self.network(inputs)
+        return outputs
+
+
+def slow(num_classes: int, in_channels: int) -> nn.Module:
+    """The digits network with batch-norm; 20 ms a step."""
+    return Slow(digits_cnn_bn(num_classes, in_channels), 0.02)

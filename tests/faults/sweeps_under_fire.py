@@ -34,12 +34,14 @@ TO_START = 15.0  # seconds within which some drivers are killed after their star
 LEAST_LEFT = 3  # trials to be measured: with fewer a sweep may be over before the kill
 # A lost head is noticed at once, and workers of lost nodes do not linger.
 QUICK = {"RAY_gcs_rpc_server_reconnect_timeout_s": "5", "RAY_health_check_period_ms": "1000"}
+# Neither an autoscaler nor logs on a terminal are needed, and both take a process.
+LEAN = {"num_cpus": 1, "include_dashboard": False, "no_monitor": True, "include_log_monitor": False}
 
 SWEEP = """\
 name: fire
 data: {dataset: digits}
-model: digits_cnn_bn
-training: {epochs: 40, batch_size: 32}
+model: tests.faults.moody_models.slow
+training: {epochs: 40, batch_size: 100}
 grid:
   - optimizer: sgd
     learning_rate: [0.05, 0.1]
@@ -102,7 +104,7 @@ class Fire:
     def open_cluster(self) -> Cluster:
         """A head and a second node, a core each."""
         os.environ.update(self.environment)  # what Ray's processes inherit, and their workers are known by
-        self.cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+        self.cluster = Cluster(initialize_head=True, head_node_args=LEAN)
         self.cluster.add_node(num_cpus=1)
         self.cluster.wait_for_nodes()
         return self.cluster

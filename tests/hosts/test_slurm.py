@@ -50,8 +50,9 @@ def hosts() -> Iterator[Hosts]:
         (hosts.shared / "munge.key").chmod(0o600)
         (hosts.shared / "sweep.yaml").write_text(SMALL_SWEEP)
         hosts.laptop.run("ray get-auth-token --generate > /dev/null")
+        hosts.head.run(f"python -m pip wheel --quiet --no-deps --wheel-dir /mnt {REPOSITORY}")
         for host in (hosts.head, *hosts.workers):
-            host.run(f"{MUNGE} && python -m pip install --quiet {REPOSITORY}")
+            host.run(f"{MUNGE} && python -m pip install --quiet --no-deps --no-compile /mnt/*.whl")
             shutil.copytree(hosts.laptop.home / ".ray", host.home / ".ray")
         hosts.head.run("mkdir /tmp/slurmctld && SLURM_CONF=/mnt/slurm.conf slurmctld -L /tmp/slurmctld.log")
         for worker in hosts.workers:
