@@ -4,7 +4,7 @@ To add a measure: its function in a file of `analysis.sharpness.measures`, its r
 any, in `analysis.settings`.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -12,6 +12,9 @@ from analysis.schema import Measurement
 
 HEADLINE_ORDERS = (0.5, 1.5)  # of the Rényi entropy; declared before any τ is computed
 GRADIENT_PASSES = 3  # cost of a loss with its gradient, in forward passes
+PRODUCT_PASSES = 5  # and of a Hessian-vector product with each of the layers, or with all of them at once
+EFFECTIVE_SCALES = (0.01, 0.1, 1.0)  # z of the effective dimension
+FLATNESS_PROBES = 100  # Hessian-vector products of the relative flatness, each layer
 
 
 class Scope(StrEnum):
@@ -35,7 +38,7 @@ class Measure:
     scope: Scope = Scope.LAYERS
     spectra: str | None = None  # "hessian" or "gauss_newton" if each row follows from the stored spectrum of a block
     section: str | None = None  # the section of the sharpness settings that it reads
-    passes: float = 0  # forward passes over the samples, if no section determines them
+    passes: float = 0  # forward passes over the samples, if no section determines them; 0 for one pass or less
     task: str | None = None  # measures of the same task share their passes; a task can be measured by itself
     needs_initial_weights: bool = False
     default: bool = False  # measured if the sweep file does not name measures
@@ -44,6 +47,18 @@ class Measure:
 def _spectral(key: str, title: str, summary: str, spectra: str, orders: bool = False) -> Measure:
     symbol, headline = ("α", HEADLINE_ORDERS) if orders else (None, ())
     return Measure(key, title, "spectral.from_spectra", summary, symbol, headline, spectra=spectra, default=True)
+
+
+def _of_spectrum(
+    key: str, title: str, summary: str, symbol: str | None = None, headline: tuple[float, ...] = ()
+) -> Measure:
+    return Measure(key, title, "spectral.from_spectra", summary, symbol, headline, spectra="hessian")
+
+
+def _norm(key: str, title: str, function: str, summary: str, initial: bool = False) -> Measure:
+    layers = key in ("prod_of_spec", "dist_l2", "dist_spec")
+    scope = Scope.LAYERS if layers else Scope.WHOLE
+    return Measure(key, title, function, summary, scope=scope, needs_initial_weights=initial)
 
 
 def _one_step(key: str, title: str, summary: str, rho: float, default: bool = False) -> Measure:
@@ -74,8 +89,8 @@ def _pac_bayes(
     )
 
 
-# In the order in which they are measured and listed. It is part of the identity of measurements with `measures: all`,
-# so a new measure goes to the end.
+# In the order in which they are measured and listed. By it, `measures: all` of a stored measurement is recognized, so a
+# new measure goes to the end.
 _ALL = (
     _spectral("renyi", "Rényi sharpness", "−H_α of the spectrum of the Hessian", "hessian", orders=True),
     _spectral(
@@ -154,8 +169,63 @@ _ALL = (
         section="haar",
         task="haar",
     ),
+    _norm(
+        "inverse_margin", "inverse squared margin", "margin.inverse_margin", "1/γ², γ the 10th percentile of margins"
+    ),
+    _norm("path_norm", "path norm", "path_norm.path_norms", "sum over paths of the products of squared weights"),
+    _norm("path_norm_margin", "path norm over margin", "path_norm.path_norms", "the same over γ²"),
+    _norm("prod_of_spec", "product of spectral norms", "products_of_norms.product", "log ∏ of the squared norms ‖W‖₂²"),
+    _norm("prod_of_spec_margin", "product of spectral norms over margin", "products_of_norms.product", "− log γ²"),
+    _norm("sum_of_spec", "sum of spectral norms", "products_of_norms.sum_of_norms", "log d (∏ ‖W‖₂²)^(1/d), d layers"),
+    _norm(
+        "sum_of_spec_margin",
+        "sum of spectral norms over margin",
+        "products_of_norms.sum_of_norms",
+        "the product over γ²",
+    ),
+    _norm("prod_of_fro", "product of Frobenius norms", "products_of_norms.product", "log ∏ ‖W‖_F²"),
+    _norm("prod_of_fro_margin", "product of Frobenius norms over margin", "products_of_norms.product", "− log γ²"),
+    _norm("sum_of_fro", "sum of Frobenius norms", "products_of_norms.sum_of_norms", "log d (∏ ‖W‖_F²)^(1/d)"),
+    _norm(
+        "sum_of_fro_margin",
+        "sum of Frobenius norms over margin",
+        "products_of_norms.sum_of_norms",
+        "the product over γ²",
+    ),
+    _norm(
+        "fro_over_spec",
+        "Frobenius over spectral norms",
+        "products_of_norms.fro_over_spec",
+        "sum of the stable ranks ‖W‖_F²/‖W‖₂²",
+    ),
+    _norm("dist_l2", "distance from the initial weights", "distance.dist_l2", "ℓ2 norm of what training changed", True),
+    _norm(
+        "dist_spec",
+        "spectral distance from the initial weights",
+        "distance.dist_spec",
+        "spectral norm of what training changed",
+        True,
+    ),
+    Measure(
+        "relative_flatness",
+        "relative flatness",
+        "relative_flatness.rows",
+        "products of pairs of a layer's neurons times the traces of the Hessian's blocks of these pairs",
+        passes=PRODUCT_PASSES * FLATNESS_PROBES,
+        task="relative_flatness",
+    ),
+    _of_spectrum("effective_dimension", "effective dimension", "Σ λ/(λ + z) of the Hessian", "z", (0.1,)),
+    _of_spectrum("stable_rank", "stable rank of the Hessian", "Σ λ²/max λ² of the Hessian"),
 )
 MEASURES: dict[str, Measure] = {measure.key: measure for measure in _ALL}
+
+# The catalogue grows, but a stored measurement with `measures: all` keeps its identity: by it, `all` stands for these.
+ALL_IN_IDENTITIES = tuple(MEASURES)[: tuple(MEASURES).index("haar_loss") + 1]
+
+
+def is_all(measures: Sequence[str]) -> bool:
+    """Whether measures are all built-in ones, of this version or of an earlier one, in the catalogue's order."""
+    return len(measures) >= len(ALL_IN_IDENTITIES) and tuple(measures) == tuple(MEASURES)[: len(measures)]
 
 
 def title_of(measure: str) -> str:

@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
 
 from analysis.errors import closest
-from analysis.measures import GRADIENT_PASSES, HEADLINE_ORDERS, MEASURES, Scope
+from analysis.measures import ALL_IN_IDENTITIES, GRADIENT_PASSES, HEADLINE_ORDERS, MEASURES, Scope, is_all
 
 # SPEC §4.4: the 37 orders of the paper, which leave out Shannon's (1).
 PAPER_ORDERS: tuple[float, ...] = (
@@ -202,6 +202,13 @@ class SharpnessSettings(Section):
 
     @property
     def measurement_id(self) -> str:
-        """Short hash of the settings, which keys the measurements of a trial."""
-        canonical = json.dumps(self.model_dump(mode="json"), sort_keys=True)
+        """Short hash of the settings, which keys the measurements of a trial.
+
+        With `measures: all` it is the same in every version, though later ones know more measures: a sweep that was
+        measured stays measured. `renyi remeasure` then takes the measures that it lacks.
+        """
+        content = self.model_dump(mode="json")
+        if is_all(self.measures):
+            content["measures"] = list(ALL_IN_IDENTITIES)
+        canonical = json.dumps(content, sort_keys=True)
         return hashlib.sha256(canonical.encode()).hexdigest()[:12]

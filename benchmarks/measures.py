@@ -34,7 +34,7 @@ from analysis.sharpness.subject import Subject
 from trainables.models import build_model
 
 ONE_STEP = ("sam", "asam", "sam_linf", "asam_linf")
-SPECTRAL = ("renyi", "renyi_gauss_newton", "trace", "lambda_max", "trace_imbalance")
+SPECTRAL = (*(key for key, record in MEASURES.items() if record.spectra), "trace_imbalance")
 REPEATS = 3
 
 

@@ -4,9 +4,12 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 
 from analysis.errors import UndefinedMeasureError
+from analysis.measures import EFFECTIVE_SCALES
 from analysis.schema import Measurement
-from analysis.spectrum.quadrature import SpectralQuadrature
+from analysis.spectrum.dimensions import effective_dimension, stable_rank
+from analysis.spectrum.quadrature import Estimate, SpectralQuadrature
 
+DIMENSION_NOT_RESOLVED = "not resolved: truncation may move the value by more than a tenth"
 NOT_RESOLVED = "not resolved: round-off or truncation may move the value by more than 0.1 nats"
 
 Spectrum = SpectralQuadrature | UndefinedMeasureError  # or the reason why it is undefined
@@ -44,15 +47,45 @@ def lambda_max(spectra: Spectra) -> list[Measurement]:
     return _each("lambda_max", spectra, lambda spectrum: (spectrum.lambda_max(), 0.0 if spectrum.exact else None))
 
 
+def effective_dimensions(spectra: Spectra) -> list[Measurement]:
+    """The effective dimension of every layer's Hessian at every z of the catalogue, with its standard error.
+
+    A value that truncation may change by more than a tenth is kept; its reason says so.
+    """
+    rows = []
+    for layer, spectrum in spectra.items():
+        for scale in EFFECTIVE_SCALES:
+            if isinstance(spectrum, UndefinedMeasureError):
+                rows.append(Measurement(layer, "effective_dimension", scale, None, None, str(spectrum)))
+                continue
+            found = effective_dimension(spectrum, scale)
+            reason = None if found.resolved else DIMENSION_NOT_RESOLVED
+            rows.append(Measurement(layer, "effective_dimension", scale, found.value, found.stderr, reason))
+    return rows
+
+
+def stable_ranks(spectra: Spectra) -> list[Measurement]:
+    """The stable rank of every layer's Hessian, with its standard error."""
+
+    def read(spectrum: SpectralQuadrature) -> tuple[float, float]:
+        found: Estimate = stable_rank(spectrum)
+        return found.value, found.stderr
+
+    return _each("stable_rank", spectra, read)
+
+
 def _each(
     name: str, spectra: Spectra, read: Callable[[SpectralQuadrature], tuple[float, float | None]]
 ) -> list[Measurement]:
-    return [
-        Measurement(layer, name, None, None, None, str(spectrum))
-        if isinstance(spectrum, UndefinedMeasureError)
-        else Measurement(layer, name, None, *read(spectrum))
-        for layer, spectrum in spectra.items()
-    ]
+    rows = []
+    for layer, spectrum in spectra.items():
+        try:
+            if isinstance(spectrum, UndefinedMeasureError):
+                raise spectrum
+            rows.append(Measurement(layer, name, None, *read(spectrum)))
+        except UndefinedMeasureError as error:
+            rows.append(Measurement(layer, name, None, None, None, str(error)))
+    return rows
 
 
 # The function of each measure, by its key: (spectra, orders) → rows.
@@ -61,4 +94,6 @@ SPECTRAL_MEASURES: dict[str, Callable[[Spectra, Sequence[float]], list[Measureme
     "renyi_gauss_newton": partial(renyi_sharpness, measure="renyi_gauss_newton"),
     "trace": lambda spectra, _: hessian_trace(spectra),
     "lambda_max": lambda spectra, _: lambda_max(spectra),
+    "effective_dimension": lambda spectra, _: effective_dimensions(spectra),
+    "stable_rank": lambda spectra, _: stable_ranks(spectra),
 }

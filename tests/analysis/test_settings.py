@@ -1,7 +1,7 @@
 import pytest
 from pydantic import ValidationError
 
-from analysis.measures import MEASURES
+from analysis.measures import ALL_IN_IDENTITIES, MEASURES
 from analysis.settings import PAPER_ORDERS, SharpnessSettings
 
 
@@ -41,6 +41,22 @@ def test_measures_by_name_by_path_and_all() -> None:
     assert SharpnessSettings.model_validate({"measures": "all"}).measures == tuple(MEASURES)
     settings = SharpnessSettings(measures=("l2", "mine.sharpness"))
     assert settings.own_measures == ("mine.sharpness",)
+
+
+def test_all_measures_have_the_identity_that_they_had_when_there_were_fewer() -> None:
+    now = SharpnessSettings.model_validate({"measures": "all"})
+    before = SharpnessSettings(measures=ALL_IN_IDENTITIES)
+    assert len(now.measures) > len(before.measures) == 23
+    assert now.measurement_id == before.measurement_id
+    assert now.model_dump()["measures"] == tuple(MEASURES)  # what is measured and recorded are all
+    for grown in range(len(ALL_IN_IDENTITIES), len(MEASURES)):  # as the version in between had them
+        assert SharpnessSettings(measures=tuple(MEASURES)[:grown]).measurement_id == now.measurement_id
+
+
+def test_other_lists_have_identities_of_their_own() -> None:
+    everything = tuple(MEASURES)
+    lists = [everything, everything[::-1], everything[1:], ALL_IN_IDENTITIES[:-1], (*ALL_IN_IDENTITIES, "stable_rank")]
+    assert len({SharpnessSettings(measures=measures).measurement_id for measures in lists}) == len(lists)
 
 
 def test_the_tolerance_is_for_orders_that_can_be_resolved() -> None:

@@ -53,7 +53,7 @@ def all_apart(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_parts_make_the_same_measurement_bit_for_bit(tmp_path: Path, model: str) -> None:
     trial = spec(model)
     tasks = divide(trial, SETTINGS)
-    assert len(tasks) == 11
+    assert len(tasks) == 12
     stores = [TrialStore(str(tmp_path / name), SETTINGS.measurement_id) for name in ("one", "divided")]
     for store in stores:
         for _ in train(trial, store.trial(trial.trial_id), torch.device("cpu")):
@@ -98,7 +98,7 @@ def test_every_measure_and_every_block_is_in_one_task() -> None:
     assert [task.seconds for task in tasks] == sorted((task.seconds for task in tasks), reverse=True)
     for name in tuple(MEASURES):
         blocks = sorted(task.spectra_of.value for task in tasks if name in task.measures)
-        spectral = name in ("renyi", "trace", "lambda_max")
+        spectral = MEASURES[name].spectra == "hessian"
         assert blocks in ([["layers", "whole"]] if spectral else [["every"], ["layers"]]), name
     assert len({task.key for task in tasks}) == len(tasks)
 
