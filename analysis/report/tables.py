@@ -12,6 +12,7 @@ from analysis.statistics import (
     KendallTaus,
     MaxTau,
     NestedTau,
+    Null,
     adjusted_p_values,
     attenuation,
     conditional_mutual_information,
@@ -35,19 +36,18 @@ LEAST_PAIRS = 1.0  # in an environment of the sign error; with single seeds ther
 
 @dataclass(frozen=True)
 class Association:
-    """τ of every column with the gap, its bootstrap and its permutations, computed once for several tables."""
+    """τ of every column with the gap, its bootstrap and its null, computed once for several tables."""
 
     taus: KendallTaus
-    permuted: FloatArray  # (draws, num_columns)
+    permuted: FloatArray  # (draws, num_columns) τ under the null
+    null: Null
 
 
 def associate(matrix: SweepMatrix, seed: int = 0) -> Association:
     """Compute τ of every column with the gap. All seeds of a configuration are resampled together."""
-    cells = matrix.axes.cells
-    return Association(
-        kendall_taus(matrix.values, matrix.gap, seed, cells),
-        permuted_taus(matrix.values, matrix.gap, seed, cells),
-    )
+    null = matrix.design.null(seed=seed)
+    taus = kendall_taus(matrix.values, matrix.gap, seed, matrix.axes.cells)
+    return Association(taus, permuted_taus(matrix.values, matrix.gap, null), null)
 
 
 def tau_table(matrix: SweepMatrix, association: Association) -> pd.DataFrame:

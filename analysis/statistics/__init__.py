@@ -15,17 +15,20 @@ from analysis.statistics.order_selection import (
     nested_order_taus,
     permuted_taus,
 )
+from analysis.statistics.relabeling import Design, Null
 from analysis.statistics.sign_error import SignError, sign_error
 
 __all__ = [
     "Attenuation",
     "AxisTau",
     "ConditionalInformation",
+    "Design",
     "GranulatedKendall",
     "KendallTau",
     "KendallTaus",
     "MaxTau",
     "NestedTau",
+    "Null",
     "PartialTau",
     "SignError",
     "StratifiedTau",
