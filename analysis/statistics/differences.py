@@ -148,8 +148,8 @@ def swap_test(
     The statistic is the difference of the two concordance sums, each over the square root of the column's untied pairs,
     as in τ_b: T = C_x/√U_x − C_y/√U_y. Without these roots a column with few levels loses against one without ties even
     where both have the same τ_b. With e_i = −1 for a swapped model and +1 for the others, the swapped statistic is
-    linear in e: it is Σ_i e_i·c_i, c_i = ½ Σ_j s^g_ij [s(x_i−x_j)/√U_x − s(y_i−y_j)/√U_y + (s(x_i−y_j) − s(y_i−x_j))/√U] over
-    ranks, where U is the geometric mean of U_x and U_y. So a swap costs O(N).
+    linear in e: it is Σ_i e_i·c_i over ranks, c_i = ½ Σ_j s^g_ij [s(x_i−x_j)/√U_x − s(y_i−y_j)/√U_y + s(x_i−y_j)/√U −
+    s(y_i−x_j)/√U], where U is the geometric mean of U_x and U_y. So a swap costs O(N).
 
     Args:
         x, y: (N, num_pairs) columns without missing values; column k of x is tested against column k of y.

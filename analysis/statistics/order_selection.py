@@ -45,6 +45,7 @@ class MaxTau:
     tau: float  # NaN if no column has a τ
     column: int  # the column that has it; −1 if none has
     p_value: float  # one-sided; each permutation repeats the maximization
+    chance: float  # mean of the highest τ over the permutations: what the choice alone gives
 
 
 def nested_order_tau(columns: ArrayLike, gap: ArrayLike, seed: int = 0, cells: ArrayLike | None = None) -> NestedTau:
@@ -124,11 +125,12 @@ def max_permutation_test(observed: FloatArray, permuted: FloatArray) -> MaxTau:
         permuted: (draws, num_columns) τ of the same columns with reassigned gaps, from `permuted_taus`.
     """
     if not np.isfinite(observed).any():
-        return MaxTau(math.nan, -1, math.nan)
+        return MaxTau(math.nan, -1, math.nan, math.nan)
     column = int(np.nanargmax(observed))
     tau = float(observed[column])
     highest = np.max(np.where(np.isfinite(permuted), permuted, -np.inf), axis=1)
-    return MaxTau(tau, column, float((1 + (highest >= tau - 1e-12).sum()) / (1 + len(permuted))))
+    p_value = float((1 + (highest >= tau - 1e-12).sum()) / (1 + len(permuted)))
+    return MaxTau(tau, column, p_value, float(np.append(highest, tau).mean()))
 
 
 def adjusted_p_values(observed: FloatArray, permuted: FloatArray) -> tuple[FloatArray, FloatArray]:

@@ -86,7 +86,6 @@ class Design:
 
     def null(
         self,
-        fixed: Sequence[str] = (),
         groups: ArrayLike | None = None,
         seed: int = 0,
         draws: int = NUM_DRAWS,
@@ -96,24 +95,31 @@ class Design:
 
         The seeds of a configuration stay together. Where there are too few relabelings, or a configuration of the grid
         has no model or fewer seeds than others, whole configurations are exchanged instead, and `why_cells` says so.
+        All reassignments are used if there are at most `draws`.
 
         Args:
-            fixed: names of axes whose levels stay: those that are conditioned on.
-            groups: (N,) labels within which configurations are exchanged if levels can't be relabeled; the fixed axes
-                are always respected.
-            seed: of the random reassignments.
+            groups: (N,) labels that are conditioned on: the gap stays in its group, and the levels of an axis that is
+                constant in each group are not relabeled.
+            seed, draws: of the random reassignments.
+            least: levels are relabeled if there are as many relabelings as this.
         """
         table, why = self._table()
+        strata = np.zeros(self.n, dtype=np.intp) if groups is None else cell_index(self.n, groups)
         if table is not None and self.grid is not None:
-            free = [axis for axis, name in enumerate(self.grid.names) if name not in fixed]
+            fixed = self._constant_within(strata)
+            free = [axis for axis in range(len(self.grid.names)) if axis not in fixed]
             count = math.prod(math.factorial(table.shape[axis]) for axis in free)
-            if count >= max(least, 2):
+            if not self._determine(fixed, strata):
+                why = "the groups are not levels of an axis"
+            elif count < max(least, 2):
+                why = f"the axes have only {count} relabelings"
+            else:
                 every = _all_relabelings(table.shape, free)
                 chosen = every if count <= draws else _random_relabelings(table.shape, free, seed, draws)
                 return Null(_reassigned(table, chosen), levels=True, exact=count <= draws)
-            why = f"the axes have only {count} relabelings"
-        drawn = permutations(self.n, seed, draws, self.cells, self._strata(fixed, groups))
-        return Null(drawn, levels=False, exact=False, why_cells=why)
+        every_cell = _all_permutations(self.cells, strata, draws)
+        drawn = permutations(self.n, seed, draws, self.cells, strata) if every_cell is None else every_cell
+        return Null(drawn, levels=False, exact=every_cell is not None, why_cells=why)
 
     def _table(self) -> tuple[IntArray | None, str]:
         """(levels of axis 1, …, seeds) numbers of the models; None, with the reason, if the grid is not complete."""
@@ -129,15 +135,20 @@ class Design:
         order = np.lexsort([self.seeds, *reversed(codes)])
         return order.reshape(*shape, sizes[0]), ""
 
-    def _strata(self, fixed: Sequence[str], groups: ArrayLike | None) -> IntArray:
-        """(N,) number of the models' group: those that differ in a fixed axis or a label are in different ones."""
-        labels = [np.zeros(self.n, dtype=np.intp)]
-        if self.grid is not None:
-            labels += [self.grid.codes[:, axis] for axis, name in enumerate(self.grid.names) if name in fixed]
-        if groups is not None:
-            labels.append(cell_index(self.n, groups))
-        strata: IntArray = np.unique(np.stack(labels, axis=1), axis=0, return_inverse=True)[1].ravel()
-        return strata
+    def _constant_within(self, strata: IntArray) -> list[int]:
+        """The axes that do not vary within any group."""
+        if self.grid is None:
+            return []
+        num_groups = len(np.unique(strata))
+        columns = enumerate(self.grid.codes.T)
+        return [axis for axis, codes in columns if len(set(zip(strata, codes, strict=True))) == num_groups]
+
+    def _determine(self, axes: Sequence[int], strata: IntArray) -> bool:
+        """Whether models with the same levels on some axes are always in the same group."""
+        if self.grid is None:
+            return False
+        levels = [tuple(row) for row in self.grid.codes[:, list(axes)]]
+        return len(set(zip(levels, strata, strict=True))) == len(set(levels))
 
 
 def _all_relabelings(shape: Sequence[int], free: Sequence[int]) -> Iterator[list[IntArray]]:
@@ -162,3 +173,20 @@ def _reassigned(table: IntArray, relabelings: Iterator[list[IntArray]]) -> IntAr
     result = np.empty((len(rows), table.size), dtype=np.intp)
     result[:, table.ravel()] = rows
     return result
+
+
+def _all_permutations(cells: IntArray, strata: IntArray, most: int) -> IntArray | None:
+    """(draws, N) every exchange of configurations of one size and group but the identity; None if more than `most`."""
+    members = [np.flatnonzero(cells == cell) for cell in range(cells.max(initial=-1) + 1)]
+    kinds: dict[tuple[int, int], list[IntArray]] = {}
+    for cell in members:
+        kinds.setdefault((int(strata[cell[0]]), len(cell)), []).append(cell)
+    if math.prod(math.factorial(min(len(alike), 20)) for alike in kinds.values()) > most:
+        return None
+    rows = []
+    for chosen in itertools.product(*(itertools.permutations(alike) for alike in kinds.values())):
+        row = np.arange(len(cells))
+        for alike, order in zip(kinds.values(), chosen, strict=True):
+            row[np.concatenate(alike)] = np.concatenate(order)
+        rows.append(row)
+    return np.array(rows[1:], dtype=np.intp).reshape(len(rows) - 1, len(cells))

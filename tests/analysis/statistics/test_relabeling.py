@@ -38,7 +38,7 @@ def test_a_relabeling_moves_levels_as_wholes_and_keeps_seeds() -> None:
 
 def test_an_axis_that_is_conditioned_on_stays() -> None:
     axes, seeds = full_grid(2, 3, 5)
-    null = Design.of(axes, seeds).null(fixed=("a",))
+    null = Design.of(axes, seeds).null(groups=axes["a"])
     assert len(null.permutations) == 719
     assert (axes["a"][null.permutations] == axes["a"]).all()
 
@@ -62,7 +62,9 @@ def test_where_levels_cannot_be_relabeled_configurations_are_exchanged_and_the_r
     few = Design.of(*full_grid(3, 3)).null(draws=50)
     assert str(few) == "50 permutations of configurations (the axes have only 36 relabelings)"
     assert str(Design.of_cells(5).null(draws=50)).endswith("(no axis varies)")
-    kept = uneven.null(fixed=("a",), draws=50).permutations
+    whole = Design.of(axes, seeds).null(groups=configuration % 5, draws=50)
+    assert str(whole).endswith("(the groups are not levels of an axis)")
+    kept = uneven.null(groups=axes["a"][1:], draws=50).permutations
     assert (axes["a"][1:][kept] == axes["a"][1:]).all()
     labels = np.arange(23) % 2
     assert (Design.of_cells(23).null(groups=labels, draws=20).permutations % 2 == labels).all()
@@ -95,3 +97,11 @@ def test_a_true_null_is_rejected_as_often_as_the_level_says() -> None:
 def test_every_model_has_a_seed() -> None:
     with pytest.raises(AnalysisError, match="each of the 3 models; got 2"):
         Design.of({"a": [1, 2, 3]}, [0, 1])
+
+
+def test_few_configurations_are_exchanged_in_every_way() -> None:
+    null = Design.of_cells(5).null()
+    assert null.exact
+    assert {tuple(row) for row in null.permutations} == set(itertools.permutations(range(5))) - {(0, 1, 2, 3, 4)}
+    paired = Design.of_cells(7, [0, 0, 1, 1, 2, 3, 3]).null(groups=[0, 0, 0, 0, 0, 1, 1])
+    assert paired.permutations.tolist() == [[2, 3, 0, 1, 4, 5, 6]]
