@@ -33,7 +33,7 @@ from analysis.statistics import (
     tau_differences,
 )
 from analysis.statistics.axes import Grid
-from analysis.statistics.resampling import FloatArray, IntArray
+from analysis.statistics.resampling import NUM_DRAWS, FloatArray, IntArray
 
 RENYI = ("renyi", "renyi_gauss_newton")
 GIVEN_LOSS = "training loss"
@@ -59,10 +59,10 @@ def null_limit(permuted: FloatArray) -> float:
     return float(np.quantile(largest, 1 - LEVEL, method="higher")) if len(largest) else np.nan
 
 
-def associate(matrix: SweepMatrix, seed: int = 0) -> Association:
-    """Compute τ of every column with the gap. All seeds of a configuration are resampled together."""
+def associate(matrix: SweepMatrix, seed: int = 0, draws: int = NUM_DRAWS) -> Association:
+    """Compute τ of every column with the gap. All seeds of a configuration are resampled together, in `draws`."""
     null = matrix.design.null(seed=seed)
-    taus = kendall_taus(matrix.values, matrix.gap, seed, matrix.axes.cells)
+    taus = kendall_taus(matrix.values, matrix.gap, seed, matrix.axes.cells, draws)
     return Association(taus, permuted_taus(matrix.values, matrix.gap, null), null)
 
 
@@ -222,7 +222,7 @@ def training_table(
     """
     columns = np.flatnonzero(matrix.headline)
     values, loss = matrix.values[:, columns], matrix.trials[TRAIN_LOSS].to_numpy(dtype=float)
-    kendalls = partial_kendall(values, matrix.gap, loss, seed, matrix.axes.cells)
+    kendalls = partial_kendall(values, matrix.gap, loss, seed, matrix.axes.cells, draws=1)  # only its τ is shown
     strata = stratified_kendall(values, matrix.gap, loss)
     low, middle, high = strata.by_stratum
     given: dict[str, ArrayLike | None] = {GIVEN_LOSS: None}
