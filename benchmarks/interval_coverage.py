@@ -12,7 +12,7 @@ import math
 import numpy as np
 from scipy.stats import kstest
 
-from analysis.statistics import kendall_taus, max_permutation_test, nested_order_tau, permuted_taus
+from analysis.statistics import Design, kendall_taus, max_permutation_test, nested_order_tau, permuted_taus
 
 MODELS, ORDERS, ASSOCIATIONS = (30, 90), 32, (0.0, 0.15, 0.3, 0.5)
 PERMUTATIONS, SEED = 400, 2
@@ -45,7 +45,8 @@ def _line(models: int, association: float, repeats: int) -> str:
         nested.append((paid.tau, paid.ci_low, paid.ci_high))
         if not association:
             observed = kendall_taus(columns, gap, draws=2).tau_b
-            highest = max_permutation_test(observed, permuted_taus(columns, gap, repeat, draws=PERMUTATIONS))
+            null = Design.of_cells(models).null(seed=repeat, draws=PERMUTATIONS)
+            highest = max_permutation_test(observed, permuted_taus(columns, gap, null))
             best.append(highest.tau)
             p_values.append(highest.p_value - rng.random() / (1 + PERMUTATIONS))  # made continuous
     shown = [

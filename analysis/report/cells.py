@@ -48,8 +48,37 @@ WORDS: dict[str, tuple[str, str]] = {
     "sign_error_max": ("worst", "largest sign error over changes"),
     "environments": ("changes", "changes of one axis whose gaps differ significantly"),
     "with_training_loss": ("τ with training loss", "how much the measure reflects how far a network was trained"),
-    "partial_tau": ("partial τ", "Kendall's partial τ given the training loss; part of the confounding remains in it"),
-    "normal_partial_tau": ("τ given training loss", "partial τ on the normal scale; the interval is of this one"),
+    "given": ("given", "what is held fixed"),
+    "estimable": ("estimable", "whether enough of the measure and the gap remains to correlate"),
+    "given_tau": ("τ given it", "partial τ of normal scores: of what a spline in the given quantities leaves of both"),
+    "given_low": ("from", "lower end of its 95 % interval"),
+    "given_high": ("to", "upper end of its 95 % interval"),
+    "explained": ("explained", "share of the measure's variance that the given quantities predict; at most 0.75"),
+    "gap_explained": ("of the gap", "the same share of the gap's variance; at most 0.75"),
+    "effective": ("effective", "configurations that remain for the correlation; at least 6"),
+    "kendall_partial": (
+        "Kendall's partial τ",
+        "given the training loss, as in the literature; part of the confounding remains in it",
+    ),
+    "axis": ("axis", "whose groups are compared within and between"),
+    "p_pooled": ("its p", "adjusted p of the pooled τ"),
+    "within_tau": ("τ within", "over pairs of trials of one group; the interval is of this one"),
+    "between_tau": ("τ between", "over pairs of trials of two groups"),
+    "contrast": ("contrast", "pooled τ minus τ within groups"),
+    "contrast_low": ("from", "lower end of the contrast's 95 % interval"),
+    "contrast_high": ("to", "upper end of the contrast's 95 % interval"),
+    "contrast_p": ("its p", "jackknife t-test that the contrast is 0"),
+    "p_differ": ("differ", "p of Welch's test that all groups have one τ, adjusted for the number of axes"),
+    "p_opposed": ("opposed", "p of Gail and Simon's test that no two groups have opposed signs"),
+    "p_opposed_holm": ("Holm's p", "the same, adjusted for the number of rows"),
+    "reading": ("reading", "how the pooled τ is to be read"),
+    "p_as_strong": (
+        "as strong",
+        "one-sided paired p that the column is as strong as the strongest; above 0.025 they are tied",
+    ),
+    "num_configurations": ("configurations", "configurations of hyperparameters with a value"),
+    "chance_tau": ("by chance", "mean of the best τ with reassigned gaps"),
+    "chance_matches": ("by chance", "mean number of matches with reassigned gaps"),
     "within_strata": ("within thirds", "τ among trials in the same third of the training loss"),
     "low_loss": ("lowest third", "τ among the trials of lowest training loss"),
     "middle_loss": ("middle third", "τ among the trials in the middle"),
@@ -87,12 +116,15 @@ WORDS: dict[str, tuple[str, str]] = {
 }
 SIGNED = {
     *("tau_b", "ci_low", "ci_high", "tau_a", "nested_tau", "paper_tau", "tau", "other_tau", "difference", "granulated"),
-    *("with_training_loss", "partial_tau", "normal_partial_tau", "within_strata"),
-    *("low_loss", "middle_loss", "high_loss"),
+    *("with_training_loss", "given_tau", "given_low", "given_high", "kendall_partial", "within_strata"),
+    *("low_loss", "middle_loss", "high_loss", "chance_tau", "within_tau", "between_tau"),
+    *("contrast", "contrast_low", "contrast_high"),
 }
 PERCENTAGES = {"test_accuracy", "best_epoch", "validation_accuracy", "behind", "behind_stderr"}
 SHARES = {"stderr", "noise", "attenuation", "information", "sign_error_mean", "sign_error_90", "sign_error_max"}
-PROBABILITIES = {"p_value", "p_adjusted", "p_holm"}
+SHARES |= {"explained", "gap_explained"}
+PROBABILITIES = {"p_value", "p_adjusted", "p_holm", "p_as_strong", "p_pooled", "contrast_p"}
+PROBABILITIES |= {"p_differ", "p_opposed", "p_opposed_holm"}
 
 
 @dataclass(frozen=True)
@@ -125,6 +157,8 @@ def cell(column: str, value: object) -> TableCell:
         text = layer_name(value) if column in ("layer", "paper_layer") else text
         text = OPTIMIZER_NAMES.get(value, value) if column == "optimizer" else text
         return TableCell(text, text.lower(), numeric=False)
+    if isinstance(value, bool):
+        return TableCell("yes" if value else "no", float(value), numeric=False)
     number = float(value) if isinstance(value, int | float) else math.nan
     if not math.isfinite(number):
         return TableCell("–" if column not in ("parameter", "other_parameter") else "", math.inf, numeric=True)
@@ -132,7 +166,7 @@ def cell(column: str, value: object) -> TableCell:
 
 
 def _number(column: str, value: float) -> str:
-    if column in SIGNED or column.startswith("along "):
+    if column in SIGNED or column.startswith(("along ", "τ of ")):
         return signed(value)
     if column in PERCENTAGES:
         return f"{value:.2f}"

@@ -6,6 +6,8 @@ from functools import cached_property
 
 import pandas as pd
 
+from analysis.report.cluster_table import cluster_table
+from analysis.report.group_table import GroupComparison, categorical_axes, compare_groups, group_table
 from analysis.report.sweep_matrix import SweepMatrix
 from analysis.report.tables import (
     Association,
@@ -32,6 +34,9 @@ class Evidence:
     differences: pd.DataFrame
     axes: pd.DataFrame
     training: pd.DataFrame
+    groups: pd.DataFrame
+    clusters: pd.DataFrame  # without rows where no spectrum is stored
+    comparisons: list[GroupComparison]  # by categorical axis
     gap_with_training: KendallTau  # τ of the training loss with the gap
     states: Mapping[str, int] = field(default_factory=dict)  # of all trials of the sweep, measured or not
     failures: Mapping[str, str] = field(default_factory=dict)  # trial_id → reason
@@ -46,6 +51,7 @@ def gather(results: SweepResults, gap: str = GAP_LOSS, seed: int = 0) -> Evidenc
     """Compute all tables of a sweep, with one bootstrap and one set of permutations."""
     matrix = SweepMatrix.of(results.table, results.name, gap)
     association = associate(matrix, seed)
+    comparisons = compare_groups(matrix, seed)
     return Evidence(
         matrix,
         association,
@@ -53,7 +59,10 @@ def gather(results: SweepResults, gap: str = GAP_LOSS, seed: int = 0) -> Evidenc
         selection_table(matrix, association, seed),
         difference_table(matrix, seed),
         axes_table(matrix),
-        training_table(matrix, association, seed),
+        training_table(matrix, association, categorical_axes(matrix), seed),
+        group_table(matrix, association, comparisons),
+        cluster_table(matrix, association, results.spectra),
+        comparisons,
         kendall_tau(matrix.trials[TRAIN_LOSS], matrix.gap, seed, matrix.axes.cells),
         results.states,
         results.failures,

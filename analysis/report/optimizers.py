@@ -14,7 +14,9 @@ from analysis.report.wording import OPTIMIZER_NAMES
 
 TASK = ["dataset", "model"]  # the columns that identify a row of table 1
 VALIDATION = "validation"  # training images held out; if their number varies, each number is a separate task
-LAYOUT = "Test accuracy at the last epoch, mean ± standard error over seeds, the highest in bold"
+LAYOUT = (
+    "Test accuracy at the last epoch, mean ± standard error over seeds, the highest in bold where seeds are repeated"
+)
 PRINTED = "; in brackets the value that the paper prints, with ? for digits that can't be read with certainty"
 
 
@@ -24,7 +26,7 @@ class Score:
 
     mean: float  # test accuracy in percent
     stderr: float  # of the mean over seeds; NaN for a single seed
-    best: bool  # whether it is the highest of its row
+    best: bool  # whether it is the highest of its row, where several methods have several seeds
     printed: str  # the paper's value; empty if it has none
 
     def __str__(self) -> str:
@@ -164,15 +166,14 @@ def _shown(methods: pd.DataFrame) -> str:
 
 
 def _lead(methods: pd.DataFrame) -> str:
-    """`SAM leads ASAM by 0.28 ± 0.25 points.`; empty if no other method shares a seed with the best."""
-    paired = methods[methods["behind"].notna()]
+    """`SAM leads ASAM by 0.28 ± 0.25 points.`; empty if no other method shares several seeds with the best."""
+    paired = methods[methods["behind"].notna() & methods["behind_stderr"].notna()]
     if paired.empty:
         return ""
     best, other = methods.iloc[methods["test_accuracy"].argmax()], paired.iloc[paired["behind"].argmin()]
     names = [OPTIMIZER_NAMES.get(row[OPTIMIZER], row[OPTIMIZER]) for row in (best, other)]
     lead, stderr = other["behind"], other["behind_stderr"]
-    error = "" if np.isnan(stderr) else f" ± {stderr:.2f}"
-    return f"{names[0]} leads {names[1]} by {lead:.2f}{error} points, paired over seeds."
+    return f"{names[0]} leads {names[1]} by {lead:.2f} ± {stderr:.2f} points, paired over seeds."
 
 
 def _chosen(group: pd.DataFrame, configurations: pd.Series) -> object:
@@ -192,7 +193,9 @@ def _hyperparameters(group: pd.DataFrame) -> list[str]:
 def _scores(methods: pd.DataFrame) -> dict[str, Score]:
     """The cells of one row of table 1, by optimizer."""
     means = methods["test_accuracy"]
-    columns = (methods[OPTIMIZER], means, methods["stderr"], means == means.max(), methods["printed"])
+    repeated = (methods["seeds"] > 1).sum() > 1  # a single run of each shows no order
+    best = (means == means.max()) & repeated
+    columns = (methods[OPTIMIZER], means, methods["stderr"], best, methods["printed"])
     return {name: Score(*cell) for name, *cell in zip(*columns, strict=True)}
 
 

@@ -9,7 +9,8 @@ from numpy.typing import NDArray
 
 from analysis import schema
 from analysis.measures import headline_of
-from analysis.report.grid_axes import GridAxes, grid_axes
+from analysis.report.grid_axes import SEED, GridAxes, grid_axes
+from analysis.statistics.relabeling import Design
 from analysis.statistics.resampling import FloatArray, IntArray
 
 KEYS = [schema.MEASURE, schema.PARAMETER, schema.LAYER]
@@ -68,6 +69,14 @@ class SweepMatrix:
     def axes(self) -> GridAxes:
         """The positions of the trials in the grid."""
         return grid_axes(self.trials)
+
+    @cached_property
+    def design(self) -> Design:
+        """What the null of every p-value exchanges: levels of axes where the grid allows it, the seeds together."""
+        labels = self.axes.labels
+        if not labels:
+            return Design.of_cells(self.n, self.axes.cells)
+        return Design.of(labels, self.trials[SEED].to_numpy() if SEED in self.trials else None)
 
     @property
     def layers(self) -> list[str]:

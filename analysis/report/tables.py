@@ -1,10 +1,13 @@
 """Tables of a sweep's verdict, as data frames; one function for each table."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 import pandas as pd
+from numpy.typing import ArrayLike, NDArray
 
+from analysis.report.statements import LEAST_FOR_CLAIMS, LEVEL
 from analysis.report.sweep_matrix import SweepMatrix
 from analysis.report.wording import ANY_LAYER
 from analysis.schema import LAYER, MEASURE, PARAMETER, TRAIN_LOSS
@@ -12,56 +15,75 @@ from analysis.statistics import (
     KendallTaus,
     MaxTau,
     NestedTau,
+    Null,
     adjusted_p_values,
     attenuation,
     conditional_mutual_information,
     granulated_kendall,
     holm,
     kendall_taus,
+    lead,
     max_permutation_test,
     nested_order_taus,
     partial_kendall,
+    partial_tau,
     permuted_taus,
     sign_error,
     stratified_kendall,
     tau_differences,
 )
 from analysis.statistics.axes import Grid
-from analysis.statistics.resampling import FloatArray, IntArray
+from analysis.statistics.resampling import NUM_DRAWS, FloatArray, IntArray
 
 RENYI = ("renyi", "renyi_gauss_newton")
+GIVEN_LOSS = "training loss"
 LEAST_PAIRS = 1.0  # in an environment of the sign error; with single seeds there are no more
 
 
 @dataclass(frozen=True)
 class Association:
-    """τ of every column with the gap, its bootstrap and its permutations, computed once for several tables."""
+    """τ of every column with the gap, its bootstrap and its null, computed once for several tables."""
 
     taus: KendallTaus
-    permuted: FloatArray  # (draws, num_columns)
+    permuted: FloatArray  # (draws, num_columns) τ under the null
+    null: Null
+
+    def strong_enough(self, columns: NDArray[np.bool_]) -> float:
+        """The least |τ| that would be significant among some columns: the 95th percentile of the largest |τ|."""
+        return null_limit(self.permuted[:, columns])
 
 
-def associate(matrix: SweepMatrix, seed: int = 0) -> Association:
-    """Compute τ of every column with the gap. All seeds of a configuration are resampled together."""
-    cells = matrix.axes.cells
-    return Association(
-        kendall_taus(matrix.values, matrix.gap, seed, cells),
-        permuted_taus(matrix.values, matrix.gap, seed, cells),
-    )
+def null_limit(permuted: FloatArray) -> float:
+    """95th percentile, over the null (draws, num_columns), of the largest |τ| of all columns."""
+    largest = np.max(np.nan_to_num(np.abs(permuted)), axis=1, initial=0.0)
+    return float(np.quantile(largest, 1 - LEVEL, method="higher")) if len(largest) else np.nan
+
+
+def associate(matrix: SweepMatrix, seed: int = 0, draws: int = NUM_DRAWS) -> Association:
+    """Compute τ of every column with the gap. All seeds of a configuration are resampled together, in `draws`."""
+    null = matrix.design.null(seed=seed)
+    taus = kendall_taus(matrix.values, matrix.gap, seed, matrix.axes.cells, draws)
+    return Association(taus, permuted_taus(matrix.values, matrix.gap, null), null)
 
 
 def tau_table(matrix: SweepMatrix, association: Association) -> pd.DataFrame:
     """Kendall's τ of every (measure, parameter, layer) with the gap, strongest first.
 
     Columns: measure, parameter, layer, headline (declared beforehand), tau_b, ci_low, ci_high, stderr, p_value,
-    p_adjusted (over the headline columns; only these have one), tau_a, n, ties, missing, noise (root mean square of the
-    standard errors divided by the spread between trials), attenuation (the factor by which that noise shrinks τ).
-    Positive τ supports a measure: for all of them larger means sharper.
+    p_adjusted (over the headline columns; only these have one), p_as_strong (that a headline column is as strong as the
+    strongest, by `lead`), tau_a, n, num_configurations (those with a value), ties, missing, noise (root mean square of
+    the standard errors divided by the spread between trials), attenuation (the factor by which it shrinks τ). Positive
+    τ supports a measure: for all of them larger means sharper.
     """
     taus, headline = association.taus, matrix.headline
     p_value, _ = adjusted_p_values(taus.tau_b, association.permuted)
     p_adjusted = np.full(len(headline), np.nan)
     p_adjusted[headline] = adjusted_p_values(taus.tau_b[headline], association.permuted[:, headline])[1]
+    configurations = configurations_with_value(matrix)
+    as_strong = np.full(len(headline), np.nan)
+    as_strong[headline] = as_strong_as_the_best(
+        taus.tau_b[headline], taus.left_out[:, headline], p_adjusted[headline], configurations[headline]
+    )
     noise = [attenuation(values, stderr) for values, stderr in zip(matrix.values.T, matrix.stderr.T, strict=True)]
     table = matrix.keys.assign(
         headline=headline,
@@ -71,8 +93,10 @@ def tau_table(matrix: SweepMatrix, association: Association) -> pd.DataFrame:
         stderr=taus.stderr,
         p_value=p_value,
         p_adjusted=p_adjusted,
+        p_as_strong=as_strong,
         tau_a=taus.tau_a,
         n=taus.n,
+        num_configurations=configurations,
         ties=taus.ties,
         missing=taus.missing,
         noise=[entry.noise for entry in noise],
@@ -81,12 +105,35 @@ def tau_table(matrix: SweepMatrix, association: Association) -> pd.DataFrame:
     return table.iloc[np.argsort(-np.nan_to_num(np.abs(taus.tau_b), nan=-1.0), kind="stable")].reset_index(drop=True)
 
 
+def configurations_with_value(matrix: SweepMatrix) -> IntArray:
+    """(num_columns,) number of configurations of which some seed has a value."""
+    present = np.isfinite(matrix.values)
+    counts: IntArray = sum(
+        (present[matrix.design.cells == cell].any(axis=0) for cell in range(matrix.design.num_cells)),
+        np.zeros(present.shape[1], dtype=np.intp),
+    )
+    return counts
+
+
+def as_strong_as_the_best(
+    tau: FloatArray, left_out: FloatArray, p_adjusted: FloatArray, configurations: IntArray
+) -> FloatArray:
+    """(num_columns,) one-sided p-values that a column is as strong as the strongest; NaN for that one.
+
+    The strongest is looked for among the significant columns, if there are any. Columns with a value in fewer than 15
+    configurations take no part.
+    """
+    enough = np.where(configurations >= LEAST_FOR_CLAIMS, tau, np.nan)
+    significant = (p_adjusted < LEVEL) & np.isfinite(enough)
+    return lead(enough, left_out, significant if significant.any() else None).p_values
+
+
 def selection_table(matrix: SweepMatrix, association: Association, seed: int = 0) -> pd.DataFrame:
     """The effect of choosing the order (or ρ) by its τ, for each layer and for all layers together.
 
     Columns: measure, layer (`any`: the layer is chosen too), choices, nested_tau with ci_low and ci_high
-    (leave-pair-out), paper_tau (the maximum: optimistic) at paper_parameter and paper_layer, p_value of that maximum
-    under permuted gaps.
+    (leave-pair-out), paper_tau (the paper's protocol, the maximum: optimistic) at paper_parameter and paper_layer,
+    chance_tau (mean of the maximum under reassigned gaps) and p_value of the maximum by the same.
     """
     rows = []
     for measure in dict.fromkeys(matrix.keys[MEASURE]):
@@ -101,8 +148,8 @@ def selection_table(matrix: SweepMatrix, association: Association, seed: int = 0
         for (layer, columns), nested in zip(scopes.items(), nested_taus, strict=True):
             best = max_permutation_test(association.taus.tau_b[columns], association.permuted[:, columns])
             rows.append(_selection_row(matrix, measure, layer, columns, nested, best))
-    names = ("choices", "nested_tau", "ci_low", "ci_high", "paper_tau", "paper_parameter", "paper_layer", "p_value")
-    return pd.DataFrame(rows, columns=[MEASURE, LAYER, *names])
+    names = [MEASURE, LAYER, "choices", "nested_tau", "ci_low", "ci_high", "paper_tau", "paper_parameter"]
+    return pd.DataFrame(rows, columns=[*names, "paper_layer", "chance_tau", "p_value"])
 
 
 def difference_table(matrix: SweepMatrix, seed: int = 0) -> pd.DataFrame:
@@ -162,30 +209,48 @@ def axes_table(matrix: SweepMatrix) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def training_table(matrix: SweepMatrix, association: Association, seed: int = 0) -> pd.DataFrame:
+def training_table(
+    matrix: SweepMatrix, association: Association, groups: Mapping[str, ArrayLike] | None = None, seed: int = 0
+) -> pd.DataFrame:
     """Whether τ shows more than how far each network was trained, for the headline columns.
 
-    Columns: measure, parameter, layer, tau_b, with_training_loss (τ of the measure with it), partial_tau (Kendall's,
-    given the training loss), normal_partial_tau with ci_low and ci_high (without the bias of Kendall's formula),
-    within_strata (τ within thirds by training loss), low_loss, middle_loss, high_loss (τ of each third).
+    Columns: given (`training loss`, and for each axis of the groups `training loss, <axis>`), measure, parameter,
+    layer, tau_b, with_training_loss (τ of the measure with it), estimable, given_tau with given_low and given_high
+    (partial τ of normal scores), p_value and p_adjusted (Freedman–Lane, the latter over estimable columns), explained
+    (R² of the measure by what is given), gap_explained, effective (configurations left), kendall_partial (Kendall's,
+    given the training loss), within_strata (τ within thirds by training loss), low_loss, middle_loss, high_loss.
     """
     columns = np.flatnonzero(matrix.headline)
     values, loss = matrix.values[:, columns], matrix.trials[TRAIN_LOSS].to_numpy(dtype=float)
-    partial = partial_kendall(values, matrix.gap, loss, seed, matrix.axes.cells)
+    kendalls = partial_kendall(values, matrix.gap, loss, seed, matrix.axes.cells, draws=1)  # only its τ is shown
     strata = stratified_kendall(values, matrix.gap, loss)
     low, middle, high = strata.by_stratum
-    return matrix.keys.iloc[columns].reset_index(drop=True).assign(
-        tau_b=association.taus.tau_b[columns],
-        with_training_loss=partial.with_third,
-        partial_tau=partial.tau,
-        normal_partial_tau=partial.normal_tau,
-        ci_low=partial.normal_ci_low,
-        ci_high=partial.normal_ci_high,
-        within_strata=strata.tau,
-        low_loss=low,
-        middle_loss=middle,
-        high_loss=high,
-    )  # fmt: skip
+    given: dict[str, ArrayLike | None] = {GIVEN_LOSS: None}
+    given |= {f"{GIVEN_LOSS}, {axis}": labels for axis, labels in (groups or {}).items()}
+    parts = []
+    for name, labels in given.items():
+        partial = partial_tau(values, matrix.gap, loss, labels, matrix.design, seed)
+        part = matrix.keys.iloc[columns].reset_index(drop=True).assign(
+            tau_b=association.taus.tau_b[columns],
+            with_training_loss=kendalls.with_third,
+            estimable=partial.estimable,
+            given_tau=partial.tau,
+            given_low=partial.ci_low,
+            given_high=partial.ci_high,
+            p_value=partial.p_value,
+            p_adjusted=partial.p_adjusted,
+            explained=partial.explained_x,
+            gap_explained=partial.explained_y,
+            effective=partial.effective,
+            kendall_partial=kendalls.tau,
+            within_strata=strata.tau,
+            low_loss=low,
+            middle_loss=middle,
+            high_loss=high,
+        )  # fmt: skip
+        part.insert(0, "given", name)
+        parts.append(part)
+    return pd.concat(parts, ignore_index=True)
 
 
 def values_table(matrix: SweepMatrix) -> pd.DataFrame:
@@ -200,7 +265,17 @@ def _selection_row(
 ) -> list[object]:
     chosen = matrix.keys.iloc[columns[best.column]] if best.column >= 0 else {PARAMETER: np.nan, LAYER: ""}
     middle = [nested.tau, nested.ci_low, nested.ci_high]
-    return [measure, layer, len(columns), *middle, best.tau, chosen[PARAMETER], chosen[LAYER], best.p_value]
+    return [
+        measure,
+        layer,
+        len(columns),
+        *middle,
+        best.tau,
+        chosen[PARAMETER],
+        chosen[LAYER],
+        best.chance,
+        best.p_value,
+    ]
 
 
 def _gap_stderr(matrix: SweepMatrix) -> FloatArray | None:

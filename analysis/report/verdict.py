@@ -6,13 +6,14 @@ from dataclasses import dataclass
 import numpy as np
 import pandas as pd
 
+from analysis.report.cluster_table import TOGETHER
+from analysis.report.conclusion import Judged, conclusion, judge, standing
 from analysis.report.evidence import Evidence
+from analysis.report.statements import LEAST_FOR_INTERVALS, LEVEL, Beyond, Claim, Pooling
 from analysis.report.tables import RENYI
 from analysis.report.wording import ANY_LAYER, column_name, layer_name, measure_name, p_text, signed, with_interval
 from analysis.schema import LAYER, MEASURE, PARAMETER
-from analysis.statistics.kendall import MIN_FOR_INTERVAL
 
-LEVEL = 0.05
 FITTED = 0.99  # training accuracy; below, a network has not been trained to fit
 NOTABLE_NOISE = 0.3  # standard error over spread; above, τ shrinks by 5 % or more
 SMALL_LOSS = 0.01  # of τ; smaller effects of noise are not reported
@@ -28,29 +29,33 @@ class VerdictLine:
 
 
 def verdict(evidence: Evidence) -> list[VerdictLine]:
-    """At most ten lines, each based on one of the tables; the last ones say what the data do not resolve."""
+    """At most ten lines, each based on one of the tables; the last ones say what the data do not resolve.
+
+    The first holds the claim, by the rules of `analysis.report.statements`. With fewer than 15 configurations nothing
+    is claimed, and with fewer than 10 there are no intervals either.
+    """
     matrix = evidence.matrix
-    lines = [VerdictLine("data", _data(evidence))]
-    if matrix.n < MIN_FOR_INTERVAL:
-        reason = f"none: {matrix.n} measured trial{'s' * (matrix.n != 1)}; it takes at least {MIN_FOR_INTERVAL}"
-        return [VerdictLine("verdict", reason), *lines]
-    if np.ptp(matrix.gap) == 0:
-        return [VerdictLine("verdict", f"none: all trials have the same gap, {matrix.gap[0]:.4g}"), *lines]
-    found = [
-        ("predict the gap", _significant(evidence, 1)),
-        ("oppose the gap", _significant(evidence, -1)),
-        ("not resolved", _unresolved(evidence)),
-        ("Rényi or not", _differences(evidence)),
-        ("choice of order", _selection(evidence)),
-        ("how far trained", _training(evidence)),
-        ("axis by axis", _axes(evidence)),
-        ("errors", _noise(evidence)),
-    ]
-    return [
-        VerdictLine("verdict", _conclusion(evidence)),
-        *lines,
-        *(VerdictLine(topic, text) for topic, text in found if text),
-    ]
+    data = VerdictLine("data", _data(evidence))
+    if matrix.design.num_cells >= LEAST_FOR_INTERVALS and np.ptp(matrix.gap) == 0:
+        return [VerdictLine("verdict", f"none: all trials have the same gap, {matrix.gap[0]:.4g}"), data]
+    judged = judge(evidence)
+    lines = [VerdictLine("verdict", conclusion(evidence, judged)), data]
+    if judged.claim is Claim.TOO_LITTLE:
+        return lines
+    if judged.claim is Claim.INTERVALS:
+        found = [("intervals", _intervals(judged)), ("errors", _noise(evidence))]
+    else:
+        found = [
+            ("predict the gap", _significant(judged, 1)),
+            ("oppose the gap", _significant(judged, -1)),
+            ("not resolved", _unresolved(judged)),
+            ("Rényi or not", _differences(evidence)),
+            ("choice of order", _selection(evidence)),
+            ("how far trained", _training(evidence, judged)),
+            ("axis by axis", _axes(evidence)),
+            ("errors", _noise(evidence)),
+        ]
+    return [*lines, *(VerdictLine(topic, text) for topic, text in found if text)]
 
 
 def _data(evidence: Evidence) -> str:
@@ -82,71 +87,35 @@ def _data(evidence: Evidence) -> str:
     return "; ".join(parts)
 
 
-def _conclusion(evidence: Evidence) -> str:
-    """The main sentence: the strongest claim that the data support."""
-    headline = evidence.headline
-    significant = headline[headline["p_adjusted"] < LEVEL]
+def _intervals(judged: Judged) -> str:
+    strongest = judged.rows[judged.rows["ci_low"].notna()].head(NAMED)
+    return (
+        f"of the strongest τ{judged.within}, by chance too strong: {'; '.join(_named(strongest))}"
+        if len(strongest)
+        else ""
+    )
+
+
+def _significant(judged: Judged, sign: int) -> str:
+    rows = judged.rows
+    significant = judged.significant[np.sign(judged.significant["tau"]) == sign]
     if significant.empty:
-        return f"no measure's τ with the gap is significant over {len(headline)} columns (adjusted p ≥ {LEVEL:g})"
-    best = significant.iloc[0]
-    direction = "predicts" if best["tau_b"] > 0 else "opposes"
-    text = f"{_name(best)} {direction} the gap most surely: τ = {_tau(best)}, adjusted {p_text(best['p_adjusted'])}"
-    renyi, others = (significant[significant[MEASURE].isin(RENYI) == flag] for flag in (True, False))
-    if renyi.empty:
-        text += "; Rényi sharpness is not significant on any layer"
-    elif (renyi["tau_b"] < 0).all():
-        text += "; Rényi sharpness opposes it, contrary to the paper"
-    remains = _given_training_loss(evidence, best)
-    text += f"; {remains}" if remains else ""
-    if best[MEASURE] in RENYI and not others.empty:
-        rival = others.iloc[0]
-        text += f". The strongest other measure is {_name(rival)}, τ = {signed(rival['tau_b'])}"
-    return text
+        return f"no column{judged.within} (adjusted p < {LEVEL:g} over {len(rows)} columns)"
+    more = len(significant) - NAMED
+    text = f"{len(significant)} of {len(rows)} columns{judged.within}: {'; '.join(_named(significant.head(NAMED)))}"
+    text += f"; and {more} more" if more > 0 else ""
+    return text + ("; columns are correlated, so their number is no evidence" if len(significant) > 1 else "")
 
 
-def _given_training_loss(evidence: Evidence, row: pd.Series) -> str:
-    """What remains of one column's τ given the training loss."""
-    training = evidence.training
-    same = (training[MEASURE] == row[MEASURE]) & (training[LAYER] == row[LAYER])
-    same &= (training[PARAMETER] == row[PARAMETER]) | (training[PARAMETER].isna() & pd.isna(row[PARAMETER]))
-    entry = training[same].iloc[0]
-    kind = _standing(entry)
-    partial = with_interval(entry["normal_partial_tau"], entry["ci_low"], entry["ci_high"])
-    return {
-        "holds": f"given the training loss it remains: τ = {partial}",
-        "vanishes": f"given the training loss it is not significant: τ = {partial}",
-        "reverses": f"given the training loss its sign is reversed: τ = {partial}",
-    }.get(kind, "")
-
-
-def _standing(entry: pd.Series) -> str:
-    """`holds`, `vanishes` or `reverses`: the sign of a column's partial τ against that of its τ."""
-    low, high = entry["ci_low"], entry["ci_high"]
-    if not np.isfinite([low, high, entry["tau_b"]]).all():
-        return "unknown"
-    if low <= 0 <= high:
-        return "vanishes"
-    return "holds" if np.sign(low) == np.sign(entry["tau_b"]) else "reverses"
-
-
-def _significant(evidence: Evidence, sign: int) -> str:
-    headline = evidence.headline
-    significant = headline[(headline["p_adjusted"] < LEVEL) & (np.sign(headline["tau_b"]) == sign)]
-    if significant.empty:
-        return f"no column (adjusted p < {LEVEL:g} over {len(headline)} columns)"
-    named = [f"{_name(row)} {_tau(row)}" for _, row in significant.head(NAMED).iterrows()]
-    more = len(significant) - len(named)
-    text = f"{len(significant)} of {len(headline)} columns: {'; '.join(named)}"
-    return f"{text}; and {more} more" if more > 0 else text
-
-
-def _unresolved(evidence: Evidence) -> str:
-    headline = evidence.headline
-    open_ = headline[(headline["p_adjusted"] >= LEVEL) & headline["tau_b"].notna()]
+def _unresolved(judged: Judged) -> str:
+    rows = judged.rows
+    open_ = rows[(rows["p_adjusted"] >= LEVEL) & rows["tau"].notna()]
     if open_.empty:
         return "nothing: every column's τ is significant"
+    text = f"{len(open_)} of {len(rows)} columns{judged.within} ({_listed(open_)})"
     width = (open_["ci_high"] - open_["ci_low"]).median() / 2
-    return f"{len(open_)} of {len(headline)} columns ({_listed(open_)}); their intervals reach ±{width:.2f}"
+    text += f"; their intervals reach ±{width:.2f}" if np.isfinite(width) else ""
+    return f"{text}; significant from |τ| = {judged.significant_from:.2f}, by {judged.null}"
 
 
 def _differences(evidence: Evidence) -> str:
@@ -155,8 +124,14 @@ def _differences(evidence: Evidence) -> str:
         return ""
     significant = table[table["p_holm"] < LEVEL]
     above, below = (significant["difference"] > 0).sum(), (significant["difference"] < 0).sum()
-    text = f"of {len(table)} paired comparisons on the same layer Rényi sharpness has the higher τ in {above} and the "
-    text += f"lower in {below} (Holm's p < {LEVEL:g}); {len(table) - len(significant)} not resolved"
+    scope = ", over all trials," if len(evidence.groups) else ""
+    text = f"of {len(table)} paired comparisons on the same layer{scope} Rényi sharpness has the higher τ in {above}"
+    supporting, opposing = (
+        ((significant["difference"] > 0) & (np.sign(significant["other_tau"]) == sign)).sum() for sign in (1, -1)
+    )
+    if above:
+        text += f" ({supporting} against rivals that support the gap, {opposing} against rivals that oppose it)"
+    text += f" and the lower in {below} (Holm's p < {LEVEL:g}); {len(table) - len(significant)} not resolved"
     beaten = significant[significant["difference"] < 0]
     if len(beaten):
         text += f"; with a higher τ than it: {', '.join(dict.fromkeys(measure_name(name) for name in beaten['other']))}"
@@ -173,13 +148,28 @@ def _selection(evidence: Evidence) -> str:
         return ""
     where = column_name(row[MEASURE], row["paper_parameter"], row["paper_layer"])
     return (
-        f"the best of {row['choices']} orders and layers is {where}, τ = {signed(row['paper_tau'])} (optimistic); "
-        f"chosen on other trials it is {with_interval(row['nested_tau'], row['ci_low'], row['ci_high'])}; "
-        f"{p_text(row['p_value'])} against the same choice with permuted gaps"
+        f"the paper's protocol, the best of {row['choices']} orders and layers, gives {where}, "
+        f"τ = {signed(row['paper_tau'])}, where chance gives {signed(row['chance_tau'])} ({p_text(row['p_value'])}); "
+        f"chosen on other configurations it is {with_interval(row['nested_tau'], row['ci_low'], row['ci_high'])}"
+        f"{_clusters(evidence)}"
     )
 
 
-def _training(evidence: Evidence) -> str:
+def _clusters(evidence: Evidence) -> str:
+    """How often the spectra predict the side of 1 on which the best order lies, beside chance."""
+    rows = evidence.clusters[evidence.clusters[LAYER] == TOGETHER]
+    if rows.empty:
+        return ""
+    row = rows.iloc[0]
+    if row["matches"] + row["mismatches"] == 0:
+        return ""
+    return (
+        f"; the kind of the spectrum predicts the side of α = 1 in {row['matches']:.0f} cases and not in "
+        f"{row['mismatches']:.0f}, where chance gives {row['chance_matches']:.0f} matches ({p_text(row['p_value'])})"
+    )
+
+
+def _training(evidence: Evidence, judged: Judged) -> str:
     matrix, tau = evidence.matrix, evidence.gap_with_training
     if not np.isfinite(tau.tau_b):
         return "the training loss is the same in all trials"
@@ -188,24 +178,29 @@ def _training(evidence: Evidence) -> str:
     if unfitted:
         text += f"; {unfitted} of {matrix.n} networks fit less than {FITTED:.0%} of the training set"
         text += ", unlike the paper's" if unfitted > matrix.n / 2 else ""
-    table = evidence.training
-    significant = _is_significant(evidence, table)
-    standing = table[significant].apply(_standing, axis=1) if significant.any() else pd.Series(dtype=object)
-    if len(standing):
-        counts = standing.value_counts()
-        text += f"; given it, of {len(standing)} significant columns, {counts.get('holds', 0)} remain significant, "
-        text += f"{counts.get('vanishes', 0)} do not, {counts.get('reverses', 0)} change sign"
+    significant = judged.significant
+    if len(significant):
+        counts = Counter(kind for kind, _ in standing(evidence, judged, significant))
+        words = [f"{counts[kind]} {kind.value}" for kind in Beyond if counts[kind]]
+        text += f"; of {len(significant)} significant columns{judged.within}, {', '.join(words)}"
     return text
 
 
-def _is_significant(evidence: Evidence, table: pd.DataFrame) -> pd.Series:
-    """Which rows of a table of headline columns have an adjusted p below the level."""
-    p_values = evidence.tau.set_index([MEASURE, PARAMETER, LAYER])["p_adjusted"]
-    keys = pd.MultiIndex.from_frame(table[[MEASURE, PARAMETER, LAYER]])
-    return pd.Series(p_values.reindex(keys).to_numpy() < LEVEL, index=table.index)
-
-
 def _axes(evidence: Evidence) -> str:
+    return "; ".join(part for part in (_readings(evidence), _granulated(evidence)) if part)
+
+
+def _readings(evidence: Evidence) -> str:
+    """For each categorical axis how the pooled τ of its columns are to be read."""
+    parts = []
+    for axis, rows in evidence.groups.groupby("axis", sort=False):
+        counts = rows["reading"].value_counts()
+        words = [f"{reading.value} in {counts[reading.value]}" for reading in Pooling if reading.value in counts]
+        parts.append(f"by {axis}, of {len(rows)} columns, each tested alone: {', '.join(words)}")
+    return "; ".join(parts)
+
+
+def _granulated(evidence: Evidence) -> str:
     table = evidence.axes.dropna(subset=["granulated"]) if "granulated" in evidence.axes else pd.DataFrame()
     if table.empty:
         return "no hyperparameter varies while the others are held"
@@ -247,9 +242,11 @@ def _listed(rows: pd.DataFrame) -> str:
     return "; ".join(parts)
 
 
+def _named(rows: pd.DataFrame) -> list[str]:
+    columns = zip(rows[MEASURE], rows[PARAMETER], rows[LAYER], strict=True)
+    numbers = zip(rows["tau"], rows["ci_low"], rows["ci_high"], strict=True)
+    return [f"{column_name(*key)} {with_interval(*tau)}" for key, tau in zip(columns, numbers, strict=True)]
+
+
 def _name(row: pd.Series) -> str:
     return column_name(row[MEASURE], row[PARAMETER], row[LAYER])
-
-
-def _tau(row: pd.Series) -> str:
-    return with_interval(row["tau_b"], row["ci_low"], row["ci_high"])

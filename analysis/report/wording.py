@@ -1,9 +1,13 @@
 """The wording of measures, layers and numbers: the same in the terminal, the page, tables and figures."""
 
 import math
+from typing import TYPE_CHECKING
 
 from analysis.measures import symbol_of, title_of
-from analysis.schema import ALL_LAYERS
+from analysis.schema import ALL_LAYERS, LAYER, MEASURE, PARAMETER
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 ANY_LAYER = "any"  # the layer with the highest τ
 OPTIMIZER_NAMES = {  # those of the paper in the order of its table 1, then others
@@ -32,6 +36,14 @@ def layer_name(layer: str) -> str:
 def column_name(measure: str, parameter: float | None, layer: str) -> str:
     """`Rényi sharpness α = 1.5 of conv1`."""
     return f"{measure_name(measure, parameter)} of {layer_name(layer)}"
+
+
+def columns_listed(rows: "pd.DataFrame") -> str:
+    """Every column by name: `Rényi sharpness α = 1.5 of conv1, fc; Hessian trace of all layers`."""
+    layers: dict[str, list[str]] = {}
+    for measure, parameter, layer in zip(rows[MEASURE], rows[PARAMETER], rows[LAYER], strict=True):
+        layers.setdefault(measure_name(measure, parameter), []).append(layer_name(layer))
+    return "; ".join(f"{name} of {', '.join(where)}" for name, where in layers.items())
 
 
 def signed(value: float, digits: int = 2) -> str:

@@ -1,4 +1,4 @@
-"""τ given the training loss: whether a measure predicts more than how far the networks were trained."""
+"""Kendall's own partial τ, and τ within strata of a third quantity, beside which `partial_tau` is shown."""
 
 import math
 from dataclasses import dataclass
@@ -21,7 +21,7 @@ LEAST_REMAINDER = 1e-9  # of 1 − τ²: below, z determines the ranking and not
 
 
 @dataclass(frozen=True)
-class PartialTau:
+class KendallPartial:
     """Kendall's partial τ of many columns with the gap, given a third quantity; NaN if undefined."""
 
     with_third: FloatArray  # (num_columns,) τ_b of the column with the third quantity
@@ -29,9 +29,6 @@ class PartialTau:
     stderr: FloatArray  # jackknife over models
     ci_low: FloatArray  # 95 % percentile bootstrap over models
     ci_high: FloatArray
-    normal_tau: FloatArray  # the same on the normal scale: 0 if the two agree only through the third quantity
-    normal_ci_low: FloatArray
-    normal_ci_high: FloatArray
 
 
 @dataclass(frozen=True)
@@ -50,14 +47,12 @@ def partial_kendall(
     seed: int = 0,
     cells: ArrayLike | None = None,
     draws: int = NUM_DRAWS,
-) -> PartialTau:
-    """Rank agreement with the gap that a third quantity does not account for.
+) -> KendallPartial:
+    """Kendall's partial τ, for comparison with the literature; no claim should rest on it.
 
     τ_xy·z = (τ_xy − τ_xz τ_yz) / sqrt((1 − τ_xz²)(1 − τ_yz²)) (Kendall 1942). It has a known flaw: it is not 0 for two
-    quantities that agree only through z (for normal variables with correlations .89 and −.89 to z it is −.18). The
-    partial τ on the normal scale does not have this flaw: each τ is converted to the correlation ρ = sin(πτ/2), the
-    same formula is applied to the ρ, and the result is converted back by (2/π)·asin. Cost: three times that of
-    `kendall_taus`.
+    quantities that agree only through z (for normal variables with correlations .89 and −.89 to z it is −.18).
+    `partial_tau` does not have this flaw. Cost: three times that of `kendall_taus`.
 
     Args:
         columns: (N, num_columns) measures.
@@ -76,16 +71,11 @@ def partial_kendall(
     resampling = Resampling.of(sums.n, seed, draws, cells)
     xy, xz, yz = (pair.weighted_tau(resampling.multiplicities) for pair in (x_with_gap, x_with_z, gap_with_z))
     yz = yz[:, of_column]
-    correlations = (np.sin(math.pi / 2 * tau) for tau in (xy, xz, yz))
     tau, left_out, drawn = resampling.split(_partial(xy, xz, yz))
-    normal, _, normal_drawn = resampling.split(2 / math.pi * np.arcsin(np.clip(_partial(*correlations), -1, 1)))
     defined = (np.isfinite(x).sum(axis=0) >= MIN_FOR_INTERVAL) & np.isfinite(tau)
-    stderr = jackknife_stderr(left_out)
-    (low, high), (normal_low, normal_high) = interval(drawn), interval(normal_drawn)
-    stderr, low, high, normal_low, normal_high = (
-        np.where(defined, values, math.nan) for values in (stderr, low, high, normal_low, normal_high)
-    )
-    return PartialTau(xz[0], tau, stderr, low, high, normal, normal_low, normal_high)
+    low, high = interval(drawn)
+    stderr, low, high = (np.where(defined, values, math.nan) for values in (jackknife_stderr(left_out), low, high))
+    return KendallPartial(xz[0], tau, stderr, low, high)
 
 
 def _beside(columns: ArrayLike, gap: ArrayLike, third: ArrayLike) -> tuple[PairSums, FloatArray]:

@@ -11,7 +11,7 @@ from scipy.stats import rankdata
 
 from analysis.errors import AnalysisError
 from analysis.statistics.kendall import MIN_FOR_INTERVAL, interval
-from analysis.statistics.pairs import PairSums, as_columns, sign_of_difference
+from analysis.statistics.pairs import PairSums, TiePatterns, as_columns, levels, sign_of_difference
 from analysis.statistics.resampling import (
     NUM_DRAWS,
     FloatArray,
@@ -51,7 +51,7 @@ def tau_difference(
     """The difference of two measures' τ_b with the gap, with its uncertainty and a test that it is zero.
 
     The test turns both measures into ranks, swaps the two ranks of each model with probability ½, and computes the
-    difference of the concordance sums, Σ s^g_ij (s^x_ij − s^y_ij), again. Cost: O(N²) once for the test, and for the
+    difference of the normalized concordance sums again (`swap_test`). Cost: O(N²) once for the test, and for the
     interval twice that of `kendall_tau`.
 
     Args:
@@ -145,8 +145,11 @@ def swap_test(
 ) -> FloatArray:
     """Two-sided p-values of the paired permutation test for many pairs of measures at once.
 
-    With e_i = −1 for a swapped model and +1 for the others, the swapped statistic is linear in e: it is Σ_i e_i·c_i,
-    c_i = ½ Σ_j s^g_ij [(s(x_i−x_j) − s(y_i−y_j)) + (s(x_i−y_j) − s(y_i−x_j))] over ranks. So a swap costs O(N).
+    The statistic is the difference of the two concordance sums, each over the square root of the column's untied pairs,
+    as in τ_b: T = C_x/√U_x − C_y/√U_y. Without these roots a column with few levels loses against one without ties even
+    where both have the same τ_b. With e_i = −1 for a swapped model and +1 for the others, the swapped statistic is
+    linear in e: it is Σ_i e_i·c_i over ranks, c_i = ½ Σ_j s^g_ij [s(x_i−x_j)/√U_x − s(y_i−y_j)/√U_y + s(x_i−y_j)/√U −
+    s(y_i−x_j)/√U], where U is the geometric mean of U_x and U_y. So a swap costs O(N).
 
     Args:
         x, y: (N, num_pairs) columns without missing values; column k of x is tested against column k of y.
@@ -155,20 +158,22 @@ def swap_test(
         cells: (N,) labels; models of one cell are swapped together.
 
     Returns:
-        (num_pairs,) p-values; the identity counts as one of the swaps, so none is 0.
+        (num_pairs,) p-values; the identity counts as one of the swaps, so none is 0. 1 where a column is constant.
     """
     ranks_x, ranks_y = rankdata(as_columns(x), axis=0), rankdata(as_columns(y), axis=0)
     g = np.asarray(gap, dtype=np.float64).ravel()
     n = g.size
+    scale_x, scale_y = _inverse_root_of_untied(ranks_x), _inverse_root_of_untied(ranks_y)
+    scale = np.sqrt(scale_x * scale_y)
     contributions = np.empty(ranks_x.shape)
     for i in range(n):
-        straight = sign_of_difference(ranks_x[i], ranks_x) - sign_of_difference(ranks_y[i], ranks_y)
+        straight = scale_x * sign_of_difference(ranks_x[i], ranks_x) - scale_y * sign_of_difference(ranks_y[i], ranks_y)
         crossed = sign_of_difference(ranks_x[i], ranks_y) - sign_of_difference(ranks_y[i], ranks_x)
-        contributions[i] = sign_of_difference(g[i], g) @ (straight + crossed) / 2
+        contributions[i] = sign_of_difference(g[i], g) @ (straight + scale * crossed) / 2
     labels = cell_index(n, cells)
     size = int(labels.max(initial=-1)) + 1
     by_cell = (np.arange(size)[:, None] == labels).astype(np.float64) @ contributions
-    observed = np.abs(by_cell.sum(axis=0)) - 1e-9  # sums of half-integers are exact; the margin is for safety
+    observed = np.abs(by_cell.sum(axis=0)) * (1 - 1e-9) - 1e-12  # equal statistics may differ by rounding
     if size <= MOST_ENUMERATED:
         everything = np.array(list(itertools.product((1.0, -1.0), repeat=size)))
         all_p: FloatArray = (np.abs(everything @ by_cell) >= observed).mean(axis=0)
@@ -180,6 +185,13 @@ def swap_test(
         as_extreme += (np.abs(swaps @ by_cell) >= observed).sum(axis=0)
     p_values: FloatArray = as_extreme / (1 + draws)
     return p_values
+
+
+def _inverse_root_of_untied(ranks: FloatArray) -> FloatArray:
+    """(num_pairs,) 1/√(untied pairs) of each column; 0 where all its values are equal."""
+    untied = TiePatterns(np.stack([levels(column) for column in ranks.T], axis=1)).untied(np.ones((1, len(ranks))))[0]
+    result: FloatArray = np.divide(1, np.sqrt(untied), out=np.zeros(len(untied)), where=untied > 0)
+    return result
 
 
 def holm(p_values: ArrayLike) -> FloatArray:

@@ -45,6 +45,7 @@ class KendallTaus:
     ci_low: FloatArray
     ci_high: FloatArray
     draws: FloatArray  # (num_draws, num_columns) the bootstrap's own values, paired over columns
+    left_out: FloatArray  # (num_cells, num_columns) the jackknife's: without each model, or cell
 
 
 def kendall_tau(x: ArrayLike, y: ArrayLike, seed: int = 0, cells: ArrayLike | None = None) -> KendallTau:
@@ -110,6 +111,7 @@ def kendall_taus(
         np.where(defined, low, math.nan),
         np.where(defined, high, math.nan),
         drawn,
+        left_out,
     )
 
 

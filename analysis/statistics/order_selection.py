@@ -2,24 +2,27 @@
 
 The paper plots, for each layer, the order with the highest τ. A maximum over many columns is positive even if no
 column is related to the gap. There are two remedies: score each pair of models with the column that is best on the
-other models (`nested_order_tau`), and compare the maximum with maxima under permuted gaps (`max_permutation_test`).
+other configurations (`nested_order_tau`), and compare the maximum with maxima under reassigned gaps
+(`max_permutation_test`).
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from analysis.errors import AnalysisError
 from analysis.statistics.kendall import MIN_FOR_INTERVAL
-from analysis.statistics.pairs import CHUNK, PairSums, Signs, as_columns
-from analysis.statistics.resampling import NUM_DRAWS, FloatArray, IntArray, bootstrap_multiplicities, permutations
+from analysis.statistics.leave_pair_out import LeavePairOut
+from analysis.statistics.pairs import PairSums, as_columns
+from analysis.statistics.relabeling import Null
+from analysis.statistics.resampling import FloatArray, IntArray, bootstrap_multiplicities, cell_index
 
 NORMAL_QUANTILE = 1.959964
 NESTED_DRAWS = (50, 200)  # enough for a standard error
-NESTED_PAIRS = 20_000  # used in each draw of the standard error: all pairs up to N = 200
+NESTED_PAIRS = 20_000  # of configurations, used in each draw of the standard error: all of up to 200 configurations
 NESTED_WORK = 1e8  # draws · pairs · columns; above it, fewer draws are made
 
 
@@ -42,23 +45,27 @@ class MaxTau:
     tau: float  # NaN if no column has a τ
     column: int  # the column that has it; −1 if none has
     p_value: float  # one-sided; each permutation repeats the maximization
+    chance: float  # mean of the highest τ over the permutations: what the choice alone gives
 
 
 def nested_order_tau(columns: ArrayLike, gap: ArrayLike, seed: int = 0, cells: ArrayLike | None = None) -> NestedTau:
-    """Leave-pair-out τ: for each pair the column of highest τ_b on the other N−2 models scores the pair.
+    """Leave-pair-out τ: for each pair of models the column of highest τ_b on the other configurations scores the pair.
 
     τ = Σ_{i<j} s^{c(i,j)}_ij s^g_ij over sqrt of the untied pairs, as in τ_b, with c(i,j) = argmax_c τ_b of column c
-    without i and j. Without association both orders of a pair's gaps are equally likely, whatever the other models
-    show, so the mean is exactly 0. Cost: O(N² · num_columns) for τ, and 50 to 200 times that for its error (N ≤ 200).
+    without the configurations of i and j, all their seeds. Without association both orders of a pair's gaps are
+    equally likely, whatever the other configurations show, so the mean is 0. If only i and j were left out, their
+    other seeds would give the answer away: the mean was then +.10 to +.32. Cost: O(N² · num_columns) for τ, and 50 to
+    200 times that for its error (up to 200 configurations).
 
     The standard error repeats the whole procedure in each bootstrap draw; a pair is scored without any copy of its two
-    models. So it includes the variation of the choice. In simulations its interval covered 94 to 95 % without
+    configurations. So it includes the variation of the choice. In simulations its interval covered 94 to 95 % without
     association (N = 30 to 90, 10 to 32 neighbouring orders) and 96 to 98 % with τ ≤ .35.
 
     Args:
         columns: (N, num_columns) one measure at each order (or ρ); a pair is scored by columns with values for both.
         gap: (N,) values.
-        seed, cells: of the bootstrap, as for `kendall_tau`.
+        seed: of the bootstrap, as for `kendall_tau`.
+        cells: (N,) labels of configurations, which are left out and resampled as wholes; None: each model is one.
 
     Raises:
         AnalysisError: columns and gap differ in length, or there is no column.
@@ -86,12 +93,11 @@ def nested_order_taus(
     sums = PairSums(columns, gap)
     if not all(len(choice) for choice in choices):
         raise AnalysisError("columns is empty: give at least one order to choose from")
-    nested = _LeavePairOut(sums, choices)
-    i, j = np.triu_indices(sums.n, 1)
-    whole = nested.taus(np.ones((1, sums.n)), [1] * len(choices), i, j)
-    some = np.random.default_rng(seed).permutation(len(i))[:NESTED_PAIRS]
+    nested = LeavePairOut(sums, choices, cell_index(sums.n, cells))
+    whole = nested.taus(np.ones((1, nested.num_cells)), [1] * len(choices), np.arange(nested.num_pairs))
+    some = np.random.default_rng(seed).permutation(nested.num_pairs)[:NESTED_PAIRS]
     draws = [int(np.clip(NESTED_WORK / max(len(some) * len(choice), 1), *NESTED_DRAWS)) for choice in choices]
-    drawn = nested.taus(bootstrap_multiplicities(sums.n, seed, max(draws), cells), draws, i[some], j[some])
+    drawn = nested.taus(bootstrap_multiplicities(nested.num_cells, seed, max(draws)), draws, some)
     return [
         _nested_tau(float(tau), counts, resampled, int(sums.present[:, choice].any(axis=1).sum()))
         for choice, ((tau,), counts), (resampled, _) in zip(choices, whole, drawn, strict=True)
@@ -116,14 +122,15 @@ def max_permutation_test(observed: FloatArray, permuted: FloatArray) -> MaxTau:
 
     Args:
         observed: (num_columns,) τ of each column; NaN is ignored.
-        permuted: (draws, num_columns) τ of the same columns with permuted gaps, from `permuted_taus`.
+        permuted: (draws, num_columns) τ of the same columns with reassigned gaps, from `permuted_taus`.
     """
     if not np.isfinite(observed).any():
-        return MaxTau(math.nan, -1, math.nan)
+        return MaxTau(math.nan, -1, math.nan, math.nan)
     column = int(np.nanargmax(observed))
     tau = float(observed[column])
     highest = np.max(np.where(np.isfinite(permuted), permuted, -np.inf), axis=1)
-    return MaxTau(tau, column, float((1 + (highest >= tau - 1e-12).sum()) / (1 + len(permuted))))
+    p_value = float((1 + (highest >= tau - 1e-12).sum()) / (1 + len(permuted)))
+    return MaxTau(tau, column, p_value, float(np.append(highest, tau).mean()))
 
 
 def adjusted_p_values(observed: FloatArray, permuted: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -150,146 +157,14 @@ def adjusted_p_values(observed: FloatArray, permuted: FloatArray) -> tuple[Float
     return alone, adjusted
 
 
-def permuted_taus(
-    columns: ArrayLike, gap: ArrayLike, seed: int = 0, cells: ArrayLike | None = None, draws: int = NUM_DRAWS
-) -> FloatArray:
-    """τ_b of every column with randomly reassigned gaps: its null distribution for these values.
+def permuted_taus(columns: ArrayLike, gap: ArrayLike, null: Null) -> FloatArray:
+    """τ_b of every column with reassigned gaps: its null distribution for these values.
 
     Args:
         columns, gap: (N, num_columns) and (N,). Models without a gap must have been dropped.
-        seed, cells, draws: of the permutations.
+        null: the reassignments, from `Design.null`.
 
     Returns:
         (draws, num_columns). The cost is that of the bootstrap.
     """
-    sums = PairSums(columns, gap)
-    return sums.permuted_tau(permutations(sums.n, seed, draws, cells))
-
-
-class _LeavePairOut:
-    """Scores pairs of models, in any bootstrap draw, with the column that is best without them.
-
-    In a draw, the pairs of copies of models i and j (m_i m_j of them) are scored by the column with the highest τ_b on
-    the draw without any copy of these two. All terms are small whole numbers, so their sums are exact.
-    """
-
-    def __init__(self, sums: PairSums, choices: Sequence[IntArray]) -> None:
-        self._sums = sums
-        self._choices = choices
-        # If all columns have the same denominator, their numerators rank them.
-        self._alike = [sums.alike(choice) for choice in choices]
-        # Index, for each column, of its concordance, its untied pairs, and its pairs untied in the gap.
-        self._indices = (np.arange(sums.num_columns), sums.in_column.of_column, sums.in_gap.of_column)
-
-    def taus(
-        self, multiplicities: FloatArray, draws: Sequence[int], i: IntArray, j: IntArray
-    ) -> list[tuple[FloatArray, IntArray]]:
-        """τ of each choice and draw over the pairs (i, j), and how often each of its columns was chosen in all draws.
-
-        Args:
-            multiplicities: (draws, N) how often each model is in each draw.
-            draws: for each choice, how many of the first draws it uses.
-            i, j: (num_pairs,) pairs of models.
-
-        Returns:
-            For each choice (draws,) τ, NaN if no pair can be scored, and (len(choice),) counts.
-        """
-        m = multiplicities.astype(self._sums.exact)
-        own = self._own(m)
-        sums = [np.zeros((3, count)) for count in draws]  # scores, untied in the column, untied in the gap
-        counts = np.zeros((len(draws), self._sums.num_columns), dtype=np.intp)
-        size = max(CHUNK // self._sums.num_columns, 1)
-        for start in range(0, len(i), size):
-            block = i[start : start + size], j[start : start + size]
-            signs = self._signs(*block)
-            for draw, weights in enumerate(m):
-                pairs = _Pairs.drawn(weights, *block)
-                of_models = [kind[draw] for kind in own]
-                for index in (index for index, count in enumerate(draws) if draw < count):
-                    best, usable = self._best(index, of_models, pairs, signs)
-                    scored = pairs.row[usable]
-                    rows = (index_of[best] for index_of in self._indices)
-                    found = [kind[row, scored] for kind, row in zip(signs, rows, strict=True)]
-                    sums[index][:, draw] += [(pairs.weight[usable] * each).sum(dtype=np.float64) for each in found]
-                    counts[index] += np.bincount(best, minlength=self._sums.num_columns)
-        with np.errstate(invalid="ignore", divide="ignore"):
-            taus = [np.where(x * y > 0, score / np.sqrt(x * y), math.nan) for score, x, y in sums]
-        return [(tau, count[choice]) for tau, count, choice in zip(taus, counts, self._choices, strict=True)]
-
-    def _signs(self, i: IntArray, j: IntArray) -> list[Signs]:
-        """(…, num_pairs) each: concordance for every column, and untied pairs for every pattern of ties."""
-        concordance = np.ascontiguousarray((self._sums.signs(i, j) * self._sums.gap_signs(i, j)[:, None]).T)
-        return [concordance, self._sums.in_column.pairs(i, j), self._sums.in_gap.pairs(i, j)]
-
-    def _own(self, m: Signs) -> list[Signs]:
-        """(draws, …, N) each: the part of a draw's sums that comes from pairs with a copy of each model."""
-        sums = self._sums
-        kinds: list[tuple[Callable[[int], Signs], int]] = [(sums.matrix, sums.num_columns)]
-        if not all(self._alike):
-            kinds += [(patterns.matrix, patterns.count) for patterns in (sums.in_column, sums.in_gap)]
-        return [np.stack([m * (m @ matrix(index)) for index in range(count)], axis=1) for matrix, count in kinds]
-
-    def _best(
-        self, index: int, own: list[Signs], pairs: "_Pairs", signs: list[Signs]
-    ) -> tuple[IntArray, NDArray[np.bool_]]:
-        """For each pair the column of a choice that is best, in one draw, without the two models of the pair.
-
-        Returns:
-            (num_usable,) numbers of columns, and (num_pairs,) whether any column can score the pair.
-        """
-        choice = self._choices[index]
-        if self._alike[index]:
-            likely = choice[_likely(own[0][choice], pairs.weight.max(initial=0))]
-            rest = pairs.rest(own[0][likely], signs[0][likely])
-            return likely[rest.argmax(axis=0)], np.ones(len(pairs.row), dtype=bool)
-        score, untied_x, untied_y = (
-            pairs.rest(kind[index_of[choice]], sign[index_of[choice]]).astype(np.float64)
-            for kind, sign, index_of in zip(own, signs, self._indices, strict=True)
-        )
-        with np.errstate(invalid="ignore", divide="ignore"):
-            tau = np.where(untied_x * untied_y > 0, score / np.sqrt(untied_x * untied_y), -np.inf)
-        present = self._sums.present[:, choice].T
-        tau[~(present[:, pairs.i] & present[:, pairs.j])] = -np.inf
-        usable = np.asarray(np.isfinite(tau).any(axis=0))
-        return choice[tau[:, usable].argmax(axis=0)], usable
-
-
-@dataclass(frozen=True)
-class _Pairs:
-    """The pairs of models that are in a draw."""
-
-    i: IntArray  # (num_pairs,) models
-    j: IntArray
-    weight: Signs  # (num_pairs,) m_i m_j
-    row: IntArray  # (num_pairs,) their index among all given pairs
-
-    @classmethod
-    def drawn(cls, multiplicities: Signs, i: IntArray, j: IntArray) -> "_Pairs":
-        weight = multiplicities[i] * multiplicities[j]
-        row = np.flatnonzero(weight)
-        return cls(i[row], j[row], weight[row], row)
-
-    def rest(self, own: Signs, signs: Signs) -> Signs:
-        """(num_columns, num_pairs) a draw's sums over the pairs without i and j.
-
-        Args:
-            own: (num_columns, N) the sums over pairs with a copy of each model.
-            signs: (num_columns, …) of all given pairs.
-        """
-        total = (own.sum(axis=1, dtype=np.float64) / 2).astype(own.dtype)  # each pair is in the sums of two models
-        # `take` is twice as fast as an index.
-        either = own.take(self.i, axis=1) + own.take(self.j, axis=1)
-        rest: Signs = total[:, None] - either + self.weight * signs.take(self.row, axis=1)
-        return rest
-
-
-def _likely(own: Signs, most: float) -> IntArray:
-    """The columns whose numerator can be the highest without some two models, which make at most `most` pairs.
-
-    Args:
-        own: (num_columns, N) the sums over pairs with a copy of each model.
-        most: bound on the pairs that two models make with each other.
-    """
-    total = own.sum(axis=1, dtype=np.float64) / 2
-    lowest, highest = total - 2 * own.max(axis=1) - most, total - 2 * own.min(axis=1) + most
-    return np.flatnonzero(highest >= lowest.max())
+    return PairSums(columns, gap).permuted_tau(null.permutations)

@@ -71,6 +71,10 @@ class PairSums:
         Returns:
             (draws, num_columns).
         """
+        return _divide(*self.permuted_sums(permutations))
+
+    def permuted_sums(self, permutations: IntArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """The sums of which `permuted_tau` is made: concordance, and pairs untied in the column and in the gap."""
         numerator = np.zeros((len(permutations), self.num_columns))
         gaps = self._gap_ranks[permutations]
         for i, j in self._blocks(len(permutations)):
@@ -80,7 +84,7 @@ class PairSums:
         unique, inverse = np.unique(self.present, axis=1, return_inverse=True)
         for index, present in enumerate(unique.T):
             untied[:, inverse == index] = _untied_permuted(self._gap_levels, permutations, present)[:, None]
-        return _divide(numerator, self.in_column.untied(once), untied)
+        return numerator, self.in_column.untied(once), untied
 
     def concordance(self, multiplicities: FloatArray) -> FloatArray:
         """(draws, num_columns) Σ_{i<j} m_i m_j s^x_ij s^y_ij: concordant minus discordant pairs."""

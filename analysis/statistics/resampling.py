@@ -76,23 +76,36 @@ def jackknife_stderr(left_out: FloatArray) -> FloatArray:
     return stderr
 
 
-def permutations(n: int, seed: int = 0, draws: int = NUM_DRAWS, cells: ArrayLike | None = None) -> IntArray:
-    """Random reassignments of the gap to the models.
+def permutations(
+    n: int,
+    seed: int = 0,
+    draws: int = NUM_DRAWS,
+    cells: ArrayLike | None = None,
+    within: ArrayLike | None = None,
+) -> IntArray:
+    """Random reassignments of the gap to the models, which are valid if the cells are exchangeable.
 
     With cells, whole cells are exchanged with cells of the same size, so that the seeds of one configuration stay
-    together. If single models were exchanged, the p-values would be too small.
+    together. If single models were exchanged, the p-values would be too small. In a grid, cells are exchangeable only
+    if neither quantity follows the axes: see `analysis.statistics.relabeling`.
+
+    Args:
+        n, seed, draws, cells: as for `bootstrap_multiplicities`.
+        within: (n,) labels; cells are exchanged with cells of the same label only (that of their first model).
 
     Returns:
         (draws, n): draw b gives model i the gap of model [b, i].
     """
-    labels = cell_index(n, cells)
+    labels, groups = cell_index(n, cells), np.zeros(n, dtype=np.intp) if within is None else cell_index(n, within)
     rng = np.random.default_rng(seed)
     result = np.tile(np.arange(n), (draws, 1))
     members = [np.flatnonzero(labels == label) for label in range(labels.max(initial=-1) + 1)]
-    for size in sorted({len(cell) for cell in members}):
-        group = np.array([cell for cell in members if len(cell) == size])  # (cells of this size, size)
+    kinds = [(int(groups[cell[0]]), len(cell)) for cell in members]
+    for kind in sorted(set(kinds)):
+        alike = [cell for cell, of_cell in zip(members, kinds, strict=True) if of_cell == kind]
+        size, group = kind[1], np.array(alike)  # (cells of this group and size, size)
         shuffled = rng.permuted(np.tile(np.arange(len(group)), (draws, 1)), axis=1)
-        result[:, group.ravel()] = group[shuffled].reshape(draws, -1)
+        result[:, group.ravel()] = group[shuffled].reshape(draws, len(group) * size)
     return result
 
 

@@ -89,7 +89,7 @@ def test_a_sweep_whose_trials_all_failed_has_a_report_that_says_so(storage: Path
     path = sweep_file(("[0.05, 0.1]", "[1e6]"))
     result = renyi("run", path, "--executor", "inline")
     assert result.exit_code == 1
-    assert "none: 0 measured trials; it takes at least 5" in result.output
+    assert "too little to conclude: 0 configurations with a gap" in result.output
     assert "0 trials measured, 2 failed" in result.output
     assert "DivergedError" in (storage / "small" / "report" / "report.html").read_text()
     config = load(str(path))
@@ -101,7 +101,7 @@ def test_a_sweep_of_one_trial_has_a_report_that_says_so(storage: Path, sweep_fil
     path = sweep_file(ONE_LAYER, ("[0.05, 0.1]", "0.1"), ("[1e-4, 1e-3]", "1e-4"))
     result = renyi("run", path, "--executor", "inline")
     assert result.exit_code == 0
-    assert "none: 1 measured trial; it takes at least 5" in result.output
+    assert "too little to conclude: 1 configuration with a gap" in result.output
 
 
 def test_runs_can_be_filtered_and_read(finished: Path) -> None:

@@ -1,6 +1,5 @@
-"""Figures 1 and 5–7 of the paper: the spectrum of each layer, its kind, and whether the kind predicts the order."""
+"""Figures 1 and 5–7 of the paper: the spectrum of each layer, and its kind."""
 
-from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -8,12 +7,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from analysis.errors import UndefinedMeasureError
 from analysis.report.evidence import Evidence
 from analysis.report.figures.style import COLOURS, SMALL, Drawn, new_figure, plain, sparse_decades
 from analysis.report.wording import layer_name
-from analysis.schema import ALL_LAYERS, LAYER, MEASURE, TRAIN_LOSS, TRIAL_ID
-from analysis.spectrum.clusters import SpectralClusters, SpectrumKind, count_matches, find_spectral_clusters
+from analysis.schema import ALL_LAYERS, LAYER, TRAIN_LOSS, TRIAL_ID
+from analysis.spectrum.clusters import SpectrumKind, find_spectral_clusters
 from analysis.spectrum.quadrature import Quadratures, SpectralQuadrature
 from analysis.statistics.resampling import FloatArray
 
@@ -47,33 +45,6 @@ def layer_spectrum(layer: str, spectrum: SpectralQuadrature) -> LayerSpectrum | 
     return LayerSpectrum(
         layer, grid, top * spectrum.density(top * grid, top * BANDWIDTH), find_spectral_clusters(spectrum).kind
     )
-
-
-def spectral_cluster_table(evidence: Evidence, spectra: Mapping[str, Quadratures]) -> pd.DataFrame:
-    """Figure 1(d): the kinds of each layer's spectra over all networks, and how often the kind predicts the order.
-
-    Columns: layer, a count for each kind, best_order (of highest τ on the layer), matches, mismatches, left_out.
-    """
-    renyi = evidence.selection[evidence.selection[MEASURE] == "renyi"]
-    chosen = dict(zip(renyi[LAYER], renyi["paper_parameter"], strict=True))
-    rows = []
-    for layer in evidence.matrix.layers:
-        found = [_clusters(by_layer[layer]) for by_layer in spectra.values() if layer in by_layer]
-        kinds = Counter(clusters.kind for clusters in found if clusters is not None)
-        predicted = [clusters.predicted_order if clusters else None for clusters in found]
-        order = float(chosen.get(layer, np.nan))
-        count = count_matches(predicted, [order] * len(found))
-        counts = [kinds[kind] for kind in SpectrumKind]
-        rows.append([layer, *counts, order, count.matches, count.mismatches, count.left_out])
-    kinds_of = [kind.value for kind in SpectrumKind]
-    return pd.DataFrame(rows, columns=[LAYER, *kinds_of, "best_order", "matches", "mismatches", "left_out"])
-
-
-def _clusters(spectrum: SpectralQuadrature) -> SpectralClusters | None:
-    try:
-        return find_spectral_clusters(spectrum)
-    except UndefinedMeasureError:  # a dead network has no kind and counts as left out
-        return None
 
 
 def typical_trial(evidence: Evidence, spectra: Mapping[str, Quadratures]) -> str | None:

@@ -14,7 +14,8 @@ def test_the_headline_holds_the_declared_columns_strongest_first(evidence: Evide
 
 def test_every_table_is_about_the_same_trials_and_columns(evidence: Evidence) -> None:
     assert len(evidence.tau) == len(evidence.matrix.keys)
-    assert len(evidence.training) == len(evidence.axes) == len(evidence.headline)
+    assert len(evidence.training) == 2 * len(evidence.axes) == 2 * len(evidence.headline)
+    assert len(evidence.groups) == len(evidence.headline)
     assert evidence.association.permuted.shape[1] == len(evidence.matrix.keys)
     tau = kendall_tau(evidence.matrix.trials["train_loss"], evidence.matrix.gap)
     assert evidence.gap_with_training.tau_b == tau.tau_b

@@ -1,6 +1,6 @@
 import pandas as pd
 
-from analysis.report.evidence import Evidence
+from analysis.report.evidence import Evidence, gather
 from analysis.report.exhibits import exhibits_of, over_sweeps
 from analysis.report.optimizers import compare_optimizers
 from analysis.results.sweep import SweepResults, tidy_table
@@ -8,17 +8,17 @@ from tests.analysis.simulated import simulated_accuracies
 
 
 def test_tables_without_rows_are_left_out(evidence: Evidence, results: SweepResults) -> None:
-    names = [exhibit.name for exhibit in exhibits_of([evidence], [results], None)]
-    assert names == ["headline", "selection", "differences", "training", "axes", "clusters"]
+    names = [exhibit.name for exhibit in exhibits_of([evidence], None)]
+    assert names == ["headline", "selection", "differences", "training", "groups", "axes", "clusters"]
     without = SweepResults(results.name, results.table, results.states)
-    assert "clusters" not in [exhibit.name for exhibit in exhibits_of([evidence], [without], None)]
+    assert "clusters" not in [exhibit.name for exhibit in exhibits_of([gather(without)], None)]
 
 
 def test_the_comparison_of_optimizers_has_no_empty_columns(evidence: Evidence, results: SweepResults) -> None:
     records = [record for name in ("sgd", "sam") for record in simulated_accuracies(name, (90.0, 91.0))]
     comparison = compare_optimizers(tidy_table(records).drop_duplicates("trial_id"))
     assert comparison is not None
-    exhibits = {exhibit.name: exhibit for exhibit in exhibits_of([evidence], [results], comparison)}
+    exhibits = {exhibit.name: exhibit for exhibit in exhibits_of([evidence], comparison)}
     assert exhibits["table1"].note == comparison.note
     assert {"printed", "shown_at"} <= set(comparison.methods)
     assert not {"printed", "shown_at"} & set(exhibits["optimizers"].table)

@@ -3,6 +3,7 @@ import math
 import numpy as np
 import pytest
 
+from analysis.report.group_table import categorical_axes
 from analysis.report.sweep_matrix import SweepMatrix
 from analysis.report.tables import (
     associate,
@@ -83,8 +84,12 @@ def test_training_loss_is_taken_into_account() -> None:
     row = table[(table["measure"] == "renyi") & (table["layer"] == "all") & (table["parameter"] == 1.5)].iloc[0]
     assert row["tau_b"] > 0.4
     assert row["with_training_loss"] < -0.4
-    assert row["ci_low"] < 0 < row["ci_high"]
-    assert abs(row["normal_partial_tau"]) < 0.25
+    assert row["given"] == "training loss"
+    assert row["given_low"] < 0 < row["given_high"]
+    assert abs(row["given_tau"]) < 0.25
+    assert list(table["given"].unique()) == ["training loss"]
+    grouped = training_table(confounded, associate(confounded), categorical_axes(confounded))
+    assert list(grouped["given"].unique()) == ["training loss", "training loss, optimizer"]
 
 
 def test_the_points_of_the_figures_are_kept(matrix: SweepMatrix) -> None:

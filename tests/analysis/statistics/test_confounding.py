@@ -18,7 +18,7 @@ def test_the_partial_tau_is_kendalls_formula() -> None:
     assert result.ci_low[0] <= result.tau[0] <= result.ci_high[0]
 
 
-def test_an_association_that_runs_through_training_alone_goes_away() -> None:
+def test_an_association_that_runs_through_training_alone_leaves_a_residue() -> None:
     rng = np.random.default_rng(1)
     training_loss = rng.normal(size=300)
     gap = -training_loss + 0.5 * rng.normal(size=300)
@@ -28,9 +28,7 @@ def test_an_association_that_runs_through_training_alone_goes_away() -> None:
     result = partial_kendall(columns, gap, training_loss, draws=300)
     assert kendalltau(confounded, gap).statistic < -0.5
     assert result.tau[0] == pytest.approx(-0.18, abs=0.01)  # the residue of Kendall's formula
-    assert abs(result.normal_tau[0]) < 0.05
-    assert result.normal_ci_low[0] < 0 < result.normal_ci_high[0]
-    assert min(result.ci_low[1], result.normal_ci_low[1]) > 0.2
+    assert result.ci_high[0] < 0 < 0.2 < result.ci_low[1]
     strata = stratified_kendall(columns, gap, training_loss, num_strata=10)
     assert abs(strata.tau[0]) < 0.25
     assert strata.tau[1] > 0.4

@@ -6,6 +6,7 @@ from scipy.stats import kendalltau, kstest
 
 from analysis.errors import AnalysisError
 from analysis.statistics import (
+    Design,
     adjusted_p_values,
     kendall_taus,
     max_permutation_test,
@@ -13,6 +14,8 @@ from analysis.statistics import (
     nested_order_taus,
     permuted_taus,
 )
+from analysis.statistics.leave_pair_out import LeavePairOut
+from analysis.statistics.pairs import PairSums
 
 
 def entropies(rng: np.random.Generator, n: int = 30, orders: int = 32) -> np.ndarray:
@@ -22,13 +25,13 @@ def entropies(rng: np.random.Generator, n: int = 30, orders: int = 32) -> np.nda
     return columns
 
 
-def reference_nested(columns: np.ndarray, gap: np.ndarray) -> float:
-    """Leave every pair out in turn, and choose by scipy's τ_b on what remains."""
+def reference_nested(columns: np.ndarray, gap: np.ndarray, cells: np.ndarray) -> float:
+    """Leave the configurations of every pair out in turn, and choose by scipy's τ_b on what remains."""
     n = len(gap)
     top = untied_x = untied_y = 0.0
     for i in range(n):
         for j in range(i):
-            rest = [k for k in range(n) if k not in (i, j)]
+            rest = [k for k in range(n) if cells[k] not in (cells[i], cells[j])]
             taus = []
             for column in columns.T:
                 usable = [k for k in rest if math.isfinite(column[k])]
@@ -41,13 +44,33 @@ def reference_nested(columns: np.ndarray, gap: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize("untidy", [False, True])
-def test_it_equals_leaving_each_pair_out_in_turn(untidy: bool) -> None:
+@pytest.mark.parametrize("cells", [np.arange(12), np.array([3, 0, 1, 2, 3, 0, 1, 2, 4, 4, 5, 3])])
+def test_it_equals_leaving_the_configurations_of_each_pair_out_in_turn(cells: np.ndarray, untidy: bool) -> None:
     rng = np.random.default_rng(5)
-    columns, gap = rng.normal(size=(10, 4)), rng.normal(size=10)
+    columns, gap = rng.normal(size=(12, 4)), rng.normal(size=12)
     if untidy:
         columns, gap = np.round(columns, 0), np.round(gap, 0)
-        columns[2, 1] = math.nan
-    assert nested_order_tau(columns, gap).tau == pytest.approx(reference_nested(columns, gap), abs=1e-12)
+        columns[10, 1] = math.nan  # the one model of its configuration, in one of the two cases
+    expected = reference_nested(columns, gap, cells)
+    assert nested_order_tau(columns, gap, cells=cells).tau == pytest.approx(expected, abs=1e-12)
+
+
+def test_seeds_of_a_configuration_do_not_give_the_answer_away() -> None:
+    """Configurations share most of their measure and their gap, which are not associated; each has three seeds."""
+    rng = np.random.default_rng(8)
+    cells = np.repeat(np.arange(20), 3)
+    by_model: list[float] = []
+    by_configuration: list[float] = []
+    for _ in range(60):
+        columns = rng.normal(size=(20, 12))[cells] + 0.3 * rng.normal(size=(60, 12))
+        gap = rng.normal(size=20)[cells] + 0.3 * rng.normal(size=60)
+        sums = PairSums(columns, gap)
+        for found, labels in ((by_model, np.arange(60)), (by_configuration, cells)):
+            nested = LeavePairOut(sums, [np.arange(12)], labels)
+            (((tau,), _),) = nested.taus(np.ones((1, nested.num_cells)), [1], np.arange(nested.num_pairs))
+            found.append(float(tau))
+    assert np.mean(by_model) > 0.05
+    assert abs(np.mean(by_configuration)) < 2.5 * np.std(by_configuration) / math.sqrt(60)
 
 
 @pytest.mark.parametrize("untidy", [False, True])
@@ -79,7 +102,7 @@ def test_without_association_the_best_is_optimistic_and_the_nested_is_not(monkey
         columns, gap = entropies(rng), rng.normal(size=30)
         nested.append(nested_order_tau(columns, gap).tau)
         observed = kendall_taus(columns, gap, draws=2).tau_b
-        permuted = permuted_taus(columns, gap, seed=repeat, draws=200)
+        permuted = permuted_taus(columns, gap, Design.of_cells(30).null(seed=repeat, draws=200))
         result = max_permutation_test(observed, permuted)
         best.append(result.tau)
         p_values.append(result.p_value)
@@ -96,7 +119,7 @@ def test_a_planted_order_is_found_and_its_choice_accounted_for() -> None:
     columns = entropies(rng, n=40)
     gap = columns[:, 20] + 0.5 * columns[:, 20].std() * rng.normal(size=40)
     observed = kendall_taus(columns, gap).tau_b
-    result = max_permutation_test(observed, permuted_taus(columns, gap))
+    result = max_permutation_test(observed, permuted_taus(columns, gap, Design.of_cells(40).null()))
     assert result.tau == observed.max()
     assert result.p_value == 1 / 2001
     nested = nested_order_tau(columns, gap)

@@ -53,3 +53,10 @@ def test_cells_are_exchanged_with_cells_of_their_size() -> None:
 def test_each_model_needs_a_label() -> None:
     with pytest.raises(AnalysisError, match="6 models; got 2"):
         permutations(6, cells=["a", "b"])
+
+
+def test_cells_can_stay_within_their_group() -> None:
+    draws = permutations(6, draws=200, cells=CELLS, within=[0, 0, 0, 0, 1, 1])
+    assert {tuple(row) for row in draws} == {
+        (*first, *second) for first in ((0, 1, 2, 3), (2, 3, 0, 1)) for second in ((4, 5), (5, 4))
+    }

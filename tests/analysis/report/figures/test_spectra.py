@@ -2,10 +2,9 @@ import numpy as np
 import pytest
 
 from analysis.report.evidence import Evidence
-from analysis.report.figures.spectra import layer_spectrum, spectra_figure, spectral_cluster_table, typical_trial
+from analysis.report.figures.spectra import layer_spectrum, spectra_figure, typical_trial
 from analysis.results.sweep import SweepResults
 from analysis.spectrum.quadrature import SpectralQuadrature
-from tests.analysis.simulated import LAYERS
 
 
 def test_a_density_integrates_to_one_and_knows_its_kind() -> None:
@@ -15,14 +14,6 @@ def test_a_density_integrates_to_one_and_knows_its_kind() -> None:
     assert np.trapezoid(found.density, found.eigenvalues) == pytest.approx(1, abs=0.02)
     assert found.kind.value == "multi-cluster"
     assert layer_spectrum("dead", SpectralQuadrature.from_eigenvalues([0.0], dim=3)) is None
-
-
-def test_kinds_are_counted_against_the_order_of_highest_tau(evidence: Evidence, results: SweepResults) -> None:
-    table = spectral_cluster_table(evidence, results.spectra).set_index("layer")
-    assert list(table.index) == list(LAYERS)
-    assert (table["multi-cluster"] == 30).all()
-    assert table.loc["fc.weight", "best_order"] == 2.0
-    assert (table.loc["fc.weight", "matches"], table.loc["fc.weight", "mismatches"]) == (0, 30)
 
 
 def test_the_trial_shown_is_chosen_by_its_training_loss(evidence: Evidence, results: SweepResults) -> None:
