@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from analysis.report.judge import judge
     from analysis.results import load_results
     from analysis.sharpness import block_operator, check_invariance, layer_spectra, measure, weight_layers
     from analysis.spectrum import Estimate, SpectralQuadrature, renyi_entropy
@@ -32,6 +33,7 @@ __all__ = [
     "block_operator",
     "build_model",
     "check_invariance",
+    "judge",
     "kendall_tau",
     "layer_spectra",
     "load_results",
@@ -41,6 +43,7 @@ __all__ = [
 ]
 
 _NAMES = {
+    "analysis.report.judge": ("judge",),
     "analysis.results": ("load_results",),
     "analysis.sharpness": ("block_operator", "check_invariance", "layer_spectra", "measure", "weight_layers"),
     "analysis.spectrum": ("Estimate", "SpectralQuadrature", "renyi_entropy"),

@@ -13,6 +13,7 @@ REASON = "reason"
 MEASUREMENT_COLUMNS = (TRIAL_ID, LAYER, MEASURE, PARAMETER, VALUE, STDERR, REASON)
 
 ALL_LAYERS = "all"  # the layer of a measure taken on all trainable parameters at once
+NO_LAYER = ""  # the layer of a number from somebody's table, which says nothing about layers
 
 # Generalization quantities of a trained network (SPEC §2); the last two are computed on the samples that the measures
 # use. The standard error of each is stored under its name and this suffix.
@@ -27,6 +28,8 @@ TEST_ACCURACY = "test_accuracy"
 # accuracy, if the data set has validation images.
 TEST_ACCURACY_BEST = "test_accuracy_best_epoch"
 VALIDATION_ACCURACY = "validation_accuracy"
+TEST_ERROR = "test_error"  # 1 − test accuracy; computed when it is needed
+SHIFTED_TEST_ERROR = "test_error/"  # begins the name of the error on corrupted test images: `test_error/noise_3`
 _GENERALIZATION = ("train_", "test_", "gap_", "validation_")  # how the names of all of them begin
 
 # Prefixes of MLflow metrics; the UI groups charts by the part before the slash.

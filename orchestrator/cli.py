@@ -3,7 +3,7 @@
 import json
 import os
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Annotated, NoReturn
@@ -26,15 +26,22 @@ from orchestrator.errors import UsageError
 from orchestrator.exit_codes import ExitCode
 from orchestrator.intervals import STATUS
 from orchestrator.options import (
+    Axes,
     ClusterFile,
     Executor,
     ExecutorName,
     FailedTrials,
+    Flip,
+    Gaps,
+    MeasureColumns,
+    Output,
     ResultSource,
     Storage,
     Sweep,
     Sweeps,
+    Table,
     Tracking,
+    TrainingLoss,
     Version,
 )
 from orchestrator.store.changes import Changes
@@ -201,29 +208,51 @@ def remeasure(
 
 @app.command()
 def report(
-    sweeps: Sweeps,
+    sweeps: Sweeps = None,
     storage: Storage = None,
     tracking: Tracking = None,
     source: Annotated[
         ResultSource,
         typer.Option(help="Read results from MLflow (`tracking`) or from the storage (`store`)."),
     ] = ResultSource.tracking,
+    gap: Gaps = None,
     cluster: ClusterFile = None,
+    table: Table = None,
+    axes: Axes = None,
+    training_loss: TrainingLoss = None,
+    measures: MeasureColumns = None,
+    flip: Flip = None,
+    output: Output = None,
 ) -> None:
     """Show which measures predict the gap, how certain that is, and what is not resolved.
 
     Prints the verdict in ten lines. Writes tables, figures and a page (`report.html`) beside the results, and logs
     them to the first sweep's parent run. Several sweeps are compared on one page.
 
-    Example: `renyi report digits`, `renyi report cifar10.yaml cifar100.yaml`
+    With `--table` it judges anybody's models: a CSV or Parquet file with one row a model. The columns that were taken
+    as measures are named, and why others were not.
+
+    Example: `renyi report digits --gap loss --gap error`, `renyi report cifar10.yaml cifar100.yaml`,
+    `renyi report --table models.csv --axes lr,wd,optimizer --gap gap --training-loss train_loss`
     """
     with usage_errors():
+        of_table = {"--axes": axes, "--training-loss": training_loss, "--measures": measures, "--flip": flip}
+        of_sweep = {"SWEEP": sweeps, "--storage": storage, "--tracking": tracking, "--cluster": cluster}
+        check_options(table is not None, of_sweep, {**of_table, "--output": output})
+        if table is not None:
+            from orchestrator.report_table import report_table
+
+            report_table(table, axes or [], gap or [], training_loss, measures, flip or [], output)
+            return
+        words = sweeps or []
         if cluster:
-            _call_on(cluster, sweeps, "report", [*_addresses(storage, tracking), "--source", source.value])
-        configs = [load(sweep, storage, tracking) for sweep in sweeps]
+            chosen = [word for key in gap or () for word in ("--gap", key)]
+            options = [*_addresses(storage, tracking), "--source", source.value, *chosen]
+            _call_on(cluster, words, "report", options)
+        configs = [load(sweep, storage, tracking) for sweep in words]
         from orchestrator.report import report_sweeps
 
-        report_sweeps(configs, sweeps, source.value)
+        report_sweeps(configs, words, source.value, gaps=gap or ())
 
 
 @app.command()
@@ -313,6 +342,20 @@ def usage_errors() -> Iterator[None]:
     except (UsageError, AnalysisError, TrainingError) as error:
         stderr_console.print(str(error), markup=False, style="red")
         raise typer.Exit(ExitCode.BAD_INPUT) from error
+
+
+def check_options(of_a_table: bool, for_sweeps: Mapping[str, object], for_tables: Mapping[str, object]) -> None:
+    """Refuse options of `report` that do not fit together.
+
+    Raises:
+        UsageError: a line for each.
+    """
+    wrong, fits = (for_sweeps, "a sweep") if of_a_table else (for_tables, "--table")
+    problems = [f"{name}: is for {fits}; leave it out here" for name, given in wrong.items() if given is not None]
+    if not of_a_table and not for_sweeps["SWEEP"]:
+        problems.insert(0, "SWEEP: is missing; name a sweep, or give a table of models with --table")
+    if problems:
+        raise UsageError(*problems)
 
 
 def _addresses(storage: str | None, tracking: str | None) -> list[str]:

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 
@@ -136,9 +137,9 @@ def show_derived(trial_ids: "Sequence[str]") -> None:
     console.print(f"{len(trial_ids)} measured from stored spectra")
 
 
-def show_verdict(name: str, lines: "Sequence[VerdictLine]") -> None:
-    """Show the verdict of a sweep, one topic on a line."""
-    console.print(f"[bold]{name}[/]: Kendall's τ_b with the generalization gap; positive supports a measure")
+def show_verdict(name: str, lines: "Sequence[VerdictLine]", target: str) -> None:
+    """Show the verdict of a sweep or table, one topic on a line."""
+    console.print(f"[bold]{escape(name)}[/]: Kendall's τ_b with {escape(target)}; positive supports a measure")
     width = max(len(line.topic) for line in lines)
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(justify="right", style="dim", min_width=width, no_wrap=True)

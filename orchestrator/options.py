@@ -3,6 +3,7 @@
 from collections.abc import Iterable
 from enum import StrEnum
 from importlib.metadata import version
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -61,10 +62,10 @@ Sweep = Annotated[
     ),
 ]
 Sweeps = Annotated[
-    list[str],
+    list[str] | None,
     typer.Argument(
         metavar="SWEEP...",
-        help="Sweep files, or names of shipped sweeps.",
+        help="Sweep files, or names of shipped sweeps; none with `--table`.",
         show_default=False,
         autocompletion=complete_sweep,
     ),
@@ -101,6 +102,56 @@ ClusterFile = Annotated[
     typer.Option(
         "--cluster",
         help="A file of Ray's cluster launcher, e.g. cluster.yaml: run the command on that cluster.",
+        show_default=False,
+    ),
+]
+Gaps = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--gap",
+        help="What measures are ranked against: `loss` (test − training loss, the default), `error`, `test_error`, or "
+        "`shift:noise_3`; of a table, a column. May be given several times: each has its own tables.",
+        show_default=False,
+    ),
+]
+Table = Annotated[
+    Path | None,
+    typer.Option(
+        "--table", help="A CSV or Parquet file with one row a model, in place of a sweep.", show_default=False
+    ),
+]
+Axes = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--axes",
+        help="Columns of the table that are hyperparameters, separated by commas. Rows with equal ones are repeats of "
+        "one configuration; a column `seed` only tells repeats apart.",
+        show_default=False,
+    ),
+]
+TrainingLoss = Annotated[
+    str | None,
+    typer.Option("--training-loss", help="The column of the table that is the training loss.", show_default=False),
+]
+MeasureColumns = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--measures",
+        help="Columns of the table to rank, separated by commas; left out, every numeric column that is nothing else.",
+        show_default=False,
+    ),
+]
+Flip = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--flip", help="Measures of the table for which larger means flatter, separated by commas.", show_default=False
+    ),
+]
+Output = Annotated[
+    Path | None,
+    typer.Option(
+        "--output",
+        help="The folder for the report of a table; left out, `NAME-report` beside the file.",
         show_default=False,
     ),
 ]

@@ -23,6 +23,7 @@ def report_sweeps(
     commands: Sequence[str] = (),
     source: Source = "tracking",
     tracker: "Tracker | None" = None,
+    gaps: Sequence[str] = (),
 ) -> "Report":
     """Judge the measures by the results in MLflow (or in the store), show the verdict, and keep the report.
 
@@ -34,16 +35,24 @@ def report_sweeps(
         commands: what the user typed for each sweep, for the page's last section; by default the sweeps' names.
         source: where results are read.
         tracker: of the first sweep, where one is open: it logs the files as soon as MLflow answers.
+        gaps: what measures are ranked against, as `analysis.results.targets` names it; by default the gap in loss.
+
+    Raises:
+        AnalysisError: an unknown gap, or one that no trial has.
     """
     from analysis.report.report import build_report
+    from analysis.results.targets import distinct, target_of
+
+    targets = [target_of(key) for key in distinct(gaps or ("loss",))]
 
     first, *others = configs
     names = [config.name for config in configs]
     words = " ".join(shlex.quote(command) for command in commands or names)
+    words += "".join(f" --gap {shlex.quote(key)}" for key in gaps)
     reproduce = [*(f"renyi run {shlex.quote(command)}" for command in commands or names), f"renyi report {words}"]
-    report = build_report([_results(config, source) for config in configs], reproduce)
+    report = build_report([_results(config, source) for config in configs], reproduce, targets)
     for name, lines in report.lines.items():
-        show_verdict(name, lines)
+        show_verdict(name, lines, report.targets[name])
     if report.comparison is not None and report.comparison.repeated:
         show_comparison(report.comparison)
     name_of_folder = f"{REPORT_FOLDER}-{'-'.join(names)}" if others else REPORT_FOLDER

@@ -12,6 +12,7 @@ from analysis.report.wording import OPTIMIZER_NAMES, layer_name, signed
 # Column → (header, what it means).
 WORDS: dict[str, tuple[str, str]] = {
     "sweep": ("sweep", "the sweep that the row is about"),
+    "target": ("target", "what the measures are ranked against"),
     "measure": ("measure", "what is measured; larger means sharper"),
     "parameter": ("order or radius", "the order α of the entropy, or the radius ρ or σ of a perturbation"),
     "layer": ("layer", "a weight tensor, all of them together, or the best layer"),

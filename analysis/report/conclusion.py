@@ -115,9 +115,9 @@ def conclusion(evidence: Evidence, judged: Judged) -> str:
         return f"{text}; {opposed}" if opposed else text
     parts = [_best(evidence, judged, best) if kind is Claim.BEST else _tied(evidence, judged, best)]
     renyi = judged.significant[judged.significant[MEASURE].isin(RENYI)]
-    if renyi.empty:
+    if renyi.empty and judged.rows[MEASURE].isin(RENYI).any():
         parts.append(f"Rényi sharpness is not significant{judged.within} on any layer")
-    elif (renyi["tau"] < 0).all():
+    elif len(renyi) and (renyi["tau"] < 0).all():
         parts.append(f"where Rényi sharpness is significant{judged.within}, it opposes the gap, contrary to the paper")
     if not judged.null.levels and not judged.null.why_cells.startswith("no axis"):
         parts.append(
@@ -133,7 +133,10 @@ def standing(evidence: Evidence, judged: Judged, rows: pd.DataFrame) -> list[tup
     table = evidence.training[evidence.training["given"] == given]
     found = []
     for _, row in rows.iterrows():
-        entry = table[_same(table, row)].iloc[0]
+        entries = table[_same(table, row)]
+        if entries.empty:  # no training loss is known
+            continue
+        entry = entries.iloc[0]
         tau, given_tau, low, high, p_adjusted = (
             float(value) for value in (row["tau"], *entry[["given_tau", "given_low", "given_high", "p_adjusted"]])
         )
@@ -163,7 +166,10 @@ def _best(evidence: Evidence, judged: Judged, best: pd.Series) -> str:
     text = f"{_name(best)} {_verb(best)} the gap best{judged.within}: τ = {_tau(best)}, adjusted "
     text += f"{p_text(best['p_adjusted'])}; each of {others} other columns is weaker (paired p ≤ {LEVEL_OF_RIVALS:g})"
     reading = _reading(evidence, judged, best)
-    kind, entry = standing(evidence, judged, best.to_frame().T)[0]
+    found = standing(evidence, judged, best.to_frame().T)
+    if not found:
+        return "; ".join(part for part in (text, reading) if part)
+    kind, entry = found[0]
     given = f"given the {entry['given'].replace(', ', ' and ')}"
     partial = with_interval(entry["given_tau"], entry["given_low"], entry["given_high"])
     remains = {
@@ -188,8 +194,8 @@ def _tied(evidence: Evidence, judged: Judged, best: pd.Series) -> str:
     significant = tied[tied["p_adjusted"] < LEVEL]
     counts = Counter(kind for kind, _ in standing(evidence, judged, significant))
     words = [f"{counts[kind]} {kind.value}" for kind in Beyond if counts[kind]]
-    remains = f"of the {len(significant)} significant ones, {', '.join(words)}"
-    return "; ".join([f"{text}, {', '.join(parts)}", strongest, remains])
+    remains = [f"of the {len(significant)} significant ones, {', '.join(words)}"] if words else []
+    return "; ".join([f"{text}, {', '.join(parts)}", strongest, *remains])
 
 
 def _reading(evidence: Evidence, judged: Judged, best: pd.Series) -> str:

@@ -1,8 +1,9 @@
 """The tables on which a sweep's verdict is based, from one bootstrap and one set of permutations."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from types import MappingProxyType
 
 import pandas as pd
 
@@ -19,7 +20,9 @@ from analysis.report.tables import (
     training_table,
 )
 from analysis.results.sweep import SweepResults
-from analysis.schema import GAP_LOSS, TRAIN_LOSS
+from analysis.results.targets import LOSS, Target
+from analysis.schema import TRAIN_LOSS
+from analysis.spectrum.quadrature import Quadratures
 from analysis.statistics import KendallTau, kendall_tau
 
 
@@ -47,9 +50,38 @@ class Evidence:
         return self.tau[self.tau["headline"]].reset_index(drop=True)
 
 
-def gather(results: SweepResults, gap: str = GAP_LOSS, seed: int = 0) -> Evidence:
-    """Compute all tables of a sweep, with one bootstrap and one set of permutations."""
-    matrix = SweepMatrix.of(results.table, results.name, gap)
+def label(found: Evidence, among: Sequence[Evidence]) -> str:
+    """What tells a sweep's evidence from the others in a report: its name, its target if there are several, or both."""
+    matrix = found.matrix
+    if len({other.matrix.target for other in among}) == 1:
+        return matrix.name
+    return f"{matrix.name}: {matrix.target.title}"
+
+
+def target_of_all(among: Sequence[Evidence]) -> str:
+    """What measures are ranked against, for a sentence: `the gap (test − training loss)`, or `each target`."""
+    titles = {found.matrix.target.title for found in among}
+    return f"the {titles.pop()}" if len(titles) == 1 else "each target"
+
+
+def gather(results: SweepResults, target: Target = LOSS, seed: int = 0) -> Evidence:
+    """Compute all tables of a sweep, with one bootstrap and one set of permutations.
+
+    Raises:
+        AnalysisError: no trial has the target.
+    """
+    matrix = SweepMatrix.of(results.table, results.name, target)
+    return evidence_of(matrix, seed, results.states, results.failures, results.spectra)
+
+
+def evidence_of(
+    matrix: SweepMatrix,
+    seed: int = 0,
+    states: Mapping[str, int] = MappingProxyType({}),
+    failures: Mapping[str, str] = MappingProxyType({}),
+    spectra: Mapping[str, Quadratures] = MappingProxyType({}),
+) -> Evidence:
+    """All tables of a matrix: of a sweep's, or of somebody's table."""
     association = associate(matrix, seed)
     comparisons = compare_groups(matrix, seed)
     return Evidence(
@@ -61,9 +93,9 @@ def gather(results: SweepResults, gap: str = GAP_LOSS, seed: int = 0) -> Evidenc
         axes_table(matrix),
         training_table(matrix, association, categorical_axes(matrix), seed),
         group_table(matrix, association, comparisons),
-        cluster_table(matrix, association, results.spectra),
+        cluster_table(matrix, association, spectra),
         comparisons,
         kendall_tau(matrix.trials[TRAIN_LOSS], matrix.gap, seed, matrix.axes.cells),
-        results.states,
-        results.failures,
+        states,
+        failures,
     )

@@ -1,12 +1,15 @@
 """The tables of a report, each with a title and a note."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
 from analysis.report.evidence import Evidence
 from analysis.report.optimizers import Comparison
+from analysis.schema import LAYER, NO_LAYER, PARAMETER
+
+UNSAID = (LAYER, PARAMETER, "paper_layer", "other_parameter", "noise", "attenuation")  # left out where they are empty
 
 
 @dataclass(frozen=True)
@@ -95,7 +98,14 @@ def exhibits_of(evidence: Sequence[Evidence], comparison: Comparison | None) -> 
                 _filled(comparison.methods),
             ),
         ]
-    return [exhibit for exhibit in exhibits if len(exhibit.table)]
+    shown = [replace(exhibit, table=_without_unsaid(exhibit.table)) for exhibit in exhibits]
+    return [exhibit for exhibit in shown if len(exhibit.table)]
+
+
+def _without_unsaid(table: pd.DataFrame) -> pd.DataFrame:
+    """The table without the columns that say nothing in any row: layers, parameters or noise that there are not."""
+    unsaid = [name for name in UNSAID if name in table and (table[name].isna() | (table[name] == NO_LAYER)).all()]
+    return table.drop(columns=unsaid)
 
 
 def _nulls(evidence: Sequence[Evidence]) -> str:
@@ -112,13 +122,15 @@ def _filled(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def over_sweeps(evidence: Sequence[Evidence], table: Callable[[Evidence], pd.DataFrame]) -> pd.DataFrame:
-    """One table over all sweeps; with several sweeps, each row names its own."""
-    return pd.concat([_named(table(found), found, len(evidence)) for found in evidence], ignore_index=True)
+    """One table over all sweeps and targets; with several, each row names its own."""
+    return pd.concat([_named(table(found), found, evidence) for found in evidence], ignore_index=True)
 
 
-def _named(table: pd.DataFrame, found: Evidence, num_sweeps: int) -> pd.DataFrame:
-    if num_sweeps == 1:
-        return table
+def _named(table: pd.DataFrame, found: Evidence, evidence: Sequence[Evidence]) -> pd.DataFrame:
+    targets = {other.matrix.target for other in evidence}
     named = table.copy()
-    named.insert(0, "sweep", found.matrix.name)
+    if len(targets) > 1:
+        named.insert(0, "target", found.matrix.target.label)
+    if len(evidence) > len(targets):
+        named.insert(0, "sweep", found.matrix.name)
     return named

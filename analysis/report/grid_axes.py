@@ -1,5 +1,6 @@
 """The hyperparameter axes of a sweep, found in its results: which vary, which vary together, and what is repeated."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -22,7 +23,7 @@ class GridAxes:
     cells: IntArray  # (N,) number of each trial's configuration; trials of one differ only in their seed
 
 
-def grid_axes(trials: pd.DataFrame) -> GridAxes:
+def grid_axes(trials: pd.DataFrame, names: Sequence[str] | None = None) -> GridAxes:
     """The axes that vary over the trials.
 
     Each optimizer's values on an axis are numbered in ascending order, so learning rates of SGD and of Adam are
@@ -31,9 +32,13 @@ def grid_axes(trials: pd.DataFrame) -> GridAxes:
 
     Args:
         trials: one row a trial, with its parameters and generalization quantities.
+        names: the columns that are axes; left out, every parameter that varies.
     """
-    optimizers = trials[OPTIMIZER] if OPTIMIZER in trials else pd.Series("", index=trials.index)
+    is_axis = OPTIMIZER in trials and (names is None or OPTIMIZER in names)
+    optimizers = trials[OPTIMIZER] if is_axis else pd.Series("", index=trials.index)
     candidates = [name for name in trials.columns if name not in _NOT_AXES and not schema.is_generalization(name)]
+    if names is not None:
+        candidates = [name for name in names if name != OPTIMIZER]
     levels = {name: _level_within(trials[name], optimizers) for name in candidates}
     varying = {name: codes for name, codes in levels.items() if codes.max(initial=0) > 0}
     labels = _merge_coupled(varying, optimizers)

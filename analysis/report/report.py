@@ -1,5 +1,6 @@
 """The report of one or several sweeps: the verdict, its tables and figures, as files and as one page."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -7,7 +8,7 @@ import pandas as pd
 
 from analysis.errors import AnalysisError
 from analysis.report.cells import latex, markdown
-from analysis.report.evidence import Evidence, gather
+from analysis.report.evidence import Evidence, evidence_of, gather, label, target_of_all
 from analysis.report.exhibits import Exhibit, exhibits_of, over_sweeps
 from analysis.report.figures.gap_against_sharpness import gap_figure
 from analysis.report.figures.spectra import spectra_figure
@@ -16,10 +17,14 @@ from analysis.report.figures.tau_by_measure import tau_figure
 from analysis.report.figures.tau_over_orders import orders_figure
 from analysis.report.optimizers import Comparison, compare_optimizers
 from analysis.report.page import render_page
+from analysis.report.sweep_matrix import SweepMatrix
 from analysis.report.tables import values_table
 from analysis.report.verdict import VerdictLine, verdict
 from analysis.results.sweep import SweepResults
+from analysis.results.table import ModelTable
+from analysis.results.targets import LOSS, Target
 from analysis.schema import TRIAL_ID
+from analysis.spectrum.quadrature import Quadratures
 
 PAGE_FILE = "report.html"
 
@@ -33,6 +38,7 @@ class Report:
     table: pd.DataFrame  # the whole τ table, strongest first
     comparison: Comparison | None  # of optimizers, where a data set and network has several
     files: dict[str, bytes]  # by name, ready to be written or logged
+    targets: Mapping[str, str]  # of each verdict, what measures are ranked against, for a sentence
 
     @property
     def note(self) -> str:
@@ -40,27 +46,47 @@ class Report:
         return "\n\n".join(_verdict_markdown(name, lines) for name, lines in self.lines.items())
 
 
-def build_report(sweeps: Sequence[SweepResults], reproduce: Sequence[str] = ()) -> Report:
+def build_report(
+    sweeps: Sequence[SweepResults], reproduce: Sequence[str] = (), targets: Sequence[Target] = (LOSS,)
+) -> Report:
     """Build the verdict, tables, figures and page of the sweeps from their results.
 
     Args:
         sweeps: the results of each; the verdict of a sweep without measured trials says so.
         reproduce: the commands that produce this report again.
+        targets: what measures are ranked against, each in its own tables; the first leads.
 
     Raises:
-        AnalysisError: there is no sweep, or two share a name.
+        AnalysisError: there is no sweep, two share a name, or a target is not in the results.
     """
     names = [sweep.name for sweep in sweeps]
     if not names or len(set(names)) < len(names):
         raise AnalysisError(f"a report needs at least one sweep, and a different name for each; got {names}")
-    evidence = [gather(sweep) for sweep in sweeps]
-    lines = {found.matrix.name: verdict(found) for found in evidence}
-    comparison = _compared(evidence)
+    evidence = [gather(sweep, target) for sweep in sweeps for target in targets]
+    spectra = {sweep.name: sweep.spectra for sweep in sweeps}
+    return _report(", ".join(names), evidence, spectra, _compared(evidence), reproduce)
+
+
+def build_table_report(table: ModelTable, reproduce: Sequence[str] = ()) -> Report:
+    """The same of somebody's table: its verdict, tables, figures and page, for each of its gaps."""
+    evidence = [evidence_of(SweepMatrix.of_table(table, gap)) for gap in table.gaps]
+    return _report(table.name, evidence, {}, None, reproduce, VerdictLine("the table", "; ".join(table.notes)))
+
+
+def _report(
+    title: str,
+    evidence: Sequence[Evidence],
+    spectra: Mapping[str, Mapping[str, Quadratures]],
+    comparison: Comparison | None,
+    reproduce: Sequence[str],
+    *further: VerdictLine,
+) -> Report:
+    """Set the evidence as text, tables, figures and one page."""
+    lines = {label(found, evidence): [*verdict(found), *further] for found in evidence}
     exhibits = exhibits_of(evidence, comparison)
     tau = over_sweeps(evidence, lambda found: found.tau)
     numbers = {"tau": tau, "trials": over_sweeps(evidence, lambda found: values_table(found.matrix))}
-    drawings = _drawings(evidence, sweeps)
-    title = ", ".join(names)
+    drawings = _drawings(evidence, spectra)
     files = {f"{name}.csv": table.to_csv(index=False).encode() for name, table in numbers.items()}
     for exhibit in exhibits:
         files[f"{exhibit.name}.csv"] = exhibit.table.to_csv(index=False).encode()
@@ -72,16 +98,28 @@ def build_report(sweeps: Sequence[SweepResults], reproduce: Sequence[str] = ()) 
     ).encode()
     svgs = {drawn.name: files[f"{drawn.name}.svg"].decode() for drawn in drawings}
     files[PAGE_FILE] = render_page(title, lines, exhibits, drawings, svgs, numbers, reproduce).encode()
-    return Report(title, lines, tau, comparison, files)
+    targets = {label(found, evidence): target_of_all([found]) for found in evidence}
+    return Report(title, lines, tau, comparison, files, targets)
 
 
-def _drawings(evidence: Sequence[Evidence], sweeps: Sequence[SweepResults]) -> list[Drawn]:
+def _drawings(evidence: Sequence[Evidence], spectra: Mapping[str, Mapping[str, Quadratures]]) -> list[Drawn]:
     """All figures: first those over all sweeps, then those of each sweep."""
     found: list[Drawn | None] = [tau_figure(evidence), orders_figure(evidence)]
-    for one, sweep in zip(evidence, sweeps, strict=True):
-        of_sweep = [gap_figure(one.matrix, one.association), spectra_figure(one, sweep.spectra)]
-        found += [drawn.of_sweep(sweep.name) if drawn and len(sweeps) > 1 else drawn for drawn in of_sweep]
+    drawn_spectra = dict(spectra)
+    for one in evidence:
+        of_sweep = [
+            gap_figure(one.matrix, one.association),
+            spectra_figure(one, drawn_spectra.pop(one.matrix.name, {})),
+        ]
+        name, tag = label(one, evidence), _tag(one, evidence)
+        found += [drawn.of_sweep(name, tag) if drawn and len(evidence) > 1 else drawn for drawn in of_sweep]
     return [drawn for drawn in found if drawn is not None]
+
+
+def _tag(one: Evidence, evidence: Sequence[Evidence]) -> str:
+    """What tells a sweep's figures from the others in the names of files."""
+    several = label(one, evidence) != one.matrix.name
+    return re.sub(r"[^\w.-]+", "-", f"{one.matrix.name}_{one.matrix.target.key}" if several else one.matrix.name)
 
 
 def _compared(evidence: Sequence[Evidence]) -> Comparison | None:

@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 from analysis import schema
 from analysis.measures import headline_of
 from analysis.report.grid_axes import SEED, GridAxes, grid_axes
+from analysis.results.table import ModelTable
+from analysis.results.targets import LOSS, Target, check_known, column_target, with_targets
 from analysis.statistics.relabeling import Design
 from analysis.statistics.resampling import FloatArray, IntArray
 
@@ -25,16 +27,22 @@ class SweepMatrix:
     values: FloatArray  # (N, num_columns), NaN where missing
     stderr: FloatArray  # (N, num_columns)
     trials: pd.DataFrame  # (N, …) trial_id, parameters, generalization quantities
-    gap_name: str
+    target: Target  # what the measures are ranked against
     without_gap: int  # measured trials that have no finite gap, and so are left out
+    axis_names: tuple[str, ...] | None = None  # the columns that are axes; None: every parameter that varies
 
     @classmethod
-    def of(cls, results: pd.DataFrame, name: str, gap: str = schema.GAP_LOSS) -> "SweepMatrix":
-        """Arrange the tidy table as matrices; layers keep their order, and all layers together come last."""
+    def of(cls, results: pd.DataFrame, name: str, target: Target = LOSS) -> "SweepMatrix":
+        """Arrange the tidy table as matrices; layers keep their order, and all layers together come last.
+
+        Raises:
+            AnalysisError: no trial has the target.
+        """
         everywhere = [column for column in results.columns if column not in schema.MEASUREMENT_COLUMNS]
         trials = results.drop_duplicates(schema.TRIAL_ID)[[schema.TRIAL_ID, *everywhere]]
-        trials = trials.sort_values(schema.TRIAL_ID, ignore_index=True)
-        finite = np.isfinite(trials[gap].to_numpy(dtype=float))
+        trials = with_targets(trials).sort_values(schema.TRIAL_ID, ignore_index=True)
+        check_known(target, trials.columns, name)
+        finite = np.isfinite(trials[target.column].to_numpy(dtype=float))
         kept = trials[finite].reset_index(drop=True)
         row = pd.Index(kept[schema.TRIAL_ID]).get_indexer(results[schema.TRIAL_ID])
         column = results.groupby(KEYS, dropna=False, sort=False).ngroup().to_numpy()
@@ -50,9 +58,35 @@ class SweepMatrix:
             values[:, order],
             stderr[:, order],
             kept,
-            gap,
+            target,
             int((~finite).sum()),
         )
+
+    @classmethod
+    def of_table(cls, table: ModelTable, gap: str) -> "SweepMatrix":
+        """Somebody's table as matrices, with one of its gaps; its measures have no standard errors."""
+        target = column_target(gap)
+        finite = np.isfinite(table.trials[gap].to_numpy(dtype=float))
+        keys = pd.DataFrame(
+            [(column.measure, column.parameter, column.layer) for column in table.measures], columns=KEYS
+        ).astype({schema.PARAMETER: float})
+        order = _display_order(keys)
+        values = table.values[finite][:, order]
+        return cls(
+            table.name,
+            keys.iloc[order].reset_index(drop=True),
+            values,
+            np.full(values.shape, np.nan),
+            table.trials[finite].reset_index(drop=True),
+            target,
+            int((~finite).sum()),
+            table.axes,
+        )
+
+    @property
+    def gap_name(self) -> str:
+        """The column of the trials that is the gap."""
+        return self.target.column
 
     @property
     def n(self) -> int:
@@ -68,7 +102,7 @@ class SweepMatrix:
     @cached_property
     def axes(self) -> GridAxes:
         """The positions of the trials in the grid."""
-        return grid_axes(self.trials)
+        return grid_axes(self.trials, self.axis_names)
 
     @cached_property
     def design(self) -> Design:

@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from analysis.report.statements import LEAST_FOR_CLAIMS, LEVEL
 from analysis.report.sweep_matrix import SweepMatrix
 from analysis.report.wording import ANY_LAYER
-from analysis.schema import LAYER, MEASURE, PARAMETER, TRAIN_LOSS
+from analysis.schema import LAYER, MEASURE, NO_LAYER, PARAMETER, TRAIN_LOSS
 from analysis.statistics import (
     KendallTaus,
     MaxTau,
@@ -220,6 +220,8 @@ def training_table(
     (R² of the measure by what is given), gap_explained, effective (configurations left), kendall_partial (Kendall's,
     given the training loss), within_strata (τ within thirds by training loss), low_loss, middle_loss, high_loss.
     """
+    if matrix.trials[TRAIN_LOSS].isna().all():
+        return pd.DataFrame(columns=["given", MEASURE, PARAMETER, LAYER])
     columns = np.flatnonzero(matrix.headline)
     values, loss = matrix.values[:, columns], matrix.trials[TRAIN_LOSS].to_numpy(dtype=float)
     kendalls = partial_kendall(values, matrix.gap, loss, seed, matrix.axes.cells, draws=1)  # only its τ is shown
@@ -279,11 +281,12 @@ def _selection_row(
 
 
 def _gap_stderr(matrix: SweepMatrix) -> FloatArray | None:
-    """(N,) standard error of each gap in loss, from the standard errors of the two losses."""
-    parts = ("train_loss_stderr", "test_loss_stderr")
-    if matrix.gap_name != "gap_loss" or not all(part in matrix.trials for part in parts):
+    """(N,) standard error of each gap, from those of the quantities that it is made of; None if they are unknown."""
+    parts = matrix.target.stderr
+    if not parts or not all(part in matrix.trials for part in parts):
         return None
-    stderr: FloatArray = np.hypot(*(matrix.trials[part].to_numpy(dtype=float) for part in parts))
+    squares = [matrix.trials[part].to_numpy(dtype=float) ** 2 for part in parts]
+    stderr: FloatArray = np.sqrt(np.sum(squares, axis=0))
     return stderr
 
 
@@ -294,4 +297,4 @@ def _key(matrix: SweepMatrix, column: int) -> dict[str, object]:
 def _column_id(matrix: SweepMatrix, column: int) -> str:
     parameter = matrix.keys[PARAMETER][column]
     suffix = "" if np.isnan(parameter) else f"_{parameter:g}"
-    return f"{matrix.keys[MEASURE][column]}{suffix}/{matrix.keys[LAYER][column]}"
+    return f"{matrix.keys[MEASURE][column]}{suffix}/{matrix.keys[LAYER][column]}".removesuffix(f"/{NO_LAYER}")

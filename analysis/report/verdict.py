@@ -12,7 +12,7 @@ from analysis.report.evidence import Evidence
 from analysis.report.statements import LEAST_FOR_INTERVALS, LEVEL, Beyond, Claim, Pooling
 from analysis.report.tables import RENYI
 from analysis.report.wording import ANY_LAYER, column_name, layer_name, measure_name, p_text, signed, with_interval
-from analysis.schema import LAYER, MEASURE, PARAMETER
+from analysis.schema import LAYER, MEASURE, NO_LAYER, PARAMETER, TRAIN_LOSS
 
 FITTED = 0.99  # training accuracy; below, a network has not been trained to fit
 NOTABLE_NOISE = 0.3  # standard error over spread; above, τ shrinks by 5 % or more
@@ -62,7 +62,8 @@ def _data(evidence: Evidence) -> str:
     """The content of the sweep, and the problems in its data."""
     matrix, headline = evidence.matrix, evidence.headline
     others = ", ".join(f"{count} {state}" for state, count in evidence.states.items() if state != "measured" and count)
-    parts = [f"{matrix.n} trials measured" + (f", {others}" if others else "")]
+    counted = "trials measured" if matrix.axis_names is None else "models"
+    parts = [f"{matrix.n} {counted}" + (f", {others}" if others else "")]
     cells = len(set(matrix.axes.cells))
     if cells < matrix.n:
         parts[0] += f", of {cells} configurations (seeds resampled together)"
@@ -70,7 +71,7 @@ def _data(evidence: Evidence) -> str:
         reason, count = Counter(evidence.failures.values()).most_common(1)[0]
         parts.append(f"{count} failed with: {reason}")
     if matrix.n:
-        parts.append(f"gap (test − training loss) {matrix.gap.min():.3g} to {matrix.gap.max():.3g}")
+        parts.append(f"{matrix.target.title} {matrix.gap.min():.3g} to {matrix.gap.max():.3g}")
     if matrix.without_gap:
         parts.append(f"{matrix.without_gap} left out because their gap is not finite")
     repeats = matrix.n - len(np.unique(matrix.gap))
@@ -171,6 +172,8 @@ def _clusters(evidence: Evidence) -> str:
 
 def _training(evidence: Evidence, judged: Judged) -> str:
     matrix, tau = evidence.matrix, evidence.gap_with_training
+    if matrix.trials[TRAIN_LOSS].isna().all():
+        return ""
     if not np.isfinite(tau.tau_b):
         return "the training loss is the same in all trials"
     text = f"τ(training loss, gap) = {with_interval(tau.tau_b, tau.ci_low, tau.ci_high)}"
@@ -238,7 +241,7 @@ def _listed(rows: pd.DataFrame) -> str:
     for measure, group in rows.groupby(MEASURE, sort=False):
         layers = list(dict.fromkeys(layer_name(layer) for layer in group[LAYER]))
         where = ", ".join(layers) if len(layers) <= NAMED else f"{len(layers)} layers"
-        parts.append(f"{measure_name(str(measure))} of {where}")
+        parts.append(measure_name(str(measure)) + (f" of {where}" if layers != [layer_name(NO_LAYER)] else ""))
     return "; ".join(parts)
 
 

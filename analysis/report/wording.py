@@ -4,7 +4,7 @@ import math
 from typing import TYPE_CHECKING
 
 from analysis.measures import symbol_of, title_of
-from analysis.schema import ALL_LAYERS, LAYER, MEASURE, PARAMETER
+from analysis.schema import ALL_LAYERS, LAYER, MEASURE, NO_LAYER, PARAMETER
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -33,9 +33,14 @@ def layer_name(layer: str) -> str:
     return {ALL_LAYERS: "all layers", ANY_LAYER: "any layer"}.get(layer, layer.removesuffix(".weight"))
 
 
+def of_layer(layer: str) -> str:
+    """` of conv1`; nothing where a table says nothing about layers."""
+    return f" of {layer_name(layer)}" if layer != NO_LAYER else ""
+
+
 def column_name(measure: str, parameter: float | None, layer: str) -> str:
     """`Rényi sharpness α = 1.5 of conv1`."""
-    return f"{measure_name(measure, parameter)} of {layer_name(layer)}"
+    return f"{measure_name(measure, parameter)}{of_layer(layer)}"
 
 
 def columns_listed(rows: "pd.DataFrame") -> str:
@@ -43,7 +48,7 @@ def columns_listed(rows: "pd.DataFrame") -> str:
     layers: dict[str, list[str]] = {}
     for measure, parameter, layer in zip(rows[MEASURE], rows[PARAMETER], rows[LAYER], strict=True):
         layers.setdefault(measure_name(measure, parameter), []).append(layer_name(layer))
-    return "; ".join(f"{name} of {', '.join(where)}" for name, where in layers.items())
+    return "; ".join(name + (f" of {', '.join(where)}" if any(where) else "") for name, where in layers.items())
 
 
 def signed(value: float, digits: int = 2) -> str:

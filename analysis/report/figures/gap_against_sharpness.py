@@ -21,6 +21,7 @@ from analysis.report.figures.style import (
 from analysis.report.sweep_matrix import SweepMatrix
 from analysis.report.tables import RENYI, Association
 from analysis.report.wording import layer_name, measure_name, signed
+from analysis.results.targets import LOSS
 from analysis.schema import ALL_LAYERS, LAYER, MEASURE, PARAMETER
 from analysis.statistics.resampling import FloatArray
 
@@ -43,7 +44,7 @@ class Panel:
     parameter: float  # NaN if the measure has none
     layer: str
     values: FloatArray  # (N,) larger means sharper
-    gap: FloatArray  # (N,) test loss − training loss
+    gap: FloatArray  # (N,) or another target
     group: list[str]  # (N,) optimizer of each trial
     tau: float
     ci_low: float
@@ -56,9 +57,8 @@ def gap_against_sharpness(matrix: SweepMatrix, association: Association) -> list
     Other measures are shown for all layers together, or for each layer if they are not defined for all together.
     """
     panels = []
-    optimizers = (
-        matrix.trials["optimizer"] if "optimizer" in matrix.trials else pd.Series("", index=matrix.trials.index)
-    )
+    known = "optimizer" in matrix.trials
+    optimizers = matrix.trials["optimizer"].astype(str) if known else pd.Series("", index=matrix.trials.index)
     for column in np.flatnonzero(matrix.headline):
         measure, layer = str(matrix.keys[MEASURE][column]), str(matrix.keys[LAYER][column])
         parameter = float(matrix.keys[PARAMETER][column])
@@ -83,7 +83,7 @@ def gap_against_sharpness(matrix: SweepMatrix, association: Association) -> list
     return panels
 
 
-def draw_gap_against_sharpness(panels: list[Panel]) -> "Figure":
+def draw_gap_against_sharpness(panels: list[Panel], gap: str = LOSS.label) -> "Figure":
     """The figure: a row of panels for each order of Rényi sharpness, and one for the other measures; long rows wrap."""
     rows = _rows(panels)
     across = max(len(row) for row in rows)
@@ -96,11 +96,11 @@ def draw_gap_against_sharpness(panels: list[Panel]) -> "Figure":
             _draw_panel(ax, panel, groups, pixels)
         for ax in line[len(row) :]:
             ax.set_visible(False)
-        line[0].set_ylabel("gap", fontsize=SMALL)
+        line[0].set_ylabel(gap, fontsize=SMALL)
     handles, labels = axes[0, 0].get_legend_handles_labels()
-    figure.legend(
-        handles, labels, loc="outside lower center", ncols=max(len(groups), 1), fontsize=MEDIUM, frameon=False
-    )
+    if groups != [""]:
+        across = max(len(groups), 1)
+        figure.legend(handles, labels, loc="outside lower center", ncols=across, fontsize=MEDIUM, frameon=False)
     return figure
 
 
@@ -126,11 +126,12 @@ def gap_figure(matrix: SweepMatrix, association: Association) -> Drawn | None:
         ignore_index=True,
     )
     caption = (
-        f"Generalization gap (test − training loss) against each measure, with a point for each of "
-        f"{matrix.n} trials; larger means sharper. Above each panel: Kendall's τ_b with its 95 % bootstrap interval "
-        "over trials. Orders and radii were declared beforehand, not selected by τ."
+        f"The {matrix.target.title} against each measure, with a point for each of {matrix.n} networks; larger "
+        "means sharper. Above each panel: Kendall's τ_b with its 95 % bootstrap interval over networks. Orders and "
+        "radii were declared beforehand, not selected by τ."
     )
-    return Drawn(NAME, "The gap against every measure", caption, numbers, draw_gap_against_sharpness(panels))
+    drawn = draw_gap_against_sharpness(panels, matrix.target.label)
+    return Drawn(NAME, f"The {matrix.target.label} against every measure", caption, numbers, drawn)
 
 
 def _rows(panels: list[Panel]) -> list[list[Panel]]:

@@ -34,9 +34,9 @@ class Drawn:
     numbers: pd.DataFrame
     figure: "Figure"
 
-    def of_sweep(self, sweep: str) -> "Drawn":
-        """The same figure, with the sweep in its name and title."""
-        return replace(self, name=f"{self.name}_{sweep}", title=f"{sweep}: {self.title}")
+    def of_sweep(self, sweep: str, tag: str | None = None) -> "Drawn":
+        """The same figure, with the sweep in its title, and in its name too, or a tag there in its place."""
+        return replace(self, name=f"{self.name}_{tag or sweep}", title=f"{sweep}: {self.title}")
 
     def files(self) -> dict[str, bytes]:
         """The figure as PNG, SVG and PDF, and its numbers as CSV."""

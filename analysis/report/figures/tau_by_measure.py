@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from analysis.report.evidence import Evidence
+from analysis.report.evidence import Evidence, label, target_of_all
 from analysis.report.figures.style import COLOURS, GREY, MEDIUM, SMALL, Drawn, new_figure, plain, zero_line
 from analysis.report.wording import layer_name, measure_name
-from analysis.schema import ALL_LAYERS, LAYER, MEASURE, PARAMETER
+from analysis.schema import ALL_LAYERS, LAYER, MEASURE, NO_LAYER, PARAMETER
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 NAME = "tau_by_measure"
 ROW_INCHES = 0.2
 MOST_NAMED = 8  # layers; up to this number each has a row
+WHOLE = (ALL_LAYERS, NO_LAYER)  # shown by a filled dot
 RENYI_COLOUR, OTHER_COLOUR = COLOURS[0], COLOURS[1]
 
 
@@ -30,7 +31,7 @@ def tau_by_measure(sweeps: Sequence[Evidence]) -> pd.DataFrame:
     parts = []
     for evidence in sweeps:
         order = {layer: index for index, layer in enumerate(evidence.matrix.layers)}
-        part = evidence.headline[columns].assign(sweep=evidence.matrix.name)
+        part = evidence.headline[columns].assign(sweep=label(evidence, sweeps))
         parts.append(part.iloc[part[LAYER].map(order).argsort(kind="stable")])
     table = pd.concat(parts, ignore_index=True)[["sweep", *columns]]
     strength = table["tau_b"].abs().groupby([table[MEASURE], table[PARAMETER]], dropna=False).transform("max")
@@ -61,11 +62,11 @@ def tau_figure(sweeps: Sequence[Evidence]) -> Drawn | None:
     table = tau_by_measure(sweeps)
     if table["tau_b"].notna().sum() == 0:
         return None
-    sizes = ", ".join(f"{evidence.matrix.name} {evidence.matrix.n}" for evidence in sweeps)
+    sizes = ", ".join(f"{label(evidence, sweeps)} {evidence.matrix.n}" for evidence in sweeps)
     caption = (
-        f"Kendall's τ_b of every measure with the generalization gap; trials: {sizes}. Bars: 95 % bootstrap interval "
-        "over trials. Filled dots: all layers together; open dots: single layers. Orders and radii were declared "
-        "beforehand, not selected by τ."
+        f"Kendall's τ_b of every measure with {target_of_all(sweeps)}; networks: {sizes}. Bars: 95 % bootstrap "
+        "interval over networks. Filled dots: all layers together; open dots: single layers. Orders and radii were "
+        "declared beforehand, not selected by τ."
     )
     return Drawn(NAME, "Kendall's τ of every measure", caption, table, draw_tau_by_measure(table))
 
@@ -74,7 +75,7 @@ def _rows_of(table: pd.DataFrame, group: tuple[str, float], single: bool) -> int
     """The number of rows of a measure: one for each layer if there is a single sweep with few layers; otherwise one for
     all layers together and one for all single layers."""
     layers = _of_group(table, group)[LAYER].unique()
-    return len(layers) if single and len(layers) <= MOST_NAMED else 2 - (set(layers) == {ALL_LAYERS})
+    return len(layers) if single and len(layers) <= MOST_NAMED else 2 - (set(layers) <= set(WHOLE))
 
 
 def _draw_sweep(ax: "Axes", table: pd.DataFrame, groups: list[tuple[str, float]], heights: list[int]) -> None:
@@ -84,14 +85,14 @@ def _draw_sweep(ax: "Axes", table: pd.DataFrame, groups: list[tuple[str, float]]
         spread = height == len(rows)
         colour = RENYI_COLOUR if group[0].startswith("renyi") else OTHER_COLOUR
         for index, row in enumerate(rows.to_dict("records")):
-            whole = row[LAYER] == ALL_LAYERS
+            whole = row[LAYER] in WHOLE
             y = top + (index if spread else 0 if whole else 1)
             if np.isfinite(row["ci_low"]) and (spread or whole):
                 ax.plot([row["ci_low"], row["ci_high"]], [y, y], color=colour, linewidth=1.4, alpha=0.7)
             ax.plot(row["tau_b"], y, "o", color=colour, markersize=4, fillstyle="full" if whole else "none")
         top += height + 1
     ax.set_xlim(-1.05, 1.05)
-    ax.set_xlabel("Kendall's τ with the gap", fontsize=SMALL)
+    ax.set_xlabel("Kendall's τ", fontsize=SMALL)
     zero_line(ax, vertical=True)
     plain(ax)
 

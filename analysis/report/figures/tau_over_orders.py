@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from analysis.report.evidence import Evidence
+from analysis.report.evidence import Evidence, label, target_of_all
 from analysis.report.figures.style import COLOURS, DASHES, GREY, MEDIUM, SMALL, Drawn, new_figure, plain, zero_line
 from analysis.report.tables import RENYI
 from analysis.report.wording import layer_name, measure_name
@@ -26,7 +26,7 @@ def tau_over_orders(sweeps: Sequence[Evidence]) -> pd.DataFrame:
     for evidence in sweeps:
         table = evidence.tau[evidence.tau[MEASURE].isin(RENYI)]
         order = {layer: index for index, layer in enumerate(evidence.matrix.layers)}
-        table = table.assign(sweep=evidence.matrix.name, position=table[LAYER].map(order))
+        table = table.assign(sweep=label(evidence, sweeps), position=table[LAYER].map(order))
         parts.append(table.sort_values([MEASURE, "position", PARAMETER]))
     columns = ["sweep", MEASURE, PARAMETER, LAYER, "tau_b", "ci_low", "ci_high", "n"]
     return pd.concat(parts, ignore_index=True)[columns]
@@ -41,7 +41,7 @@ def draw_tau_over_orders(table: pd.DataFrame) -> "Figure":
         for ax, sweep in zip(line, sweeps, strict=True):
             _draw_panel(ax, table[(table["sweep"] == sweep) & (table[MEASURE] == measure)])
             ax.set_title(sweep if len(measures) == 1 else f"{sweep}: {measure_name(measure)}", fontsize=MEDIUM)
-        line[0].set_ylabel("Kendall's τ with the gap", fontsize=SMALL)
+        line[0].set_ylabel("Kendall's τ", fontsize=SMALL)
     for ax in axes[-1]:
         ax.set_xlabel("order α", fontsize=SMALL)
     return figure
@@ -52,11 +52,11 @@ def orders_figure(sweeps: Sequence[Evidence]) -> Drawn | None:
     table = tau_over_orders(sweeps)
     if table["tau_b"].notna().sum() == 0 or table[PARAMETER].nunique() < 3:
         return None
-    sizes = ", ".join(f"{evidence.matrix.name} {evidence.matrix.n}" for evidence in sweeps)
+    sizes = ", ".join(f"{label(evidence, sweeps)} {evidence.matrix.n}" for evidence in sweeps)
     caption = (
-        f"Kendall's τ_b of Rényi sharpness with the gap at every measured order; trials: {sizes}. Band: 95 % bootstrap "
-        "interval over trials, all layers together. To take the best order from a curve is a selection; the table on "
-        "the choice of the order shows what it is worth."
+        f"Kendall's τ_b of Rényi sharpness with {target_of_all(sweeps)} at every measured order; networks: {sizes}. "
+        "Band: 95 % bootstrap interval over networks, all layers together. To take the best order from a curve is a "
+        "selection; the table on the choice of the order shows what it is worth."
     )
     return Drawn(NAME, "τ over the order of the entropy", caption, table, draw_tau_over_orders(table))
 

@@ -2,6 +2,7 @@ import dataclasses
 
 from analysis.report.evidence import Evidence, gather
 from analysis.results.sweep import SweepResults
+from analysis.results.targets import ERROR
 from analysis.statistics import kendall_tau
 from tests.analysis.simulated import simulated_sweep
 
@@ -29,4 +30,4 @@ def test_states_and_failures_are_those_of_the_sweep(results: SweepResults) -> No
 
 
 def test_another_gap_can_be_ranked() -> None:
-    assert gather(simulated_sweep(), gap="gap_error").matrix.gap_name == "gap_error"
+    assert gather(simulated_sweep(), ERROR).matrix.gap_name == "gap_error"

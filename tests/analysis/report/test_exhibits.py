@@ -4,7 +4,8 @@ from analysis.report.evidence import Evidence, gather
 from analysis.report.exhibits import exhibits_of, over_sweeps
 from analysis.report.optimizers import compare_optimizers
 from analysis.results.sweep import SweepResults, tidy_table
-from tests.analysis.simulated import simulated_accuracies
+from analysis.results.targets import ERROR, LOSS
+from tests.analysis.simulated import simulated_accuracies, simulated_sweep
 
 
 def test_tables_without_rows_are_left_out(evidence: Evidence, results: SweepResults) -> None:
@@ -14,7 +15,7 @@ def test_tables_without_rows_are_left_out(evidence: Evidence, results: SweepResu
     assert "clusters" not in [exhibit.name for exhibit in exhibits_of([gather(without)], None)]
 
 
-def test_the_comparison_of_optimizers_has_no_empty_columns(evidence: Evidence, results: SweepResults) -> None:
+def test_the_comparison_of_optimizers_has_no_empty_columns(evidence: Evidence) -> None:
     records = [record for name in ("sgd", "sam") for record in simulated_accuracies(name, (90.0, 91.0))]
     comparison = compare_optimizers(tidy_table(records).drop_duplicates("trial_id"))
     assert comparison is not None
@@ -30,3 +31,10 @@ def test_only_tables_of_several_sweeps_name_the_sweep(evidence: Evidence) -> Non
 
     assert list(over_sweeps([evidence], one_row).columns) == ["n"]
     assert over_sweeps([evidence, evidence], one_row).to_dict("list") == {"sweep": ["simulated"] * 2, "n": [30, 30]}
+
+
+def test_tables_of_several_targets_name_the_target() -> None:
+    both = [gather(simulated_sweep(), target) for target in (LOSS, ERROR)]
+    headline = next(exhibit.table for exhibit in exhibits_of(both, None) if exhibit.name == "headline")
+    assert set(headline["target"]) == {"gap", "gap in error"}
+    assert "sweep" not in headline

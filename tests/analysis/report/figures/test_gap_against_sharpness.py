@@ -47,5 +47,5 @@ def test_a_measure_over_several_decades_has_a_logarithmic_axis(evidence: Evidenc
 def test_the_caption_states_trials_and_intervals(evidence: Evidence) -> None:
     drawn = gap_figure(evidence.matrix, evidence.association)
     assert drawn is not None
-    assert "30 trials" in drawn.caption
+    assert "30 networks" in drawn.caption
     assert "95 % bootstrap interval" in drawn.caption

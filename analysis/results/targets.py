@@ -1,0 +1,92 @@
+"""What measures are ranked against: the generalization gap in loss or error, the test error, or that under a shift."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+
+import pandas as pd
+
+from analysis import schema
+from analysis.errors import AnalysisError, closest
+
+
+@dataclass(frozen=True)
+class Target:
+    """A quantity of the trained networks that a measure should follow. Larger means worse."""
+
+    key: str  # what users call it
+    column: str  # among the columns of the trials
+    title: str  # for readers
+    label: str  # the same in few words, beside an axis
+    stderr: tuple[str, ...] = ()  # columns whose root sum of squares is its standard error
+
+
+LOSS = Target("loss", schema.GAP_LOSS, "gap (test − training loss)", "gap", ("train_loss_stderr", "test_loss_stderr"))
+ERROR = Target(
+    "error",
+    schema.GAP_ERROR,
+    "gap in error (test − training error)",
+    "gap in error",
+    ("train_accuracy_stderr", "test_accuracy_stderr"),
+)
+TEST_ERROR = Target("test_error", schema.TEST_ERROR, "test error", "test error", ("test_accuracy_stderr",))
+TARGETS = {target.key: target for target in (LOSS, ERROR, TEST_ERROR)}
+SHIFT = "shift:"  # begins the key of a target on shifted test images
+
+
+def target_of(key: str) -> Target:
+    """The target that users name by a key: `loss`, `error`, `test_error`, `shift:noise_3`.
+
+    Raises:
+        AnalysisError: no target has that key.
+    """
+    if key in TARGETS:
+        return TARGETS[key]
+    shift = key.removeprefix(SHIFT)
+    if shift in ("", key):
+        raise AnalysisError(f"--gap {key}: unknown; {closest(key, [*TARGETS, f'{SHIFT}noise_3'])}")
+    column = f"{schema.SHIFTED_TEST_ERROR}{shift}"
+    title = f"test error on shifted images ({shift})"
+    return Target(key, column, title, f"test error, {shift}", (column + schema.STDERR_SUFFIX,))
+
+
+def column_target(column: str) -> Target:
+    """The target of somebody's table: one of its columns, under its own name."""
+    return Target(column, column, column, column)
+
+
+def with_targets(trials: pd.DataFrame) -> pd.DataFrame:
+    """The trials with the columns of targets that follow from others: the test error from the test accuracy."""
+    if schema.TEST_ACCURACY not in trials or schema.TEST_ERROR in trials:
+        return trials
+    return trials.assign(**{schema.TEST_ERROR: 1 - trials[schema.TEST_ACCURACY].astype(float)})
+
+
+def known_targets(columns: Collection[str]) -> list[Target]:
+    """The targets that trials with these columns have, in the order in which they are listed."""
+    shifts = [
+        target_of(SHIFT + column.removeprefix(schema.SHIFTED_TEST_ERROR))
+        for column in columns
+        if column.startswith(schema.SHIFTED_TEST_ERROR) and not column.endswith(schema.STDERR_SUFFIX)
+    ]
+    return [target for target in [*TARGETS.values(), *shifts] if target.column in columns]
+
+
+def check_known(target: Target, columns: Collection[str], sweep: str) -> None:
+    """Refuse a target that no trial of a sweep has.
+
+    Raises:
+        AnalysisError: the message names those that it has, and what to do.
+    """
+    if target.column in columns:
+        return
+    remedy = ""
+    if target.key.startswith(SHIFT):
+        shift = target.key.removeprefix(SHIFT)
+        remedy = f"; `evaluation: {{shifts: [{shift}]}}` in the sweep file and `renyi run` evaluate the stored networks"
+    has = ", ".join(known.key for known in known_targets(columns)) or "none"
+    raise AnalysisError(f"--gap {target.key}: no trial of {sweep} has it; there: {has}{remedy}")
+
+
+def distinct(keys: Sequence[str]) -> list[str]:
+    """The keys, each once, in their order."""
+    return list(dict.fromkeys(keys))
