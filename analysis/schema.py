@@ -29,7 +29,6 @@ TEST_ACCURACY = "test_accuracy"
 TEST_ACCURACY_BEST = "test_accuracy_best_epoch"
 VALIDATION_ACCURACY = "validation_accuracy"
 TEST_ERROR = "test_error"  # 1 − test accuracy; computed when it is needed
-SHIFTED_TEST_ERROR = "test_error/"  # begins the name of the error on corrupted test images: `test_error/noise_3`
 _GENERALIZATION = ("train_", "test_", "gap_", "validation_")  # how the names of all of them begin
 
 # Prefixes of MLflow metrics; the UI groups charts by the part before the slash.

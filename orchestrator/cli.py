@@ -36,6 +36,7 @@ from orchestrator.options import (
     MeasureColumns,
     Output,
     ResultSource,
+    Sample,
     Storage,
     Sweep,
     Sweeps,
@@ -222,6 +223,7 @@ def report(
     training_loss: TrainingLoss = None,
     measures: MeasureColumns = None,
     flip: Flip = None,
+    sample: Sample = None,
     output: Output = None,
 ) -> None:
     """Show which measures predict the gap, how certain that is, and what is not resolved.
@@ -238,11 +240,11 @@ def report(
     with usage_errors():
         of_table = {"--axes": axes, "--training-loss": training_loss, "--measures": measures, "--flip": flip}
         of_sweep = {"SWEEP": sweeps, "--storage": storage, "--tracking": tracking, "--cluster": cluster}
-        check_options(table is not None, of_sweep, {**of_table, "--output": output})
+        check_options(table is not None, of_sweep, {**of_table, "--sample": sample, "--output": output})
         if table is not None:
             from orchestrator.report_table import report_table
 
-            report_table(table, axes or [], gap or [], training_loss, measures, flip or [], output)
+            report_table(table, axes or [], gap or [], training_loss, measures, flip or [], output, sample)
             return
         words = sweeps or []
         if cluster:

@@ -109,8 +109,8 @@ Gaps = Annotated[
     list[str] | None,
     typer.Option(
         "--gap",
-        help="What measures are ranked against: `loss` (test − training loss, the default), `error`, `test_error`, or "
-        "`shift:noise_3`; of a table, a column. May be given several times: each has its own tables.",
+        help="What measures are ranked against: `loss` (test − training loss, the default), `error`, or "
+        "`test_error`; of a table, a column. May be given several times: each has its own tables.",
         show_default=False,
     ),
 ]
@@ -145,6 +145,16 @@ Flip = Annotated[
     list[str] | None,
     typer.Option(
         "--flip", help="Measures of the table for which larger means flatter, separated by commas.", show_default=False
+    ),
+]
+Sample = Annotated[
+    int | None,
+    typer.Option(
+        "--sample",
+        min=1,
+        help="Judge a random draw of at most this many models of the table; the verdict says so. Of more than 1000 "
+        "models only τ and its intervals are computed, without tests.",
+        show_default=False,
     ),
 ]
 Output = Annotated[

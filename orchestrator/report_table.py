@@ -22,6 +22,7 @@ def report_table(
     measures: Sequence[str] | None = None,
     flip: Sequence[str] = (),
     output: Path | None = None,
+    sample: int | None = None,
 ) -> "Report":
     """Judge a table, show the verdict, and write the report into a folder, by default `NAME-report` beside the file.
 
@@ -31,6 +32,7 @@ def report_table(
         gaps: the columns to predict; each has its own tables.
         training_loss: the column of the training loss.
         output: the folder.
+        sample: judge a random draw of at most this many models.
 
     Raises:
         TableError: every problem of the table.
@@ -38,14 +40,17 @@ def report_table(
     """
     from analysis.report.report import PAGE_FILE, build_table_report
     from analysis.results.reading import read_table
-    from analysis.results.table import Roles, check_table
+    from analysis.results.table import Roles, check_table, drawn
 
     raw = read_table(file)
     named = {option: _columns(words, raw) for option, words in (("axes", axes), ("measures", measures), ("flip", flip))}
     ranked = named["measures"] if measures is not None else None
     roles = Roles(named["axes"], _columns(gaps, raw), training_loss, ranked, named["flip"])
     table = check_table(raw, roles, file.stem)
-    report = build_table_report(table, [_command(file, roles)])
+    command = _command(file, roles)
+    if sample is not None:
+        table, command = drawn(table, sample), f"{command} --sample {sample}"
+    report = build_table_report(table, [command])
     for name, lines in report.lines.items():
         show_verdict(name, lines, report.targets[name])
     folder = output or file.with_name(f"{file.stem}-report")

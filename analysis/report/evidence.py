@@ -43,6 +43,7 @@ class Evidence:
     gap_with_training: KendallTau  # τ of the training loss with the gap
     states: Mapping[str, int] = field(default_factory=dict)  # of all trials of the sweep, measured or not
     failures: Mapping[str, str] = field(default_factory=dict)  # trial_id → reason
+    interval: str = "bootstrap"  # the method by which its intervals were made
 
     @cached_property
     def headline(self) -> pd.DataFrame:
@@ -62,6 +63,11 @@ def target_of_all(among: Sequence[Evidence]) -> str:
     """What measures are ranked against, for a sentence: `the gap (test − training loss)`, or `each target`."""
     titles = {found.matrix.target.title for found in among}
     return f"the {titles.pop()}" if len(titles) == 1 else "each target"
+
+
+def interval_of_all(among: Sequence[Evidence]) -> str:
+    """How the intervals were made, for a caption: `bootstrap`, or `jackknife`."""
+    return " or ".join(sorted({found.interval for found in among}))
 
 
 def gather(results: SweepResults, target: Target = LOSS, seed: int = 0) -> Evidence:

@@ -9,7 +9,9 @@ from analysis.report.evidence import Evidence
 from analysis.report.optimizers import Comparison
 from analysis.schema import LAYER, NO_LAYER, PARAMETER
 
-UNSAID = (LAYER, PARAMETER, "paper_layer", "other_parameter", "noise", "attenuation")  # left out where they are empty
+# Left out where they are empty.
+UNSAID = [LAYER, PARAMETER, "paper_layer", "other_parameter", "noise", "attenuation"]
+UNSAID += ["p_value", "p_adjusted", "p_as_strong"]
 
 
 @dataclass(frozen=True)
@@ -30,9 +32,7 @@ def exhibits_of(evidence: Sequence[Evidence], comparison: Comparison | None) -> 
         Exhibit(
             "headline",
             "Kendall's τ of every declared measure",
-            "Orders and radii were fixed before any τ was computed. The adjusted p accounts for the number of declared "
-            f"columns. Null: {_nulls(evidence)}. As strong: the chance of such a lead of the strongest if this column "
-            "were as strong (paired jackknife); above 0.025 the two are tied.",
+            f"Orders and radii were fixed before any τ was computed. {_tests(evidence)}",
             over_sweeps(evidence, lambda found: found.headline[headline]),
         ),
         Exhibit(
@@ -106,6 +106,17 @@ def _without_unsaid(table: pd.DataFrame) -> pd.DataFrame:
     """The table without the columns that say nothing in any row: layers, parameters or noise that there are not."""
     unsaid = [name for name in UNSAID if name in table and (table[name].isna() | (table[name] == NO_LAYER)).all()]
     return table.drop(columns=unsaid)
+
+
+def _tests(evidence: Sequence[Evidence]) -> str:
+    """What the p-values are; of very many models there are none."""
+    if not any(len(found.association.permuted) for found in evidence):
+        return "Of so many models no tests are computed; the intervals are the jackknife's over configurations."
+    return (
+        f"The adjusted p accounts for the number of declared columns. Null: {_nulls(evidence)}. As strong: the chance "
+        "of such a lead of the strongest if this column were as strong (paired jackknife); above 0.025 the two are "
+        "tied."
+    )
 
 
 def _nulls(evidence: Sequence[Evidence]) -> str:

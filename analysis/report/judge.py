@@ -9,7 +9,7 @@ import pandas as pd
 
 from analysis.report.report import PAGE_FILE, Report, build_table_report
 from analysis.results.reading import of_frame
-from analysis.results.table import Roles, check_table
+from analysis.results.table import Roles, check_table, drawn
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -60,6 +60,7 @@ def judge(
     training_loss: str | None = None,
     measures: Sequence[str] | None = None,
     flip: Sequence[str] = (),
+    sample: int | None = None,
     name: str = "table",
 ) -> Judgement:
     """Which measures predict the gap, by a table with one row a model: the verdict that a sweep gets.
@@ -75,13 +76,15 @@ def judge(
         training_loss: the column of the training loss, if there is one.
         measures: columns to rank; left out, every numeric column that is nothing else. The verdict names them.
         flip: measures for which larger means flatter; their signs are reversed.
+        sample: judge a random draw of at most this many models; the verdict says so.
         name: of the table, for titles.
 
     Raises:
         TableError: every problem of the table, with its column, row and value, and what to do.
     """
     roles = Roles(_several(axes), _several(gap), training_loss, measures, tuple(flip))
-    return Judgement(build_table_report(check_table(of_frame(frame), roles, name)))
+    table = check_table(of_frame(frame), roles, name)
+    return Judgement(build_table_report(table if sample is None else drawn(table, sample)))
 
 
 def _several(names: str | Sequence[str]) -> tuple[str, ...]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from analysis.errors import AnalysisError
+from analysis.report.agreement import Ranking, agreement
 from analysis.report.cells import latex, markdown
 from analysis.report.evidence import Evidence, evidence_of, gather, label, target_of_all
 from analysis.report.exhibits import Exhibit, exhibits_of, over_sweeps
@@ -15,14 +16,16 @@ from analysis.report.figures.spectra import spectra_figure
 from analysis.report.figures.style import Drawn
 from analysis.report.figures.tau_by_measure import tau_figure
 from analysis.report.figures.tau_over_orders import orders_figure
+from analysis.report.many import MOST_PAIRED, evidence_of_many, shown_in_figures, verdict_of_many
 from analysis.report.optimizers import Comparison, compare_optimizers
 from analysis.report.page import render_page
+from analysis.report.statements import LEAST_FOR_CLAIMS
 from analysis.report.sweep_matrix import SweepMatrix
 from analysis.report.tables import values_table
 from analysis.report.verdict import VerdictLine, verdict
 from analysis.results.sweep import SweepResults
 from analysis.results.table import ModelTable
-from analysis.results.targets import LOSS, Target
+from analysis.results.targets import ERROR, LOSS, Target
 from analysis.schema import TRIAL_ID
 from analysis.spectrum.quadrature import Quadratures
 
@@ -64,13 +67,43 @@ def build_report(
         raise AnalysisError(f"a report needs at least one sweep, and a different name for each; got {names}")
     evidence = [gather(sweep, target) for sweep in sweeps for target in targets]
     spectra = {sweep.name: sweep.spectra for sweep in sweeps}
-    return _report(", ".join(names), evidence, spectra, _compared(evidence), reproduce)
+    elsewhere = {sweep.name: _unnamed(sweep, targets) for sweep in sweeps}
+    agreed = _agreements(evidence, elsewhere)
+    return _report(", ".join(names), evidence, spectra, _compared(evidence), reproduce, compared=agreed)
 
 
 def build_table_report(table: ModelTable, reproduce: Sequence[str] = ()) -> Report:
     """The same of somebody's table: its verdict, tables, figures and page, for each of its gaps."""
-    evidence = [evidence_of(SweepMatrix.of_table(table, gap)) for gap in table.gaps]
-    return _report(table.name, evidence, {}, None, reproduce, VerdictLine("the table", "; ".join(table.notes)))
+    matrices = [SweepMatrix.of_table(table, gap) for gap in table.gaps]
+    many = any(matrix.n > MOST_PAIRED for matrix in matrices)
+    evidence = [evidence_of_many(matrix) if many else evidence_of(matrix) for matrix in matrices]
+    agreed = None if many else _agreements(evidence, {})
+    notes = VerdictLine("the table", "; ".join(table.notes))
+    return _report(table.name, evidence, {}, None, reproduce, notes, compared=agreed)
+
+
+def _unnamed(sweep: SweepResults, targets: Sequence[Target]) -> list[Ranking]:
+    """The ranking by the gap in error, where it is logged and no table of its own is asked for."""
+    if ERROR in targets or ERROR.column not in sweep.table or sweep.table[ERROR.column].isna().all():
+        return []
+    return [Ranking.computed(SweepMatrix.of(sweep.table, sweep.name, ERROR))]
+
+
+def _agreements(evidence: Sequence[Evidence], elsewhere: Mapping[str, list[Ranking]]) -> dict[str, VerdictLine]:
+    """By the label of each sweep's first target, how the others agree with it."""
+    found: dict[str, VerdictLine] = {}
+    for name in dict.fromkeys(one.matrix.name for one in evidence):
+        first, *others = [one for one in evidence if one.matrix.name == name]
+        rankings = [*(Ranking.of(other) for other in others), *elsewhere.get(name, [])]
+        line = agreement(Ranking.of(first), rankings)
+        if line is not None and _is_judged(first):
+            found[label(first, evidence)] = line
+    return found
+
+
+def _is_judged(one: Evidence) -> bool:
+    """Whether there are enough configurations for anything to be called significant."""
+    return one.matrix.design.num_cells >= LEAST_FOR_CLAIMS
 
 
 def _report(
@@ -80,12 +113,17 @@ def _report(
     comparison: Comparison | None,
     reproduce: Sequence[str],
     *further: VerdictLine,
+    compared: Mapping[str, VerdictLine] | None = None,
 ) -> Report:
     """Set the evidence as text, tables, figures and one page."""
-    lines = {label(found, evidence): [*verdict(found), *further] for found in evidence}
+    lines = {label(found, evidence): [*_verdict(found), *further] for found in evidence}
+    for name, line in (compared or {}).items():
+        lines[name].append(line)
     exhibits = exhibits_of(evidence, comparison)
     tau = over_sweeps(evidence, lambda found: found.tau)
-    numbers = {"tau": tau, "trials": over_sweeps(evidence, lambda found: values_table(found.matrix))}
+    numbers = {"tau": tau}
+    if all(found.interval == "bootstrap" for found in evidence):  # of very many models the table itself has them
+        numbers["trials"] = over_sweeps(evidence, lambda found: values_table(found.matrix))
     drawings = _drawings(evidence, spectra)
     files = {f"{name}.csv": table.to_csv(index=False).encode() for name, table in numbers.items()}
     for exhibit in exhibits:
@@ -102,13 +140,17 @@ def _report(
     return Report(title, lines, tau, comparison, files, targets)
 
 
+def _verdict(found: Evidence) -> list[VerdictLine]:
+    return verdict(found) if found.interval == "bootstrap" else verdict_of_many(found)
+
+
 def _drawings(evidence: Sequence[Evidence], spectra: Mapping[str, Mapping[str, Quadratures]]) -> list[Drawn]:
     """All figures: first those over all sweeps, then those of each sweep."""
     found: list[Drawn | None] = [tau_figure(evidence), orders_figure(evidence)]
     drawn_spectra = dict(spectra)
     for one in evidence:
         of_sweep = [
-            gap_figure(one.matrix, one.association),
+            gap_figure(shown_in_figures(one.matrix), one.association, one.interval, one.matrix.n),
             spectra_figure(one, drawn_spectra.pop(one.matrix.name, {})),
         ]
         name, tag = label(one, evidence), _tag(one, evidence)

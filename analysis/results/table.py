@@ -1,7 +1,7 @@
 """Somebody's table, one row a model, checked: which columns are hyperparameters, targets and measures."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pandas as pd
@@ -63,6 +63,23 @@ def check_table(raw: RawTable, roles: Roles, name: str) -> ModelTable:
             numbers, a gap without values, fewer than two rows.
     """
     return _Check(raw, roles).result(name)
+
+
+def drawn(table: ModelTable, size: int, seed: int = 0) -> ModelTable:
+    """The table, or a random draw of some of its models if it has more; a note says so.
+
+    Raises:
+        TableError: the size is not positive.
+    """
+    if size < 1:
+        raise TableError(f"sample {size}: must be a positive number of models")
+    count = len(table.trials)
+    if size >= count:
+        return table
+    rows = np.sort(np.random.default_rng(seed).choice(count, size, replace=False))
+    note = f"{size} of {count} models, drawn at random with seed {seed}"
+    trials = table.trials.iloc[rows].reset_index(drop=True)
+    return replace(table, trials=trials, values=table.values[rows], notes=(note, *table.notes))
 
 
 class _Check:

@@ -1,4 +1,4 @@
-"""What measures are ranked against: the generalization gap in loss or error, the test error, or that under a shift."""
+"""What measures are ranked against: the generalization gap in loss or in error, or the test error."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -30,23 +30,17 @@ ERROR = Target(
 )
 TEST_ERROR = Target("test_error", schema.TEST_ERROR, "test error", "test error", ("test_accuracy_stderr",))
 TARGETS = {target.key: target for target in (LOSS, ERROR, TEST_ERROR)}
-SHIFT = "shift:"  # begins the key of a target on shifted test images
 
 
 def target_of(key: str) -> Target:
-    """The target that users name by a key: `loss`, `error`, `test_error`, `shift:noise_3`.
+    """The target that users name by a key: `loss`, `error`, `test_error`.
 
     Raises:
         AnalysisError: no target has that key.
     """
-    if key in TARGETS:
-        return TARGETS[key]
-    shift = key.removeprefix(SHIFT)
-    if shift in ("", key):
-        raise AnalysisError(f"--gap {key}: unknown; {closest(key, [*TARGETS, f'{SHIFT}noise_3'])}")
-    column = f"{schema.SHIFTED_TEST_ERROR}{shift}"
-    title = f"test error on shifted images ({shift})"
-    return Target(key, column, title, f"test error, {shift}", (column + schema.STDERR_SUFFIX,))
+    if key not in TARGETS:
+        raise AnalysisError(f"--gap {key}: unknown; {closest(key, TARGETS)}")
+    return TARGETS[key]
 
 
 def column_target(column: str) -> Target:
@@ -61,30 +55,15 @@ def with_targets(trials: pd.DataFrame) -> pd.DataFrame:
     return trials.assign(**{schema.TEST_ERROR: 1 - trials[schema.TEST_ACCURACY].astype(float)})
 
 
-def known_targets(columns: Collection[str]) -> list[Target]:
-    """The targets that trials with these columns have, in the order in which they are listed."""
-    shifts = [
-        target_of(SHIFT + column.removeprefix(schema.SHIFTED_TEST_ERROR))
-        for column in columns
-        if column.startswith(schema.SHIFTED_TEST_ERROR) and not column.endswith(schema.STDERR_SUFFIX)
-    ]
-    return [target for target in [*TARGETS.values(), *shifts] if target.column in columns]
-
-
 def check_known(target: Target, columns: Collection[str], sweep: str) -> None:
     """Refuse a target that no trial of a sweep has.
 
     Raises:
-        AnalysisError: the message names those that it has, and what to do.
+        AnalysisError: the message names those that it has.
     """
-    if target.column in columns:
-        return
-    remedy = ""
-    if target.key.startswith(SHIFT):
-        shift = target.key.removeprefix(SHIFT)
-        remedy = f"; `evaluation: {{shifts: [{shift}]}}` in the sweep file and `renyi run` evaluate the stored networks"
-    has = ", ".join(known.key for known in known_targets(columns)) or "none"
-    raise AnalysisError(f"--gap {target.key}: no trial of {sweep} has it; there: {has}{remedy}")
+    if target.column not in columns:
+        has = ", ".join(known.key for known in TARGETS.values() if known.column in columns) or "none"
+        raise AnalysisError(f"--gap {target.key}: no trial of {sweep} has it; there: {has}")
 
 
 def distinct(keys: Sequence[str]) -> list[str]:

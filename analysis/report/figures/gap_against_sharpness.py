@@ -104,8 +104,16 @@ def draw_gap_against_sharpness(panels: list[Panel], gap: str = LOSS.label) -> "F
     return figure
 
 
-def gap_figure(matrix: SweepMatrix, association: Association) -> Drawn | None:
-    """The figure with its caption and numbers; None if there is nothing to show."""
+def gap_figure(
+    matrix: SweepMatrix, association: Association, interval: str = "bootstrap", drawn_from: int | None = None
+) -> Drawn | None:
+    """The figure with its caption and numbers; None if there is nothing to show.
+
+    Args:
+        matrix, association: the points, and τ of each panel.
+        interval: how the intervals of τ were made.
+        drawn_from: how many networks τ is of, where the points are a random draw from them.
+    """
     panels = gap_against_sharpness(matrix, association)
     if not panels or matrix.n == 0:
         return None
@@ -125,10 +133,11 @@ def gap_figure(matrix: SweepMatrix, association: Association) -> Drawn | None:
         ],
         ignore_index=True,
     )
+    draw = f", drawn at random from {drawn_from}, which τ is of" if drawn_from and drawn_from > matrix.n else ""
     caption = (
-        f"The {matrix.target.title} against each measure, with a point for each of {matrix.n} networks; larger "
-        "means sharper. Above each panel: Kendall's τ_b with its 95 % bootstrap interval over networks. Orders and "
-        "radii were declared beforehand, not selected by τ."
+        f"The {matrix.target.title} against each measure, with a point for each of {matrix.n} networks{draw}; "
+        f"larger means sharper. Above each panel: Kendall's τ_b with its 95 % {interval} interval over networks. "
+        "Orders and radii were declared beforehand, not selected by τ."
     )
     drawn = draw_gap_against_sharpness(panels, matrix.target.label)
     return Drawn(NAME, f"The {matrix.target.label} against every measure", caption, numbers, drawn)

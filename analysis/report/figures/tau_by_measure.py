@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from analysis.report.evidence import Evidence, label, target_of_all
+from analysis.report.evidence import Evidence, interval_of_all, label, target_of_all
 from analysis.report.figures.style import COLOURS, GREY, MEDIUM, SMALL, Drawn, new_figure, plain, zero_line
 from analysis.report.wording import layer_name, measure_name
 from analysis.schema import ALL_LAYERS, LAYER, MEASURE, NO_LAYER, PARAMETER
@@ -63,10 +63,12 @@ def tau_figure(sweeps: Sequence[Evidence]) -> Drawn | None:
     if table["tau_b"].notna().sum() == 0:
         return None
     sizes = ", ".join(f"{label(evidence, sweeps)} {evidence.matrix.n}" for evidence in sweeps)
+    single = set(table[LAYER]) - {NO_LAYER}
+    layers = "Filled dots: all layers together; open dots: single layers. " if single else ""
     caption = (
-        f"Kendall's τ_b of every measure with {target_of_all(sweeps)}; networks: {sizes}. Bars: 95 % bootstrap "
-        "interval over networks. Filled dots: all layers together; open dots: single layers. Orders and radii were "
-        "declared beforehand, not selected by τ."
+        f"Kendall's τ_b of every measure with {target_of_all(sweeps)}; networks: {sizes}. Bars: 95 % "
+        f"{interval_of_all(sweeps)} interval over networks. {layers}Orders and radii were declared beforehand, not "
+        "selected by τ."
     )
     return Drawn(NAME, "Kendall's τ of every measure", caption, table, draw_tau_by_measure(table))
 

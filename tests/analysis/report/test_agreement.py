@@ -1,0 +1,55 @@
+import dataclasses
+
+import numpy as np
+import pandas as pd
+
+from analysis.report.agreement import Ranking, agreement
+from analysis.report.evidence import gather
+from analysis.report.report import build_report
+from analysis.report.sweep_matrix import SweepMatrix
+from analysis.results.targets import ERROR, LOSS, TEST_ERROR
+from tests.analysis.simulated import simulated_sweep
+
+
+def ranking(target: object, taus: list[float], p_values: list[float]) -> Ranking:
+    table = pd.DataFrame({"measure": ["a", "b", "c", "d"], "parameter": np.nan, "layer": ""})
+    return Ranking(target, table.assign(tau_b=taus, p_adjusted=p_values))  # type: ignore[arg-type]
+
+
+def test_columns_that_differ_in_sign_or_significance_are_named() -> None:
+    first = ranking(LOSS, [0.5, 0.5, 0.1, 0.2], [0.01, 0.01, 0.9, 0.9])
+    other = ranking(ERROR, [0.4, -0.5, 0.6, -0.1], [0.02, 0.01, 0.01, 0.9])
+    line = agreement(first, [other])
+    assert line is not None
+    assert line.text == (
+        "with the gap in error (test − training error) in its place, significance and the sign of what is significant "
+        "are the same in 2 of 4 columns; the sign differs for b; significant with the gap in error alone: c"
+    )
+    assert agreement(first, [first]) is not None
+    assert agreement(first, []) is None
+
+
+def test_columns_without_a_tau_against_one_target_are_not_compared() -> None:
+    first = ranking(LOSS, [np.nan] * 4, [np.nan] * 4)
+    assert agreement(first, [ranking(ERROR, [0.5] * 4, [0.01] * 4)]) is None
+
+
+def test_a_ranking_by_itself_has_the_tau_and_p_of_the_whole_evidence() -> None:
+    sweep = simulated_sweep()
+    whole = gather(sweep, ERROR).headline
+    alone = Ranking.computed(SweepMatrix.of(sweep.table, sweep.name, ERROR)).table
+    for name in ("tau_b", "p_adjusted"):
+        np.testing.assert_allclose(alone[name], whole[name])
+
+
+def test_a_report_compares_the_gap_in_error_unasked_and_other_targets_on_request() -> None:
+    sweep = simulated_sweep()
+    (lines,) = build_report([sweep]).lines.values()
+    assert "with the gap in error (test − training error) in its place" in lines[-1].text
+    report = build_report([sweep], targets=(TEST_ERROR, LOSS))
+    first, second = report.lines.values()
+    assert "with the gap (test − training loss) in its place" in first[-1].text
+    assert "other targets" not in [line.topic for line in second]
+    without = dataclasses.replace(sweep, table=sweep.table.drop(columns="gap_error"))
+    (lines,) = build_report([without]).lines.values()
+    assert "other targets" not in [line.topic for line in lines]
