@@ -13,7 +13,7 @@ from analysis.report.statements import LEVEL
 from analysis.report.verdict import verdict
 from analysis.report.wording import column_name
 from analysis.results.sweep import SweepResults
-from tests.analysis.simulated import simulated_sweep
+from tests.analysis.simulated import Truth, simulated_sweep
 
 SWEEPS = int(os.environ.get("RENYI_ODD_SWEEPS", "8"))  # 200 take two minutes
 NUMBER = re.compile(r"(?<![\w.])[+−±-]?\d+(?:\.\d+)?(?:e[+-]?\d+)?")
@@ -22,7 +22,8 @@ NUMBER = re.compile(r"(?<![\w.])[+−±-]?\d+(?:\.\d+)?(?:e[+-]?\d+)?")
 def odd_sweep(seed: int) -> SweepResults:
     """A sweep with missing trials, seeds, values and optimizers, ties, constants, and any truth."""
     rng = np.random.default_rng(seed)
-    truth = ("planted", "opposed", "confounded", "null")[seed % 4]
+    truths: tuple[Truth, ...] = ("planted", "opposed", "confounded", "null")
+    truth = truths[seed % 4]
     results = simulated_sweep(truth, seeds=range(1 + seed % 3), rng_seed=seed, spectra=seed % 5 == 0)
     table = results.table
     trials = np.array(sorted(table["trial_id"].unique()))
