@@ -58,7 +58,7 @@ def _claims(truth: str, size: int, repeat: int) -> tuple[bool, bool, bool, bool,
     beyond = {
         str(row["layer"])
         for (kind, row), _ in zip(standing(evidence, judged, reported), range(len(reported)), strict=True)
-        if kind in (Beyond.BEYOND, Beyond.REVERSED)
+        if kind is Beyond.BEYOND
     }
     opposed = bool((evidence.groups["p_opposed_holm"] < LEVEL).any()) and judged.claim is Claim.NOTHING
     planted = truth in ("planted", "weaker")

@@ -40,8 +40,9 @@ class Judged:
 
     @property
     def significant(self) -> pd.DataFrame:
-        """The columns whose τ is significant, strongest first."""
-        return self.rows[self.rows["p_adjusted"] < LEVEL]
+        """The columns that take part whose τ is significant, strongest first."""
+        rows = self.taking_part
+        return rows[rows["p_adjusted"] < LEVEL]
 
     @property
     def within(self) -> str:
@@ -56,8 +57,7 @@ class Judged:
     @property
     def strongest(self) -> pd.Series | None:
         """The strongest significant column, or the strongest at all; None if none takes part."""
-        enough = self.taking_part
-        significant = enough[enough["p_adjusted"] < LEVEL]
+        enough, significant = self.taking_part, self.significant
         chosen = enough if significant.empty else significant
         return None if chosen.empty else chosen.iloc[0]
 
@@ -85,20 +85,33 @@ class Judged:
 
 
 def judge(evidence: Evidence) -> Judged:
-    """Judge within the groups of an axis if a significant column's pooled τ contains a contrast between them."""
-    groups = evidence.groups
-    if len(groups):
-        sure = (groups["p_pooled"] < LEVEL) | (groups["p_adjusted"] < LEVEL)
-        divided = groups[sure & groups["reading"].isin(_DIVIDED)]
-        if len(divided):
-            axis = str(divided["axis"].value_counts(sort=True).index[0])
-            one = next(comparison for comparison in evidence.comparisons if comparison.axis == axis)
-            rows = groups[groups["axis"] == axis].rename(columns={"within_tau": "tau"})
-            order = np.argsort(-np.nan_to_num(rows["tau"].abs().to_numpy(), nan=-1.0), kind="stable")
-            return Judged(axis, rows.iloc[order].reset_index(drop=True), one.significant_from, one.null)
+    """Judge within the groups of an axis if a significant column's pooled τ contains a contrast between them.
+
+    If nothing is significant within the groups, and the strongest column over all trials contains no contrast, that
+    one is judged.
+    """
     rows = evidence.headline.rename(columns={"tau_b": "tau"})
     limit = evidence.association.strong_enough(evidence.matrix.headline)
-    return Judged("", rows, limit, evidence.association.null)
+    pooled = Judged("", rows, limit, evidence.association.null)
+    groups = evidence.groups
+    if groups.empty:
+        return pooled
+    sure = (groups["p_pooled"] < LEVEL) | (groups["p_adjusted"] < LEVEL)
+    divided = groups[sure & groups["reading"].isin(_DIVIDED)]
+    if divided.empty:
+        return pooled
+    within = _within(evidence, str(divided["axis"].value_counts(sort=True).index[0]))
+    strongest = pooled.strongest if len(pooled.significant) else None
+    sound = strongest is not None and not _same(divided, strongest).any()
+    return pooled if within.significant.empty and sound else within
+
+
+def _within(evidence: Evidence, axis: str) -> Judged:
+    """The columns judged within the groups of an axis."""
+    one = next(comparison for comparison in evidence.comparisons if comparison.axis == axis)
+    rows = evidence.groups[evidence.groups["axis"] == axis].rename(columns={"within_tau": "tau"})
+    order = np.argsort(-np.nan_to_num(rows["tau"].abs().to_numpy(), nan=-1.0), kind="stable")
+    return Judged(axis, rows.iloc[order].reset_index(drop=True), one.significant_from, one.null)
 
 
 def conclusion(evidence: Evidence, judged: Judged) -> str:
@@ -108,9 +121,14 @@ def conclusion(evidence: Evidence, judged: Judged) -> str:
         return _too_little(judged, kind)
     if kind is Claim.NOTHING or best is None:
         text = (
-            f"nothing significant: no measure's τ with the gap over {len(judged.rows)} columns "
+            f"nothing significant: no measure's τ with the gap{judged.within} over {len(judged.taking_part)} columns "
             f"(adjusted p ≥ {LEVEL:g}); it would take |τ| ≥ {judged.significant_from:.2f}"
         )
+        few = len(judged.rows) - len(judged.taking_part)
+        text += f"; {few} more have no τ, or values in fewer than {LEAST_FOR_CLAIMS} configurations" if few else ""
+        contrasts = int((judged.rows["p_pooled"] < LEVEL).sum()) if judged.axis else 0
+        if contrasts:
+            text += f"; over all trials the τ of {contrasts} are, with a contrast between groups of the {judged.axis}"
         opposed = _opposed(evidence)
         return f"{text}; {opposed}" if opposed else text
     parts = [_best(evidence, judged, best) if kind is Claim.BEST else _tied(evidence, judged, best)]
@@ -174,7 +192,6 @@ def _best(evidence: Evidence, judged: Judged, best: pd.Series) -> str:
     partial = with_interval(entry["given_tau"], entry["given_low"], entry["given_high"])
     remains = {
         Beyond.BEYOND: f"it is associated beyond the training loss: τ = {partial} {given}",
-        Beyond.REVERSED: f"its sign is the other {given}: τ = {partial}",
         Beyond.NOT_SHOWN: f"it is not shown to be associated beyond the training loss: τ = {partial} {given}",
         Beyond.NONE: f"there is none beyond the training loss: τ = {partial} {given}",
         Beyond.INSEPARABLE: f"it can't be separated from the training loss: τ {given} is not estimable",

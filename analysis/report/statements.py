@@ -30,7 +30,6 @@ class Beyond(Enum):
     NOT_SHOWN = "not shown beyond the training loss"
     NONE = "none beyond the training loss"
     INSEPARABLE = "inseparable from the training loss"
-    REVERSED = "of the other sign given the training loss"
 
 
 class Pooling(Enum):
@@ -61,7 +60,7 @@ def claim(configurations: int, p_adjusted: float, rivals: list[float]) -> Claim:
 
 
 def beyond(tau: float, given: float, low: float, high: float, p_adjusted: float, estimable: bool) -> Beyond:
-    """What the training loss leaves of a significant association.
+    """What the training loss leaves of a significant association; another sign is no claim, but not shown beyond it.
 
     Args:
         tau: of the column with the gap.
@@ -71,8 +70,8 @@ def beyond(tau: float, given: float, low: float, high: float, p_adjusted: float,
     """
     if not estimable or not math.isfinite(given):
         return Beyond.INSEPARABLE
-    if p_adjusted < LEVEL:
-        return Beyond.BEYOND if given * tau > 0 else Beyond.REVERSED
+    if p_adjusted < LEVEL and given * tau > 0:
+        return Beyond.BEYOND
     return Beyond.NONE if low >= -NEGLIGIBLE and high <= NEGLIGIBLE else Beyond.NOT_SHOWN
 
 

@@ -38,7 +38,7 @@ def test_the_strongest_measure(configurations: int, p_adjusted: float, rivals: l
     [
         (0.5, 0.4, 0.1, 0.6, 0.049, True, Beyond.BEYOND),
         (-0.5, -0.4, -0.6, -0.1, 0.049, True, Beyond.BEYOND),
-        (0.5, -0.4, -0.6, -0.1, 0.049, True, Beyond.REVERSED),
+        (0.5, -0.4, -0.6, -0.1, 0.049, True, Beyond.NOT_SHOWN),
         (0.5, 0.4, 0.1, 0.6, 0.05, True, Beyond.NOT_SHOWN),
         (0.5, 0.05, -0.2, 0.2, 0.5, True, Beyond.NONE),
         (0.5, 0.05, -0.1, 0.21, 0.5, True, Beyond.NOT_SHOWN),
