@@ -14,8 +14,10 @@ from analysis.settings import SharpnessSettings
 from analysis.sharpness.batch_norm import Pair, normalized_pairs
 from analysis.sharpness.landscape import Landscape
 from analysis.sharpness.layers import weight_layers
+from analysis.sharpness.loss import LossLike, Targets
 from analysis.sharpness.measure import measure
 from analysis.sharpness.problem import pose
+from analysis.sharpness.samples import Inputs, gather
 
 
 @dataclass(frozen=True)
@@ -48,10 +50,13 @@ class InvarianceCheck:
 
 def check_invariance(
     model: nn.Module,
-    inputs: Tensor,
-    targets: Tensor,
-    factors: float | Mapping[str, float],
+    inputs: Inputs,
+    targets: Targets = None,
+    factors: float | Mapping[str, float] = 2.0,
     settings: SharpnessSettings | None = None,
+    *,
+    measures: Iterable[str] | None = None,
+    loss: LossLike = "cross_entropy",
 ) -> InvarianceCheck:
     """Measure a network, rescale its layers so that a ReLU network computes the same, and measure again.
 
@@ -59,7 +64,8 @@ def check_invariance(
     the all-layer Rényi sharpness do. Activations that are not positively homogeneous (GELU) show in `output_change`.
 
     Args:
-        model, inputs, targets, settings: as for `measure`; use float64 to distinguish drift from round-off.
+        model, inputs, targets, settings, measures, loss: as for `measure`; use float64 to distinguish drift from
+            round-off.
         factors: by layer, as for `rescale_layers`; or one number c, for c on every layer that a batch-norm follows and
             c, 1/c in turn on the others.
 
@@ -70,14 +76,16 @@ def check_invariance(
 
     Source: Rényi Sharpness, Proposition 2.2.
     """
-    problem = pose(model, inputs, targets)
+    samples = gather(model, inputs, targets, int((settings or SharpnessSettings()).memory_gib * 2**30))
+    problem = pose(model, samples, loss=loss)
     pairs = normalized_pairs(problem)
     if not isinstance(factors, Mapping):
         factors = _in_turn(model, float(factors), pairs)
     rescaled = rescale_layers(model, factors, pairs)
-    before, after = (Landscape.of(pose(network, inputs, targets), None).outputs() for network in (model, rescaled))
+    networks = model, rescaled
+    before, after = (Landscape.of(pose(each, samples, loss=loss), None).outputs() for each in networks)
     change = ((after - before).abs().max() / before.abs().max()).item()
-    rows = (measure(network, inputs, targets, settings) for network in (model, rescaled))
+    rows = (measure(network, samples, None, settings, measures=measures, loss=loss) for network in networks)
     return InvarianceCheck(change, [Drift(*both) for both in zip(*rows, strict=True)])
 
 

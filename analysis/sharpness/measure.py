@@ -1,15 +1,19 @@
 """All measures of one network, which share computations where possible."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
 from importlib import import_module
 
+from pydantic import ValidationError
 from torch import Tensor, nn
 
+from analysis.errors import AnalysisError
 from analysis.measures import MEASURES
 from analysis.schema import Measurement
 from analysis.settings import SharpnessSettings
+from analysis.sharpness.loss import LossLike, Targets, loss_of
 from analysis.sharpness.measures.own import load_measure
+from analysis.sharpness.samples import Inputs, gather
 from analysis.sharpness.subject import Subject
 
 
@@ -28,10 +32,13 @@ def measure_function(name: str) -> Callable[[Subject], list[Measurement]]:
 
 def measure(
     model: nn.Module,
-    inputs: Tensor,
-    targets: Tensor,
+    inputs: Inputs,
+    targets: Targets = None,
     settings: SharpnessSettings | None = None,
     initial: Mapping[str, Tensor] | None = None,
+    *,
+    measures: Iterable[str] | None = None,
+    loss: LossLike = "cross_entropy",
 ) -> list[Measurement]:
     """Compute every measure that the settings name, for one network on one set of samples.
 
@@ -40,16 +47,36 @@ def measure(
     weights) has a row with the reason; the other rows are not affected.
 
     Args:
-        model: any differentiable classifier; it is measured in eval mode and left as it was found.
-        inputs, targets: (N, …) float tensor and (N,) int64 classes, on the model's device.
-        settings: what to measure; default: the settings of SPEC.
+        model: any differentiable network; it is measured in eval mode and left as it was found.
+        inputs, targets: as for `block_operator`: tensors, arrays, several or named inputs; or a `DataLoader` alone.
+        settings: what to measure, and how; default: as in a sweep file that says nothing about it.
         initial: state dict of the network before training, for measures that use the distance from it.
+        measures: keys of measures, or dotted paths of your own, in place of those of the settings.
+        loss: as for `block_operator`. A measure that the loss does not have (PAC-Bayes measures need an accuracy) has a
+            row with the reason.
 
     Raises:
         AnalysisError: the network or samples can't be measured at all; or a user's own measure can't be imported,
             raises an error, or returns something other than measurements.
     """
-    return measure_subject(Subject(model, inputs, targets, settings or SharpnessSettings(), initial))
+    settings = settings or SharpnessSettings()
+    if measures is not None:
+        settings = with_measures(settings, measures)
+    samples = gather(model, inputs, targets, int(settings.memory_gib * 2**30))
+    return measure_subject(Subject(model, samples, None, settings, initial, loss=loss_of(loss)))
+
+
+def with_measures(settings: SharpnessSettings, measures: Iterable[str]) -> SharpnessSettings:
+    """The settings with other measures.
+
+    Raises:
+        AnalysisError: an unknown measure.
+    """
+    names = (measures,) if isinstance(measures, str) else tuple(measures)
+    try:
+        return SharpnessSettings.model_validate(settings.model_dump() | {"measures": names})
+    except ValidationError as error:
+        raise AnalysisError("; ".join(f"measures: {detail['msg']}" for detail in error.errors())) from error
 
 
 def measure_subject(subject: Subject, measures: Collection[str] | None = None) -> list[Measurement]:

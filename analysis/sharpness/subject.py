@@ -15,7 +15,9 @@ from analysis.sharpness.estimators.slq import Effort
 from analysis.sharpness.estimators.spectra import spectra_or_reasons
 from analysis.sharpness.landscape import Landscape
 from analysis.sharpness.layers import weight_layers
+from analysis.sharpness.loss import LossLike, Targets
 from analysis.sharpness.problem import Problem, pose
+from analysis.sharpness.samples import Inputs
 from analysis.spectrum.measures import Spectrum
 from analysis.spectrum.quadrature import SpectralQuadrature
 
@@ -28,11 +30,12 @@ class Subject:
     """A network to measure. Results that several measures share are computed once, on first use."""
 
     model: nn.Module
-    inputs: Tensor  # (N, …)
-    targets: Tensor  # (N,)
+    inputs: Inputs  # (N, …), or see `gather`
+    targets: Targets  # (N,), or see `gather`
     settings: SharpnessSettings
     initial: Mapping[str, Tensor] | None = None  # state dict before training, for measures of the distance from it
     spectra_of: SpectraOf = SpectraOf.EVERY
+    loss: LossLike = "cross_entropy"
     _shared: dict[Callable[["Subject"], Any], Any] = field(default_factory=dict, repr=False)
 
     @property
@@ -91,7 +94,15 @@ class Subject:
             int(settings.memory_gib * 2**30),
         )
         spectra = spectra_or_reasons(
-            self.model, self.inputs, self.targets, layers, settings.estimator, effort, settings.seed, curvature
+            self.model,
+            self.inputs,
+            self.targets,
+            layers,
+            settings.estimator,
+            effort,
+            settings.seed,
+            curvature,
+            self.loss,
         )
         return {layer or ALL_LAYERS: spectrum for layer, spectrum in spectra.items()}
 
@@ -116,7 +127,7 @@ def tabulate(
 
 
 def _problem(subject: Subject) -> Problem:
-    return pose(subject.model, subject.inputs, subject.targets)
+    return pose(subject.model, subject.inputs, subject.targets, subject.loss)
 
 
 def _is_indefinite(spectrum: Spectrum) -> bool:

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from torch import Tensor, nn
+from torch import nn
 
 from analysis.errors import AnalysisError, UndefinedMeasureError
 from analysis.measures import HEADLINE_ORDERS
@@ -23,6 +23,8 @@ from analysis.sharpness.estimators.slq import (
 from analysis.sharpness.hessian import HessianBlock, layer_operators
 from analysis.sharpness.layers import weight_layers
 from analysis.sharpness.linalg import BlockOperator
+from analysis.sharpness.loss import LossLike, Targets
+from analysis.sharpness.samples import Inputs
 from analysis.spectrum.measures import Spectrum
 from analysis.spectrum.quadrature import SpectralQuadrature
 from analysis.spectrum.rules import Ending
@@ -34,8 +36,8 @@ ESTIMATORS = ("ritz", "paired", "paper", "exact")
 
 def layer_spectra(
     model: nn.Module,
-    inputs: Tensor,
-    targets: Tensor,
+    inputs: Inputs,
+    targets: Targets = None,
     layers: Iterable[str | None] | None = None,
     estimator: str = "ritz",
     tolerance: float = 0.02,
@@ -47,11 +49,12 @@ def layer_spectra(
     max_products: int = 1000,
     memory_limit: int = MEMORY_LIMIT,
     curvature: str = "hessian",
+    loss: LossLike = "cross_entropy",
 ) -> dict[str | None, SpectralQuadrature]:
     """Spectral quadrature of each layer's Hessian block, and of the Hessian of all layers under the key None.
 
     Args:
-        model, inputs, targets: as for `block_operator`.
+        model, inputs, targets, loss: as for `block_operator`.
         layers: names, None among them for all trainable parameters; left out: every weight layer, then all.
         estimator: see `estimate_spectrum`.
         tolerance: nats; an estimate grows until the entropies' standard error and truncation are within it.
@@ -69,7 +72,7 @@ def layer_spectra(
     """
     wanted = [*weight_layers(model), None] if layers is None else list(layers)
     effort = Effort(tuple(orders), tolerance, num_probes, num_matvecs, max_products, memory_limit)
-    spectra = spectra_or_reasons(model, inputs, targets, wanted, estimator, effort, seed, curvature)
+    spectra = spectra_or_reasons(model, inputs, targets, wanted, estimator, effort, seed, curvature, loss)
     for spectrum in spectra.values():
         if isinstance(spectrum, UndefinedMeasureError):
             raise spectrum
@@ -78,13 +81,14 @@ def layer_spectra(
 
 def spectra_or_reasons(
     model: nn.Module,
-    inputs: Tensor,
-    targets: Tensor,
+    inputs: Inputs,
+    targets: Targets,
     layers: Sequence[str | None],
     estimator: str,
     effort: Effort,
     seed: int,
     curvature: str = "hessian",
+    loss: LossLike = "cross_entropy",
 ) -> dict[str | None, Spectrum]:
     """As `layer_spectra`, but an undefined spectrum is replaced by its reason and does not stop the others.
 
@@ -99,6 +103,7 @@ def spectra_or_reasons(
             targets,
             layers,
             curvature=curvature,
+            loss=loss,
             num_products=math.inf if estimator == "exact" else EXPECTED_PRODUCTS,
             spectrum=estimator in ("ritz", "exact"),
         ):
