@@ -14,7 +14,7 @@ from analysis.settings import SharpnessSettings
 from analysis.sharpness.batch_norm import Pair, normalized_pairs
 from analysis.sharpness.landscape import Landscape
 from analysis.sharpness.layers import weight_layers
-from analysis.sharpness.loss import LossLike, Targets
+from analysis.sharpness.loss import LossLike, Targets, loss_in, loss_of
 from analysis.sharpness.measure import measure
 from analysis.sharpness.problem import pose
 from analysis.sharpness.samples import Inputs, gather
@@ -56,7 +56,7 @@ def check_invariance(
     settings: SharpnessSettings | None = None,
     *,
     measures: Iterable[str] | None = None,
-    loss: LossLike = "cross_entropy",
+    loss: LossLike | None = None,
 ) -> InvarianceCheck:
     """Measure a network, rescale its layers so that a ReLU network computes the same, and measure again.
 
@@ -76,7 +76,9 @@ def check_invariance(
 
     Source: Rényi Sharpness, Proposition 2.2.
     """
-    samples = gather(model, inputs, targets, int((settings or SharpnessSettings()).memory_gib * 2**30))
+    settings = settings or SharpnessSettings()
+    samples = gather(model, inputs, targets, int(settings.memory_gib * 2**30))
+    loss = loss_in(settings.loss) if loss is None else loss_of(loss)
     problem = pose(model, samples, loss=loss)
     pairs = normalized_pairs(problem)
     if not isinstance(factors, Mapping):

@@ -11,7 +11,7 @@ from analysis.errors import AnalysisError
 from analysis.measures import MEASURES
 from analysis.schema import Measurement
 from analysis.settings import SharpnessSettings
-from analysis.sharpness.loss import LossLike, Targets, loss_of
+from analysis.sharpness.loss import LossLike, Targets
 from analysis.sharpness.measures.own import load_measure
 from analysis.sharpness.samples import Inputs, gather
 from analysis.sharpness.subject import Subject
@@ -38,7 +38,7 @@ def measure(
     initial: Mapping[str, Tensor] | None = None,
     *,
     measures: Iterable[str] | None = None,
-    loss: LossLike = "cross_entropy",
+    loss: LossLike | None = None,
 ) -> list[Measurement]:
     """Compute every measure that the settings name, for one network on one set of samples.
 
@@ -52,8 +52,8 @@ def measure(
         settings: what to measure, and how; default: as in a sweep file that says nothing about it.
         initial: state dict of the network before training, for measures that use the distance from it.
         measures: keys of measures, or dotted paths of your own, in place of those of the settings.
-        loss: as for `block_operator`. A measure that the loss does not have (PAC-Bayes measures need an accuracy) has a
-            row with the reason.
+        loss: as for `block_operator`, in place of that of the settings. A measure that the loss does not have
+            (PAC-Bayes measures need an accuracy) has a row with the reason.
 
     Raises:
         AnalysisError: the network or samples can't be measured at all; or a user's own measure can't be imported,
@@ -63,7 +63,7 @@ def measure(
     if measures is not None:
         settings = with_measures(settings, measures)
     samples = gather(model, inputs, targets, int(settings.memory_gib * 2**30))
-    return measure_subject(Subject(model, samples, None, settings, initial, loss=loss_of(loss)))
+    return measure_subject(Subject(model, samples, None, settings, initial, loss=loss))
 
 
 def with_measures(settings: SharpnessSettings, measures: Iterable[str]) -> SharpnessSettings:

@@ -15,7 +15,7 @@ from analysis.sharpness.estimators.slq import Effort
 from analysis.sharpness.estimators.spectra import spectra_or_reasons
 from analysis.sharpness.landscape import Landscape
 from analysis.sharpness.layers import weight_layers
-from analysis.sharpness.loss import LossLike, Targets
+from analysis.sharpness.loss import Loss, LossLike, Targets, loss_in, loss_of
 from analysis.sharpness.problem import Problem, pose
 from analysis.sharpness.samples import Inputs
 from analysis.spectrum.measures import Spectrum
@@ -35,13 +35,18 @@ class Subject:
     settings: SharpnessSettings
     initial: Mapping[str, Tensor] | None = None  # state dict before training, for measures of the distance from it
     spectra_of: SpectraOf = SpectraOf.EVERY
-    loss: LossLike = "cross_entropy"
+    loss: LossLike | None = None  # None: that of the settings
     _shared: dict[Callable[["Subject"], Any], Any] = field(default_factory=dict, repr=False)
 
     @property
     def layers(self) -> list[str]:
         """The layers to measure one by one."""
         return weight_layers(self.model) if self.settings.layers == "all" else list(self.settings.layers)
+
+    @property
+    def measured_loss(self) -> Loss:
+        """The loss that was given, or that of the settings."""
+        return loss_in(self.settings.loss) if self.loss is None else loss_of(self.loss)
 
     def blocks(self, measure: str) -> list[str]:
         """The blocks on which a measure is computed: each layer and all together, or only all together."""
@@ -102,7 +107,7 @@ class Subject:
             effort,
             settings.seed,
             curvature,
-            self.loss,
+            self.measured_loss,
         )
         return {layer or ALL_LAYERS: spectrum for layer, spectrum in spectra.items()}
 
@@ -127,7 +132,7 @@ def tabulate(
 
 
 def _problem(subject: Subject) -> Problem:
-    return pose(subject.model, subject.inputs, subject.targets, subject.loss)
+    return pose(subject.model, subject.inputs, subject.targets, subject.measured_loss)
 
 
 def _is_indefinite(spectrum: Spectrum) -> bool:

@@ -3,7 +3,7 @@
 from analysis.sharpness.loss.cross_entropy import CrossEntropy
 from analysis.sharpness.loss.elementwise import BinaryCrossEntropy, MeanSquaredError
 from analysis.sharpness.loss.function import LossFunction
-from analysis.sharpness.loss.given import LOSSES, LossLike, loss_of
+from analysis.sharpness.loss.given import LOSSES, LossLike, loss_in, loss_of
 from analysis.sharpness.loss.interface import Loss, Targets
 
 __all__ = [
@@ -15,5 +15,6 @@ __all__ = [
     "LossLike",
     "MeanSquaredError",
     "Targets",
+    "loss_in",
     "loss_of",
 ]

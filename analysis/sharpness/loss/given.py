@@ -1,5 +1,6 @@
 """What the argument `loss` takes, and the loss that it means."""
 
+import importlib
 from collections.abc import Callable
 from typing import Any
 
@@ -7,6 +8,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from analysis.errors import AnalysisError, closest
+from analysis.settings import LossSettings
 from analysis.sharpness.loss.cross_entropy import CrossEntropy
 from analysis.sharpness.loss.elementwise import BinaryCrossEntropy, MeanSquaredError
 from analysis.sharpness.loss.function import LossFunction
@@ -47,6 +49,23 @@ def loss_of(given: LossLike) -> Loss:
         f"loss must be one of {', '.join(LOSSES)}, a Loss, a loss module of torch's or a function of outputs and "
         f"targets; got {type(given).__name__}"
     )
+
+
+def loss_in(settings: LossSettings) -> Loss:
+    """The loss that settings name.
+
+    Raises:
+        AnalysisError: a dotted path can't be imported, or is not callable.
+    """
+    if settings.name == "cross_entropy":
+        return CrossEntropy(settings.label_smoothing, settings.class_weights)
+    module, _, attribute = settings.name.rpartition(".")
+    try:
+        return loss_of(getattr(importlib.import_module(module), attribute))
+    except (ImportError, AttributeError) as error:
+        raise AnalysisError(
+            f"loss {settings.name!r} can't be imported: {error}; the package must be installed, or on PYTHONPATH"
+        ) from error
 
 
 def _of_module(module: nn.Module) -> Loss:

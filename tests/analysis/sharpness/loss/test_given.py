@@ -6,6 +6,7 @@ from torch import nn
 from torch.nn import functional
 
 from analysis.errors import AnalysisError
+from analysis.settings import LossSettings
 from analysis.sharpness.loss import (
     LOSSES,
     BinaryCrossEntropy,
@@ -13,6 +14,7 @@ from analysis.sharpness.loss import (
     Loss,
     LossFunction,
     MeanSquaredError,
+    loss_in,
     loss_of,
 )
 
@@ -61,3 +63,11 @@ def test_anything_else_is_refused(given: object, message: str) -> None:
 
 def test_a_loss_is_frozen_and_can_be_compared() -> None:
     assert len({*LOSSES.values(), CrossEntropy()}) == len(LOSSES)
+
+
+def test_settings_name_a_loss() -> None:
+    assert loss_in(LossSettings()) == CrossEntropy()
+    assert loss_in(LossSettings(label_smoothing=0.1, class_weights=(1.0, 2.0))) == CrossEntropy(0.1, (1.0, 2.0))
+    assert loss_in(LossSettings(name="torch.nn.functional.l1_loss")) == LossFunction(functional.l1_loss)
+    with pytest.raises(AnalysisError, match=r"loss 'no.such' can't be imported"):
+        loss_in(LossSettings(name="no.such"))
