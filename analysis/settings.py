@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validat
 from analysis.errors import closest
 from analysis.measures import ALL_IN_IDENTITIES, GRADIENT_PASSES, HEADLINE_ORDERS, MEASURES, Scope, is_all
 
-# SPEC §4.4: the 37 orders of the paper, which leave out Shannon's (1).
+# The 37 orders of the paper, which leave out Shannon's (1).
 PAPER_ORDERS: tuple[float, ...] = (
     *(0.0001, 0.01, 0.03, 0.06),
     *(round(0.1 * k, 1) for k in range(1, 10)),

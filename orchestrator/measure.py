@@ -11,7 +11,8 @@ from pydantic import ValidationError
 from rich.table import Table
 from torch import nn
 
-from analysis.schema import ALL_LAYERS
+from analysis.progress import progress_bar
+from analysis.schema import ALL_LAYERS, Measurement
 from analysis.settings import PAPER_ORDERS, SharpnessSettings
 from analysis.sharpness.loss import LOSSES, LossLike
 from analysis.sharpness.measure import measure_subject
@@ -60,7 +61,9 @@ def measure_file(request: Request) -> None:
         lacking, there = ("--data", "--model") if request.data is None else ("--model", "--data")
         raise UsageError(f"{lacking}: is needed with {there}: a state dict says neither what network nor what data")
     subject = _of_trial(request, settings) if request.model is None else _of_weights(request, settings)
-    _show(replace(subject, loss=loss), request)
+    with progress_bar() as bar:
+        rows = measure_subject(replace(subject, loss=loss, bar=bar))
+    _show(rows, request)
 
 
 def _settings(request: Request) -> SharpnessSettings:
@@ -137,13 +140,13 @@ def _imported(path: str, option: str) -> Callable[..., Any]:
     return found
 
 
-def _show(subject: Subject, request: Request) -> None:
+def _show(rows: list[Measurement], request: Request) -> None:
     table = Table(title=f"{request.file}: at most {request.samples} samples, {request.loss}")
     for name in ("measure", "layer"):
         table.add_column(name, no_wrap=True)
     for name in ("parameter", "value", "stderr"):
         table.add_column(name, justify="right")
-    for row in measure_subject(subject):
+    for row in rows:
         layer = "all layers" if row.layer == ALL_LAYERS else row.layer
         parameter = "" if row.parameter is None else f"{row.parameter:g}"
         value = row.reason if row.value is None else f"{row.value:.6g}"

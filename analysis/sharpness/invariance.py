@@ -4,11 +4,13 @@ import copy
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from analysis.errors import AnalysisError
+from analysis.presentation import html_table, number, text_table
 from analysis.schema import Measurement
 from analysis.settings import SharpnessSettings
 from analysis.sharpness.batch_norm import Pair, normalized_pairs
@@ -18,6 +20,11 @@ from analysis.sharpness.loss import LossLike, Targets, loss_in, loss_of
 from analysis.sharpness.measure import measure
 from analysis.sharpness.problem import pose
 from analysis.sharpness.samples import Inputs, gather
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+HEAD = ("measure", "layer", "parameter", "before", "after", "relative change")
 
 
 @dataclass(frozen=True)
@@ -41,6 +48,32 @@ class InvarianceCheck:
 
     output_change: float  # largest change of an output over the largest output; only near 0 do drifts mean anything
     drifts: list[Drift]
+
+    def __repr__(self) -> str:
+        return f"<outputs changed by {self.output_change:.1e}>\n{text_table(HEAD, self._rows())}"
+
+    def _repr_html_(self) -> str:
+        return html_table(HEAD, self._rows(), f"after rescaling; outputs changed by {self.output_change:.1e}")
+
+    def to_frame(self) -> "pd.DataFrame":
+        """A row a measurement. Columns: layer, measure, parameter, before, after, relative."""
+        import pandas as pd
+
+        rows = [
+            (d.before.layer, d.before.measure, d.before.parameter, d.before.value, d.after.value, d.relative)
+            for d in self.drifts
+        ]
+        return pd.DataFrame(rows, columns=["layer", "measure", "parameter", "before", "after", "relative"])
+
+    def _rows(self) -> list[list[str]]:
+        return [
+            [
+                d.before.measure,
+                d.before.layer,
+                *map(number, (d.before.parameter, d.before.value, d.after.value, d.relative)),
+            ]
+            for d in self.drifts
+        ]
 
     def drift(self, measure: str, parameter: float | None = None) -> dict[str, float]:
         """Relative change of one measure, by layer."""
@@ -75,6 +108,14 @@ def check_invariance(
         AnalysisError: as `rescale_layers` and `measure`.
 
     Source: Rényi Sharpness, Proposition 2.2.
+
+    >>> import torch, renyi
+    >>> _ = torch.manual_seed(0)
+    >>> model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.ReLU(), torch.nn.Linear(4, 2)).double()
+    >>> inputs, targets = torch.randn(8, 3).double(), torch.arange(8) % 2
+    >>> check = renyi.check_invariance(model, inputs, targets, factors=2.0, measures=["trace", "fisher_rao"])
+    >>> check.output_change < 1e-12, check.drift("fisher_rao")["all"] < 1e-9, check.drift("trace")["0.weight"]
+    (True, True, 0.75)
     """
     settings = settings or SharpnessSettings()
     samples = gather(model, inputs, targets, int(settings.memory_gib * 2**30))

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 from torch import Tensor, nn
 
 from analysis.errors import UndefinedMeasureError
+from analysis.progress import NO_BAR, ProgressBar
 from analysis.schema import ALL_LAYERS, Measurement
 from analysis.settings import SharpnessSettings, SpectraOf
 from analysis.sharpness.estimators.slq import Effort
@@ -36,6 +37,7 @@ class Subject:
     initial: Mapping[str, Tensor] | None = None  # state dict before training, for measures of the distance from it
     spectra_of: SpectraOf = SpectraOf.EVERY
     loss: LossLike | None = None  # None: that of the settings
+    bar: ProgressBar = NO_BAR
     _shared: dict[Callable[["Subject"], Any], Any] = field(default_factory=dict, repr=False)
 
     @property
@@ -108,6 +110,7 @@ class Subject:
             settings.seed,
             curvature,
             self.measured_loss,
+            self.bar,
         )
         return {layer or ALL_LAYERS: spectrum for layer, spectrum in spectra.items()}
 

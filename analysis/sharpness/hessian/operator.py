@@ -29,6 +29,9 @@ class HessianBlock:
     curvature: str
     choice: Choice
 
+    def __repr__(self) -> str:
+        return f"<{self.curvature} of {self.layer or 'all layers'}, {self.dim} × {self.dim}, by {self.engine}>"
+
     @property
     def dim(self) -> int:
         """Number of rows, n."""
@@ -148,6 +151,14 @@ def block_operator(
         UndefinedMeasureError: NaN or infinite weights, inputs or outputs.
 
     Source: Pearlmutter 1994 (products); Schraudolph 2002 (Gauss–Newton).
+
+    >>> import torch, renyi
+    >>> _ = torch.manual_seed(0)
+    >>> model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.ReLU(), torch.nn.Linear(4, 2))
+    >>> inputs, targets = torch.randn(8, 3), torch.arange(8) % 2
+    >>> block = renyi.block_operator(model, inputs, targets, "2.weight", loss=renyi.CrossEntropy(weight=(1, 3)))
+    >>> block.matmat(torch.eye(8)).shape, block.exact_eigenvalues().shape
+    (torch.Size([8, 8]), torch.Size([8]))
     """
     blocks = layer_operators(
         model,
