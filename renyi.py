@@ -14,7 +14,16 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from analysis.report.judge import judge
     from analysis.results import load_results
-    from analysis.sharpness import block_operator, check_invariance, layer_spectra, measure, weight_layers
+    from analysis.sharpness import (
+        BinaryCrossEntropy,
+        CrossEntropy,
+        MeanSquaredError,
+        block_operator,
+        check_invariance,
+        layer_spectra,
+        measure,
+        weight_layers,
+    )
     from analysis.spectrum import Estimate, SpectralQuadrature, renyi_entropy
     from analysis.statistics import kendall_tau
     from trainables.models import build_model
@@ -26,8 +35,11 @@ __all__ = [
     "ASAM",
     "RSAM",
     "SAM",
+    "BinaryCrossEntropy",
+    "CrossEntropy",
     "EigenSAM",
     "Estimate",
+    "MeanSquaredError",
     "SpectralQuadrature",
     "__version__",
     "block_operator",
@@ -45,7 +57,16 @@ __all__ = [
 _NAMES = {
     "analysis.report.judge": ("judge",),
     "analysis.results": ("load_results",),
-    "analysis.sharpness": ("block_operator", "check_invariance", "layer_spectra", "measure", "weight_layers"),
+    "analysis.sharpness": (
+        "BinaryCrossEntropy",
+        "CrossEntropy",
+        "MeanSquaredError",
+        "block_operator",
+        "check_invariance",
+        "layer_spectra",
+        "measure",
+        "weight_layers",
+    ),
     "analysis.spectrum": ("Estimate", "SpectralQuadrature", "renyi_entropy"),
     "analysis.statistics": ("kendall_tau",),
     "trainables.models": ("build_model",),

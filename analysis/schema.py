@@ -15,7 +15,7 @@ MEASUREMENT_COLUMNS = (TRIAL_ID, LAYER, MEASURE, PARAMETER, VALUE, STDERR, REASO
 ALL_LAYERS = "all"  # the layer of a measure taken on all trainable parameters at once
 NO_LAYER = ""  # the layer of a number from somebody's table, which says nothing about layers
 
-# Generalization quantities of a trained network (SPEC §2); the last two are computed on the samples that the measures
+# Generalization quantities of a trained network; the last two are computed on the samples that the measures
 # use. The standard error of each is stored under its name and this suffix.
 GAP_LOSS = "gap_loss"
 GAP_ERROR = "gap_error"
@@ -53,7 +53,7 @@ class Measurement:
     """One number about one network: a row of the tables that all later steps read. Larger means sharper."""
 
     layer: str  # a weight tensor's name, or ALL_LAYERS
-    measure: str  # a key of SPEC §1.1, e.g. "renyi"
+    measure: str  # a key of the catalogue of measures, e.g. "renyi"
     parameter: float | None  # the order, rho or sigma that the measure depends on; None if it has none
     value: float | None  # None: missing, and `reason` says why
     stderr: float | None  # standard error of the estimate; 0 for an exact value

@@ -5,12 +5,12 @@ import json
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
 
 from analysis.errors import closest
 from analysis.measures import ALL_IN_IDENTITIES, GRADIENT_PASSES, HEADLINE_ORDERS, MEASURES, Scope, is_all
 
-# SPEC §4.4: the 37 orders of the paper, which leave out Shannon's (1).
+# The 37 orders of the paper, which leave out Shannon's (1).
 PAPER_ORDERS: tuple[float, ...] = (
     *(0.0001, 0.01, 0.03, 0.06),
     *(round(0.1 * k, 1) for k in range(1, 10)),
@@ -93,6 +93,35 @@ class HaarSettings(Section):
         return self.num_draws * len(self.rhos)
 
 
+def _known_loss(name: str) -> str:
+    if name == "cross_entropy" or "." in name:
+        return name
+    raise ValueError(
+        f"unknown loss {name!r}: the networks of a sweep are classifiers, whose targets are classes; give "
+        "cross_entropy, or the dotted path of a function of outputs and classes that returns the losses of the samples"
+    )
+
+
+class LossSettings(Section):
+    """The loss whose curvature and rises are measured; the networks are trained with the plain cross-entropy."""
+
+    name: Annotated[
+        str,
+        AfterValidator(_known_loss),
+        Field(description="cross_entropy, or the dotted path of a function of your own"),
+    ] = "cross_entropy"
+    label_smoothing: Annotated[float, Field(ge=0, le=1, description="of the cross-entropy")] = 0.0
+    class_weights: Annotated[
+        tuple[Positive, ...] | None, Field(description="of the cross-entropy, one a class; left out: all 1")
+    ] = None
+
+    @model_validator(mode="after")
+    def _options_of_the_cross_entropy(self) -> "LossSettings":
+        if self.name != "cross_entropy" and (self.label_smoothing or self.class_weights):
+            raise ValueError("label_smoothing and class_weights are options of cross_entropy alone")
+        return self
+
+
 class SpectraOf(StrEnum):
     """The blocks of the Hessian whose spectra are computed. A divided measurement keeps layers and whole apart."""
 
@@ -154,6 +183,14 @@ class SharpnessSettings(Section):
     pac_bayes: PacBayesSettings = PacBayesSettings()
     haar: HaarSettings = HaarSettings()
     seed: Annotated[int, Field(ge=0, description="seed of probes and noise, the same for every model")] = 0
+    loss: Annotated[LossSettings, Field(description="the loss that is measured: its name, or its name and options")] = (
+        LossSettings()
+    )
+
+    @field_validator("loss", mode="before")
+    @classmethod
+    def _name_of_loss(cls, value: Any) -> Any:
+        return {"name": value} if isinstance(value, str) else value
 
     @field_validator("orders", mode="before")
     @classmethod
@@ -205,9 +242,9 @@ class SharpnessSettings(Section):
         """Short hash of the settings, which keys the measurements of a trial.
 
         With `measures: all` it is the same in every version, though later ones know more measures: a sweep that was
-        measured stays measured. `renyi remeasure` then takes the measures that it lacks.
+        measured stays measured. `renyi remeasure` then takes the measures that it lacks. The default loss is not in it.
         """
-        content = self.model_dump(mode="json")
+        content = self.model_dump(mode="json", exclude={"loss"} if self.loss == LossSettings() else set())
         if is_all(self.measures):
             content["measures"] = list(ALL_IN_IDENTITIES)
         canonical = json.dumps(content, sort_keys=True)

@@ -317,20 +317,45 @@ def preflight(sweep: Sweep, storage: Storage = None, tracking: Tracking = None, 
 
 @app.command()
 def measure(
-    checkpoint: Annotated[Path, typer.Argument(help="A checkpoint of a trial, e.g. …/trials/<id>/last.pt.")],
-    samples: Annotated[int, typer.Option(help="Training samples to measure on.")] = 200,
+    file: Annotated[
+        Path,
+        typer.Argument(help="The last.pt of a trial; or, with --model, a state dict (.pt, .pth) or safetensors file."),
+    ],
+    model: Annotated[
+        str | None,
+        typer.Option(
+            help="A callable without arguments that builds the network of a state dict, e.g. `my_module:build`; "
+            "modules of the current folder are found.",
+            show_default=False,
+        ),
+    ] = None,
+    data: Annotated[
+        str | None,
+        typer.Option(
+            help="Samples for --model: an .npz file with arrays `inputs` and `targets`, or a Parquet file or glob with "
+            "columns `image` and `label`, whose pixels are normalized by their mean and deviation.",
+            show_default=False,
+        ),
+    ] = None,
+    loss: Annotated[str, typer.Option(help="`cross_entropy`, `mse`, `bce`, or `my_module:loss`.")] = "cross_entropy",
+    measures: Annotated[
+        str | None,
+        typer.Option(help="Measures, separated by commas; `renyi measures` lists them.", show_default=False),
+    ] = None,
+    samples: Annotated[int, typer.Option(help="Samples to measure on, at most.")] = 200,
     orders: Annotated[
         str, typer.Option(help="Orders of the Rényi entropy, separated by commas, or `paper`.")
     ] = "0.5,1.5",
 ) -> None:
-    """Measure one checkpoint and print every measure. No sweep, no Ray, no MLflow.
+    """Measure one network and print every measure. No sweep, no Ray, no MLflow.
 
-    Example: `renyi measure ~/renyi/digits/trials/0105ba9dbfe1/last.pt --samples 500`
+    Example: `renyi measure ~/renyi/digits/trials/0105ba9dbfe1/last.pt --samples 500`,
+    `renyi measure net.safetensors --model my_module:build --data samples.npz`
     """
     with usage_errors():
-        from orchestrator.measure import measure_checkpoint
+        from orchestrator.measure import Request, measure_file
 
-        measure_checkpoint(checkpoint, samples, orders)
+        measure_file(Request(file, model, data, loss, measures, samples, orders))
 
 
 @contextmanager

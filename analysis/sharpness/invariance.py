@@ -4,18 +4,27 @@ import copy
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from analysis.errors import AnalysisError
+from analysis.presentation import html_table, number, text_table
 from analysis.schema import Measurement
 from analysis.settings import SharpnessSettings
 from analysis.sharpness.batch_norm import Pair, normalized_pairs
 from analysis.sharpness.landscape import Landscape
 from analysis.sharpness.layers import weight_layers
+from analysis.sharpness.loss import LossLike, Targets, loss_in, loss_of
 from analysis.sharpness.measure import measure
 from analysis.sharpness.problem import pose
+from analysis.sharpness.samples import Inputs, gather
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+HEAD = ("measure", "layer", "parameter", "before", "after", "relative change")
 
 
 @dataclass(frozen=True)
@@ -40,6 +49,32 @@ class InvarianceCheck:
     output_change: float  # largest change of an output over the largest output; only near 0 do drifts mean anything
     drifts: list[Drift]
 
+    def __repr__(self) -> str:
+        return f"<outputs changed by {self.output_change:.1e}>\n{text_table(HEAD, self._rows())}"
+
+    def _repr_html_(self) -> str:
+        return html_table(HEAD, self._rows(), f"after rescaling; outputs changed by {self.output_change:.1e}")
+
+    def to_frame(self) -> "pd.DataFrame":
+        """A row a measurement. Columns: layer, measure, parameter, before, after, relative."""
+        import pandas as pd
+
+        rows = [
+            (d.before.layer, d.before.measure, d.before.parameter, d.before.value, d.after.value, d.relative)
+            for d in self.drifts
+        ]
+        return pd.DataFrame(rows, columns=["layer", "measure", "parameter", "before", "after", "relative"])
+
+    def _rows(self) -> list[list[str]]:
+        return [
+            [
+                d.before.measure,
+                d.before.layer,
+                *map(number, (d.before.parameter, d.before.value, d.after.value, d.relative)),
+            ]
+            for d in self.drifts
+        ]
+
     def drift(self, measure: str, parameter: float | None = None) -> dict[str, float]:
         """Relative change of one measure, by layer."""
         chosen = [d for d in self.drifts if (d.before.measure, d.before.parameter) == (measure, parameter)]
@@ -48,10 +83,13 @@ class InvarianceCheck:
 
 def check_invariance(
     model: nn.Module,
-    inputs: Tensor,
-    targets: Tensor,
-    factors: float | Mapping[str, float],
+    inputs: Inputs,
+    targets: Targets = None,
+    factors: float | Mapping[str, float] = 2.0,
     settings: SharpnessSettings | None = None,
+    *,
+    measures: Iterable[str] | None = None,
+    loss: LossLike | None = None,
 ) -> InvarianceCheck:
     """Measure a network, rescale its layers so that a ReLU network computes the same, and measure again.
 
@@ -59,7 +97,8 @@ def check_invariance(
     the all-layer Rényi sharpness do. Activations that are not positively homogeneous (GELU) show in `output_change`.
 
     Args:
-        model, inputs, targets, settings: as for `measure`; use float64 to distinguish drift from round-off.
+        model, inputs, targets, settings, measures, loss: as for `measure`; use float64 to distinguish drift from
+            round-off.
         factors: by layer, as for `rescale_layers`; or one number c, for c on every layer that a batch-norm follows and
             c, 1/c in turn on the others.
 
@@ -69,15 +108,27 @@ def check_invariance(
         AnalysisError: as `rescale_layers` and `measure`.
 
     Source: Rényi Sharpness, Proposition 2.2.
+
+    >>> import torch, renyi
+    >>> _ = torch.manual_seed(0)
+    >>> model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.ReLU(), torch.nn.Linear(4, 2)).double()
+    >>> inputs, targets = torch.randn(8, 3).double(), torch.arange(8) % 2
+    >>> check = renyi.check_invariance(model, inputs, targets, factors=2.0, measures=["trace", "fisher_rao"])
+    >>> check.output_change < 1e-12, check.drift("fisher_rao")["all"] < 1e-9, check.drift("trace")["0.weight"]
+    (True, True, 0.75)
     """
-    problem = pose(model, inputs, targets)
+    settings = settings or SharpnessSettings()
+    samples = gather(model, inputs, targets, int(settings.memory_gib * 2**30))
+    loss = loss_in(settings.loss) if loss is None else loss_of(loss)
+    problem = pose(model, samples, loss=loss)
     pairs = normalized_pairs(problem)
     if not isinstance(factors, Mapping):
         factors = _in_turn(model, float(factors), pairs)
     rescaled = rescale_layers(model, factors, pairs)
-    before, after = (Landscape.of(pose(network, inputs, targets), None).outputs() for network in (model, rescaled))
+    networks = model, rescaled
+    before, after = (Landscape.of(pose(each, samples, loss=loss), None).outputs() for each in networks)
     change = ((after - before).abs().max() / before.abs().max()).item()
-    rows = (measure(network, inputs, targets, settings) for network in (model, rescaled))
+    rows = (measure(network, samples, None, settings, measures=measures, loss=loss) for network in networks)
     return InvarianceCheck(change, [Drift(*both) for both in zip(*rows, strict=True)])
 
 

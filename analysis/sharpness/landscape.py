@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from analysis.seeding import derive_seed
 from analysis.sharpness.layers import select_parameters
-from analysis.sharpness.problem import Problem, held_still, pose
-
-SAMPLES_AT_ONCE = 512
+from analysis.sharpness.loss import LossLike, Targets
+from analysis.sharpness.problem import SAMPLES_AT_ONCE, Problem, held_still, pose
+from analysis.sharpness.samples import Inputs
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ class Landscape:
 
     def losses_at(self, weights: Tensor) -> Tensor:
         """(N,) float64 losses at (n,) weights in one pass, differentiable; to be called inside `held_still`."""
-        return self.problem.loss.values(self._outputs(weights).double(), self.problem.targets)
+        return self.problem.losses(self._outputs(weights))
 
     def losses(self, weights: Tensor) -> Tensor:
         """(N,) float64 losses at (n,) weights. Cost: one forward pass."""
@@ -70,15 +70,22 @@ class Landscape:
             return torch.cat([chunk.losses_at(weights) for chunk in self.chunks()])
 
     def outputs(self) -> Tensor:
-        """(N, C) outputs at the block's own weights. Cost: one forward pass."""
+        """(N, D) outputs at the block's own weights, flat. Cost: one forward pass."""
         with self.held_still(), torch.no_grad():
             return torch.cat([chunk._outputs(self.weights) for chunk in self.chunks()])
 
     def accuracy(self, weights: Tensor) -> float:
-        """Share of samples classified right at (n,) weights. Cost: one forward pass."""
+        """Share of samples (of positions, where each has a prediction) classified right at (n,) weights.
+
+        Cost: one forward pass.
+
+        Raises:
+            UndefinedMeasureError: the loss is not that of a classifier.
+        """
         with self.held_still(), torch.no_grad():
-            right = [(chunk._outputs(weights).argmax(1) == chunk.problem.targets).sum() for chunk in self.chunks()]
-        return int(torch.stack(right).sum().item()) / self.num_samples
+            hits = [chunk.problem.hits(chunk._outputs(weights)) for chunk in self.chunks()]
+        right, counted = torch.stack([torch.stack(pair) for pair in hits]).sum(0).tolist()
+        return float(right / counted)
 
     def loss_and_gradient(self, weights: Tensor) -> tuple[float, Tensor]:
         """Mean loss at (n,) weights, and its gradient (n,). Cost: one forward and one backward pass."""
@@ -110,7 +117,11 @@ class Landscape:
 
 
 def loss_landscape(
-    model: nn.Module, inputs: Tensor, targets: Tensor, layer: str | None = None, loss: str = "cross_entropy"
+    model: nn.Module,
+    inputs: Inputs,
+    targets: Targets = None,
+    layer: str | None = None,
+    loss: LossLike = "cross_entropy",
 ) -> Landscape:
     """The loss of a network as a function of one layer's weights, or with None of all trainable parameters.
 

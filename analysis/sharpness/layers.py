@@ -13,7 +13,11 @@ def weight_layers(model: nn.Module) -> list[str]:
     """Names of the layers: parameters with at least 2 dimensions and "weight" in their name, in registration order.
 
     These are all convolutions (1×1 shortcuts included), linear maps and attention projections; biases and
-    normalization parameters are not layers (SPEC §6.3: 21 for ResNet-18, 26 for SimpleViT).
+    normalization parameters are not layers (21 for ResNet-18, 26 for SimpleViT).
+
+    >>> import renyi
+    >>> renyi.weight_layers(renyi.build_model("digits_cnn", 10, 1))[-1]
+    'classifier.weight'
     """
     return [name for name, parameter in model.named_parameters() if parameter.ndim >= 2 and "weight" in name]
 

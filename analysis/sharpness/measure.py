@@ -1,15 +1,21 @@
 """All measures of one network, which share computations where possible."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from functools import partial
 from importlib import import_module
 
+from pydantic import ValidationError
 from torch import Tensor, nn
 
+from analysis.errors import AnalysisError
 from analysis.measures import MEASURES
+from analysis.progress import progress_bar
 from analysis.schema import Measurement
 from analysis.settings import SharpnessSettings
+from analysis.sharpness.loss import LossLike, Targets
+from analysis.sharpness.measurements import Measurements
 from analysis.sharpness.measures.own import load_measure
+from analysis.sharpness.samples import Inputs, gather
 from analysis.sharpness.subject import Subject
 
 
@@ -28,11 +34,15 @@ def measure_function(name: str) -> Callable[[Subject], list[Measurement]]:
 
 def measure(
     model: nn.Module,
-    inputs: Tensor,
-    targets: Tensor,
+    inputs: Inputs,
+    targets: Targets = None,
     settings: SharpnessSettings | None = None,
     initial: Mapping[str, Tensor] | None = None,
-) -> list[Measurement]:
+    *,
+    measures: Iterable[str] | None = None,
+    loss: LossLike | None = None,
+    progress: bool | None = None,
+) -> Measurements:
     """Compute every measure that the settings name, for one network on one set of samples.
 
     Rényi sharpness, trace and largest eigenvalue come from the same Lanczos runs, one-step measures from the same
@@ -40,19 +50,56 @@ def measure(
     weights) has a row with the reason; the other rows are not affected.
 
     Args:
-        model: any differentiable classifier; it is measured in eval mode and left as it was found.
-        inputs, targets: (N, …) float tensor and (N,) int64 classes, on the model's device.
-        settings: what to measure; default: the settings of SPEC.
+        model: any differentiable network; it is measured in eval mode and left as it was found.
+        inputs, targets: as for `block_operator`: tensors, arrays, several or named inputs; or a `DataLoader` alone.
+        settings: what to measure, and how; default: as in a sweep file that says nothing about it.
         initial: state dict of the network before training, for measures that use the distance from it.
+        measures: keys of measures, or dotted paths of your own, in place of those of the settings.
+        loss: as for `block_operator`, in place of that of the settings. A measure that the loss does not have
+            (PAC-Bayes measures need an accuracy) has a row with the reason.
+        progress: whether to draw a bar; left out, in a terminal and in a notebook.
+
+    Returns:
+        A list of `Measurement` that prints and renders as a table, with `to_frame` and `plot`.
 
     Raises:
         AnalysisError: the network or samples can't be measured at all; or a user's own measure can't be imported,
             raises an error, or returns something other than measurements.
+
+    >>> import torch, renyi
+    >>> _ = torch.manual_seed(0)
+    >>> model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.ReLU(), torch.nn.Linear(4, 2))
+    >>> inputs, targets = torch.randn(8, 3), torch.arange(8) % 2
+    >>> rows = renyi.measure(model, inputs, targets, measures=["trace", "sam"], progress=False)
+    >>> rows.to_frame().layer.unique().tolist()
+    ['0.weight', '2.weight', 'all']
+    >>> loss = renyi.CrossEntropy(label_smoothing=0.1)
+    >>> rows = renyi.measure(model, [(inputs, targets)], measures=["lambda_max"], loss=loss, progress=False)  # a loader
+    >>> all(row.value > 0 for row in rows)
+    True
     """
-    return measure_subject(Subject(model, inputs, targets, settings or SharpnessSettings(), initial))
+    settings = settings or SharpnessSettings()
+    if measures is not None:
+        settings = with_measures(settings, measures)
+    samples = gather(model, inputs, targets, int(settings.memory_gib * 2**30))
+    with progress_bar(progress) as bar:
+        return measure_subject(Subject(model, samples, None, settings, initial, loss=loss, bar=bar))
 
 
-def measure_subject(subject: Subject, measures: Collection[str] | None = None) -> list[Measurement]:
+def with_measures(settings: SharpnessSettings, measures: Iterable[str]) -> SharpnessSettings:
+    """The settings with other measures.
+
+    Raises:
+        AnalysisError: an unknown measure.
+    """
+    names = (measures,) if isinstance(measures, str) else tuple(measures)
+    try:
+        return SharpnessSettings.model_validate(settings.model_dump() | {"measures": names})
+    except ValidationError as error:
+        raise AnalysisError("; ".join(f"measures: {detail['msg']}" for detail in error.errors())) from error
+
+
+def measure_subject(subject: Subject, measures: Collection[str] | None = None) -> Measurements:
     """As `measure`, for a subject whose spectra the caller wants to keep.
 
     Args:
@@ -60,5 +107,10 @@ def measure_subject(subject: Subject, measures: Collection[str] | None = None) -
         measures: which of its settings' measures to compute; default: all. The values do not depend on this choice.
     """
     wanted = [name for name in subject.settings.measures if measures is None or name in measures]
-    functions = [measure_function(name) for name in wanted]
-    return [row for rows in functions for row in rows(subject)]
+    functions = {name: measure_function(name) for name in wanted}
+    subject.bar.plan(len(functions))
+    rows = Measurements()
+    for name, function in functions.items():
+        rows += function(subject)
+        subject.bar.step(name)
+    return rows

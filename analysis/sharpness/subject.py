@@ -9,13 +9,16 @@ from typing import Any, TypeVar
 from torch import Tensor, nn
 
 from analysis.errors import UndefinedMeasureError
+from analysis.progress import NO_BAR, ProgressBar
 from analysis.schema import ALL_LAYERS, Measurement
 from analysis.settings import SharpnessSettings, SpectraOf
 from analysis.sharpness.estimators.slq import Effort
 from analysis.sharpness.estimators.spectra import spectra_or_reasons
 from analysis.sharpness.landscape import Landscape
 from analysis.sharpness.layers import weight_layers
+from analysis.sharpness.loss import Loss, LossLike, Targets, loss_in, loss_of
 from analysis.sharpness.problem import Problem, pose
+from analysis.sharpness.samples import Inputs
 from analysis.spectrum.measures import Spectrum
 from analysis.spectrum.quadrature import SpectralQuadrature
 
@@ -28,17 +31,24 @@ class Subject:
     """A network to measure. Results that several measures share are computed once, on first use."""
 
     model: nn.Module
-    inputs: Tensor  # (N, …)
-    targets: Tensor  # (N,)
+    inputs: Inputs  # (N, …), or see `gather`
+    targets: Targets  # (N,), or see `gather`
     settings: SharpnessSettings
     initial: Mapping[str, Tensor] | None = None  # state dict before training, for measures of the distance from it
     spectra_of: SpectraOf = SpectraOf.EVERY
+    loss: LossLike | None = None  # None: that of the settings
+    bar: ProgressBar = NO_BAR
     _shared: dict[Callable[["Subject"], Any], Any] = field(default_factory=dict, repr=False)
 
     @property
     def layers(self) -> list[str]:
         """The layers to measure one by one."""
         return weight_layers(self.model) if self.settings.layers == "all" else list(self.settings.layers)
+
+    @property
+    def measured_loss(self) -> Loss:
+        """The loss that was given, or that of the settings."""
+        return loss_in(self.settings.loss) if self.loss is None else loss_of(self.loss)
 
     def blocks(self, measure: str) -> list[str]:
         """The blocks on which a measure is computed: each layer and all together, or only all together."""
@@ -91,7 +101,16 @@ class Subject:
             int(settings.memory_gib * 2**30),
         )
         spectra = spectra_or_reasons(
-            self.model, self.inputs, self.targets, layers, settings.estimator, effort, settings.seed, curvature
+            self.model,
+            self.inputs,
+            self.targets,
+            layers,
+            settings.estimator,
+            effort,
+            settings.seed,
+            curvature,
+            self.measured_loss,
+            self.bar,
         )
         return {layer or ALL_LAYERS: spectrum for layer, spectrum in spectra.items()}
 
@@ -116,7 +135,7 @@ def tabulate(
 
 
 def _problem(subject: Subject) -> Problem:
-    return pose(subject.model, subject.inputs, subject.targets)
+    return pose(subject.model, subject.inputs, subject.targets, subject.measured_loss)
 
 
 def _is_indefinite(spectrum: Spectrum) -> bool:

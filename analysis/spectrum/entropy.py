@@ -30,6 +30,10 @@ def renyi_entropy(eigenvalues: ArrayLike, order: float, negative: NegativePolicy
     Raises:
         ValueError: the order is not positive, or the policy unknown.
         UndefinedMeasureError: the spectrum is zero, not finite, or its signed trace is not positive (`mixed`).
+
+    >>> import renyi
+    >>> renyi.renyi_entropy([1.0, 1.0, 0.0], order=2)  # log 2: two eigenvalues share the trace
+    0.693...
     """
     check_order(order)
     values = np.asarray(eigenvalues, dtype=np.float64).ravel()

@@ -1,7 +1,7 @@
 """Quadratures of spectra: the entropies and traces that follow from them, with error bars. Imports numpy alone."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -22,7 +22,11 @@ from analysis.spectrum.rules import Companion, Ending, Role, Rule, checked_rule,
 from analysis.spectrum.table import from_table, to_table
 
 if TYPE_CHECKING:
+    import pandas as pd
     import pyarrow as pa
+    from matplotlib.figure import Figure
+
+    from analysis.spectrum.layers import LayerSpectra
 
 __all__ = ["Estimate", "SpectralQuadrature", "renyi_entropy"]
 
@@ -52,6 +56,11 @@ class SpectralQuadrature:
     Raises:
         ValueError: shapes that do not fit, or weights that do not sum to 1.
         UndefinedMeasureError: NaN or infinite nodes or weights.
+
+    >>> import renyi
+    >>> spectrum = renyi.SpectralQuadrature.from_eigenvalues([4.0, 1.0, 1.0], dim=10)
+    >>> spectrum.trace().value, spectrum.lambda_max(), round(spectrum.renyi_entropy(1.5).value, 3)
+    (6.0, 4.0, 0.77)
     """
 
     dim: int  # n, the size of the matrix
@@ -106,6 +115,26 @@ class SpectralQuadrature:
     def indefinite(self) -> bool:
         """Whether some node is negative beyond round-off."""
         return is_indefinite(self.nodes, self.weights, self.noise)
+
+    def __repr__(self) -> str:
+        shape = f"{self.num_probes} × {self.nodes.shape[1]}"
+        return f"<SpectralQuadrature of {self.dim} eigenvalues, {shape} nodes>\n{self._alone()!r}"
+
+    def _repr_html_(self) -> str:
+        return self._alone()._repr_html_()
+
+    def to_frame(self, orders: Sequence[float] = (0.5, 1.0, 1.5, 2.0)) -> "pd.DataFrame":
+        """Trace, largest eigenvalue and entropies, a row each; see `LayerSpectra.to_frame`."""
+        return self._alone().to_frame(orders).drop(columns="layer")
+
+    def plot(self) -> "Figure":
+        """The spectrum, and its entropies over the orders; see `LayerSpectra.plot`."""
+        return self._alone().plot()
+
+    def _alone(self) -> "LayerSpectra":
+        from analysis.spectrum.layers import LayerSpectra
+
+        return LayerSpectra({None: self})
 
     def renyi_entropy(self, order: float, negative: NegativePolicy = "abs") -> Estimate:
         """Rényi entropy of the matrix, in nats, with its standard error over the probes and a 95 % interval.

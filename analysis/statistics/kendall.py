@@ -62,6 +62,11 @@ def kendall_tau(x: ArrayLike, y: ArrayLike, seed: int = 0, cells: ArrayLike | No
 
     Raises:
         AnalysisError: x and y differ in length.
+
+    >>> import renyi
+    >>> tau = renyi.kendall_tau([1, 2, 3, 4], [1, 3, 2, 4])
+    >>> round(tau.tau_b, 3), tau.n
+    (0.667, 4)
     """
     taus = kendall_taus(np.asarray(x, dtype=np.float64).ravel(), y, seed, cells)
     return KendallTau(

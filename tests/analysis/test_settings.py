@@ -81,3 +81,25 @@ def test_initial_weights_are_needed_by_the_measures_that_use_them() -> None:
 def test_mistakes_are_named(measures: tuple[str, ...], message: str) -> None:
     with pytest.raises(ValidationError, match=message):
         SharpnessSettings(measures=measures)
+
+
+def test_the_default_loss_is_in_no_identity_and_another_is() -> None:
+    plain = SharpnessSettings()
+    assert SharpnessSettings.model_validate({"loss": "cross_entropy"}).measurement_id == plain.measurement_id
+    smoothed = SharpnessSettings.model_validate({"loss": {"label_smoothing": 0.1}})
+    own = SharpnessSettings.model_validate({"loss": "mine.focal"})
+    assert own.loss.name == "mine.focal"
+    assert len({plain.measurement_id, smoothed.measurement_id, own.measurement_id}) == 3
+
+
+@pytest.mark.parametrize(
+    ("loss", "message"),
+    [
+        ("mse", "unknown loss 'mse': the networks of a sweep are classifiers"),
+        ({"name": "mine.focal", "label_smoothing": 0.1}, "options of cross_entropy alone"),
+        ({"label_smoothing": 2}, "less than or equal to 1"),
+    ],
+)
+def test_a_loss_that_no_sweep_has_is_refused(loss: object, message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        SharpnessSettings.model_validate({"loss": loss})

@@ -4,10 +4,11 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 
-from torch import Tensor, nn
+from torch import nn
 
 from analysis.errors import AnalysisError, UndefinedMeasureError
 from analysis.measures import HEADLINE_ORDERS
+from analysis.progress import NO_BAR, ProgressBar, progress_bar
 from analysis.schema import ALL_LAYERS
 from analysis.seeding import derive_seed
 from analysis.sharpness.estimators.deflation import ritz_quadrature
@@ -23,6 +24,9 @@ from analysis.sharpness.estimators.slq import (
 from analysis.sharpness.hessian import HessianBlock, layer_operators
 from analysis.sharpness.layers import weight_layers
 from analysis.sharpness.linalg import BlockOperator
+from analysis.sharpness.loss import LossLike, Targets
+from analysis.sharpness.samples import Inputs
+from analysis.spectrum.layers import LayerSpectra
 from analysis.spectrum.measures import Spectrum
 from analysis.spectrum.quadrature import SpectralQuadrature
 from analysis.spectrum.rules import Ending
@@ -34,8 +38,8 @@ ESTIMATORS = ("ritz", "paired", "paper", "exact")
 
 def layer_spectra(
     model: nn.Module,
-    inputs: Tensor,
-    targets: Tensor,
+    inputs: Inputs,
+    targets: Targets = None,
     layers: Iterable[str | None] | None = None,
     estimator: str = "ritz",
     tolerance: float = 0.02,
@@ -47,11 +51,13 @@ def layer_spectra(
     max_products: int = 1000,
     memory_limit: int = MEMORY_LIMIT,
     curvature: str = "hessian",
-) -> dict[str | None, SpectralQuadrature]:
+    loss: LossLike = "cross_entropy",
+    progress: bool | None = None,
+) -> LayerSpectra:
     """Spectral quadrature of each layer's Hessian block, and of the Hessian of all layers under the key None.
 
     Args:
-        model, inputs, targets: as for `block_operator`.
+        model, inputs, targets, loss: as for `block_operator`.
         layers: names, None among them for all trainable parameters; left out: every weight layer, then all.
         estimator: see `estimate_spectrum`.
         tolerance: nats; an estimate grows until the entropies' standard error and truncation are within it.
@@ -61,30 +67,48 @@ def layer_spectra(
         max_products: most matrix-vector products a layer's estimate may take.
         memory_limit: most bytes that its vectors may take.
         curvature: `hessian`, or `gauss_newton` for its positive semidefinite part.
+        progress: whether to draw a bar; left out, in a terminal and in a notebook.
+
+    Returns:
+        A dict that prints and renders as a table, with `to_frame` and `plot`.
 
     Cost: for `ritz` about 200 to 500 products a layer, or what the exact spectrum costs where that is less.
 
     Raises:
         AnalysisError: unknown layer or estimator; `UndefinedMeasureError` where a block is not finite.
+
+    >>> import torch, renyi
+    >>> _ = torch.manual_seed(0)
+    >>> model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.ReLU(), torch.nn.Linear(4, 2))
+    >>> inputs, targets = torch.randn(8, 3), torch.arange(8) % 2
+    >>> spectra = renyi.layer_spectra(model, inputs, targets, ["2.weight", None], progress=False)
+    >>> spectra["2.weight"].dim, spectra[None].dim
+    (8, 26)
+    >>> spectra["2.weight"].renyi_entropy(0.5).value < spectra[None].renyi_entropy(0.5).value
+    True
     """
     wanted = [*weight_layers(model), None] if layers is None else list(layers)
     effort = Effort(tuple(orders), tolerance, num_probes, num_matvecs, max_products, memory_limit)
-    spectra = spectra_or_reasons(model, inputs, targets, wanted, estimator, effort, seed, curvature)
+    with progress_bar(progress) as bar:
+        spectra = spectra_or_reasons(model, inputs, targets, wanted, estimator, effort, seed, curvature, loss, bar)
     for spectrum in spectra.values():
         if isinstance(spectrum, UndefinedMeasureError):
             raise spectrum
-    return {layer: spectrum for layer, spectrum in spectra.items() if isinstance(spectrum, SpectralQuadrature)}
+    found = {layer: spectrum for layer, spectrum in spectra.items() if isinstance(spectrum, SpectralQuadrature)}
+    return LayerSpectra(found)
 
 
 def spectra_or_reasons(
     model: nn.Module,
-    inputs: Tensor,
-    targets: Tensor,
+    inputs: Inputs,
+    targets: Targets,
     layers: Sequence[str | None],
     estimator: str,
     effort: Effort,
     seed: int,
     curvature: str = "hessian",
+    loss: LossLike = "cross_entropy",
+    bar: ProgressBar = NO_BAR,
 ) -> dict[str | None, Spectrum]:
     """As `layer_spectra`, but an undefined spectrum is replaced by its reason and does not stop the others.
 
@@ -92,6 +116,7 @@ def spectra_or_reasons(
         AnalysisError: unknown layer or estimator.
     """
     found: dict[str | None, Spectrum] = {}
+    bar.plan(len(layers))
     try:
         for block in layer_operators(
             model,
@@ -99,6 +124,7 @@ def spectra_or_reasons(
             targets,
             layers,
             curvature=curvature,
+            loss=loss,
             num_products=math.inf if estimator == "exact" else EXPECTED_PRODUCTS,
             spectrum=estimator in ("ritz", "exact"),
         ):
@@ -108,6 +134,7 @@ def spectra_or_reasons(
                 found[block.layer] = replace(quadrature, engine=block.engine, engine_reason=block.reason)
             except UndefinedMeasureError as error:
                 found[block.layer] = error
+            bar.step(block.layer or ALL_LAYERS)
     except UndefinedMeasureError as error:
         return dict.fromkeys(layers, error)
     return {layer: found[layer] for layer in layers}

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
 
+import torch
 from torch import Tensor
 
 from analysis.sharpness.hessian.choice import Choice
@@ -140,7 +141,7 @@ class OperatorBuilder:
         if streaming:
             # One block of memory for every layer's factor in turn: fresh pages would cost as much as filling them.
             entries = max([sizes[name] for name in names if not is_dense(name)], default=0)
-            workspace = problem.inputs.new_empty(num_rows * entries)
+            workspace = torch.empty(num_rows * entries, dtype=problem.dtype, device=problem.device)
         pieces = list(problem.chunks(size))
         for group in [names] if streaming else _pack(names, held, setting.factor_memory):
             sweeps = (factors.sweep(piece, group) for piece in pieces)

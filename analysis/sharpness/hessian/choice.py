@@ -24,15 +24,24 @@ class Choice:
 def choose(setting: Setting, block: Block, engine: str = AUTO) -> Choice:
     """The engine asked for; or the cheapest whose state fits into memory, of those that do not refuse the block."""
     if engine != AUTO:
-        refusal = ENGINES[engine].refusal(setting, block)
+        refusal = _refusal(setting, block, ENGINES[engine])
         if refusal is not None:
             return fall_back(setting, block, refusal)
         return Choice(ENGINES[engine], "asked for", ENGINES[engine].cost(setting, block))
-    willing = [engine for engine in ENGINES.values() if engine.refusal(setting, block) is None]
+    willing = [engine for engine in ENGINES.values() if _refusal(setting, block, engine) is None]
     costs = {engine.name: engine.cost(setting, block) for engine in willing}
     fitting = [e.name for e in willing if e.always_fits or costs[e.name].memory <= setting.factor_memory]
     best = min(fitting, key=lambda name: _price(setting, costs[name]))
     return Choice(ENGINES[best], _explain(setting, best, costs, fitting), costs[best])
+
+
+def _refusal(setting: Setting, block: Block, engine: Engine) -> str | None:
+    """Why an engine can't serve a block: for a reason of its own, or because only the reference can."""
+    if engine is not REFERENCE and not setting.problem.loss.has_root:
+        return "the loss is a function, of whose curvature no square root is known"
+    if engine is not REFERENCE and setting.problem.stream is not None:
+        return "the samples do not fit into the memory budget, and are read again on every pass"
+    return engine.refusal(setting, block)
 
 
 def fall_back(setting: Setting, block: Block, reason: str) -> Choice:

@@ -39,7 +39,7 @@ class Profile:
     tiles: Mapping[str, int]  # bytes of the module's input and result as transformed tiles, where it is done by tiles
     total: float
     sizes: Mapping[str, int]  # entries of each parameter
-    num_outputs: int  # C
+    num_outputs: int  # of a sample
     activations: int  # bytes of the results of all modules with parameters
     widest: int  # bytes of the largest result
     itemsize: int
@@ -68,7 +68,7 @@ class Profile:
         finally:
             for handle in handles:
                 handle.remove()
-        widths, itemsize = [size for _, _, size in calls] or [0], problem.inputs.element_size()
+        widths, itemsize = [size for _, _, size in calls] or [0], problem.dtype.itemsize
         total, everything = max(1.0, sum(macs for _, macs, _ in calls)), sum(widths) * itemsize
         macs = dict.fromkeys(problem.parameters, 0.0)
         after: dict[str, float] = {}

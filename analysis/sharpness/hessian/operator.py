@@ -12,10 +12,12 @@ from analysis.sharpness.hessian.build import OperatorBuilder
 from analysis.sharpness.hessian.choice import AUTO, CHOICES, Choice, choose, fall_back
 from analysis.sharpness.hessian.cost import EngineCost
 from analysis.sharpness.hessian.memory import settle_allocator
-from analysis.sharpness.hessian.setting import DEFAULT_MEMORY_BUDGET, Block, Setting
+from analysis.sharpness.hessian.setting import Block, Setting
 from analysis.sharpness.layers import select_parameters, weight_layers
 from analysis.sharpness.linalg import BlockOperator, tensor_eigvalsh
+from analysis.sharpness.loss import LossLike, Targets
 from analysis.sharpness.problem import pose
+from analysis.sharpness.samples import DEFAULT_MEMORY_BUDGET, Inputs
 
 
 @dataclass(frozen=True)
@@ -26,6 +28,9 @@ class HessianBlock:
     layer: str | None  # None: all trainable parameters
     curvature: str
     choice: Choice
+
+    def __repr__(self) -> str:
+        return f"<{self.curvature} of {self.layer or 'all layers'}, {self.dim} × {self.dim}, by {self.engine}>"
 
     @property
     def dim(self) -> int:
@@ -100,13 +105,13 @@ class HessianBlock:
 
 def block_operator(
     model: nn.Module,
-    inputs: Tensor,
-    targets: Tensor,
-    layer: str | None,
+    inputs: Inputs,
+    targets: Targets = None,
+    layer: str | None = None,
     engine: str = AUTO,
     *,
     curvature: str = "hessian",
-    loss: str = "cross_entropy",
+    loss: LossLike = "cross_entropy",
     memory_budget: int = DEFAULT_MEMORY_BUDGET,
     num_products: float = 150,
     spectrum: bool = False,
@@ -117,20 +122,28 @@ def block_operator(
     in eval mode; it is left unchanged. For several layers `layer_operators` costs far less.
 
     Args:
-        model: any differentiable network with (N, C) outputs.
-        inputs: (N, …) float tensor, of the parameters' type and on their device.
-        targets: (N,) integer classes; (N, C) floats for the squared error.
+        model: any differentiable network. Its outputs are a tensor, the first of a tuple, or the entry or attribute
+            `logits` (or `out`) of a mapping or object.
+        inputs: (N, …) tensor on the parameters' device, of their type if it is floating-point; a tuple of such tensors,
+            passed by position, or a mapping of them, passed by name; numpy arrays, which are brought to the model's
+            device and type. Or, without targets, a `DataLoader` or another iterable of batches, see `gather`.
+        targets: what the loss takes: (N,) integer classes for the cross-entropy of (N, C) outputs, see `loss`.
         layer: a name from `weight_layers`, any other parameter's name, or None for all trainable parameters.
         engine: `auto`, the cheapest for `num_products` products that fits into memory; or the name of an engine, a key
             of `analysis.sharpness.hessian.engines.ENGINES`. Where it can't serve the block, or its product differs from
             double backward's, double backward replaces it, with a warning.
         curvature: `hessian` or `gauss_newton`.
-        loss: `cross_entropy` or `mse`, each a mean over samples.
+        loss: `cross_entropy`, `mse` or `bce` (with logits), a mean over samples; a `CrossEntropy`, `MeanSquaredError`
+            or `BinaryCrossEntropy` with options; torch's module or function of these; or any function (outputs,
+            targets) → losses of the samples, or their mean, which double backward serves.
         memory_budget: bytes that the process may use on a CPU, or its tensors on a GPU; samples and directions are
             processed in chunks to stay within it.
         num_products: how many products the caller expects to need; only `auto` uses it.
         spectrum: whether the exact spectrum would serve the caller instead of the products; `auto` then counts the
             cheaper of the two.
+
+    Cost: see the engine. Where the batches of a loader take more than a quarter of the memory budget, a product of any
+    number of vectors reads all of them once.
 
     Raises:
         AnalysisError: unknown layer (the nearest names are given), engine or loss; samples and targets that do not
@@ -138,6 +151,14 @@ def block_operator(
         UndefinedMeasureError: NaN or infinite weights, inputs or outputs.
 
     Source: Pearlmutter 1994 (products); Schraudolph 2002 (Gauss–Newton).
+
+    >>> import torch, renyi
+    >>> _ = torch.manual_seed(0)
+    >>> model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.ReLU(), torch.nn.Linear(4, 2))
+    >>> inputs, targets = torch.randn(8, 3), torch.arange(8) % 2
+    >>> block = renyi.block_operator(model, inputs, targets, "2.weight", loss=renyi.CrossEntropy(weight=(1, 3)))
+    >>> block.matmat(torch.eye(8)).shape, block.exact_eigenvalues().shape
+    (torch.Size([8, 8]), torch.Size([8]))
     """
     blocks = layer_operators(
         model,
@@ -156,13 +177,13 @@ def block_operator(
 
 def layer_operators(
     model: nn.Module,
-    inputs: Tensor,
-    targets: Tensor,
+    inputs: Inputs,
+    targets: Targets = None,
     layers: Iterable[str | None] | None = None,
     engine: str = AUTO,
     *,
     curvature: str = "hessian",
-    loss: str = "cross_entropy",
+    loss: LossLike = "cross_entropy",
     memory_budget: int = DEFAULT_MEMORY_BUDGET,
     num_products: float = 150,
     spectrum: bool = False,
@@ -186,7 +207,7 @@ def layer_operators(
     blocks = [Block(layer, tuple(select_parameters(model, layer))) for layer in wanted]
     settle_allocator()
     with torch.inference_mode(False):
-        problem = pose(model, inputs, targets, loss)
+        problem = pose(model, inputs, targets, loss, memory_budget)
         setting = Setting.of(problem, curvature, memory_budget, num_products, spectrum)
     choices = {block: choose(setting, block, engine) for block in blocks}
     for block, choice in choices.items():

@@ -4,6 +4,8 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from torch import Tensor
+
 from analysis.errors import AnalysisError
 from analysis.sharpness.hessian.cost import Profile
 from analysis.sharpness.hessian.memory import taken_memory
@@ -12,7 +14,6 @@ from analysis.sharpness.hessian.tape.tape import Tape, tape_of
 from analysis.sharpness.problem import Problem, held_still
 
 CURVATURES = ("hessian", "gauss_newton")
-DEFAULT_MEMORY_BUDGET = 4 * 2**30
 SHARE = 0.7  # of what the budget leaves; the caller's vectors and the allocator take the rest
 # Bytes of one activation that are worked on at a time on a CPU: measured the fastest; more do not fit into the caches.
 CACHED_BYTES = 2**22
@@ -55,6 +56,8 @@ class Setting:
             )
         tape, reason = None, ""
         try:
+            if not isinstance(problem.inputs, Tensor):
+                raise UnsupportedError("inputs that are not one tensor")
             with held_still(problem.model):
                 tape = tape_of(problem.model)
         except UnsupportedError as error:
@@ -70,7 +73,7 @@ class Setting:
     @property
     def rank(self) -> int:
         """R, the rank of the loss curvature."""
-        return self.problem.loss.rank(self.profile.num_outputs)
+        return self.problem.rank
 
     @property
     def num_rows(self) -> int:

@@ -5,6 +5,7 @@ from dataclasses import replace
 import torch
 from torch import Tensor
 
+from analysis.errors import UndefinedMeasureError
 from analysis.schema import ALL_LAYERS, Measurement
 from analysis.seeding import derive_seed
 from analysis.sharpness.landscape import Landscape
@@ -20,9 +21,16 @@ def haar_loss(landscape: Landscape, rho: float, num_draws: int = 300, seed: int 
 
     Cost: one forward pass for each draw.
 
+    Raises:
+        UndefinedMeasureError: the inputs are integers, several tensors, or too large for memory.
+
     Source: Rényi Sharpness, Proposition 3.1.
     """
     x = landscape.problem.inputs
+    if not isinstance(x, Tensor) or not x.is_floating_point() or landscape.problem.stream is not None:
+        raise UndefinedMeasureError(
+            "only inputs that are one floating-point tensor in memory can be moved in a random direction"
+        )
     norms = torch.linalg.vector_norm(x.flatten(1), dim=1).view(-1, *[1] * (x.ndim - 1))
     values = torch.empty(num_draws, dtype=torch.float64)
     with landscape.held_still():

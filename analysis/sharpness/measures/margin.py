@@ -6,6 +6,7 @@ from torch import Tensor
 from analysis.errors import UndefinedMeasureError
 from analysis.schema import ALL_LAYERS, Measurement
 from analysis.sharpness.landscape import Landscape
+from analysis.sharpness.loss import CrossEntropy
 from analysis.sharpness.subject import Subject, Values, tabulate
 
 MARGIN = "_margin"  # how the keys of measures over the squared margin end
@@ -13,11 +14,27 @@ PERCENTILE = 0.1  # of the margins, as in Jiang et al. 2019: the least one depen
 
 
 def margins(landscape: Landscape) -> Tensor:
-    """(N,) f_y − max_{j≠y} f_j of each sample's outputs f: negative where it is classified wrongly. Cost: a pass."""
-    outputs = landscape.outputs().double()
-    targets = landscape.problem.targets[:, None]
-    right = outputs.gather(1, targets)[:, 0]
-    return right - outputs.scatter(1, targets, -torch.inf).max(dim=1).values
+    """(N,) f_y − max_{j≠y} f_j of each sample's outputs f: negative where it is classified wrongly. Cost: a pass.
+
+    Samples whose target does not count (`ignore_index`) are left out.
+
+    Raises:
+        UndefinedMeasureError: the targets are no classes, or there is a prediction for each of many positions.
+    """
+    return torch.cat([_margins(chunk) for chunk in landscape.chunks()])
+
+
+def _margins(chunk: Landscape) -> Tensor:
+    problem = chunk.problem
+    loss, targets = problem.loss, problem.targets
+    if not isinstance(loss, CrossEntropy) or len(problem.shape) != 1 or targets.is_floating_point():
+        raise UndefinedMeasureError(
+            f"a margin needs one class a sample; the loss is {loss.name}, with outputs of shape {problem.shape}"
+        )
+    kept = targets != loss.ignore_index
+    outputs, classes = chunk.outputs().double()[kept], targets[kept].long()[:, None]
+    right = outputs.gather(1, classes)[:, 0]
+    return right - outputs.scatter(1, classes, -torch.inf).max(dim=1).values
 
 
 def output_margin(landscape: Landscape) -> float:

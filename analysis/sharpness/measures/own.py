@@ -11,6 +11,8 @@ import numpy as np
 from analysis.errors import AnalysisError, UndefinedMeasureError
 from analysis.schema import ALL_LAYERS, Measurement
 from analysis.sharpness.layers import evaluation_mode
+from analysis.sharpness.loss import Targets
+from analysis.sharpness.samples import Inputs, Samples
 from analysis.sharpness.subject import Subject
 
 
@@ -39,7 +41,7 @@ def load_measure(path: str) -> Callable[[Subject], list[Measurement]]:
         model = copy.deepcopy(subject.model)
         try:
             with evaluation_mode(model):
-                result = function(model, subject.inputs, subject.targets)
+                result = function(model, *_samples(subject))
         except UndefinedMeasureError as error:
             return [Measurement(ALL_LAYERS, path, None, None, None, str(error))]
         except Exception as error:
@@ -47,6 +49,14 @@ def load_measure(path: str) -> Callable[[Subject], list[Measurement]]:
         return _checked(path, result)
 
     return rows
+
+
+def _samples(subject: Subject) -> tuple[Inputs, Targets]:
+    if not isinstance(subject.inputs, Samples):
+        return subject.inputs, subject.targets
+    if subject.inputs.stream is not None:
+        raise UndefinedMeasureError("the samples do not fit into the memory budget, and the measure takes all at once")
+    return subject.inputs.inputs, subject.inputs.targets
 
 
 def _checked(path: str, result: Any) -> list[Measurement]:

@@ -60,7 +60,7 @@ def find_noise_level(
     w = landscape.weights
     with landscape.held_still():
         clean = landscape.accuracy(w)
-        chance = 1 / landscape.outputs().shape[1]
+        chance = landscape.problem.chance
         if not clean >= chance + search.target:
             raise UndefinedMeasureError(
                 f"the accuracy is {clean:.3f}, less than chance ({chance:.3f}) plus the drop ({search.target:g})"
@@ -144,9 +144,7 @@ def reference_weights(
     pairs = normalized_pairs(problem) if fold else []
     reference = landscape
     if pairs:
-        reference = loss_landscape(
-            fold_batch_norm(problem.model, pairs), problem.inputs, problem.targets, loss=problem.loss.name
-        )
+        reference = loss_landscape(fold_batch_norm(problem.model, pairs), problem.samples, loss=problem.loss)
         if not torch.allclose(landscape.own_losses, reference.own_losses, rtol=1e-2, atol=1e-3):
             raise AnalysisError(
                 "folding the batch-norms changes what the network computes; set pac_bayes.fold_batch_norm to false"

@@ -101,4 +101,7 @@ def path_norms(subject: Subject, measure: str) -> list[Measurement]:
 
 
 def _path_norm(subject: Subject) -> float:
-    return path_norm(subject.shared(folded_network), subject.inputs[:1])
+    inputs = subject.landscape(ALL_LAYERS).problem.inputs
+    if not isinstance(inputs, Tensor) or not inputs.is_floating_point():
+        raise UndefinedMeasureError("paths lead from inputs that are one floating-point tensor")
+    return path_norm(subject.shared(folded_network), inputs[:1])

@@ -110,7 +110,12 @@ def rows(subject: Subject, measure: str) -> list[Measurement]:
 def _by_layer(subject: Subject) -> Flatness:
     found: Flatness = {}
     for block in layer_operators(
-        subject.model, subject.inputs, subject.targets, subject.layers, num_products=FLATNESS_PROBES
+        subject.model,
+        subject.inputs,
+        subject.targets,
+        subject.layers,
+        loss=subject.measured_loss,
+        num_products=FLATNESS_PROBES,
     ):
         layer = block.layer or ""
         groups = groups_of(subject.model, layer)

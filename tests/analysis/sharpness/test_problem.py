@@ -51,10 +51,16 @@ BAD: dict[str, tuple[Callable[[Tensor, Tensor], object], str]] = {
     "empty batch": (lambda x, y: plain(x[:0], y[:0]), "same samples; got 0 and 0"),
     "target too large": (lambda x, y: plain(x, y.clone().fill_(3)), "targets must lie in 0 … 2.*got 3"),
     "target negative": (lambda x, y: plain(x, y - 100), "targets must lie in 0 … 2"),
-    "float targets": (lambda x, y: plain(x, y.double()), r"targets must be \(N,\) integer classes"),
-    "integer inputs": (lambda x, y: plain(x.long(), y), r"inputs must be floating-point; got torch.int64"),
+    "float targets": (lambda x, y: plain(x, y.double()), r"targets must be \(N,\) integer classes.*loss=.mse."),
+    "integer inputs": (
+        lambda x, y: plain(x.long(), y),
+        r"can.t be called with inputs of shape .4, 3, 8, 8. and torch.int64",
+    ),
     "inputs of another type": (lambda x, y: plain(x.float(), y), "inputs must have the type and device"),
-    "unknown loss": (lambda x, y: plain(x, y, loss="hinge"), "loss must be one of cross_entropy, mse; got 'hinge'"),
+    "unknown loss": (
+        lambda x, y: plain(x, y, loss="hinge"),
+        "loss must be one of cross_entropy, mse, bce; got 'hinge'",
+    ),
     "unknown engine": (lambda x, y: plain(x, y, engine="fast"), "engine must be one of auto, .*got 'fast'"),
     "unknown curvature": (lambda x, y: plain(x, y, curvature="fisher"), "curvature must be one of hessian"),
     "classes for the squared error": (lambda x, y: plain(x, y, loss="mse"), r"float of shape \(N, 3\)"),
@@ -82,7 +88,7 @@ BAD: dict[str, tuple[Callable[[Tensor, Tensor], object], str]] = {
     ),
     "outputs with positions": (
         lambda x, y: block_operator(nn.Conv2d(3, 3, 3).double(), x, y, "weight"),
-        r"must return \(N, C\) outputs",
+        r"targets must be \(N, 6, 6\) or \(N, 3, 6\) integer classes",
     ),
 }
 

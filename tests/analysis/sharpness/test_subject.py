@@ -55,7 +55,7 @@ def test_spectra_are_computed_once_for_all_measures(monkeypatch: pytest.MonkeyPa
     calls = []
 
     def counted(*arguments: Any) -> object:
-        calls.append((arguments[3], arguments[-1]))
+        calls.append((arguments[3], arguments[7]))
         return spectra_or_reasons(*arguments)
 
     monkeypatch.setattr("analysis.sharpness.subject.spectra_or_reasons", counted)

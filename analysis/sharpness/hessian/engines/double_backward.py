@@ -37,7 +37,8 @@ class DoubleBackward:
         self.dim = sum(self._sizes)
         self.device, self.dtype = problem.device, problem.dtype
         self._build = _hessian if curvature == "hessian" else _gauss_newton
-        self._kept = self._graph(problem) if self._chunk >= problem.num_samples else None
+        held = self._chunk >= problem.num_samples and problem.stream is None
+        self._kept = self._graph(problem) if held else None
 
     def matmat(self, V: Tensor) -> Tensor:
         """(p, n) vectors, one a row, to their (p, n) products."""
@@ -77,7 +78,7 @@ class DoubleBackward:
 
 def _hessian(chunk: Problem, parameters: ByParameter, share: float, convolutions: LeanConvolutions) -> Product:
     """v ↦ the part of H v that belongs to a chunk with this share of the samples."""
-    loss = chunk.loss.mean(chunk.outputs(parameters), chunk.targets) * share
+    loss = chunk.mean(chunk.outputs(parameters)) * share
     gradient = _gradient(loss, parameters, None)
 
     def product(directions: ByParameter) -> ByParameter:
@@ -105,7 +106,7 @@ def _gauss_newton(chunk: Problem, parameters: ByParameter, share: float, convolu
         tangents = [directions[name] for name in varying]
         with convolutions.holding(parameters.values()):
             (pushed,) = torch.autograd.grad([pulled[name] for name in varying], u, tangents, retain_graph=True)
-        curved = chunk.loss.curvature(frozen, pushed[:, None])[:, 0] * (share / chunk.num_samples)
+        curved = chunk.curvature(frozen, pushed[:, None])[:, 0] * (share / chunk.num_samples)
         return _pull([outputs], [curved], parameters, directions, convolutions)
 
     return product

@@ -59,8 +59,7 @@ class TapeFactors:
         with torch.no_grad():
             weights = self._weights = self._weights or self._tape.fold(state)
             record = self._tape.primal(weights, chunk.inputs, live)
-            outputs = record.outputs if chunk.offset is None else record.outputs + chunk.offset
-            roots = chunk.loss.root(outputs)
+            roots = chunk.root(chunk.flat(record.outputs)).unflatten(2, chunk.shape)
         passes = self._tape.pull(weights, record, roots, live, consume=True)
         while True:
             with torch.no_grad():  # this mode must not hold across a yield
@@ -140,7 +139,7 @@ class CapturedFactors:
         finally:
             for handle in handles:
                 handle.remove()
-        roots = chunk.loss.root(outputs.detach())
+        roots = chunk.root(outputs.detach())
         for call in calls:
             if call.inputs._version != call.version:
                 raise UnsupportedError(f"the input of {call.folding.names[0]} is overwritten later")

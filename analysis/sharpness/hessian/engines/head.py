@@ -23,7 +23,7 @@ class Head:
     """
 
     def __init__(self, problem: Problem, name: str, samples_a_chunk: int | None = None) -> None:
-        self._loss, self._num_samples = problem.loss, problem.num_samples
+        self._problem, self._num_samples = problem, problem.num_samples
         module = _owner(problem.model, name)
         caught: list[tuple[Tensor, Tensor]] = []
         handle = module.register_forward_hook(lambda _, args, result: caught.append((args[0], result)))
@@ -34,8 +34,7 @@ class Head:
                     outputs.append(chunk.outputs())
                     if len(caught) != len(outputs) or caught[-1][0].ndim != 2:
                         raise UnsupportedError(f"{name} is not applied once to each sample")
-                    plain = outputs[-1] if chunk.offset is None else outputs[-1] - chunk.offset
-                    if not torch.allclose(caught[-1][1], plain):
+                    if not torch.allclose(chunk.flat(caught[-1][1]), outputs[-1]):
                         raise UnsupportedError(f"the outputs are not those of {name}")
         finally:
             handle.remove()
@@ -48,7 +47,7 @@ class Head:
         """(p, n) vectors, one a row, to their (p, n) products."""
         num_outputs, num_features = self._outputs.shape[1], self._features.shape[1]
         pushed = (self._features @ V.reshape(-1, num_features).T).view(-1, len(V), num_outputs)
-        curved = self._loss.curvature(self._outputs, pushed) / self._num_samples  # (N, p, C)
+        curved = self._problem.curvature(self._outputs, pushed) / self._num_samples  # (N, p, C)
         return (curved.flatten(1).T @ self._features).view(len(V), -1)
 
     def exact_eigenvalues(self, dtype: torch.dtype | None = None) -> Tensor:
@@ -58,7 +57,7 @@ class Head:
         columns of the curvature's square root. `dtype` is the type in which either is formed.
         """
         A, outputs = self._features.to(dtype or self.dtype), self._outputs.to(dtype or self.dtype)
-        roots = self._loss.root(outputs) * self._num_samples**-0.5  # (N, R, C)
+        roots = self._problem.root(outputs) * self._num_samples**-0.5  # (N, R, C)
         num_rows = roots.shape[0] * roots.shape[1]
         if num_rows <= self.dim:
             by_sample = (A @ A.T).repeat_interleave(roots.shape[1], 0).repeat_interleave(roots.shape[1], 1)
@@ -82,6 +81,8 @@ def _owner(model: nn.Module, name: str) -> nn.Linear:
 
 def _refusal(setting: Setting, block: Block) -> str | None:
     layer = block.layer
+    if len(setting.problem.shape) != 1:
+        return f"the outputs of a sample have shape {setting.problem.shape}"
     if layer is not None and setting.profile.after[layer] == 0 and setting.problem.parameters[layer].ndim == 2:
         return None
     return f"{layer or 'the set of all layers'} is not the last linear layer"

@@ -40,6 +40,7 @@ class Sums(NamedTuple):
 class Primal(NamedTuple):
     """What all products on a chunk of samples share; of the chosen steps, in their bases."""
 
+    chunk: Problem
     record: Record
     inputs: Mapping[int, InBasis]  # x by step
     cotangents: Mapping[int, InBasis]  # δ by step; empty where no product of two weights occurs
@@ -150,11 +151,11 @@ class ROperator:
         for chunk in self._problem.chunks(self._chunk):
             record = self._primal_record(chunk)
             inputs = {index: self._bases[index].inputs(record.saved[index]) for index in self._chosen}
-            yield Primal(record, inputs, self._primal_gradients(chunk, record) if self._bilinear else {})
+            yield Primal(chunk, record, inputs, self._primal_gradients(chunk, record) if self._bilinear else {})
 
     def _primal_record(self, chunk: Problem) -> Record:
         record = self._tape.primal(self._folded, self._arranged(chunk.inputs), self._live)
-        return record if chunk.offset is None else replace(record, outputs=record.outputs + chunk.offset)
+        return replace(record, outputs=chunk.flat(record.outputs))
 
     def _arranged(self, inputs: Tensor) -> Tensor:
         """Channels last where the convolutions that are done directly are narrow.
@@ -169,7 +170,8 @@ class ROperator:
     def _accumulate(self, primal: Primal, moves: Moves, sums: Sums) -> None:
         """Add one chunk's part of the products in (W̃, b̃) to `sums`."""
         d_outputs = self._push(primal, moves, sums)
-        curved = self._problem.loss.curvature(primal.record.outputs, d_outputs) / self._problem.num_samples
+        curved = primal.chunk.curvature(primal.record.outputs, d_outputs.flatten(2)) / self._problem.num_samples
+        curved = curved.view(d_outputs.shape)
         entered: dict[int, InBasis] = {}  # cotangents by step, in its basis
 
         def transpose(index: int, dz: Tensor) -> Tensor:
@@ -230,8 +232,8 @@ class ROperator:
         """δ: the gradient of L in the result of every chosen step, in its basis."""
         with torch.enable_grad():
             outputs = record.outputs.detach().requires_grad_()
-            (seed,) = torch.autograd.grad(chunk.loss.mean(outputs, chunk.targets), outputs)
-        seed = seed[:, None] * (chunk.num_samples / self._problem.num_samples)
+            (seed,) = torch.autograd.grad(chunk.mean(outputs), outputs)
+        seed = chunk.shaped(seed)[:, None] * (chunk.num_samples / self._problem.num_samples)
         passes = self._tape.pull(self._folded, record, seed, self._live)
         return {
             index: self._bases[index].cotangents(dz.dense().squeeze(1)) for index, dz in passes if index in self._chosen

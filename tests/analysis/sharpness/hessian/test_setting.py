@@ -3,8 +3,9 @@
 import pytest
 
 from analysis.sharpness.hessian import setting
-from analysis.sharpness.hessian.setting import DEFAULT_MEMORY_BUDGET, Setting
+from analysis.sharpness.hessian.setting import Setting
 from analysis.sharpness.problem import pose
+from analysis.sharpness.samples import DEFAULT_MEMORY_BUDGET
 from tests.analysis.sharpness.hessian.networks import build, samples
 
 
