@@ -205,7 +205,7 @@ class SharpnessSettings(Section):
         """Short hash of the settings, which keys the measurements of a trial.
 
         With `measures: all` it is the same in every version, though later ones know more measures: a sweep that was
-        measured stays measured. `renyi remeasure` then takes the measures that it lacks.
+        measured stays measured. Its report lacks the new measures; a list that names them is another measurement.
         """
         content = self.model_dump(mode="json")
         if is_all(self.measures):
