@@ -40,6 +40,7 @@ class Measure:
     section: str | None = None  # the section of the sharpness settings that it reads
     passes: float = 0  # forward passes over the samples, if no section determines them; 0 for one pass or less
     task: str | None = None  # measures of the same task share their passes; a task can be measured by itself
+    needs_spectra: bool = False  # reads the spectra without having `spectra`
     needs_initial_weights: bool = False
     default: bool = False  # measured if the sweep file does not name measures
 
@@ -58,7 +59,8 @@ def _of_spectrum(
 def _norm(key: str, title: str, function: str, summary: str, initial: bool = False) -> Measure:
     layers = key in ("prod_of_spec", "dist_l2", "dist_spec")
     scope = Scope.LAYERS if layers else Scope.WHOLE
-    return Measure(key, title, function, summary, scope=scope, needs_initial_weights=initial)
+    passes = float(key.endswith("margin"))  # the margins take one
+    return Measure(key, title, function, summary, scope=scope, passes=passes, needs_initial_weights=initial)
 
 
 def _one_step(key: str, title: str, summary: str, rho: float, default: bool = False) -> Measure:
@@ -108,6 +110,7 @@ _ALL = (
         "trace_balance.trace_imbalance",
         "divergence of the layers' shares of the trace from their shares of the parameters",
         scope=Scope.WHOLE,
+        needs_spectra=True,
     ),
     Measure("l2", "parameter norm", "norms.l2", "ℓ2 norm of the weights", default=True),
     Measure(
@@ -175,7 +178,12 @@ _ALL = (
     _norm("path_norm", "path norm", "path_norm.path_norms", "sum over paths of the products of squared weights"),
     _norm("path_norm_margin", "path norm over margin", "path_norm.path_norms", "the same over γ²"),
     _norm("prod_of_spec", "product of spectral norms", "products_of_norms.product", "log ∏ of the squared norms ‖W‖₂²"),
-    _norm("prod_of_spec_margin", "product of spectral norms over margin", "products_of_norms.product", "− log γ²"),
+    _norm(
+        "prod_of_spec_margin",
+        "product of spectral norms over margin",
+        "products_of_norms.product",
+        "the same, − log γ²",
+    ),
     _norm("sum_of_spec", "sum of spectral norms", "products_of_norms.sum_of_norms", "log d (∏ ‖W‖₂²)^(1/d), d layers"),
     _norm(
         "sum_of_spec_margin",
@@ -184,7 +192,12 @@ _ALL = (
         "the product over γ²",
     ),
     _norm("prod_of_fro", "product of Frobenius norms", "products_of_norms.product", "log ∏ ‖W‖_F²"),
-    _norm("prod_of_fro_margin", "product of Frobenius norms over margin", "products_of_norms.product", "− log γ²"),
+    _norm(
+        "prod_of_fro_margin",
+        "product of Frobenius norms over margin",
+        "products_of_norms.product",
+        "the same, − log γ²",
+    ),
     _norm("sum_of_fro", "sum of Frobenius norms", "products_of_norms.sum_of_norms", "log d (∏ ‖W‖_F²)^(1/d)"),
     _norm(
         "sum_of_fro_margin",

@@ -242,7 +242,8 @@ class SharpnessSettings(Section):
         """Short hash of the settings, which keys the measurements of a trial.
 
         With `measures: all` it is the same in every version, though later ones know more measures: a sweep that was
-        measured stays measured. `renyi remeasure` then takes the measures that it lacks. The default loss is not in it.
+        measured stays measured. Its report lacks the new measures; a list that names them is another measurement. The
+        default loss is not in it.
         """
         content = self.model_dump(mode="json", exclude={"loss"} if self.loss == LossSettings() else set())
         if is_all(self.measures):

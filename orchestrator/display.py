@@ -10,6 +10,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, T
 from rich.table import Table
 
 from analysis.measures import MEASURES
+from analysis.settings import SharpnessSettings
 from orchestrator.events import (
     EpochsDone,
     Event,
@@ -20,6 +21,7 @@ from orchestrator.events import (
     TrialMeasured,
     TrialTrained,
 )
+from orchestrator.store.cost import passes_a_trial
 from orchestrator.store.trial_store import TrialState, TrialStore
 from trainables.trial.specs import TrialSpec
 
@@ -42,11 +44,17 @@ MAX_FAILURES_SHOWN = 20
 def show_measures() -> None:
     """Every measure of the catalogue, a row each."""
     table = Table(box=None, pad_edge=False)
-    for name in ("key", "title", "parameter", "what it measures"):
-        table.add_column(name, no_wrap=name == "key")
+    for name in ("key", "title", "parameter", "passes", "what it measures"):
+        table.add_column(name, no_wrap=name == "key", justify="right" if name == "passes" else "left")
+    settings = SharpnessSettings()
     for measure in MEASURES.values():
-        table.add_row(measure.key, measure.title, measure.symbol or "", measure.summary)
+        passes = "spectra" if measure.spectra or measure.needs_spectra else f"{settings.passes(measure.key):g}"
+        table.add_row(measure.key, measure.title, measure.symbol or "", passes, measure.summary)
     console.print(table)
+    console.print(
+        "Passes: forward passes over the samples for a block, with default settings. Measures from spectra share the "
+        "products of these; `renyi plan` counts the passes of a sweep."
+    )
 
 
 def show_plan(plan: "Plan") -> None:
@@ -59,6 +67,9 @@ def show_plan(plan: "Plan") -> None:
     console.print(
         f"  measures: {', '.join(settings.measures)} on {settings.samples} samples, {len(settings.orders)} orders"
     )
+    passes = ", ".join(f"{count:g} {name}" for name, count in passes_a_trial(settings).items())
+    if passes:
+        console.print(f"  forward passes over the samples to measure a trial: {passes}")
     console.print(f"  states: {_counts(plan)}")
     console.print(f"  to do: {_cost(plan.cost)}")
     console.print(f"  results: {config.folder}\n  tracking: {config.shown_tracking}")

@@ -7,12 +7,13 @@ import statistics
 from collections.abc import Mapping
 from dataclasses import dataclass
 
-from analysis.measures import MEASURES
+from analysis.measures import MEASURES, PRODUCT_PASSES
 from analysis.settings import SharpnessSettings
 from orchestrator.store.trial_store import MEASURED_FILE, TrialState, TrialStore
 from trainables.catalogue import DATA_SETS, PASSES_A_STEP, NetworkSize, size_of
 from trainables.trial.specs import TrialSpec
 
+SPECTRA = "spectra (at most)"
 MAX_RECORDS = 20  # finished trials whose timings are used
 CPU_FLOPS = 1e10  # per second, of one core on small networks
 GPU_FLOPS = 1e13  # per second, assumed for one data-centre GPU in float32
@@ -73,6 +74,19 @@ def flops_a_second(gpu: bool) -> float:
     return GPU_FLOPS if gpu else CPU_FLOPS
 
 
+def passes_a_trial(settings: SharpnessSettings) -> dict[str, float]:
+    """Forward passes over the samples that measuring a trial takes, by what takes them; most first.
+
+    `SPECTRA` is an upper bound: the layers together, and the whole Hessian, use all allowed products. Measures of the
+    same task share their passes and have the task's name. A user's own measures are unknown.
+    """
+    records = [MEASURES[name] for name in settings.measures if name in MEASURES]
+    passes = {record.task or record.key: settings.passes(record.key) for record in records}
+    if any(record.spectra or record.needs_spectra for record in records):
+        passes[SPECTRA] = 2 * PRODUCT_PASSES * settings.max_products
+    return dict(sorted(((name, count) for name, count in passes.items() if count), key=lambda item: -item[1]))
+
+
 def _recorded(
     specs: list[TrialSpec], states: Mapping[str, TrialState], store: TrialStore
 ) -> tuple[float | None, float | None]:
@@ -95,11 +109,7 @@ def _train_seconds(spec: TrialSpec, flops_a_second: float) -> float:
 
 
 def _measure_seconds(spec: TrialSpec, settings: SharpnessSettings, flops_a_second: float) -> float:
-    # An upper bound: every block uses all allowed products. A product with the whole Hessian costs about 5 forward
-    # passes; one with each of the layers costs about the same in total.
-    tasks = {MEASURES[name].task or name: settings.passes(name) for name in settings.measures if name in MEASURES}
-    passes = 2 * 5 * settings.max_products + sum(tasks.values())
-    return passes * _known_size(spec).flops * settings.samples / flops_a_second
+    return sum(passes_a_trial(settings).values()) * _known_size(spec).flops * settings.samples / flops_a_second
 
 
 def _known_size(spec: TrialSpec) -> NetworkSize:

@@ -5,14 +5,13 @@ import json
 from collections.abc import Iterable
 from dataclasses import dataclass
 
-from analysis.measures import MEASURES
+from analysis.measures import MEASURES, PRODUCT_PASSES
 from analysis.settings import SharpnessSettings, SpectraOf
 from orchestrator.store.cost import flops_a_second
 from trainables.catalogue import size_of
 from trainables.trial.specs import TrialSpec
 
 LEAST_SECONDS = 30.0  # shorter tasks are not separated, since loading and checking a network again costs a few
-PRODUCT_PASSES = 5  # forward passes that a Hessian-vector product costs
 
 
 @dataclass(frozen=True)

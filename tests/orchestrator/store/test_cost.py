@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 
 from analysis.settings import SharpnessSettings
-from orchestrator.store.cost import estimate_cost
+from orchestrator.store.cost import estimate_cost, passes_a_trial
 from orchestrator.store.trial_store import TrialState, TrialStore
 from trainables.trial.specs import TrialSpec
 
@@ -47,6 +47,18 @@ def test_measures_of_many_passes_cost_more_and_shared_passes_count_once(store: T
     assert seconds("l2", "avg") > seconds("l2")
     assert seconds("pacbayes_flat", "pacbayes_orig") == pytest.approx(seconds("pacbayes_flat"))
     assert seconds("pacbayes_flat", "pacbayes_mag_flat") > seconds("pacbayes_flat")
+
+
+def test_the_passes_of_a_trial_are_told_apart() -> None:
+    everything = SharpnessSettings.model_validate({"measures": "all", "max_products": 400})
+    passes = passes_a_trial(everything)
+    assert passes["spectra (at most)"] == 2 * 5 * 400
+    assert passes["relative_flatness"] == 500
+    assert passes["pac_bayes"] == passes["pac_bayes_magnitude"] == 160
+    assert "l2" not in passes
+    assert list(passes.values()) == sorted(passes.values(), reverse=True)
+    assert passes_a_trial(SharpnessSettings(measures=("l2", "dist_l2", "my.measure"))) == {}
+    assert list(passes_a_trial(SharpnessSettings(measures=("trace_imbalance",)))) == ["spectra (at most)"]
 
 
 def test_a_network_of_unknown_size_has_no_cost_before_its_first_trial(store: TrialStore) -> None:
