@@ -33,6 +33,7 @@ def render_page(
     svgs: Mapping[str, str],
     numbers: Mapping[str, pd.DataFrame],
     reproduce: Sequence[str],
+    target: str,
 ) -> str:
     """The report as HTML: a click on a header sorts its table, and figures follow the reader's light or dark theme.
 
@@ -47,6 +48,7 @@ def render_page(
         svgs: each figure as SVG, by its name.
         numbers: further tables, by name.
         reproduce: commands that produce the page again.
+        target: what the measures are ranked against, for a sentence.
     """
     return _template().render(
         title=title,
@@ -79,6 +81,7 @@ def render_page(
             for name, table in numbers.items()
         ],
         reproduce=reproduce,
+        target=target,
     )
 
 

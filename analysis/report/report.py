@@ -135,7 +135,8 @@ def _report(
         latex(exhibit.table, f"{exhibit.title}. {exhibit.note}", exhibit.name) for exhibit in exhibits
     ).encode()
     svgs = {drawn.name: files[f"{drawn.name}.svg"].decode() for drawn in drawings}
-    files[PAGE_FILE] = render_page(title, lines, exhibits, drawings, svgs, numbers, reproduce).encode()
+    target = target_of_all(evidence)
+    files[PAGE_FILE] = render_page(title, lines, exhibits, drawings, svgs, numbers, reproduce, target).encode()
     targets = {label(found, evidence): target_of_all([found]) for found in evidence}
     return Report(title, lines, tau, comparison, files, targets)
 

@@ -74,7 +74,9 @@ def test_missing_values_and_ties_are_counted() -> None:
 
 def test_everything_is_written_into_a_folder(judged: Judgement, tmp_path: Path) -> None:
     page = judged.write(tmp_path / "new" / "folder")
-    assert page.read_text(encoding="utf-8").startswith("<!doctype html>")
+    text = page.read_text(encoding="utf-8")
+    assert text.startswith("<!doctype html>")
+    assert "ranked by Kendall's τ with the gap." in text
     assert {"headline.csv", "verdict.md", "tau.csv", "tau_by_measure.svg"} <= {
         path.name for path in page.parent.iterdir()
     }
