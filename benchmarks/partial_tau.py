@@ -2,7 +2,7 @@
 
     OMP_NUM_THREADS=1 python benchmarks/partial_tau.py [--repeats 300]
 
-`partial`: measure x and gap y are f(z) + noise, with τ(x, z) as given and τ(y, z) = −.5, their noises of τ = θ; N = 30, a grid of
+`partial`: measure x and gap y are f(z) + noise, τ(x, z) as given, τ(y, z) = −.5, noises of τ = θ; N = 30, a grid of
 2 × 3 × 5 that plays no part. Rejections are of estimable sweeps. `null`: x and y each follow the axes of that grid by a
 share of their variance, and not each other. `nested`: 15 configurations of 3 seeds, 12 columns, no association. `swap`:
 two equally good measures, one recorded in 5 levels.

@@ -146,20 +146,31 @@ def conclusion(evidence: Evidence, judged: Judged) -> str:
 
 
 def standing(evidence: Evidence, judged: Judged, rows: pd.DataFrame) -> list[tuple[Beyond, pd.Series]]:
-    """What the training loss leaves of each of some columns, with its row of the training table."""
+    """What the training loss leaves of each of some columns, with the row of the training table that says so.
+
+    An association is beyond the training loss if it also holds given the loss and a categorical axis, where that can be
+    estimated: the training loss alone leaves some of the confounding that runs through an optimizer.
+    """
     given = f"{GIVEN_LOSS}, {judged.axis}" if judged.axis else GIVEN_LOSS
-    table = evidence.training[evidence.training["given"] == given]
-    found = []
+    found: list[tuple[Beyond, pd.Series]] = []
     for _, row in rows.iterrows():
-        entries = table[_same(table, row)]
-        if entries.empty:  # no training loss is known
+        entries = evidence.training[_same(evidence.training, row)]
+        main = entries[entries["given"] == given]
+        if main.empty:  # no training loss is known
             continue
-        entry = entries.iloc[0]
-        tau, given_tau, low, high, p_adjusted = (
-            float(value) for value in (row["tau"], *entry[["given_tau", "given_low", "given_high", "p_adjusted"]])
-        )
-        found.append((beyond(tau, given_tau, low, high, p_adjusted, bool(entry["estimable"])), entry))
+        entry = main.iloc[0]
+        kind = _beyond(row, entry)
+        if kind is Beyond.BEYOND:
+            others = [(_beyond(row, other), other) for _, other in entries[entries["estimable"]].iterrows()]
+            kind, entry = next((pair for pair in others if pair[0] is not Beyond.BEYOND), (kind, entry))
+        found.append((kind, entry))
     return found
+
+
+def _beyond(row: pd.Series, entry: pd.Series) -> Beyond:
+    names = ["given_tau", "given_low", "given_high", "p_adjusted"]
+    given_tau, low, high, p_adjusted = (float(entry[name]) for name in names)
+    return beyond(float(row["tau"]), given_tau, low, high, p_adjusted, bool(entry["estimable"]))
 
 
 def _too_little(judged: Judged, kind: Claim) -> str:

@@ -32,7 +32,7 @@ class GroupComparison:
     axis: str
     taus: GroupedTau
     p_value: FloatArray  # (num_headline,) of τ_W, gaps reassigned within groups
-    p_adjusted: FloatArray  # for the number of headline columns
+    p_adjusted: FloatArray  # for the number of headline columns, and times 1 + the number of axes
     significant_from: float  # the least |τ_W| that would be significant
     null: Null
 
@@ -58,12 +58,15 @@ def categorical_axes(matrix: SweepMatrix) -> dict[str, NDArray[np.object_]]:
 def compare_groups(matrix: SweepMatrix, seed: int = 0) -> list[GroupComparison]:
     """The headline columns within and between the groups of each categorical axis."""
     values, found = matrix.values[:, matrix.headline], []
-    for axis, labels in categorical_axes(matrix).items():
+    axes = categorical_axes(matrix)
+    looks = 1 + len(axes)  # the verdict takes one of them, or the pooled τ
+    for axis, labels in axes.items():
         null = matrix.design.null(labels, seed)
         taus = grouped_kendall(values, matrix.gap, labels, matrix.design)
         permuted = permuted_within_taus(values, matrix.gap, labels, null)
-        p_values = adjusted_p_values(taus.within, permuted)
-        found.append(GroupComparison(axis, taus, *p_values, null_limit(permuted), null))
+        p_value, p_adjusted = adjusted_p_values(taus.within, permuted)
+        p_adjusted = np.minimum(looks * p_adjusted, 1)
+        found.append(GroupComparison(axis, taus, p_value, p_adjusted, null_limit(permuted, looks), null))
     return found
 
 
@@ -71,10 +74,11 @@ def group_table(matrix: SweepMatrix, association: Association, comparisons: list
     """Whether the pooled τ of each headline column is that of the groups, or a contrast between them.
 
     Columns: axis, measure, parameter, layer, tau_b (pooled), p_pooled (adjusted), within_tau with ci_low and ci_high,
-    p_value and p_adjusted (gaps reassigned within groups), p_as_strong (that |τ_W| is as strong as the strongest),
-    num_configurations, between_tau, contrast (τ − τ_W) with contrast_low, contrast_high, contrast_p, p_differ (Welch,
-    Holm over axes), p_opposed (Gail and Simon), p_opposed_holm (over all rows), reading (`Pooling`), and τ of each
-    group.
+    p_value and p_adjusted (gaps reassigned within groups; the latter for the number of columns, and times 1 + the
+    number of axes, since the verdict takes the pooled τ or that within one of them), p_as_strong (that |τ_W| is as
+    strong as the strongest), num_configurations, between_tau, contrast (τ − τ_W) with contrast_low, contrast_high,
+    contrast_p, p_differ (Welch, Holm over axes), p_opposed (Gail and Simon), p_opposed_holm (over all rows), reading
+    (`Pooling`), and τ of each group.
     """
     keys = matrix.keys.iloc[np.flatnonzero(matrix.headline)].reset_index(drop=True)
     tau = association.taus.tau_b[matrix.headline]

@@ -53,10 +53,10 @@ class Association:
         return null_limit(self.permuted[:, columns])
 
 
-def null_limit(permuted: FloatArray) -> float:
-    """95th percentile, over the null (draws, num_columns), of the largest |τ| of all columns."""
+def null_limit(permuted: FloatArray, looks: int = 1) -> float:
+    """1 − .05/looks quantile, over the null (draws, num_columns), of the largest |τ| of all columns."""
     largest = np.max(np.nan_to_num(np.abs(permuted)), axis=1, initial=0.0)
-    return float(np.quantile(largest, 1 - LEVEL, method="higher")) if len(largest) else np.nan
+    return float(np.quantile(largest, 1 - LEVEL / looks, method="higher")) if len(largest) else np.nan
 
 
 def associate(matrix: SweepMatrix, seed: int = 0, draws: int = NUM_DRAWS) -> Association:
