@@ -1,4 +1,5 @@
-"""A store and a SQLite database that version 0.1 wrote: opened, found complete, and reported with the same numbers."""
+"""A store and a SQLite database that version 0.1 wrote: opened, found complete, and reported with the same
+values, τ and intervals."""
 
 import tarfile
 from pathlib import Path
@@ -9,6 +10,13 @@ from typer.testing import CliRunner
 
 from orchestrator.cli import app
 
+# What is computed by another rule since: p-values by relabeling axes, choices outside both configurations, partial τ.
+REDEFINED = {
+    "headline.csv": ["p_value", "p_adjusted"],
+    "tau.csv": ["p_value", "p_adjusted"],
+    "selection.csv": ["nested_tau", "ci_low", "ci_high", "p_value"],
+    "training.csv": ["normal_partial_tau", "ci_low", "ci_high", "partial_tau"],
+}
 FIXTURE = Path(__file__).parents[1] / "fixtures" / "store_of_version_0_1.tar.xz"
 
 
@@ -35,4 +43,6 @@ def test_nothing_is_done_again_and_the_report_says_the_same(earlier: Path) -> No
     assert "0 trained, 0 measured" in result.output
     assert contents(earlier / "renyi" / "before" / "trials") == trials
     for name, table in before.items():
-        pd.testing.assert_frame_equal(pd.read_csv(report / name), table, check_exact=False, rtol=1e-9)
+        expected = table.drop(columns=REDEFINED.get(name, []))
+        now = pd.read_csv(report / name)[list(expected)].head(len(expected))  # clusters.csv has a row of sums since
+        pd.testing.assert_frame_equal(now, expected, check_exact=False, rtol=1e-9)
