@@ -53,7 +53,7 @@ class Problem:
         outputs: Tensor = functional_call(self.model, state, (self.inputs,))
         return outputs if self.offset is None else outputs + self.offset
 
-    def subset(self, samples: slice) -> "Problem":
+    def subset(self, samples: slice | Tensor) -> "Problem":
         """The same problem on some of the samples; its loss is the mean over these."""
         offset = None if self.offset is None else self.offset[samples]
         return replace(self, inputs=self.inputs[samples], targets=self.targets[samples], offset=offset)

@@ -156,6 +156,8 @@ def exact_price(operator: BlockOperator, memory_limit: int = MEMORY_LIMIT) -> fl
     """
     if not has_gram(operator) and dense_bytes(operator) > memory_limit:
         return math.inf
+    if isinstance(operator, HessianBlock) and operator.cost.exact == 0:
+        return 0.0
     if isinstance(operator, HessianBlock) and operator.cost.product > 0:
         return operator.cost.exact / operator.cost.product
     return operator.dim

@@ -1,6 +1,7 @@
 """Hessian products by differentiating the gradient once more (Pearlmutter 1994): exact for anything differentiable."""
 
 from collections.abc import Callable, Collection, Sequence
+from contextlib import nullcontext
 
 import torch
 from torch import Tensor
@@ -23,13 +24,19 @@ class DoubleBackward:
     convolutions are `LeanConvolutions`. With more than one chunk of samples the graphs do not fit at once: each
     `matmat` rebuilds them, chunk by chunk.
 
-    J v comes from differentiating u ↦ Jᵀu, which is linear in u.
+    J v comes from differentiating u ↦ Jᵀu, which is linear in u. Without `lean` nothing but PyTorch's own derivatives
+    is used.
     """
 
     def __init__(
-        self, problem: Problem, names: Sequence[str], curvature: str = "hessian", samples_a_chunk: int | None = None
+        self,
+        problem: Problem,
+        names: Sequence[str],
+        curvature: str = "hessian",
+        samples_a_chunk: int | None = None,
+        lean: bool = True,
     ) -> None:
-        self._problem = problem
+        self._problem, self._lean = problem, lean
         self._chunk = samples_a_chunk or problem.num_samples
         # Copies of the caller's parameters, whose own gradients and flags are never changed.
         self._parameters = {name: problem.parameters[name].detach().clone().requires_grad_() for name in names}
@@ -55,7 +62,7 @@ class DoubleBackward:
 
     def _graph(self, chunk: Problem) -> Product:
         convolutions = LeanConvolutions()
-        with held_still(chunk.model), convolutions:
+        with held_still(chunk.model), convolutions if self._lean else nullcontext():
             share = chunk.num_samples / self._problem.num_samples
             return self._build(chunk, self._parameters, share, convolutions)
 
