@@ -13,7 +13,7 @@ from analysis.schema import Measurement
 from analysis.settings import SharpnessSettings
 from analysis.sharpness.batch_norm import Pair, normalized_pairs
 from analysis.sharpness.landscape import Landscape
-from analysis.sharpness.layers import weight_layers
+from analysis.sharpness.layers import unwrapped, weight_layers
 from analysis.sharpness.measure import measure
 from analysis.sharpness.problem import pose
 
@@ -70,6 +70,7 @@ def check_invariance(
 
     Source: Rényi Sharpness, Proposition 2.2.
     """
+    model = unwrapped(model)
     problem = pose(model, inputs, targets)
     pairs = normalized_pairs(problem)
     if not isinstance(factors, Mapping):

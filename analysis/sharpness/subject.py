@@ -14,7 +14,7 @@ from analysis.settings import SharpnessSettings, SpectraOf
 from analysis.sharpness.estimators.slq import Effort
 from analysis.sharpness.estimators.spectra import spectra_or_reasons
 from analysis.sharpness.landscape import Landscape
-from analysis.sharpness.layers import weight_layers
+from analysis.sharpness.layers import unwrapped, weight_layers
 from analysis.sharpness.problem import Problem, pose
 from analysis.spectrum.measures import Spectrum
 from analysis.spectrum.quadrature import SpectralQuadrature
@@ -34,6 +34,9 @@ class Subject:
     initial: Mapping[str, Tensor] | None = None  # state dict before training, for measures of the distance from it
     spectra_of: SpectraOf = SpectraOf.EVERY
     _shared: dict[Callable[["Subject"], Any], Any] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "model", unwrapped(self.model, say=True))
 
     @property
     def layers(self) -> list[str]:

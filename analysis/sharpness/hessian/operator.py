@@ -189,7 +189,7 @@ def layer_operators(
     if engine not in CHOICES:
         raise AnalysisError(f"engine must be one of {', '.join(CHOICES)}; got {engine!r}")
     wanted = list(dict.fromkeys(weight_layers(model) if layers is None else layers))
-    blocks = [Block(layer, tuple(select_parameters(model, layer))) for layer in wanted]
+    blocks = list(dict.fromkeys(_block(model, layer) for layer in wanted))
     settle_allocator()
     with torch.inference_mode(False):
         problem = pose(model, inputs, targets, loss)
@@ -199,6 +199,11 @@ def layer_operators(
         if engine not in (AUTO, choice.engine.name):
             _warn(block.layer, engine, choice)
     return _outside_inference_mode(_built(OperatorBuilder(setting), choices))
+
+
+def _block(model: nn.Module, layer: str | None) -> Block:
+    names = tuple(select_parameters(model, layer))
+    return Block(None if layer is None else names[0], names)
 
 
 def _outside_inference_mode(blocks: Iterator[HessianBlock]) -> Iterator[HessianBlock]:

@@ -15,6 +15,8 @@ from analysis.sharpness.problem import Problem, held_still
 ByParameter = dict[str, Tensor]  # weights, directions or gradients, each of its parameter's shape
 Product = Callable[[ByParameter], ByParameter]
 
+GRAPHS = 7  # bytes of a graph that can be differentiated twice, over those of the results
+
 
 class DoubleBackward:
     """H v = ∂/∂w ⟨∂L/∂w, v⟩, or the Gauss–Newton product Jᵀ(∂²L/∂f²)J v, on a graph that is kept for all products.
@@ -120,6 +122,8 @@ def _gauss_newton(chunk: Problem, parameters: ByParameter, share: float, convolu
 
 def _gradient(value: Tensor, parameters: ByParameter, seed: Tensor | None) -> ByParameter:
     """The gradient of ⟨seed, value⟩ by parameter, differentiable again."""
+    if not value.requires_grad:  # experts that none of these samples chose
+        return {name: torch.zeros_like(parameter) for name, parameter in parameters.items()}
     parts = torch.autograd.grad(value, list(parameters.values()), seed, create_graph=True, materialize_grads=True)
     return dict(zip(parameters, parts, strict=True))
 
@@ -159,7 +163,8 @@ def graph_bytes(setting: Setting, names: Sequence[str]) -> int:
         DoubleBackward(few, names, setting.curvature)
     for box in boxes:
         box.clear()
-    return max(1, sum(saved.values()) // few.num_samples)
+    # Two samples may pass these parameters by, as experts that others choose.
+    return sum(saved.values()) // few.num_samples or GRAPHS * setting.profile.activations
 
 
 def _cost(setting: Setting, block: Block) -> EngineCost:
@@ -167,7 +172,7 @@ def _cost(setting: Setting, block: Block) -> EngineCost:
     profile, num_samples = setting.profile, setting.problem.num_samples
     own, reach = profile.reach(block.names)
     product = 3 * reach if len(block.names) == 1 else 3 * reach + 4 * own
-    memory = num_samples * 7 * profile.activations
+    memory = num_samples * GRAPHS * profile.activations
     return EngineCost(1 + 2 * reach, product, profile.size(block.names) * product, memory)
 
 

@@ -5,10 +5,10 @@ import torch
 from torch import Tensor, nn
 
 from analysis.errors import AnalysisError
-from analysis.sharpness import layer_spectra
+from analysis.sharpness import block_operator, layer_spectra
 from analysis.sharpness.hessian.reach import unreached
 from analysis.sharpness.problem import pose
-from tests.analysis.sharpness.hessian.networks import gauss_newton
+from tests.analysis.sharpness.hessian.networks import gauss_newton, hessian_rows
 from tests.analysis.sharpness.hessian.odd_networks import Experts, Unused
 
 
@@ -39,6 +39,17 @@ def test_other_layers_are_measured_beside_a_zero_block() -> None:
     for layer in ("first.weight", "fc.weight"):
         expected = gauss_newton(model, inputs, targets, [layer]).trace().item()
         assert spectra[layer].trace().value == pytest.approx(expected, rel=1e-9)
+
+
+def test_an_expert_that_the_first_samples_pass_by_has_its_hessian() -> None:
+    torch.manual_seed(0)
+    model, inputs, targets = Experts().double(), torch.randn(6, 5, dtype=torch.float64), torch.arange(6) % 3
+    inputs[:, 0] = torch.tensor([-1.0, -1, -1, -1, -1, 1])
+    block = block_operator(model, inputs, targets, "experts.1.weight", "double_backward")
+    identity = torch.eye(block.dim).double()
+    H = hessian_rows(model, inputs, targets, ["experts.1.weight"], identity)
+    assert H.norm() > 0
+    assert (block.matmat(identity) - H).norm() <= 1e-12 * H.norm()
 
 
 class Hidden(nn.Module):
