@@ -7,8 +7,9 @@ from importlib import import_module
 from torch import Tensor, nn
 
 from analysis.measures import MEASURES
-from analysis.schema import Measurement
+from analysis.schema import ALL_LAYERS, Measurement
 from analysis.settings import SharpnessSettings
+from analysis.sharpness.hessian.derivatives import MEMORY
 from analysis.sharpness.measures.own import load_measure
 from analysis.sharpness.subject import Subject
 
@@ -60,5 +61,16 @@ def measure_subject(subject: Subject, measures: Collection[str] | None = None) -
         measures: which of its settings' measures to compute; default: all. The values do not depend on this choice.
     """
     wanted = [name for name in subject.settings.measures if measures is None or name in measures]
-    functions = [measure_function(name) for name in wanted]
-    return [row for rows in functions for row in rows(subject)]
+    functions = {name: measure_function(name) for name in wanted}
+    return [row for name, rows in functions.items() for row in _rows_or_reason(name, rows, subject)]
+
+
+def _rows_or_reason(name: str, rows: Callable[[Subject], list[Measurement]], subject: Subject) -> list[Measurement]:
+    """The rows of a measure; where the network's own operations fail in it, one row with the reason."""
+    try:
+        return rows(subject)
+    except RuntimeError as error:
+        if MEMORY.search(str(error)):
+            raise  # no property of the network
+        reason = f"{type(error).__name__}: {str(error).splitlines()[0]}"
+        return [Measurement(ALL_LAYERS, name, None, None, None, reason)]

@@ -1,5 +1,6 @@
 """Ways in which networks compute that can't be differentiated twice with replaced weights, computed in another way."""
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
@@ -55,6 +56,7 @@ def substitutes() -> Iterator[None]:
         for name in GENERATORS:
             if hasattr(checkpoint, name):
                 stack.enter_context(patch.object(checkpoint, name, _kept))
-        stack.enter_context(torch.compiler.set_stance("force_eager"))
+        if "torch._dynamo" in sys.modules:  # else nothing is compiled, and to import it takes seconds
+            stack.enter_context(torch.compiler.set_stance("force_eager"))
         stack.enter_context(_Decomposed())
         yield

@@ -153,3 +153,29 @@ def test_which_parameters_are_layers() -> None:
         assert list(select_parameters(model, "2")) == ["2.weight"]
     with pytest.warns(UserWarning, match="is read as"):
         assert list(layer_spectra(model, *samples(), ["2"])) == ["2.weight"]
+
+
+class NoWayBack(torch.autograd.Function):
+    """The identity, whose derivative fails."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        return x.clone()
+
+    @staticmethod
+    def backward(ctx: Any, g: Tensor) -> Tensor:
+        raise RuntimeError("no way back")
+
+
+class Broken(nn.Module):
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = NoWayBack.apply(x)
+        return out
+
+
+def test_a_measure_that_fails_ends_no_other() -> None:
+    model = nn.Sequential(nn.Linear(5, 4), Broken(), nn.Linear(4, 3))
+    rows = measure(model, *samples(), QUICK)
+    assert {row.measure for row in rows} == set(QUICK.measures)
+    assert all(row.value is not None for row in rows if row.measure == "l2")
+    assert all("no way back" in str(row.reason) for row in rows if row.measure in ("trace", "sam"))
