@@ -51,12 +51,12 @@ def test_layers_above_the_operation_are_measured_and_those_below_say_why_not() -
 
 
 def test_the_operation_and_its_module_are_named() -> None:
-    problem = pose(nn.Sequential(nn.Linear(5, 3), nn.Hardsigmoid()), torch.randn(6, 5), torch.arange(6) % 3)
+    problem = pose(nn.Sequential(nn.Linear(5, 3), nn.Softplus()), torch.randn(6, 5), torch.arange(6) % 3)
     with (
-        pytest.raises(UndefinedMeasureError, match=r"derivative of hardsigmoid in 1 \(Hardsigmoid\), which PyTorch"),
+        pytest.raises(UndefinedMeasureError, match=r"derivative of softplus in 1 \(Softplus\), which PyTorch"),
         naming_derivatives(problem, "0.weight"),
     ):
-        raise RuntimeError("derivative for aten::hardsigmoid_backward is not implemented")
+        raise RuntimeError("derivative for aten::softplus_backward is not implemented")
 
 
 def test_memory_is_not_taken_for_a_property_of_the_network() -> None:
