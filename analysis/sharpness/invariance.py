@@ -15,7 +15,7 @@ from analysis.schema import Measurement
 from analysis.settings import SharpnessSettings
 from analysis.sharpness.batch_norm import Pair, normalized_pairs
 from analysis.sharpness.landscape import Landscape
-from analysis.sharpness.layers import weight_layers
+from analysis.sharpness.layers import unwrapped, weight_layers
 from analysis.sharpness.loss import LossLike, Targets, loss_in, loss_of
 from analysis.sharpness.measure import measure
 from analysis.sharpness.problem import pose
@@ -117,6 +117,7 @@ def check_invariance(
     >>> check.output_change < 1e-12, check.drift("fisher_rao")["all"] < 1e-9, check.drift("trace")["0.weight"]
     (True, True, 0.75)
     """
+    model = unwrapped(model)
     settings = settings or SharpnessSettings()
     samples = gather(model, inputs, targets, int(settings.memory_gib * 2**30))
     loss = loss_in(settings.loss) if loss is None else loss_of(loss)

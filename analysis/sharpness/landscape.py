@@ -94,7 +94,8 @@ class Landscape:
             for chunk in self.chunks():
                 leaf = weights.detach().clone().requires_grad_()
                 loss = chunk.losses_at(leaf).sum() / self.num_samples
-                gradient += torch.autograd.grad(loss, leaf)[0]
+                if loss.requires_grad:  # else no output depends on these weights
+                    gradient += torch.autograd.grad(loss, leaf)[0]
                 total += loss.item()
         return total, gradient
 

@@ -1,43 +1,104 @@
 """Which parameters of a network count as its layers, and how it is kept in eval mode while it is measured."""
 
 import difflib
-from collections.abc import Iterator
+import warnings
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
 from torch import nn
+from torch.nn.utils.parametrize import ParametrizationList
 
 from analysis.errors import AnalysisError
 
+PARALLEL = (nn.DataParallel, nn.parallel.DistributedDataParallel)
 
-def weight_layers(model: nn.Module) -> list[str]:
+
+def unwrapped(model: nn.Module, say: bool = False) -> nn.Module:
+    """The network inside `DataParallel`, `DistributedDataParallel` and `torch.compile`; parameters have its names.
+
+    With `say`, a warning tells that it is measured without them, eagerly.
+    """
+    inner, wrappers = model, []
+    while isinstance(inner, PARALLEL) or isinstance(getattr(inner, "_orig_mod", None), nn.Module):
+        wrappers.append(type(inner).__name__)
+        inner = inner.module if isinstance(inner, PARALLEL) else inner._orig_mod  # type: ignore[assignment]
+    if say and wrappers:
+        text = f"the model is measured without {', '.join(wrappers)}: eagerly, on one device; layers have its own names"
+        warnings.warn(text, RuntimeWarning, stacklevel=3)
+    return inner
+
+
+def weight_layers(model: nn.Module, frozen: bool = False) -> list[str]:
     """Names of the layers: parameters with at least 2 dimensions and "weight" in their name, in registration order.
 
     These are all convolutions (1×1 shortcuts included), linear maps and attention projections; biases and
-    normalization parameters are not layers (21 for ResNet-18, 26 for SimpleViT).
+    normalization parameters are not layers (21 for ResNet-18, 26 for SimpleViT). A parametrized weight is a layer by
+    the tensor that has its shape: of a weight-normalized one the direction, not the magnitudes.
+
+    Args:
+        model: any network.
+        frozen: whether layers that are not trained (`requires_grad` is False) count too.
 
     >>> import renyi
     >>> renyi.weight_layers(renyi.build_model("digits_cnn", 10, 1))[-1]
     'classifier.weight'
     """
-    return [name for name, parameter in model.named_parameters() if parameter.ndim >= 2 and "weight" in name]
+    model = unwrapped(model)
+    magnitudes = _magnitudes(model)
+    return [
+        name
+        for name, parameter in model.named_parameters()
+        if parameter.ndim >= 2 and "weight" in name and name not in magnitudes and (frozen or parameter.requires_grad)
+    ]
+
+
+def _magnitudes(model: nn.Module) -> set[str]:
+    """Of weights that are made of several tensors, those with fewer entries than the largest."""
+    found: set[str] = set()
+    for path, module in model.named_modules():
+        own = {name: parameter.numel() for name, parameter in module.named_parameters(recurse=False)}
+        prefix = f"{path}." if path else ""
+        if isinstance(module, ParametrizationList):
+            found.update(prefix + name for name, size in own.items() if size < max(own.values()))
+        # The older weight norm keeps weight_g beside weight_v.
+        found.update(prefix + name for name in own if name.endswith("_g") and f"{name[:-2]}_v" in own)
+    return found
 
 
 def select_parameters(model: nn.Module, layer: str | None) -> dict[str, nn.Parameter]:
     """The parameters of one layer, or with None all trainable ones, by name.
 
+    A module's name stands for its only weight, and a warning says so.
+
     Raises:
         AnalysisError: the model has no such layer (the nearest names are given), or nothing to train.
     """
+    model = unwrapped(model)
     parameters = dict(model.named_parameters())
     if layer is None:
         trainable = {name: parameter for name, parameter in parameters.items() if parameter.requires_grad}
         if not trainable:
-            raise AnalysisError("the model has no trainable parameter")
+            raise AnalysisError("the model has no trainable parameter: all are frozen; requires_grad_() frees them")
         return trainable
-    if layer not in parameters:
-        near = difflib.get_close_matches(layer, parameters, n=3) or list(parameters)[:3]
-        raise AnalysisError(f"the model has no layer {layer!r}; nearest names: {', '.join(near)}")
-    return {layer: parameters[layer]}
+    if layer in parameters:
+        return {layer: parameters[layer]}
+    inside = [name for name in weight_layers(model, frozen=True) if name.startswith(f"{layer}.")]
+    if len(inside) == 1:
+        warnings.warn(f"layer {layer!r} is read as {inside[0]!r}", UserWarning, stacklevel=2)
+        return {inside[0]: parameters[inside[0]]}
+    if inside:
+        raise AnalysisError(f"the model has no layer {layer!r}; inside that module: {', '.join(inside)}")
+    near = _nearest(layer, parameters)
+    raise AnalysisError(f"the model has no layer {layer!r}; nearest names: {', '.join(near)}")
+
+
+def _nearest(layer: str, names: Iterable[str]) -> list[str]:
+    """Up to three names: those that share parts of their path first, then those that are spelled alike."""
+    parts = set(layer.split("."))
+    known = list(names)
+    shared = {name: len(parts.intersection(name.split(".")) - {"weight", "bias"}) for name in known}
+    by_path = sorted((name for name in known if shared[name]), key=lambda name: -shared[name])
+    return list(dict.fromkeys([*by_path, *difflib.get_close_matches(layer, known, n=3), *known]))[:3]
 
 
 @contextmanager

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 from analysis.errors import AnalysisError
 from analysis.measures import MEASURES
 from analysis.progress import progress_bar
-from analysis.schema import Measurement
+from analysis.schema import ALL_LAYERS, Measurement
 from analysis.settings import SharpnessSettings
+from analysis.sharpness.hessian.derivatives import MEMORY
 from analysis.sharpness.loss import LossLike, Targets
 from analysis.sharpness.measurements import Measurements
 from analysis.sharpness.measures.own import load_measure
@@ -111,6 +112,17 @@ def measure_subject(subject: Subject, measures: Collection[str] | None = None) -
     subject.bar.plan(len(functions))
     rows = Measurements()
     for name, function in functions.items():
-        rows += function(subject)
+        rows += _rows_or_reason(name, function, subject)
         subject.bar.step(name)
     return rows
+
+
+def _rows_or_reason(name: str, rows: Callable[[Subject], list[Measurement]], subject: Subject) -> list[Measurement]:
+    """The rows of a measure; where the network's own operations fail in it, one row with the reason."""
+    try:
+        return rows(subject)
+    except RuntimeError as error:
+        if MEMORY.search(str(error)):
+            raise  # no property of the network
+        reason = f"{type(error).__name__}: {str(error).splitlines()[0]}"
+        return [Measurement(ALL_LAYERS, name, None, None, None, reason)]

@@ -12,9 +12,10 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from analysis.errors import AnalysisError, UndefinedMeasureError
 from analysis.sharpness.forward import run
-from analysis.sharpness.layers import evaluation_mode
+from analysis.sharpness.layers import evaluation_mode, unwrapped
 from analysis.sharpness.loss import Loss, LossFunction, LossLike, loss_of
-from analysis.sharpness.samples import DEFAULT_MEMORY_BUDGET, Samples, Stream, gather
+from analysis.sharpness.samples import DEFAULT_MEMORY_BUDGET, NARROW, Samples, Stream, gather
+from analysis.sharpness.substitutes import substitutes
 from analysis.sharpness.tree import Tree, described, length, mapped, tensors
 
 BATCH_NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d, nn.SyncBatchNorm)
@@ -120,7 +121,7 @@ class Problem:
         """(N, D) outputs in the network's own shape."""
         return outputs.reshape(len(outputs), *self.shape)
 
-    def subset(self, samples: slice) -> "Problem":
+    def subset(self, samples: slice | Tensor) -> "Problem":
         """The same problem on some samples (of a stream, of its first batch); its loss is the mean over these."""
         offset = None if self.offset is None else self.offset[samples]
         inputs, targets = mapped((self.inputs, self.targets), lambda tensor: tensor[samples])
@@ -143,6 +144,7 @@ class Problem:
             buffers={name: _cast(tensor, dtype) for name, tensor in self.buffers.items()},
             inputs=mapped(self.inputs, lambda tensor: _cast(tensor, dtype)),
             targets=mapped(self.targets, lambda tensor: _cast(tensor, dtype)),
+            stream=self.stream and self.stream.to(dtype),
         )
 
 
@@ -154,7 +156,8 @@ def _cast(tensor: Tensor, dtype: torch.dtype) -> Tensor:
 def held_still(model: nn.Module) -> Iterator[None]:
     """Eval mode, differentiation on, and kernels that can be differentiated twice; all put back afterwards.
 
-    The fused attention kernels have no second derivative; the `MATH` kernel has. Mixed precision is switched off.
+    The fused attention kernels have no second derivative; the `MATH` kernel has. Mixed precision is switched off, and
+    so are checkpoints and compilation, see `substitutes`.
     """
     fast_path = torch.backends.mha.get_fastpath_enabled()
     with ExitStack() as stack:
@@ -164,6 +167,7 @@ def held_still(model: nn.Module) -> Iterator[None]:
         stack.enter_context(sdpa_kernel(SDPBackend.MATH))
         for device in ("cpu", "cuda"):
             stack.enter_context(torch.autocast(device, enabled=False))
+        stack.enter_context(substitutes())
         stack.enter_context(evaluation_mode(model))
         yield
 
@@ -176,6 +180,9 @@ def pose(
     memory_budget: int = DEFAULT_MEMORY_BUDGET,
 ) -> Problem:
     """Check a network and its samples, and freeze them into a `Problem`.
+
+    A network in bfloat16 or float16 is measured in float32, with its weights as they are. One that is wrapped
+    (compiled, in parallel) is measured without its wrapper, eagerly.
 
     Args:
         model: the network.
@@ -191,6 +198,7 @@ def pose(
             from one call to the next (dropout left on).
         UndefinedMeasureError: weights, inputs or the loss are NaN or infinite, or no target counts.
     """
+    model = unwrapped(model, say=True)
     wanted = loss_of(loss)
     samples = gather(model, inputs, targets, memory_budget)
     problem = Problem(
@@ -202,6 +210,7 @@ def pose(
         loss=wanted,
         stream=samples.stream,
     )
+    problem = _widened(problem)
     _check_tensors(problem)
     with held_still(model), torch.no_grad():
         _check_modules(model)
@@ -216,6 +225,17 @@ def pose(
 def _plain(tensor: Tensor) -> Tensor:
     """Detached; a tensor made in inference mode is copied, since autograd can't save it."""
     return tensor.clone() if tensor.is_inference() else tensor.detach()
+
+
+def _widened(problem: Problem) -> Problem:
+    """In float32 where a weight is of a narrower type: the weights are what they are, and arithmetic loses no more.
+
+    In bfloat16 the largest eigenvalue errs by 1 to 4 %, and entropies below order 1 are useless.
+    """
+    types = {tensor.dtype for tensor in problem.parameters.values() if tensor.is_floating_point()}
+    if not types.intersection(NARROW) or not types.issubset({*NARROW, torch.float32}):
+        return problem
+    return problem.to(torch.float32)
 
 
 def _check_tensors(problem: Problem) -> None:

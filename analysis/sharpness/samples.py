@@ -1,7 +1,7 @@
 """The samples of a measurement: tensors in memory, or batches that are read again on every pass."""
 
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -14,6 +14,7 @@ from analysis.sharpness.tree import Tree, joined, length, mapped, num_bytes, pla
 Inputs = Any  # see `gather`
 TARGET_KEYS = ("labels", "label", "targets", "target")  # of a batch that is a mapping
 DEFAULT_MEMORY_BUDGET = 4 * 2**30
+NARROW = (torch.bfloat16, torch.float16)  # types of weights that are measured in float32
 SHARE = 0.25  # of the memory budget, that samples may take; joining batches takes as much again
 
 
@@ -25,6 +26,10 @@ class Stream:
     placement: "Placement"
     fingerprints: tuple[float, ...]  # a sum over the entries of each batch: what must be the same on every pass
     num_samples: int
+
+    def to(self, dtype: torch.dtype) -> "Stream":
+        """The same samples in another precision."""
+        return replace(self, placement=replace(self.placement, dtype=dtype))
 
     def batches(self) -> Iterator[tuple[Tree, Tree]]:
         """Inputs and targets, batch by batch.
@@ -76,17 +81,17 @@ class Samples:
 
 @dataclass(frozen=True)
 class Placement:
-    """Where a network is, and in which precision: what numpy arrays and batches of a loader are brought to."""
+    """Where a network is, and in which precision it is measured: what arrays and batches of a loader are brought to."""
 
     device: torch.device
     dtype: torch.dtype
 
     @classmethod
     def of(cls, model: nn.Module) -> "Placement":
-        """From the first floating-point parameter."""
+        """From the first floating-point parameter; float32 where that is of a narrower type."""
         for parameter in model.parameters():
             if parameter.is_floating_point():
-                return cls(parameter.device, parameter.dtype)
+                return cls(parameter.device, torch.float32 if parameter.dtype in NARROW else parameter.dtype)
         raise AnalysisError("the model has no parameter")
 
     def moved(self, tree: Tree) -> Tree:

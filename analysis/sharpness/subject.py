@@ -15,7 +15,7 @@ from analysis.settings import SharpnessSettings, SpectraOf
 from analysis.sharpness.estimators.slq import Effort
 from analysis.sharpness.estimators.spectra import spectra_or_reasons
 from analysis.sharpness.landscape import Landscape
-from analysis.sharpness.layers import weight_layers
+from analysis.sharpness.layers import unwrapped, weight_layers
 from analysis.sharpness.loss import Loss, LossLike, Targets, loss_in, loss_of
 from analysis.sharpness.problem import Problem, pose
 from analysis.sharpness.samples import Inputs
@@ -39,6 +39,9 @@ class Subject:
     loss: LossLike | None = None  # None: that of the settings
     bar: ProgressBar = NO_BAR
     _shared: dict[Callable[["Subject"], Any], Any] = field(default_factory=dict, repr=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "model", unwrapped(self.model, say=True))
 
     @property
     def layers(self) -> list[str]:

@@ -22,7 +22,7 @@ from analysis.sharpness.estimators.slq import (
     paper_quadrature,
 )
 from analysis.sharpness.hessian import HessianBlock, layer_operators
-from analysis.sharpness.layers import weight_layers
+from analysis.sharpness.layers import select_parameters, weight_layers
 from analysis.sharpness.linalg import BlockOperator
 from analysis.sharpness.loss import LossLike, Targets
 from analysis.sharpness.samples import Inputs
@@ -58,7 +58,8 @@ def layer_spectra(
 
     Args:
         model, inputs, targets, loss: as for `block_operator`.
-        layers: names, None among them for all trainable parameters; left out: every weight layer, then all.
+        layers: names, None among them for all trainable parameters; left out: every weight layer that is not frozen,
+            then all. A module's name stands for its only weight; the result has the weight's name.
         estimator: see `estimate_spectrum`.
         tolerance: nats; an estimate grows until the entropies' standard error and truncation are within it.
         num_probes, num_matvecs: fixed numbers of probes, and of Lanczos steps of each; left out, they grow as needed.
@@ -137,7 +138,8 @@ def spectra_or_reasons(
             bar.step(block.layer or ALL_LAYERS)
     except UndefinedMeasureError as error:
         return dict.fromkeys(layers, error)
-    return {layer: found[layer] for layer in layers}
+    full = [layer if layer is None else next(iter(select_parameters(model, layer))) for layer in layers]
+    return {layer: found[layer] for layer in full}
 
 
 def estimate_spectrum(operator: BlockOperator, estimator: str, effort: Effort, seed: int) -> SpectralQuadrature:
@@ -183,6 +185,8 @@ def exact_price(operator: BlockOperator, memory_limit: int = MEMORY_LIMIT) -> fl
     """
     if not has_gram(operator) and dense_bytes(operator) > memory_limit:
         return math.inf
+    if isinstance(operator, HessianBlock) and operator.cost.exact == 0:
+        return 0.0
     if isinstance(operator, HessianBlock) and operator.cost.product > 0:
         return operator.cost.exact / operator.cost.product
     return operator.dim

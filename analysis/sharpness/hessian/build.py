@@ -1,21 +1,25 @@
 """Builds the operators that were chosen: first tries the specialised ones, then runs the passes that several share."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from functools import partial
 
 import torch
 from torch import Tensor
 
-from analysis.sharpness.hessian.choice import Choice
+from analysis.errors import UndefinedMeasureError
+from analysis.sharpness.hessian.choice import Choice, fall_back
+from analysis.sharpness.hessian.derivatives import Undefined, naming_derivatives, without_second_derivative
 from analysis.sharpness.hessian.engines import REFERENCE
+from analysis.sharpness.hessian.engines.captured import CapturedFactors
 from analysis.sharpness.hessian.engines.engine import Engine, FromFactors, Releasable
-from analysis.sharpness.hessian.engines.factors import CapturedFactors, FactorPass, TapeFactors
+from analysis.sharpness.hessian.engines.factors import FactorPass, TapeFactors
 from analysis.sharpness.hessian.engines.stores import DenseStore, FactorStore, PooledStore, store_for
-from analysis.sharpness.hessian.self_check import TOLERANCE, SelfCheck
+from analysis.sharpness.hessian.engines.zero import ZERO
+from analysis.sharpness.hessian.self_check import SelfCheck
 from analysis.sharpness.hessian.setting import Block, Setting
 from analysis.sharpness.hessian.tape.linear_maps import UnsupportedError
 from analysis.sharpness.linalg import BlockOperator
 
+Store = FactorStore | PooledStore | DenseStore
 Choices = Mapping[Block, Choice]
 
 
@@ -25,101 +29,102 @@ class OperatorBuilder:
     def __init__(self, setting: Setting) -> None:
         self.setting = setting
 
-    # Trying
-
     def failures(self, choices: Choices) -> dict[Block, str]:
         """Blocks whose specialised engine differs from double backward in float64, or can't be built, and why."""
-        specialised = {block: choice.engine for block, choice in choices.items() if choice.engine is not REFERENCE}
-        if not specialised:
-            return {}
-        check = SelfCheck(self.setting.problem, self.setting.curvature)
-        reasons: dict[Block, str] = {}
-        on_factors = [block for block, engine in specialised.items() if isinstance(engine.build, FromFactors)]
-        for block, error in self._factor_errors(check, on_factors):
-            if isinstance(error, str) or not error <= TOLERANCE:
-                reasons.setdefault(block, error if isinstance(error, str) else _differs(error))
-        for block, engine in specialised.items():
-            if block in on_factors:
-                continue
-            try:
-                error = check.operator_error(block.names, partial(engine.alone, self.setting, block))
-                if not error <= TOLERANCE:
-                    reasons[block] = _differs(error)
-            except (UnsupportedError, RuntimeError) as problem:
-                reasons[block] = f"the self-check failed: {problem}"
-        return reasons
+        specialised = {b: choice.engine for b, choice in choices.items() if choice.engine not in (REFERENCE, ZERO)}
+        return SelfCheck(self.setting, self._factor_pass()).failures(specialised) if specialised else {}
 
-    def _factor_errors(self, check: SelfCheck, blocks: Sequence[Block]) -> Iterator[tuple[Block, float | str]]:
-        owners: dict[str, list[Block]] = {}
-        for block in blocks:
-            for name in block.names:
-                owners.setdefault(name, []).append(block)
-        if not owners:
-            return
-        try:
-            for name, error in check.factor_errors(list(owners), self._factor_pass(), self.setting.rank):
-                yield from ((block, error) for block in owners.pop(name))
-            reason = f"no factor of {', '.join(owners)}"
-        except (UnsupportedError, RuntimeError) as problem:
-            reason = f"the self-check failed: {problem}"
-        yield from ((block, reason) for remaining in owners.values() for block in remaining)
-
-    # Building
-
-    def build(self, choices: Choices) -> Iterator[tuple[Block, BlockOperator]]:
-        """An operator for every block. The memory of one may be released when the next is requested.
+    def build(self, choices: Choices) -> Iterator[tuple[Block, Choice, BlockOperator]]:
+        """An operator for every block, with the choice that it came to.
 
         Blocks that come from factors first, last layer first; that of all layers, a sum of Gram matrices, after them.
+        What an engine can't do after all is left to double backward. The memory of one operator may be released when
+        the next is requested.
         """
-        yield from self._from_factors(
-            {b: c.engine for b, c in choices.items() if isinstance(c.engine.build, FromFactors)}
-        )
+        on_factors = {b: c.engine for b, c in choices.items() if isinstance(c.engine.build, FromFactors)}
+        left: dict[Block, str] = {}
+        for block, operator in self._from_factors(on_factors, left):
+            yield block, choices[block], operator
+        for block, reason in left.items():
+            yield self._replaced(block, reason)
         for block, choice in choices.items():
             if isinstance(choice.engine.build, FromFactors):
                 continue
-            operator = choice.engine.alone(self.setting, block, self.setting.problem)
-            yield block, operator
-            if isinstance(operator, Releasable):
-                operator.release()
+            built = self._alone(block, choice)
+            yield built
+            if isinstance(built[2], Releasable):
+                built[2].release()
+            del built
 
-    def _from_factors(self, engines: Mapping[Block, Engine]) -> Iterator[tuple[Block, BlockOperator]]:
+    def _alone(self, block: Block, choice: Choice) -> tuple[Block, Choice, BlockOperator]:
+        if choice.engine is REFERENCE:
+            return self._replaced(block, choice.reason)
+        try:
+            return block, choice, choice.engine.alone(self.setting, block, self.setting.problem)
+        except UnsupportedError as error:
+            return self._replaced(block, str(error))
+
+    def _replaced(self, block: Block, reason: str) -> tuple[Block, Choice, BlockOperator]:
+        """By double backward; where the network has no second derivative, by an operator that says so."""
+        choice = fall_back(self.setting, block, reason)
+        if self.setting.cut.intersection(block.names):
+            return block, choice, Undefined(self.setting, block, without_second_derivative(block.layer))
+        try:
+            with naming_derivatives(self.setting.problem, block.layer):
+                return block, choice, REFERENCE.alone(self.setting, block, self.setting.problem)
+        except UndefinedMeasureError as error:
+            return block, choice, Undefined(self.setting, block, error)
+
+    def _from_factors(
+        self, engines: Mapping[Block, Engine], left: dict[Block, str]
+    ) -> Iterator[tuple[Block, BlockOperator]]:
+        """The operators; blocks that no complete factor was found for are put into `left`, with the reason."""
         layers = {block.names[0]: block for block in engines if block.layer is not None}
         whole = next((block for block in engines if block.layer is None), None)
-        summed = () if whole is None else whole.names
+        summed = set() if whole is None else set(whole.names) - self.setting.unreached
         recipes = {name: _recipe(engines[block]) for name, block in layers.items()}
 
         def is_dense(name: str) -> bool:
             return name in recipes and name not in summed and recipes[name].adds_up(self.setting, name)
 
-        names = list(dict.fromkeys(name for block in engines for name in block.names))
+        names = [name for block in engines for name in block.names if name not in self.setting.unreached]
         if not names:
             return
         total: Tensor | None = None
-        for name, store in self._finished(self._last_layer_first(names), is_dense):
-            if isinstance(store, DenseStore):
-                yield layers[name], store.block()
-                continue
-            factor = store.factor()
-            K = factor.gram() if name in summed else None
-            if K is not None:
-                total = K.clone() if total is None else total.add_(K)
-            if name in layers:
-                yield layers[name], recipes[name].operator(factor, K)
-            if isinstance(factor, Releasable):
-                factor.release()
-        if whole is not None and total is not None:
-            make = _recipe(engines[whole]).total
-            assert make is not None
-            yield whole, make(self.setting, whole, total)
+        missing = dict.fromkeys(names)
+        try:
+            for name, store in self._finished(self._last_layer_first(list(missing)), is_dense):
+                missing.pop(name)
+                if isinstance(store, DenseStore):
+                    yield layers[name], store.block()
+                    continue
+                factor = store.factor()
+                K = factor.gram() if name in summed else None
+                if K is not None:
+                    total = K.clone() if total is None else total.add_(K)
+                if name in layers:
+                    yield layers[name], recipes[name].operator(factor, K)
+                if isinstance(factor, Releasable):
+                    factor.release()
+            reason = "no complete factor of it was found"
+        except UnsupportedError as error:
+            reason = str(error)
+        left.update({layers[name]: reason for name in missing if name in layers})
+        if whole is None or total is None:
+            return
+        if summed.intersection(missing):
+            left[whole] = f"{reason}: {', '.join(sorted(summed.intersection(missing)))}"
+            return
+        make = _recipe(engines[whole]).total
+        assert make is not None
+        yield whole, make(self.setting, whole, total)
 
     def _last_layer_first(self, names: Sequence[str]) -> list[str]:
         position = {name: index for index, name in enumerate(self.setting.problem.parameters)}
         after = self.setting.profile.after
         return sorted(names, key=lambda name: (after[name], -position[name]))
 
-    def _finished(
-        self, names: list[str], is_dense: Callable[[str], bool]
-    ) -> Iterator[tuple[str, FactorStore | PooledStore | DenseStore]]:
+    def _finished(self, names: list[str], is_dense: Callable[[str], bool]) -> Iterator[tuple[str, Store]]:
         """Factors of all samples, one parameter after another.
 
         Where the cotangents of all samples fit, one sweep serves all, and only one layer's factor is held at a time.
@@ -147,8 +152,10 @@ class OperatorBuilder:
             sweeps = (factors.sweep(piece, group) for piece in pieces)
             # All chunks of samples at one layer, then the next; or all layers of one chunk, then the next.
             steps = zip(*sweeps, strict=True) if streaming else ((step,) for sweep in sweeps for step in sweep)
-            stores: dict[str, FactorStore | PooledStore | DenseStore] = {}
+            stores: dict[str, Store] = {}
             for step in steps:
+                if streaming and len({name for name, _ in step}) > 1:
+                    raise UnsupportedError("chunks of samples give their factors in different orders")
                 for name, rows in step:
                     if name not in stores and is_dense(name):
                         stores[name] = DenseStore(problem, sizes[name], rank)
@@ -156,6 +163,8 @@ class OperatorBuilder:
                         stores[name] = store_for(rows, problem, sizes[name], rank, workspace)
                     if stores[name].add(rows):
                         yield name, stores.pop(name)
+            if stores:
+                raise UnsupportedError(f"factors without rows of all samples: {', '.join(stores)}")
 
     def _factor_pass(self) -> FactorPass:
         return CapturedFactors() if self.setting.tape is None else TapeFactors(self.setting.tape)
@@ -178,7 +187,3 @@ def _pack(names: list[str], held: Callable[[str], int], room: int) -> Iterator[l
         used += held(name)
     if group:
         yield group
-
-
-def _differs(error: float) -> str:
-    return f"its product differs from double backward's by {error:.1e} (relative, float64)"

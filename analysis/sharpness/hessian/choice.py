@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from analysis.sharpness.hessian.cost import EngineCost
 from analysis.sharpness.hessian.engines import ENGINES, REFERENCE
 from analysis.sharpness.hessian.engines.engine import Engine
+from analysis.sharpness.hessian.engines.zero import UNREACHED, ZERO
 from analysis.sharpness.hessian.setting import Block, Setting
 
 AUTO = "auto"  # asks for the cheapest engine
@@ -23,6 +24,8 @@ class Choice:
 
 def choose(setting: Setting, block: Block, engine: str = AUTO) -> Choice:
     """The engine asked for; or the cheapest whose state fits into memory, of those that do not refuse the block."""
+    if ZERO.refusal(setting, block) is None:
+        return Choice(ZERO, UNREACHED, ZERO.cost(setting, block))
     if engine != AUTO:
         refusal = _refusal(setting, block, ENGINES[engine])
         if refusal is not None:

@@ -11,12 +11,13 @@ from analysis.errors import AnalysisError
 from analysis.sharpness.hessian.build import OperatorBuilder
 from analysis.sharpness.hessian.choice import AUTO, CHOICES, Choice, choose, fall_back
 from analysis.sharpness.hessian.cost import EngineCost
+from analysis.sharpness.hessian.derivatives import Undefined, naming_derivatives
 from analysis.sharpness.hessian.memory import settle_allocator
 from analysis.sharpness.hessian.setting import Block, Setting
 from analysis.sharpness.layers import select_parameters, weight_layers
 from analysis.sharpness.linalg import BlockOperator, tensor_eigvalsh
 from analysis.sharpness.loss import LossLike, Targets
-from analysis.sharpness.problem import pose
+from analysis.sharpness.problem import Problem, pose
 from analysis.sharpness.samples import DEFAULT_MEMORY_BUDGET, Inputs
 
 
@@ -28,6 +29,7 @@ class HessianBlock:
     layer: str | None  # None: all trainable parameters
     curvature: str
     choice: Choice
+    problem: Problem
 
     def __repr__(self) -> str:
         return f"<{self.curvature} of {self.layer or 'all layers'}, {self.dim} × {self.dim}, by {self.engine}>"
@@ -77,10 +79,11 @@ class HessianBlock:
 
         Raises:
             AnalysisError: another shape.
+            UndefinedMeasureError: an operation of the network has no second derivative; it is named.
         """
         if V.ndim != 2 or V.shape[1] != self.dim:
             raise AnalysisError(f"vectors must be (p, {self.dim}); got {tuple(V.shape)}")
-        with torch.inference_mode(False):
+        with torch.inference_mode(False), naming_derivatives(self.problem, self.layer):
             return self.operator.matmat(V.clone() if V.is_inference() else V.detach())
 
     def exact_eigenvalues(self, dtype: torch.dtype | None = None) -> Tensor:
@@ -172,7 +175,10 @@ def block_operator(
         num_products=num_products,
         spectrum=spectrum,
     )
-    return next(blocks)
+    block = next(blocks)
+    if isinstance(block.operator, Undefined):
+        raise block.operator.reason
+    return block
 
 
 def layer_operators(
@@ -204,7 +210,7 @@ def layer_operators(
     if engine not in CHOICES:
         raise AnalysisError(f"engine must be one of {', '.join(CHOICES)}; got {engine!r}")
     wanted = list(dict.fromkeys(weight_layers(model) if layers is None else layers))
-    blocks = [Block(layer, tuple(select_parameters(model, layer))) for layer in wanted]
+    blocks = list(dict.fromkeys(_block(model, layer) for layer in wanted))
     settle_allocator()
     with torch.inference_mode(False):
         problem = pose(model, inputs, targets, loss, memory_budget)
@@ -214,6 +220,11 @@ def layer_operators(
         if engine not in (AUTO, choice.engine.name):
             _warn(block.layer, engine, choice)
     return _outside_inference_mode(_built(OperatorBuilder(setting), choices))
+
+
+def _block(model: nn.Module, layer: str | None) -> Block:
+    names = tuple(select_parameters(model, layer))
+    return Block(None if layer is None else names[0], names)
 
 
 def _outside_inference_mode(blocks: Iterator[HessianBlock]) -> Iterator[HessianBlock]:
@@ -227,12 +238,16 @@ def _outside_inference_mode(blocks: Iterator[HessianBlock]) -> Iterator[HessianB
 
 
 def _built(builder: OperatorBuilder, choices: dict[Block, Choice]) -> Iterator[HessianBlock]:
+    setting = builder.setting
     for block, reason in builder.failures(choices).items():
         failed = choices[block].engine
-        choices[block] = fall_back(builder.setting, block, reason)
+        choices[block] = fall_back(setting, block, reason)
         _warn(block.layer, failed.name, choices[block])
-    for block, operator in builder.build(choices):
-        yield HessianBlock(operator, block.layer, builder.setting.curvature, choices[block])
+    for block, choice, operator in builder.build(choices):
+        if choice.engine is not choices[block].engine:
+            _warn(block.layer, choices[block].engine.name, choice)
+        yield HessianBlock(operator, block.layer, setting.curvature, choice, setting.problem)
+        del operator  # its memory is free for the next
 
 
 def _warn(layer: str | None, engine: str, choice: Choice) -> None:

@@ -9,6 +9,7 @@ from torch import Tensor
 from analysis.errors import AnalysisError
 from analysis.sharpness.hessian.cost import Profile
 from analysis.sharpness.hessian.memory import taken_memory
+from analysis.sharpness.hessian.reach import check_replaceable, cut_off, unreached
 from analysis.sharpness.hessian.tape.linear_maps import UnsupportedError
 from analysis.sharpness.hessian.tape.tape import Tape, tape_of
 from analysis.sharpness.problem import Problem, held_still
@@ -40,12 +41,19 @@ class Setting:
     memory: int  # bytes for what an engine holds
     num_products: float
     spectrum: bool  # whether the exact spectrum would serve instead of the products
+    unreached: frozenset[str] = frozenset()  # parameters that no output depends on
+    cut: frozenset[str] = frozenset()  # parameters whose gradient can't be differentiated again
 
     @classmethod
     def of(
         cls, problem: Problem, curvature: str, memory_budget: int, num_products: float, spectrum: bool = False
     ) -> "Setting":
-        """From a tape and a profile of the network."""
+        """From a tape and a profile of the network.
+
+        Raises:
+            AnalysisError: no such curvature, too little memory, or a network in which no weights can be put in the
+                places of its parameters.
+        """
         if curvature not in CURVATURES:
             raise AnalysisError(f"curvature must be one of {', '.join(CURVATURES)}; got {curvature!r}")
         taken = taken_memory(problem.device)
@@ -62,8 +70,11 @@ class Setting:
                 tape = tape_of(problem.model)
         except UnsupportedError as error:
             reason = str(error)
+        check_replaceable(problem)
         memory = int(SHARE * (memory_budget - taken))
-        return cls(problem, curvature, Profile.of(problem), tape, reason, memory, num_products, spectrum)
+        profile = Profile.of(problem)
+        reach = unreached(problem), cut_off(problem) if tape is None else frozenset()
+        return cls(problem, curvature, profile, tape, reason, memory, num_products, spectrum, *reach)
 
     @property
     def factor_memory(self) -> int:

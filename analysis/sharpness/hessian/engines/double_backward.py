@@ -1,6 +1,7 @@
 """Hessian products by differentiating the gradient once more (Pearlmutter 1994): exact for anything differentiable."""
 
 from collections.abc import Callable, Collection, Sequence
+from contextlib import nullcontext
 
 import torch
 from torch import Tensor
@@ -14,6 +15,8 @@ from analysis.sharpness.problem import Problem, held_still
 ByParameter = dict[str, Tensor]  # weights, directions or gradients, each of its parameter's shape
 Product = Callable[[ByParameter], ByParameter]
 
+GRAPHS = 7  # bytes of a graph that can be differentiated twice, over those of the results
+
 
 class DoubleBackward:
     """H v = ∂/∂w ⟨∂L/∂w, v⟩, or the Gauss–Newton product Jᵀ(∂²L/∂f²)J v, on a graph that is kept for all products.
@@ -23,13 +26,19 @@ class DoubleBackward:
     convolutions are `LeanConvolutions`. With more than one chunk of samples the graphs do not fit at once: each
     `matmat` rebuilds them, chunk by chunk.
 
-    J v comes from differentiating u ↦ Jᵀu, which is linear in u.
+    J v comes from differentiating u ↦ Jᵀu, which is linear in u. Without `lean` nothing but PyTorch's own derivatives
+    is used.
     """
 
     def __init__(
-        self, problem: Problem, names: Sequence[str], curvature: str = "hessian", samples_a_chunk: int | None = None
+        self,
+        problem: Problem,
+        names: Sequence[str],
+        curvature: str = "hessian",
+        samples_a_chunk: int | None = None,
+        lean: bool = True,
     ) -> None:
-        self._problem = problem
+        self._problem, self._lean = problem, lean
         self._chunk = samples_a_chunk or problem.num_samples
         # Copies of the caller's parameters, whose own gradients and flags are never changed.
         self._parameters = {name: problem.parameters[name].detach().clone().requires_grad_() for name in names}
@@ -56,7 +65,7 @@ class DoubleBackward:
 
     def _graph(self, chunk: Problem) -> Product:
         convolutions = LeanConvolutions()
-        with held_still(chunk.model), convolutions:
+        with held_still(chunk.model), convolutions if self._lean else nullcontext():
             share = chunk.num_samples / self._problem.num_samples
             return self._build(chunk, self._parameters, share, convolutions)
 
@@ -114,6 +123,8 @@ def _gauss_newton(chunk: Problem, parameters: ByParameter, share: float, convolu
 
 def _gradient(value: Tensor, parameters: ByParameter, seed: Tensor | None) -> ByParameter:
     """The gradient of ⟨seed, value⟩ by parameter, differentiable again."""
+    if not value.requires_grad:  # experts that none of these samples chose
+        return {name: torch.zeros_like(parameter) for name, parameter in parameters.items()}
     parts = torch.autograd.grad(value, list(parameters.values()), seed, create_graph=True, materialize_grads=True)
     return dict(zip(parameters, parts, strict=True))
 
@@ -153,7 +164,8 @@ def graph_bytes(setting: Setting, names: Sequence[str]) -> int:
         DoubleBackward(few, names, setting.curvature)
     for box in boxes:
         box.clear()
-    return max(1, sum(saved.values()) // few.num_samples)
+    # Two samples may pass these parameters by, as experts that others choose.
+    return sum(saved.values()) // few.num_samples or GRAPHS * setting.profile.activations
 
 
 def _cost(setting: Setting, block: Block) -> EngineCost:
@@ -161,7 +173,7 @@ def _cost(setting: Setting, block: Block) -> EngineCost:
     profile, num_samples = setting.profile, setting.problem.num_samples
     own, reach = profile.reach(block.names)
     product = 3 * reach if len(block.names) == 1 else 3 * reach + 4 * own
-    memory = num_samples * 7 * profile.activations
+    memory = num_samples * GRAPHS * profile.activations
     return EngineCost(1 + 2 * reach, product, profile.size(block.names) * product, memory)
 
 

@@ -16,6 +16,9 @@ from analysis.sharpness.problem import Problem
 class Factor(BlockOperator, Protocol):
     """A Gauss–Newton block GᵀG that is held as its factor G."""
 
+    def pushed(self, V: Tensor) -> Tensor:
+        """(p, n) vectors, one a row, to their (p, r) products G v."""
+
     def gram(self, dtype: torch.dtype | None = None) -> Tensor:
         """GGᵀ (r, r), formed in `dtype`; left out, the factor's own."""
 
@@ -39,6 +42,7 @@ class FromFactors:
     operator: Callable[[Factor, Tensor | None], BlockOperator]  # from G and, where it has been formed already, GGᵀ
     adds_up: Callable[[Setting, str], bool]  # whether a parameter's GᵀG is added up over samples, and no G is held
     total: Callable[[Setting, Block, Tensor], BlockOperator] | None = None  # all layers', from the sum of their GGᵀ
+    products: Alone | None = None  # where products of all layers' come from, besides this sum
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,7 @@ from analysis.sharpness.hessian.engines.engine import Engine, Factor, FromFactor
 from analysis.sharpness.hessian.engines.r_operator import R_OPERATOR, product_passes
 from analysis.sharpness.hessian.setting import Block, Setting
 from analysis.sharpness.linalg import BlockOperator, tensor_eigvalsh, times_transpose
+from analysis.sharpness.problem import Problem
 
 CONVERTED_COLUMNS = 4096  # of a factor, converted to another type at a time
 GRAM_SHARE = 0.6  # of the products of a Gram matrix, what its lower half costs
@@ -92,7 +93,11 @@ class GaussNewtonFactor:
 
     def matmat(self, V: Tensor) -> Tensor:
         """(p, n) vectors, one a row, to their (p, n) products."""
-        return times_transpose(times_transpose(V, self.G), self.G.T)
+        return times_transpose(self.pushed(V), self.G.T)
+
+    def pushed(self, V: Tensor) -> Tensor:
+        """(p, n) vectors, one a row, to their (p, r) products G v."""
+        return times_transpose(V, self.G)
 
     def gram(self, dtype: torch.dtype | None = None) -> Tensor:
         """GGᵀ (r, r), formed in `dtype`; left out, the factor's own."""
@@ -205,9 +210,13 @@ def _gram_of(factor: Factor, K: Tensor | None) -> GaussNewtonGram:
 
 
 def _gram_of_all(setting: Setting, block: Block, K: Tensor) -> GaussNewtonGram:
-    engine = DOUBLE_BACKWARD if setting.tape is None else R_OPERATOR
     dim = setting.profile.size(block.names)
-    return GaussNewtonGram(K, dim, lambda: engine.alone(setting, block, setting.problem))
+    return GaussNewtonGram(K, dim, lambda: _products_of_all(setting, block, setting.problem))
+
+
+def _products_of_all(setting: Setting, block: Block, problem: Problem) -> BlockOperator:
+    engine = DOUBLE_BACKWARD if R_OPERATOR.refusal(setting, block) is not None else R_OPERATOR
+    return engine.alone(setting, block, problem)
 
 
 GAUSS_NEWTON_FACTOR = Engine(
@@ -222,6 +231,6 @@ GAUSS_NEWTON_GRAM = Engine(
     name="gauss_newton_gram",
     refusal=_refusal_of_gram,
     cost=_cost_of_gram,
-    build=FromFactors(operator=_gram_of, adds_up=_is_small, total=_gram_of_all),
+    build=FromFactors(operator=_gram_of, adds_up=_is_small, total=_gram_of_all, products=_products_of_all),
     has_gram=True,
 )

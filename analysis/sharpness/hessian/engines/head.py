@@ -9,8 +9,10 @@ from analysis.sharpness.hessian.cost import EIGENVALUES, EngineCost
 from analysis.sharpness.hessian.engines.engine import Engine
 from analysis.sharpness.hessian.engines.gauss_newton import gram, semidefinite_eigenvalues
 from analysis.sharpness.hessian.setting import Block, Setting
-from analysis.sharpness.hessian.tape.linear_maps import UnsupportedError
+from analysis.sharpness.hessian.tape.linear_maps import UnsupportedError, computes_as
 from analysis.sharpness.problem import Problem, held_still
+
+MISMATCH = 1e-3  # relative, of the gradient: far above round-off in float32
 
 
 class Head:
@@ -26,16 +28,22 @@ class Head:
         self._problem, self._num_samples = problem, problem.num_samples
         module = _owner(problem.model, name)
         caught: list[tuple[Tensor, Tensor]] = []
-        handle = module.register_forward_hook(lambda _, args, result: caught.append((args[0], result)))
+        handle = module.register_forward_hook(
+            lambda _, args, result: caught.append((args[0].detach(), result.detach()))
+        )
+        twin = problem.parameters[name].detach().clone().requires_grad_()
         outputs = []
         try:
-            with held_still(problem.model), torch.no_grad():
+            with held_still(problem.model):
                 for chunk in problem.chunks(samples_a_chunk or problem.num_samples):
-                    outputs.append(chunk.outputs())
+                    found = chunk.outputs({name: twin})
+                    outputs.append(found.detach())
                     if len(caught) != len(outputs) or caught[-1][0].ndim != 2:
                         raise UnsupportedError(f"{name} is not applied once to each sample")
-                    if not torch.allclose(chunk.flat(caught[-1][1]), outputs[-1]):
+                    features, result = caught[-1]
+                    if result.shape != outputs[-1].shape or not torch.allclose(chunk.flat(result), outputs[-1]):
                         raise UnsupportedError(f"the outputs are not those of {name}")
+                    _check_linear(found, twin, features, name)
         finally:
             handle.remove()
         self._features = torch.cat([features for features, _ in caught])  # (N, K)
@@ -66,12 +74,21 @@ class Head:
         return semidefinite_eigenvalues(gram(rows.flatten(0, 1).flatten(1).T))
 
 
+def _check_linear(outputs: Tensor, W: Tensor, features: Tensor, name: str) -> None:
+    """Refuse features that depend on W themselves, as where one weight serves at both ends of the network."""
+    seed = torch.randn(outputs.shape, generator=torch.Generator().manual_seed(0)).to(outputs)
+    (gradient,) = torch.autograd.grad(outputs, W, seed, materialize_grads=True)
+    expected = seed.T @ features
+    if torch.linalg.vector_norm(gradient - expected) > MISMATCH * torch.linalg.vector_norm(expected):
+        raise UnsupportedError(f"the outputs depend on {name} by more than one linear map")
+
+
 def _owner(model: nn.Module, name: str) -> nn.Linear:
     """The linear map whose weight has this name."""
     path, _, attribute = name.rpartition(".")
     modules: Iterable[tuple[str, nn.Module]] = model.named_modules()
     module = dict(modules).get(path)
-    if attribute != "weight" or not isinstance(module, nn.Linear):
+    if attribute != "weight" or not isinstance(module, nn.Linear) or not computes_as(module, nn.Linear):
         raise UnsupportedError(f"{name} is not the weight of a linear map")
     return module
 
@@ -83,9 +100,13 @@ def _refusal(setting: Setting, block: Block) -> str | None:
     layer = block.layer
     if len(setting.problem.shape) != 1:
         return f"the outputs of a sample have shape {setting.problem.shape}"
-    if layer is not None and setting.profile.after[layer] == 0 and setting.problem.parameters[layer].ndim == 2:
-        return None
-    return f"{layer or 'the set of all layers'} is not the last linear layer"
+    if layer is None or setting.profile.after[layer] != 0:
+        return f"{layer or 'the set of all layers'} is not the last linear layer"
+    try:
+        _owner(setting.problem.model, layer)
+    except UnsupportedError as error:
+        return str(error)
+    return None
 
 
 def _cost(setting: Setting, block: Block) -> EngineCost:

@@ -25,12 +25,18 @@ class PooledFactor:
 
     def matmat(self, V: Tensor) -> Tensor:
         """(p, n) vectors, one a row, to their (p, n) products."""
-        u, Q = self._u, self._Q
-        by_channel = torch.unflatten(V, 1, Q.shape[1:]).transpose(0, 1)  # (C, p, K)
-        pooled = torch.bmm(by_channel, Q.permute(1, 2, 0))  # (C, p, N)
-        columns = torch.bmm(u, pooled.permute(2, 0, 1))  # (N, R, p): G V
-        weights = torch.bmm(u.transpose(1, 2), columns)  # (N, C, p)
-        return torch.bmm(weights.permute(1, 2, 0), Q.transpose(0, 1)).transpose(0, 1).flatten(1)
+        weights = torch.bmm(self._u.transpose(1, 2), self._columns(V))  # (N, C, p)
+        return torch.bmm(weights.permute(1, 2, 0), self._Q.transpose(0, 1)).transpose(0, 1).flatten(1)
+
+    def pushed(self, V: Tensor) -> Tensor:
+        """(p, n) vectors, one a row, to their (p, N·R) products G v."""
+        return self._columns(V).flatten(0, 1).T
+
+    def _columns(self, V: Tensor) -> Tensor:
+        """(N, R, p): G V."""
+        by_channel = torch.unflatten(V, 1, self._Q.shape[1:]).transpose(0, 1)  # (C, p, K)
+        pooled = torch.bmm(by_channel, self._Q.permute(1, 2, 0))  # (C, p, N)
+        return torch.bmm(self._u, pooled.permute(2, 0, 1))
 
     def gram(self, dtype: torch.dtype | None = None) -> Tensor:
         """GGᵀ (N·R, N·R), formed in `dtype`; left out, the factor's own."""

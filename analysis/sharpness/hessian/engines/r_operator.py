@@ -132,6 +132,9 @@ class ROperator:
             if self._bilinear:
                 for name, extra in folding.curvature(named, *self._folded_gradients[index], wanted).items():
                     products[name] += extra
+        for name in self._shapes:  # one that no output depends on is not on the tape
+            if name not in products:
+                products[name] = torch.zeros_like(named[name])
         return _joined([products[name].flatten(1) for name in self._shapes], dim=1)
 
     def _choose_bases(self) -> dict[int, Basis]:
@@ -278,7 +281,7 @@ def _cost(setting: Setting, block: Block) -> EngineCost:
 def _refusal(setting: Setting, block: Block) -> str | None:
     if setting.tape is None:
         return f"the network has no tape: {setting.tape_reason}"
-    if any(setting.tape.step_of(name) is None for name in block.names):
+    if any(setting.tape.step_of(name) is None for name in block.names if name not in setting.unreached):
         return "a parameter is not on the tape"
     return None
 

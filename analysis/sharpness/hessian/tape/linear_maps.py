@@ -20,6 +20,18 @@ class UnsupportedError(Exception):
     """The network does something that a specialised engine does not know; the message says what."""
 
 
+def computes_as(module: nn.Module, *kinds: type[nn.Module]) -> bool:
+    """Whether a module is of one of these classes and computes what that class does: no `forward` of its own."""
+    kind = next((kind for kind in kinds if isinstance(module, kind)), None)
+    if kind is None:
+        return False
+    own = [name for name in COMPUTING if getattr(type(module), name, None) is not getattr(kind, name, None)]
+    return not own and not any(name in vars(module) for name in COMPUTING)
+
+
+COMPUTING = ("forward", "_conv_forward", "__call__")  # the methods in which a torch module computes
+
+
 class Bilinear(Protocol):
     """z = A(W) x + b."""
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, fx, nn
 from torch.nn import functional
 
-from analysis.sharpness.hessian.tape.linear_maps import UnsupportedError
+from analysis.sharpness.hessian.tape.linear_maps import UnsupportedError, computes_as
 
 aten = torch.ops.aten
 
@@ -117,12 +117,18 @@ class MaxPool:
         return torch.unflatten(dx.scatter_add_(3, winners.flatten(3), dy.flatten(3)), 3, saved[1])
 
 
+POOLINGS = (nn.MaxPool2d, nn.AvgPool1d, nn.AvgPool2d, nn.AdaptiveAvgPool1d, nn.AdaptiveAvgPool2d)
+KNOWN_MODULES = (nn.ReLU, nn.LeakyReLU, nn.Identity, nn.Dropout, nn.Dropout2d, nn.Flatten, *POOLINGS)
+
+
 def step_of_module(module: nn.Module) -> Operation | None:
     """The operation of a module without parameters, in eval mode; None for the identity.
 
     Raises:
         UnsupportedError: a module that is not piecewise linear, or not known.
     """
+    if not computes_as(module, *KNOWN_MODULES):
+        raise UnsupportedError(f"{type(module).__name__} is not one of the piecewise-linear modules known")
     match module:
         case nn.ReLU():
             return Rectify()
@@ -157,7 +163,7 @@ def step_of_call(node: fx.Node) -> tuple[list[fx.Node], Operation | Add | None]:
     if name in ("relu", "relu_"):
         return [source], Rectify()
     if name in ("view", "reshape"):
-        if len(node.args) != 3 or not isinstance(node.args[1], fx.Node) or node.args[2] != -1:
+        if len(node.args) != 3 or not _is_number_of_samples(node.args[1]) or node.args[2] != -1:
             raise UnsupportedError("a reshape other than x.view(x.size(0), -1)")
         return [source], Linear(partial(torch.flatten, start_dim=1))
     if name == "dropout":
@@ -168,6 +174,19 @@ def step_of_call(node: fx.Node) -> tuple[list[fx.Node], Operation | Add | None]:
         per_channel = "pool" in name or (name == "mean" and node.args[1:] in POSITIONS and not node.kwargs)
         return [source], Linear(partial(_call, LINEAR_CALLS[name], node.args[1:], dict(node.kwargs)), per_channel)
     raise UnsupportedError(f"{name} is not one of the piecewise-linear operations known")
+
+
+def _is_number_of_samples(value: object) -> bool:
+    """Whether a node is `x.size(0)` or `x.shape[0]`."""
+    if not isinstance(value, fx.Node):
+        return False
+    if value.op == "call_method" and value.target == "size":
+        return tuple(value.args[1:]) == (0,)
+    source = value.args[0] if value.args else None
+    if getattr(value.target, "__name__", "") != "getitem" or value.args[1] != 0 or not isinstance(source, fx.Node):
+        return False
+    is_shape = getattr(source.target, "__name__", "") == "getattr" and source.args[1] == "shape"
+    return is_shape or (source.op == "call_method" and source.target == "size" and len(source.args) == 1)
 
 
 def _call(function: Callable[..., Tensor], args: tuple[object, ...], kwargs: dict[str, object], x: Tensor) -> Tensor:

@@ -9,11 +9,18 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, NamedTuple
 
+import torch
 from torch import Tensor, fx, nn
 
 from analysis.sharpness.hessian.tape.cotangents import Cotangents
 from analysis.sharpness.hessian.tape.folding import Folding, Norm
-from analysis.sharpness.hessian.tape.linear_maps import ChannelScale, Convolution, MatrixProduct, UnsupportedError
+from analysis.sharpness.hessian.tape.linear_maps import (
+    ChannelScale,
+    Convolution,
+    MatrixProduct,
+    UnsupportedError,
+    computes_as,
+)
 from analysis.sharpness.hessian.tape.operations import Add, Operation, step_of_call, step_of_module
 
 CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
@@ -156,12 +163,33 @@ def tape_of(model: nn.Module) -> Tape:
     Raises:
         UnsupportedError: anything else, forward hooks, or a weight that is used twice.
     """
+    kept = [(places, dict(places)) for module in model.modules() for places in (vars(module), module._buffers)]
+    try:
+        return _traced(model)
+    finally:
+        for places, values in kept:  # a model that keeps what it computes would keep a proxy
+            places.clear()
+            places.update(values)
+
+
+class _Tracer(fx.Tracer):  # type: ignore[misc]
+    """Refuses what a graph of calls does not show: operations under `torch.no_grad`, which cut the derivative off."""
+
+    def create_node(self, *args: Any, **kwargs: Any) -> fx.Node:
+        if not torch.is_grad_enabled():
+            raise UnsupportedError("operations without a gradient, under torch.no_grad")
+        return super().create_node(*args, **kwargs)
+
+
+def _traced(model: nn.Module) -> Tape:
     hooked = [name for name, module in model.named_modules() if module._forward_hooks or module._forward_pre_hooks]
     if hooked:
         raise UnsupportedError(f"forward hooks on {hooked[0]!r}")
     try:
         # Wrapped, so that a model that is a single torch module is a step as well.
-        graph = fx.Tracer().trace(nn.Sequential(model))
+        graph = _Tracer().trace(nn.Sequential(model))
+    except UnsupportedError:
+        raise
     except Exception as error:  # the user's code may do anything with a proxy
         raise UnsupportedError(f"a forward pass that can't be traced ({type(error).__name__})") from error
     steps: list[Step] = []
@@ -227,6 +255,8 @@ def _read(
 def folding_of(module: nn.Module, path: str, names: Mapping[int, str]) -> Folding | None:
     """A convolution, linear map or batch-norm as a `Folding`; None for any other module.
 
+    A subclass that computes in its own way is such another module.
+
     Args:
         path: where the module is in the network, to name its buffers.
         names: the name of every parameter, by identity.
@@ -240,11 +270,11 @@ def folding_of(module: nn.Module, path: str, names: Mapping[int, str]) -> Foldin
             raise UnsupportedError(f"weights of {path} that are computed from others")
         return None if tensor is None else names[id(tensor)]
 
-    if isinstance(module, nn.Linear):
+    if isinstance(module, nn.Linear) and computes_as(module, nn.Linear):
         return Folding(MatrixProduct(), named(module.weight), named(module.bias), None)
-    if isinstance(module, CONVOLUTIONS):
+    if isinstance(module, CONVOLUTIONS) and computes_as(module, *CONVOLUTIONS):
         return Folding(Convolution.of(module), named(module.weight), named(module.bias), None)
-    if isinstance(module, NORMS):
+    if isinstance(module, NORMS) and computes_as(module, *NORMS):
         mean, variance = (f"{path}.{name}".removeprefix(".") for name in ("running_mean", "running_var"))
         norm = Norm(mean, variance, module.eps, named(module.weight), named(module.bias))
         return Folding(ChannelScale(), None, None, norm)

@@ -166,8 +166,12 @@ def hessian_rows(
     model.eval()
     parameters = [dict(model.named_parameters())[name] for name in names]
     with torch.nn.attention.sdpa_kernel(torch.nn.attention.SDPBackend.MATH):
-        gradient = torch.autograd.grad(loss(model(inputs), targets), parameters, create_graph=True)
+        value = loss(model(inputs), targets)
+        gradient = torch.autograd.grad(value, parameters, create_graph=True, materialize_grads=True)
     flat = torch.cat([part.flatten() for part in gradient])
+    if not flat.requires_grad:  # the outputs do not depend on these parameters
+        model.train(was_training)
+        return torch.zeros_like(V)
     rows = []
     for v in V:
         parts = torch.autograd.grad(flat @ v, parameters, retain_graph=True, materialize_grads=True)

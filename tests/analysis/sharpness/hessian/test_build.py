@@ -7,7 +7,8 @@ import pytest
 
 from analysis.sharpness.hessian import layer_operators, setting
 from analysis.sharpness.hessian.engines import ENGINES
-from analysis.sharpness.hessian.engines.factors import CapturedFactors, Rows, TapeFactors
+from analysis.sharpness.hessian.engines.captured import CapturedFactors
+from analysis.sharpness.hessian.engines.factors import Rows, TapeFactors
 from analysis.sharpness.layers import weight_layers
 from analysis.sharpness.problem import Problem
 from tests.analysis.sharpness.hessian.networks import build, dense_vector, samples

@@ -1,33 +1,24 @@
-"""Factors of networks that have no tape."""
+"""Factors from a tape: every parameter's rows, once each, in the same order for every chunk."""
 
 import torch
-from torch import Tensor, nn
 
-from analysis.sharpness.hessian import block_operator
-from tests.analysis.sharpness.hessian.networks import dense_vector, samples
-
-
-class Tied(nn.Module):
-    """One weight used by two modules."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.first, self.second = nn.Linear(192, 192, bias=False), nn.Linear(192, 192, bias=False)
-        self.second.weight = self.first.weight
-        self.head = nn.Linear(192, 3)
-
-    def forward(self, x: Tensor) -> Tensor:
-        out: Tensor = self.head(self.second(self.first(x.flatten(1)).relu()).relu())
-        return out
+from analysis.sharpness.hessian.engines.factors import TapeFactors
+from analysis.sharpness.hessian.tape.tape import tape_of
+from analysis.sharpness.problem import pose
+from tests.analysis.sharpness.hessian.networks import build, gauss_newton, samples
 
 
-def test_a_weight_used_twice_is_not_its_gauss_newton_block() -> None:
-    torch.manual_seed(0)
-    model, (inputs, targets) = Tied().double(), samples(4)
-    block = block_operator(model, inputs, targets, "first.weight")
-    assert block.engine == "double_backward"
-    factor = block_operator(model, inputs, targets, "first.weight", "gauss_newton_factor", curvature="gauss_newton")
-    plain = block_operator(model, inputs, targets, "first.weight", "double_backward", curvature="gauss_newton")
-    V = dense_vector(block.dim)
-    assert factor.engine == "gauss_newton_factor"
-    assert torch.allclose(factor.matmat(V), plain.matmat(V), rtol=1e-10)
+def test_rows_of_two_chunks_make_the_gauss_newton_block() -> None:
+    model, (inputs, targets) = build("odd"), samples(5)
+    problem, names = pose(model, inputs, targets), ["out.weight", "conv2.weight", "bn1.weight"]
+    factors = TapeFactors(tape_of(model.eval()))
+    found: dict[str, list[torch.Tensor]] = {}
+    for chunk in problem.chunks(3):
+        for name, rows in factors.sweep(chunk, names):
+            part = torch.empty(chunk.num_samples, 2, problem.parameters[name].numel(), dtype=torch.float64)
+            rows.write(part, 5**-0.5)
+            found.setdefault(name, []).append(part.flatten(0, 1))
+    assert list(found) == names
+    for name, parts in found.items():
+        G = torch.cat(parts)
+        assert torch.allclose(G.T @ G, gauss_newton(model, inputs, targets, [name]), rtol=1e-9, atol=1e-14)
