@@ -1,6 +1,5 @@
 """Batch-norm folded into the layer before it: the arithmetic, and the pairs that the flow of data gives."""
 
-import copy
 from collections.abc import Iterable
 from functools import partial
 from typing import NamedTuple
@@ -10,6 +9,7 @@ from torch import Tensor, nn
 from torch.utils.hooks import RemovableHandle
 
 from analysis.errors import AnalysisError
+from analysis.sharpness.layers import widened_copy
 from analysis.sharpness.problem import BATCH_NORMS, Problem, held_still
 
 Pair = tuple[str, str]  # names of a convolution or linear map, and of the batch-norm that its output goes into
@@ -87,12 +87,12 @@ def normalized_pairs(problem: Problem) -> list[Pair]:
 def fold_batch_norm(model: nn.Module, pairs: Iterable[Pair]) -> nn.Module:
     """A copy of the network in which each pair is one layer, with the weights and the bias of `FixedNorm`.
 
-    In eval mode it computes the same; the batch-norms are identities in it.
+    In eval mode it computes the same, as `widened_copy` does; the batch-norms are identities in it.
 
     Raises:
         AnalysisError: a name that is no such layer or no batch-norm with running statistics.
     """
-    folded = copy.deepcopy(model)
+    folded = widened_copy(model)
     for layer_name, norm_name in pairs:
         layer, norm = (_module(folded, name) for name in (layer_name, norm_name))
         if not isinstance(layer, FOLDABLE) or not isinstance(norm, BATCH_NORMS):

@@ -1,16 +1,19 @@
 """Which parameters of a network count as its layers, and how it is kept in eval mode while it is measured."""
 
+import copy
 import difflib
 import warnings
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 
+import torch
 from torch import nn
 from torch.nn.utils.parametrize import ParametrizationList
 
 from analysis.errors import AnalysisError
 
 PARALLEL = (nn.DataParallel, nn.parallel.DistributedDataParallel)
+NARROW = (torch.bfloat16, torch.float16)  # types of weights that are measured in float32
 
 
 def unwrapped(model: nn.Module, say: bool = False) -> nn.Module:
@@ -26,6 +29,12 @@ def unwrapped(model: nn.Module, say: bool = False) -> nn.Module:
         text = f"the model is measured without {', '.join(wrappers)}: eagerly, on one device; layers have its own names"
         warnings.warn(text, RuntimeWarning, stacklevel=3)
     return inner
+
+
+def widened_copy(model: nn.Module) -> nn.Module:
+    """A copy in the precision in which the network is measured: float32 where a weight is of a narrower type."""
+    copied = copy.deepcopy(model)
+    return copied.float() if any(parameter.dtype in NARROW for parameter in copied.parameters()) else copied
 
 
 def weight_layers(model: nn.Module, frozen: bool = False) -> list[str]:

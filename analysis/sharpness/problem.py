@@ -12,9 +12,9 @@ from torch.nn.attention import SDPBackend, sdpa_kernel
 
 from analysis.errors import AnalysisError, UndefinedMeasureError
 from analysis.sharpness.forward import run
-from analysis.sharpness.layers import evaluation_mode, unwrapped
+from analysis.sharpness.layers import NARROW, evaluation_mode, unwrapped
 from analysis.sharpness.loss import Loss, LossFunction, LossLike, loss_of
-from analysis.sharpness.samples import DEFAULT_MEMORY_BUDGET, NARROW, Samples, Stream, gather
+from analysis.sharpness.samples import DEFAULT_MEMORY_BUDGET, Samples, Stream, gather
 from analysis.sharpness.substitutes import substitutes
 from analysis.sharpness.tree import Tree, described, length, mapped, tensors
 

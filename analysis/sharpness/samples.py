@@ -9,12 +9,12 @@ import torch
 from torch import Tensor, nn
 
 from analysis.errors import AnalysisError
+from analysis.sharpness.layers import NARROW
 from analysis.sharpness.tree import Tree, joined, length, mapped, num_bytes, plain, shape_of, slices, tensors
 
 Inputs = Any  # see `gather`
 TARGET_KEYS = ("labels", "label", "targets", "target")  # of a batch that is a mapping
 DEFAULT_MEMORY_BUDGET = 4 * 2**30
-NARROW = (torch.bfloat16, torch.float16)  # types of weights that are measured in float32
 SHARE = 0.25  # of the memory budget, that samples may take; joining batches takes as much again
 
 

@@ -1,6 +1,5 @@
 """Measures that users write themselves, by dotted path."""
 
-import copy
 import importlib
 import math
 from collections.abc import Callable
@@ -10,16 +9,17 @@ import numpy as np
 
 from analysis.errors import AnalysisError, UndefinedMeasureError
 from analysis.schema import ALL_LAYERS, Measurement
-from analysis.sharpness.layers import evaluation_mode
+from analysis.sharpness.layers import evaluation_mode, widened_copy
 from analysis.sharpness.loss import Targets
-from analysis.sharpness.samples import Inputs, Samples
+from analysis.sharpness.samples import Inputs, Placement, Samples
 from analysis.sharpness.subject import Subject
 
 
 def load_measure(path: str) -> Callable[[Subject], list[Measurement]]:
     """The measure at a dotted path, wrapped so that it can be called like a built-in one.
 
-    It is called with (model, inputs, targets); the model is a copy in eval mode. It returns one number for the whole
+    It is called with (model, inputs, targets); the model is a copy in eval mode, as
+    `widened_copy` makes it, and the samples are of its type. It returns one number for the whole
     network, where larger means sharper, or a list of `Measurement`. If the network has no such number, it raises
     `UndefinedMeasureError` or returns NaN: the value is then missing, with a reason.
 
@@ -38,7 +38,7 @@ def load_measure(path: str) -> Callable[[Subject], list[Measurement]]:
         raise AnalysisError(f"measure {path!r} must be callable with (model, inputs, targets); it is {function!r}")
 
     def rows(subject: Subject) -> list[Measurement]:
-        model = copy.deepcopy(subject.model)
+        model = widened_copy(subject.model)
         try:
             with evaluation_mode(model):
                 result = function(model, *_samples(subject))
@@ -52,11 +52,12 @@ def load_measure(path: str) -> Callable[[Subject], list[Measurement]]:
 
 
 def _samples(subject: Subject) -> tuple[Inputs, Targets]:
+    placement = Placement.of(subject.model)
     if not isinstance(subject.inputs, Samples):
-        return subject.inputs, subject.targets
+        return placement.moved(subject.inputs), placement.moved(subject.targets)
     if subject.inputs.stream is not None:
         raise UndefinedMeasureError("the samples do not fit into the memory budget, and the measure takes all at once")
-    return subject.inputs.inputs, subject.inputs.targets
+    return placement.moved(subject.inputs.inputs), placement.moved(subject.inputs.targets)
 
 
 def _checked(path: str, result: Any) -> list[Measurement]:

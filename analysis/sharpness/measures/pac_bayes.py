@@ -1,6 +1,5 @@
 """PAC-Bayes measures: how much noise on all weights a network tolerates before its accuracy drops."""
 
-import copy
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from analysis.schema import ALL_LAYERS, Measurement
 from analysis.settings import PacBayesSettings
 from analysis.sharpness.batch_norm import fold_batch_norm, normalized_pairs
 from analysis.sharpness.landscape import Landscape, loss_landscape
+from analysis.sharpness.layers import widened_copy
 from analysis.sharpness.means import mean_and_stderr
 from analysis.sharpness.subject import Subject, Values, tabulate
 
@@ -151,7 +151,7 @@ def reference_weights(
             )
     if initial is None:
         return reference, None
-    start = copy.deepcopy(problem.model)
+    start = widened_copy(problem.model)
     try:
         start.load_state_dict(dict(initial))
     except RuntimeError as error:

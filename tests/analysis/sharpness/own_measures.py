@@ -16,6 +16,10 @@ def largest_weight(model: nn.Module, inputs: Tensor, targets: Tensor) -> float:
     return max(parameter.abs().max().item() for parameter in model.parameters())
 
 
+def largest_output(model: nn.Module, inputs: Tensor, targets: Tensor) -> float:
+    return float(model(inputs).abs().max().item())
+
+
 def by_layer(model: nn.Module, inputs: Tensor, targets: Tensor) -> list[Measurement]:
     return [Measurement(name, "mine", 2.0, 1.0, 0.1) for name, _ in model.named_parameters()]
 

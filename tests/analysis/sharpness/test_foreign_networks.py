@@ -17,6 +17,7 @@ from analysis.sharpness.layers import select_parameters, unwrapped
 from tests.analysis.sharpness.hessian.networks import hessian_rows
 from tests.analysis.sharpness.hessian.odd_networks import Recurrent, Unused
 
+OWN = "tests.analysis.sharpness.own_measures.largest_output"
 QUICK = SharpnessSettings(samples=6, measures=("trace", "lambda_max", "l2", "fisher_rao", "sam"))
 
 
@@ -92,6 +93,25 @@ def test_half_precision_is_measured_in_float32_with_the_weights_as_they_are(dtyp
     assert [row.value for row in rows] == [row.value for row in wide]
     assert all(row.value is not None and math.isfinite(row.value) for row in rows)
     assert model[0].weight.dtype == dtype
+
+
+@pytest.mark.parametrize("as_batches", [False, True])
+def test_every_measure_of_half_precision_is_that_of_the_same_weights_in_float32(as_batches: bool) -> None:
+    torch.manual_seed(0)
+    narrow = nn.Sequential(nn.Linear(5, 4), nn.BatchNorm1d(4), nn.ReLU(), nn.Linear(4, 3)).bfloat16()
+    start = copy.deepcopy(narrow.state_dict())
+    with torch.no_grad():
+        for parameter in narrow.parameters():
+            parameter.add_(0.3 * torch.randn_like(parameter))
+    inputs, _ = samples()
+    targets = copy.deepcopy(narrow).float().eval()(inputs).argmax(1)  # so that margins and PAC-Bayes bounds exist
+    names = ["path_norm", "prod_of_spec", "sum_of_fro", "pacbayes_orig", "pacbayes_mag_init", "sam", "trace", OWN]
+    batches = [(inputs[:4], targets[:4]), (inputs[4:], targets[4:])]
+    given: tuple[Any, Any] = (batches, None) if as_batches else (inputs, targets)
+    wide = copy.deepcopy(narrow).float()
+    found, expected = (measure(m, *given, initial=start, measures=names, progress=False) for m in (narrow, wide))
+    assert all(row.value is not None for row in found if row.measure != "trace")
+    assert list(found) == list(expected)
 
 
 def test_wrapped_networks_are_measured_inside_their_wrapper() -> None:

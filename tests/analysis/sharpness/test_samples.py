@@ -80,6 +80,15 @@ def test_a_stream_is_cut_into_the_same_pieces_as_tensors(size: int) -> None:
     assert all(torch.equal(a.inputs, b.inputs) for a, b in zip(found, expected, strict=True))
 
 
+def test_batches_that_are_read_again_reach_a_half_precision_network_as_they_are() -> None:
+    x, y = torch.randn(40, 6), torch.arange(40) % 3
+    model = perceptron().bfloat16()
+    streamed = pose(model, DataLoader(TensorDataset(x, y), batch_size=7), memory_budget=SMALL)
+    assert streamed.stream is not None
+    assert torch.equal(torch.cat([chunk.inputs for chunk in streamed.chunks(9)]), x)
+    assert torch.equal(torch.cat([chunk.inputs for chunk in streamed.to(torch.float64).chunks(9)]), x.double())
+
+
 def test_a_stream_gives_the_same_products_and_a_reason_for_its_engine() -> None:
     x, y = samples()
     y = torch.where(torch.arange(30) % 4 == 0, -100, y)

@@ -26,6 +26,14 @@ def test_an_expert_that_only_a_late_sample_chooses_is_reached() -> None:
     assert unreached(pose(Experts(), inputs, torch.arange(200) % 3)) == {"experts.2.weight", "experts.2.bias"}
 
 
+def test_an_expert_that_only_a_late_batch_chooses_is_reached() -> None:
+    inputs, targets = torch.rand(200, 5) + 0.1, torch.arange(200) % 3
+    inputs[190, 0] = -1
+    streamed = pose(Experts(), list(zip(inputs.split(8), targets.split(8), strict=True)), memory_budget=1000)
+    assert streamed.stream is not None
+    assert unreached(streamed) == {"experts.2.weight", "experts.2.bias"}
+
+
 def test_other_layers_are_measured_beside_a_zero_block() -> None:
     torch.manual_seed(0)
     model, inputs, targets = Unused().double(), torch.randn(6, 5, dtype=torch.float64), torch.arange(6) % 3
