@@ -3,6 +3,7 @@
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
+from contextvars import ContextVar
 from typing import Any
 from unittest.mock import patch
 
@@ -14,6 +15,8 @@ from torch.utils import checkpoint
 
 # What `checkpoint` runs around a function without reentry, under its name in older and newer versions of PyTorch.
 GENERATORS = ("_checkpoint_without_reentrant_generator", "_checkpoint_without_reentrant_generator_impl")
+
+_active: ContextVar[bool] = ContextVar("substitutes are active", default=False)
 
 
 class _Decomposed(TorchFunctionMode):
@@ -49,9 +52,14 @@ def _kept(*args: Any, **kwargs: Any) -> Iterator[None]:
 def substitutes() -> Iterator[None]:
     """While this is active, Hardsigmoid is decomposed, nothing is checkpointed, and what is compiled runs eagerly.
 
-    A checkpoint computes activations again on the way back, when the replaced weights are gone.
+    A checkpoint computes activations again on the way back, when the replaced weights are gone. Entered again inside,
+    this does nothing: every mode of functions costs time in each operation.
     """
+    if _active.get():
+        yield
+        return
     with ExitStack() as stack:
+        stack.callback(_active.reset, _active.set(True))
         stack.enter_context(patch.object(checkpoint, "CheckpointFunction", _Kept))
         for name in GENERATORS:
             if hasattr(checkpoint, name):
