@@ -49,7 +49,7 @@ class ASAM(SharpnessAware):
 
     def _perturb(self, lists: list[TensorList]) -> Tensor:
         # ε does not depend on the size of g. With g scaled to length 1 the products below can not underflow.
-        size = global_norm(part.gradients for part in lists)
+        size = global_norm(lists)
         for part in lists:
             part.scale_(_inverse(size))
             torch._foreach_copy_(part.spare, part.parameters)
@@ -59,13 +59,13 @@ class ASAM(SharpnessAware):
                 if name is not None and "weight" not in name:
                     transform.fill_(1)
             torch._foreach_mul_(part.gradients, part.spare)
-        norm = global_norm(part.gradients for part in lists)
+        norm = global_norm(lists)
         for part in lists:
             torch._foreach_mul_(part.gradients, part.spare)
             part.scale_(part.group["rho"] * _inverse(norm))
-        return global_norm(part.gradients for part in lists)
+        return global_norm(lists)
 
 
 def _inverse(norm: Tensor) -> Tensor:
-    """1/norm, and 0 where the norm is 0."""
-    return torch.where(norm > 0, 1 / norm, 0)
+    """1/norm, and 0 where the norm vanishes: its inverse must fit into float32."""
+    return torch.where(norm > torch.finfo(torch.float32).tiny, 1 / norm, 0)

@@ -1,22 +1,18 @@
 """Eigen-SAM: SAM turned toward the Hessian's leading eigenvector (Luo et al. 2024, arXiv 2412.21018)."""
 
-import sys
 from collections.abc import Callable
-from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 from torch.amp.grad_scaler import GradScaler
-from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.optim import Optimizer
 from torch.optim.optimizer import ParamsT
-from torch.overrides import TorchFunctionMode
 
-from analysis.sharpness.layers import evaluation_mode
-from trainables.errors import TrainingError
+from trainables.optimizers.hessian_products import Product, Vector, hessian_products
+from trainables.optimizers.shards import is_sharded, local, shard_of, sharded_like
 from trainables.optimizers.sharpness_aware import Closure, SharpnessAware
-from trainables.optimizers.tensor_lists import TensorList, global_norm, inner_product
+from trainables.optimizers.tensor_lists import TensorList, gather, global_norm, inner_product, working_type
 
 
 class EigenSAM(SharpnessAware):
@@ -26,9 +22,13 @@ class EigenSAM(SharpnessAware):
     from the previous v. Before the first update of v, steps are those of SAM. The sum is not renormalized by default:
     ‖ε‖ = ρ√(1 + α²‖v⊥‖²). An update of v costs a forward and a backward pass, and two backward passes an iteration.
 
-    `step(closure)` computes v from the closure's own loss: the closure's call of `backward` does nothing then, and the
-    loss is differentiated twice instead. The closure must not change the model's mode. With `first_step` and
-    `second_step`, call `update_eigenvector(closure)` when it is due.
+    `step(closure)` computes v from the closure's own loss: the closure's calls of `backward` do nothing then, and their
+    losses are differentiated twice instead. Where a closure makes gradients in another way, and where parameters are
+    sharded (FSDP2), v comes from central differences of the closure's gradients: four passes an iteration. The closure
+    must not change the model's mode. With `first_step` and `second_step`, call `update_eigenvector(closure)` when it is
+    due.
+
+    v belongs to parameters, not to positions: one that was frozen at the last update has no part of it.
 
     Args:
         params: parameters, named parameters or groups of them; a group may have its own `rho`.
@@ -47,6 +47,8 @@ class EigenSAM(SharpnessAware):
     Raises:
         ValueError: an argument outside its range.
     """
+
+    _kept = ("eigenvector", "eigenvector_updates")
 
     def __init__(
         self,
@@ -69,7 +71,7 @@ class EigenSAM(SharpnessAware):
                 raise ValueError(f"{name} must be at least 1; got {value}")
         if not alpha >= 0:
             raise ValueError(f"alpha must be at least 0; got {alpha}")
-        super().__init__(params, base_optimizer, rho, bn_second_pass, base_kwargs)
+        super().__init__(params, base_optimizer, rho, bn_second_pass, base_kwargs, {"steps_of_epoch": 0})
         self.model = model
         self.alpha = alpha
         self.period = period
@@ -78,11 +80,15 @@ class EigenSAM(SharpnessAware):
         self.synchronize = synchronize
         self.seed = seed
         self.eigenvalue = torch.zeros(())
-        self.progress = {"step": 0, "eigenvector": None}
+
+    def _fresh(self, name: str, parameter: Tensor) -> Any:
+        if name == "eigenvector_updates":  # 0: its part of v is not known
+            return 0
+        return torch.zeros_like(parameter, dtype=working_type(parameter.dtype), requires_grad=False)
 
     def step(self, closure: Closure | None = None, scaler: GradScaler | None = None) -> Any:
         """Take the step of every method, after an update of v if one is due."""
-        count = self.progress["step"]
+        count = self.progress("steps_of_epoch")
         if closure is not None and count > 0 and count % self.period == 0:
             self.update_eigenvector(closure, scaler)
         return super().step(closure, scaler)
@@ -90,16 +96,17 @@ class EigenSAM(SharpnessAware):
     def second_step(self) -> None:
         """Take the second step of every method, and count it."""
         super().second_step()
-        self.progress["step"] += 1
+        self._note(steps_of_epoch=self.progress("steps_of_epoch") + 1)
 
     def end_epoch(self, validation_accuracy: float | None = None) -> None:
         """Start the count of steps to the next update of v again, as the authors' code does."""
-        self.progress["step"] = 0
+        self._note(steps_of_epoch=0)
 
     def log_values(self) -> dict[str, Tensor]:
         """‖ε‖ of the last step and the leading eigenvalue of the last update, as 0-dimensional tensors."""
         return {"epsilon_norm": self.epsilon_norm, "eigenvalue": self.eigenvalue}
 
+    @torch.no_grad()
     def update_eigenvector(self, closure: Closure, scaler: GradScaler | None = None) -> None:
         """Update v by power iterations on the Hessian of the closure's loss, divided by the scale of `scaler`.
 
@@ -107,108 +114,94 @@ class EigenSAM(SharpnessAware):
             TrainingError: the closure does not call `backward`.
         """
         parameters = [p for group in self.param_groups for p in group["params"] if p.requires_grad]
-        vector = self.progress["eigenvector"] or _random_unit_vector(parameters, self.seed)
-        # Neither the fused attention kernels nor compiled graphs have second derivatives.
-        with evaluation_mode(self.model), sdpa_kernel(SDPBackend.MATH), _uncompiled(), torch.enable_grad():
-            with _WithheldBackward() as withheld:
-                closure()
-            if not withheld.losses:
-                raise TrainingError("EigenSAM's closure must call backward on its loss")
-            loss = torch.stack(withheld.losses).sum() / (1.0 if scaler is None else scaler.get_scale())
-            gradient = torch.autograd.grad(loss, parameters, create_graph=True, materialize_grads=True)
+        vector = self._start(parameters)
+        scale = 1.0 if scaler is None else scaler.get_scale()
+        with hessian_products(self.model, closure, parameters, scale) as product:
             for _ in range(self.iterations):
-                product = self._hessian_product(gradient, parameters, vector)
-                self.eigenvalue = inner_product(vector, product)
-                norm = global_norm([product])
-                inverse = torch.where(torch.isfinite(norm) & (norm > 0), 1 / norm, 0)
-                vector = [
-                    torch.where(inverse.to(old) > 0, new * inverse.to(new), old)
-                    for new, old in zip(product, vector, strict=True)
-                ]
-        self.progress["eigenvector"] = vector
+                vector = self._iteration(product, parameters, vector)
+        for of in self.state.values():
+            of["eigenvector_updates"] = 0
+        for parameter, part in zip(parameters, vector, strict=True):
+            of = self.state[parameter]
+            of["eigenvector"], of["eigenvector_updates"] = sharded_like(part, parameter), 1
 
-    def _hessian_product(
-        self, gradient: tuple[Tensor, ...], parameters: list[Tensor], vector: list[Tensor]
-    ) -> list[Tensor]:
-        # A constant gradient (zero, or of a linear loss) has no graph, and its part of the product is 0.
-        pairs = [(g, v) for g, v in zip(gradient, vector, strict=True) if g.requires_grad]
-        product = list(
-            torch.autograd.grad(
-                [g for g, _ in pairs],
-                parameters,
-                grad_outputs=[v for _, v in pairs],
-                retain_graph=True,
-                materialize_grads=True,
-            )
-        )
+    def _start(self, parameters: list[Tensor]) -> Vector:
+        """The last v; of parameters that had no part in it, that of a random unit vector."""
+        known = [self.state[p]["eigenvector"] if self._leans(p) else None for p in parameters]
+        if all(part is not None for part in known):
+            return [local(part) for part in known]
+        fresh = _random_unit_vector(parameters, self.seed, self.param_groups)
+        return [new if old is None else local(old) for new, old in zip(fresh, known, strict=True)]
+
+    def _leans(self, parameter: Tensor) -> bool:
+        return parameter in self.state and self.state[parameter].get("eigenvector_updates", 0) > 0
+
+    def _iteration(self, product: Product, parameters: list[Tensor], vector: Vector) -> Vector:
+        """v to H v/‖H v‖, and to itself where H v is 0 or not finite; v·H v becomes `eigenvalue`."""
+        image = self._averaged(product(vector), parameters)
+        lists = gather(self.param_groups, dict(zip(parameters, vector, strict=True)))
+        images = dict(zip(parameters, image, strict=True))
+        for part in lists:
+            part.spare = [images[parameter].to(working_type(parameter.dtype)) for parameter in part.owners]
+        self.eigenvalue = inner_product(lists)
+        norm = global_norm(lists, "spare")
+        inverse = torch.where(torch.isfinite(norm) & (norm > 0), 1 / norm, 0)
+        return [
+            torch.where(inverse.to(old) > 0, new.to(old) * inverse.to(old), old)
+            for new, old in zip(image, vector, strict=True)
+        ]
+
+    def _averaged(self, image: Vector, parameters: list[Tensor]) -> Vector:
+        """The mean over the workers; products of sharded parameters are means already."""
         if self.synchronize and torch.distributed.is_available() and torch.distributed.is_initialized():
-            for part in product:
-                torch.distributed.all_reduce(part)
-                part /= torch.distributed.get_world_size()
-        return product
+            for part, parameter in zip(image, parameters, strict=True):
+                if not is_sharded(parameter):
+                    torch.distributed.all_reduce(part)
+                    part /= torch.distributed.get_world_size()
+        return image
 
     def _perturb(self, lists: list[TensorList]) -> Tensor:
-        norm = global_norm(part.gradients for part in lists)
+        norm = global_norm(lists)
         for part in lists:
             part.scale_(1 / (norm + 1e-12))
-        if self.progress["eigenvector"] is not None:
+        if any(self._leans(parameter) for part in lists for parameter in part.owners):
             self._lean(lists)
         for part in lists:
             part.scale_(part.group["rho"])
-        return global_norm(part.gradients for part in lists)
+        return global_norm(lists)
 
     def _lean(self, lists: list[TensorList]) -> None:
         """ĝ to ĝ + α sign(c) v⊥ = (1 − α|c|) ĝ + α sign(c) v, c = ĝ·v, at length 1 if renormalized."""
-        ordered = (p for group in self.param_groups for p in group["params"] if p.requires_grad)
-        vector = dict(zip(ordered, self.progress["eigenvector"], strict=True))
-        cosine = inner_product(
-            (gradient for part in lists for gradient in part.gradients),
-            (vector[parameter] for part in lists for parameter in part.parameters),
-        )
         for part in lists:
-            torch._foreach_copy_(part.spare, [vector[parameter] for parameter in part.parameters])
+            torch._foreach_zero_(part.spare)
+            known = [number for number, parameter in enumerate(part.owners) if self._leans(parameter)]
+            vector = [local(self.state[part.owners[number]]["eigenvector"]) for number in known]
+            torch._foreach_copy_([part.spare[number] for number in known], vector)
+        cosine = inner_product(lists)
+        for part in lists:
             torch._foreach_mul_(part.spare, (self.alpha * torch.sign(cosine)).to(part.spare[0]))
             part.scale_(1 - self.alpha * cosine.abs())
             torch._foreach_add_(part.gradients, part.spare)
         if self.renormalize:
-            norm = global_norm(part.gradients for part in lists)
+            norm = global_norm(lists)
             for part in lists:
                 part.scale_(1 / (norm + 1e-12))
 
-    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
-        """Go on from `state_dict()`, v included."""
-        super().load_state_dict(state_dict)
-        if self.progress["eigenvector"] is not None:
-            parameters = (p for group in self.param_groups for p in group["params"] if p.requires_grad)
-            self.progress["eigenvector"] = [
-                part.to(parameter) for part, parameter in zip(self.progress["eigenvector"], parameters, strict=True)
-            ]
+    def _load_earlier(self, progress: dict[str, Any]) -> None:
+        if not progress:
+            return
+        self._note(steps_of_epoch=progress["step"])
+        parameters = [p for group in self.param_groups for p in group["params"] if p.requires_grad]
+        for parameter, part in zip(parameters, progress["eigenvector"] or [], strict=False):
+            self.state[parameter].update(eigenvector=part.to(parameter), eigenvector_updates=1)
 
 
-class _WithheldBackward(TorchFunctionMode):
-    """Collects the losses on which `backward` is called, and does not run it."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.losses: list[Tensor] = []
-
-    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func is Tensor.backward:
-            self.losses.append(args[0])
-            return None
-        return func(*args, **(kwargs or {}))
-
-
-def _uncompiled() -> AbstractContextManager[None]:
-    """Run compiled modules as plain Python. If nothing was compiled it does nothing, since it would import dynamo."""
-    if "torch._dynamo" not in sys.modules:
-        return nullcontext()
-    stance: AbstractContextManager[None] = torch.compiler.set_stance("force_eager")
-    return stance
-
-
-def _random_unit_vector(parameters: list[Tensor], seed: int) -> list[Tensor]:
+def _random_unit_vector(parameters: list[Tensor], seed: int, groups: list[dict[str, Any]]) -> Vector:
+    """The same in every process, each of which takes its shards."""
     generator = torch.Generator().manual_seed(seed)
-    vector = [torch.randn(p.shape, generator=generator, dtype=torch.float64).to(p) for p in parameters]
-    norm = global_norm([vector])
+    vector = [
+        shard_of(torch.randn(p.shape, generator=generator, dtype=torch.float64), p).to(p.device, working_type(p.dtype))
+        for p in parameters
+    ]
+    norm = global_norm(gather(groups, dict(zip(parameters, vector, strict=True))))
     return [part / norm.to(part) for part in vector]

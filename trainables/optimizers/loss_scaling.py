@@ -38,18 +38,22 @@ class ScaleGuard:
         # A copy, perhaps in another process, searches for its own scalers.
         return ScaleGuard, ()
 
-    def require_unscaled(self, optimizer: Optimizer) -> None:
+    def require_unscaled(self, optimizer: Optimizer, owner: Optimizer | None = None) -> None:
         """Check every enabled scaler that has scaled a loss.
 
+        Args:
+            optimizer: the one to which the scaler has to be given.
+            owner: the one for which the scaler must have unscaled the gradients; None for the same.
+
         Raises:
-            TrainingError: one of them has not unscaled this optimizer's gradients.
+            TrainingError: one of them has not unscaled the gradients.
         """
         if self._scalers is None:
             self._scalers = live_instances(GradScaler)
         for scaler in self._scalers:
-            if scaler.is_enabled() and scaler._scale is not None and not is_unscaled(scaler, optimizer):
+            if scaler.is_enabled() and scaler._scale is not None and not is_unscaled(scaler, owner or optimizer):
                 raise TrainingError(
-                    f"{type(optimizer).__name__} needs unscaled gradients (its ε goes as 1/‖g‖), but a GradScaler is "
+                    f"{type(optimizer).__name__} needs unscaled gradients, for ε and for the step, but a GradScaler is "
                     "in use: pass it, as in step(closure, scaler=scaler) or first_step(scaler=scaler); if this loss "
                     "is not scaled, pass GradScaler(enabled=False)"
                 )

@@ -6,11 +6,9 @@ from typing import Any, Literal
 
 import torch
 from torch import Tensor
-from torch.amp.grad_scaler import GradScaler
 from torch.optim import Optimizer
 from torch.optim.optimizer import ParamsT
 
-from trainables.optimizers.loss_scaling import ScaleGuard
 from trainables.optimizers.sharpness_aware import SharpnessAware
 from trainables.optimizers.tensor_lists import TensorList, global_norm
 
@@ -78,7 +76,8 @@ class RSAM(SharpnessAware):
             raise ValueError(f"warmup_accuracy must be in [0, 1), without warmup_epochs; got {warmup_accuracy}")
         if max_eps_norm is not None and not max_eps_norm > 0:
             raise ValueError(f"max_eps_norm must be positive; got {max_eps_norm}")
-        super().__init__(params, base_optimizer, rho, bn_second_pass, base_kwargs)
+        progress = {"epochs_done": 0, "best_accuracy": 0.0, "zero_gradients": torch.zeros((), dtype=torch.int64)}
+        super().__init__(params, base_optimizer, rho, bn_second_pass, base_kwargs, progress)
         self.order = order
         self.perturbation = perturbation
         self.warmup_epochs = warmup_epochs
@@ -86,37 +85,34 @@ class RSAM(SharpnessAware):
         self.max_eps_norm = max_eps_norm
         self.min_grad_norm = min_grad_norm
         self.concentration = torch.zeros(())
-        self.progress = {"epoch": 0, "best_accuracy": 0.0, "zero_gradients": torch.zeros((), dtype=torch.int64)}
-        self._guard = ScaleGuard()
 
     @property
     def active(self) -> bool:
         """Whether the warm-up is over."""
         if self.warmup_accuracy is not None:
-            return bool(self.progress["best_accuracy"] > self.warmup_accuracy)
-        return bool(self.progress["epoch"] >= self.warmup_epochs)
+            return bool(self.progress("best_accuracy") > self.warmup_accuracy)
+        return bool(self.progress("epochs_done") >= self.warmup_epochs)
 
     def end_epoch(self, validation_accuracy: float | None = None) -> None:
         """Count an epoch and keep the best accuracy. The warm-up depends on both, and checkpoints hold them."""
-        self.progress["epoch"] += 1
-        self.progress["best_accuracy"] = max(self.progress["best_accuracy"], validation_accuracy or 0.0)
+        best = max(self.progress("best_accuracy"), validation_accuracy or 0.0)
+        self._note(epochs_done=self.progress("epochs_done") + 1, best_accuracy=best)
 
     def log_values(self) -> dict[str, Tensor]:
         """‖ε‖ and Q of the last step, and the number of steps with a zero gradient, as 0-dimensional tensors."""
         return {
             "epsilon_norm": self.epsilon_norm,
             "concentration": self.concentration,
-            "zero_gradients": self.progress["zero_gradients"],
+            "zero_gradients": self.progress("zero_gradients"),
         }
 
-    def _check_gradients(self, scaler: GradScaler | None) -> None:
-        if scaler is None:
-            self._guard.require_unscaled(self)
+    def _load_earlier(self, progress: dict[str, Any]) -> None:
+        self._note(**{{"epoch": "epochs_done"}.get(name, name): value for name, value in progress.items()})
 
     def _perturb(self, lists: list[TensorList]) -> Tensor:
-        size = global_norm(part.gradients for part in lists)
+        size = global_norm(lists)
         vanished = size < self.min_grad_norm
-        self.progress["zero_gradients"] = self.progress["zero_gradients"].to(size.device) + vanished
+        self._note(zero_gradients=self.progress("zero_gradients").to(size.device) + vanished)
         inverse = torch.where(vanished, 0, 1 / size)
         for part in lists:
             part.scale_(inverse)
@@ -128,7 +124,7 @@ class RSAM(SharpnessAware):
             inverse = inverse * self.concentration
         for part in lists:
             part.scale_(sign * part.group["rho"] * inverse)
-        norm = global_norm(part.gradients for part in lists)
+        norm = global_norm(lists)
         if self.max_eps_norm is None:
             return norm
         for part in lists:
@@ -138,11 +134,11 @@ class RSAM(SharpnessAware):
     def _concentration(self, lists: list[TensorList]) -> Tensor:
         """Q of the unit vector in the lists."""
         if self.perturbation == "per_tensor":
-            norms = [torch.stack(torch._foreach_norm(part.gradients, 2, dtype=torch.float64)) for part in lists]
+            norms = [part.norms() for part in lists]
             return torch.cat([norm.to(norms[0].device) for norm in norms]).pow(2 * self.order).sum()
         for part in lists:
             _absolute_power(part, 2 * self.order)
-        return global_norm((part.spare for part in lists), order=1)
+        return global_norm(lists, "spare", order=1)
 
     def _turn(self, lists: list[TensorList]) -> None:
         """Replace u by sign(u)|u|^{2α−1}, minus Q u for `exact`."""

@@ -9,7 +9,7 @@ from torch.optim import Optimizer
 from torch.optim.optimizer import ParamsT
 
 from trainables.optimizers.sharpness_aware import SharpnessAware
-from trainables.optimizers.tensor_lists import TensorList, global_norm, length
+from trainables.optimizers.tensor_lists import TensorList, length
 
 
 class SAM(SharpnessAware):
@@ -42,7 +42,7 @@ class SAM(SharpnessAware):
         super().__init__(params, base_optimizer, rho, bn_second_pass, base_kwargs)
 
     def _perturb(self, lists: list[TensorList]) -> Tensor:
-        sizes = [global_norm([part.gradients]) for part in lists]
+        sizes = [torch.linalg.vector_norm(part.norms()) for part in lists]
         norm = length(sizes) + 1e-12
         for part in lists:
             part.scale_(part.group["rho"] / norm)

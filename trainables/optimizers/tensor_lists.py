@@ -1,22 +1,36 @@
-"""Vectors that are spread over many tensors: collected once, then processed by torch's foreach kernels."""
+"""Vectors that are spread over tensors and processes: collected once, then processed by torch's foreach kernels."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
 from torch import Tensor
 
+from trainables.errors import TrainingError
+from trainables.optimizers.shards import Processes, local, sharded_over
+
 
 @dataclass
 class TensorList:
-    """The parameters of one group, device and type that have a gradient, with the buffers that a step uses."""
+    """The parameters of one group, device, type and sharding that have a gradient, with the buffers that a step uses.
+
+    Of a sharded parameter (FSDP2's DTensor) all tensors are the shard of this process. Gradients and spare tensors of
+    float16 and bfloat16 parameters are float32: ρ/‖g‖ and ε need not fit into the type of the weights.
+    """
 
     group: dict[str, Any]  # the parameter group, for its rho
+    processes: Processes = ()  # over which its tensors are sharded; empty where they are whole
+    owners: list[Tensor] = field(default_factory=list)  # the parameters, as the optimizer was given them
     parameters: list[Tensor] = field(default_factory=list)
     gradients: list[Tensor] = field(default_factory=list)  # overwritten by ε
     spare: list[Tensor] = field(default_factory=list)  # scratch while ε is computed, then the weights as they were
     names: list[str | None] = field(default_factory=list)
+
+    @property
+    def rounds(self) -> bool:
+        """Whether w + ε is rounded to a type that is coarser than that in which ε is computed."""
+        return self.parameters[0].dtype != self.gradients[0].dtype
 
     def scale_(self, factor: Tensor | float) -> None:
         """Multiply the gradients by a number or a 0-dimensional tensor, in place."""
@@ -24,29 +38,60 @@ class TensorList:
             factor = factor.to(self.gradients[0])  # on another device or of another type there is no fused kernel
         torch._foreach_mul_(self.gradients, factor)
 
+    def norms(self, of: str = "gradients", order: float = 2.0) -> Tensor:
+        """(Σ|x|^order)^(1/order) of each tensor with all its shards: (number of tensors,), float64."""
+        norms = torch.stack(torch._foreach_norm(getattr(self, of), order, dtype=torch.float64))
+        return self.summed(norms.pow(order)).pow(1 / order) if self.processes else norms
 
-def gather(param_groups: list[dict[str, Any]]) -> list[TensorList]:
-    """The parameters that have a gradient, in as few lists as foreach kernels allow."""
-    lists: dict[tuple[int, torch.device, torch.dtype], TensorList] = {}
+    def summed(self, values: Tensor) -> Tensor:
+        """The values summed over the processes that share these tensors."""
+        for group in self.processes:
+            torch.distributed.all_reduce(values, group=group)
+        return values
+
+
+def working_type(dtype: torch.dtype) -> torch.dtype:
+    """The type in which ε is computed: at least float32."""
+    return torch.promote_types(dtype, torch.float32)
+
+
+def gather(param_groups: list[dict[str, Any]], vector: Mapping[Tensor, Tensor] | None = None) -> list[TensorList]:
+    """The parameters that have a gradient, in as few lists as foreach kernels allow.
+
+    Args:
+        param_groups: the optimizer's.
+        vector: what to take for the gradients, by parameter; then there are no spare tensors. None for the gradients.
+
+    Raises:
+        TrainingError: a gradient is sparse.
+    """
+    lists: dict[tuple[Any, ...], TensorList] = {}
     for number, group in enumerate(param_groups):
         names = group.get("param_names") or [None] * len(group["params"])
         for parameter, name in zip(group["params"], names, strict=True):
-            if parameter.grad is not None:
-                chosen = lists.setdefault((number, parameter.device, parameter.dtype), TensorList(group))
-                chosen.parameters.append(parameter)
-                chosen.gradients.append(parameter.grad)
-                chosen.spare.append(torch.empty_like(parameter))
-                chosen.names.append(name)
+            gradient = parameter.grad if vector is None else vector.get(parameter)
+            if gradient is None:
+                continue
+            if gradient.layout is not torch.strided:
+                what = name or f"a parameter of shape {tuple(parameter.shape)}"
+                raise TrainingError(f"the gradient of {what} is sparse, but ε is dense; set the layer's sparse=False")
+            own, processes = local(parameter), sharded_over(parameter)
+            part = lists.setdefault((number, own.device, own.dtype, processes), TensorList(group, processes))
+            part.owners.append(parameter)
+            part.parameters.append(own)
+            part.gradients.append(local(gradient).to(working_type(own.dtype)))
+            if vector is None:
+                part.spare.append(torch.empty_like(own, dtype=working_type(own.dtype)))
+            part.names.append(name)
     return list(lists.values())
 
 
-def global_norm(tensors: Iterable[list[Tensor]], order: float = 2.0) -> Tensor:
+def global_norm(lists: Iterable[TensorList], of: str = "gradients", order: float = 2.0) -> Tensor:
     """(Σ|x|^order)^(1/order) over all elements of all lists, as a 0-dimensional float64 tensor on the first device.
 
     Powers are accumulated in float64, so entries from 1e-30 to 1e30 neither overflow nor vanish, in any type.
     """
-    norms = [torch.stack(torch._foreach_norm(part, order, dtype=torch.float64)) for part in tensors]
-    return length([torch.linalg.vector_norm(part, order) for part in norms], order)
+    return length([torch.linalg.vector_norm(part.norms(of, order), order) for part in lists], order)
 
 
 def length(norms: list[Tensor], order: float = 2.0) -> Tensor:
@@ -55,7 +100,21 @@ def length(norms: list[Tensor], order: float = 2.0) -> Tensor:
     return total
 
 
-def inner_product(left: Iterable[Tensor], right: Iterable[Tensor]) -> Tensor:
-    """Σ x·y over all elements of two lists of equal shapes, as a 0-dimensional float64 tensor on the first device."""
-    products = [torch.sum(x * y, dtype=torch.float64) for x, y in zip(left, right, strict=True)]
-    return torch.stack([product.to(products[0].device) for product in products]).sum()
+def inner_product(lists: Iterable[TensorList], left: str = "gradients", right: str = "spare") -> Tensor:
+    """Σ x·y over all elements of two vectors in the lists, as a 0-dimensional float64 tensor on the first device."""
+    products = []
+    for part in lists:
+        pairs = zip(getattr(part, left), getattr(part, right), strict=True)
+        products.append(part.summed(torch.stack([torch.sum(x * y, dtype=torch.float64) for x, y in pairs])))
+    return torch.cat([product.to(products[0].device) for product in products]).sum()
+
+
+def add(lists: list[TensorList]) -> Tensor | None:
+    """Add the gradients (ε) to the parameters; the norm of what that changed, None where ε was not rounded."""
+    for part in lists:
+        torch._foreach_add_(part.parameters, part.gradients)
+    rounded = [part for part in lists if part.rounds]
+    for part in rounded:
+        torch._foreach_copy_(part.gradients, part.parameters)
+        torch._foreach_sub_(part.gradients, part.spare)
+    return global_norm(lists) if rounded else None

@@ -135,16 +135,17 @@ def test_warm_up_steps_are_unscaled_too() -> None:
     assert_same_state(plain, scaled)
 
 
-def test_rsam_refuses_scaled_gradients() -> None:
-    """In either form, when the scaler in use is not passed; once it has unscaled them, or is disabled, all is well."""
+@each_method
+def test_scaled_gradients_are_refused_where_the_scaler_is_not_given(name: str) -> None:
+    """In either form; once it has unscaled them, or is disabled, all is well."""
     model = network()
     scaler = GradScaler("cpu", init_scale=65536.0)
     inputs, targets = batches(1)[0]
     closure = scaled_closure(model, inputs, targets, scaler)
-    optimizer = RSAM(model.parameters(), lr=0.1)
-    with pytest.raises(TrainingError, match=r"RSAM needs unscaled gradients.*pass it, as in step\(closure, scaler"):
+    optimizer = METHODS[name](model, lr=0.1)
+    with pytest.raises(TrainingError, match=rf"{name} needs unscaled gradients.*pass it, as in step\(closure, scaler"):
         optimizer.step(closure)
-    with pytest.raises(TrainingError, match="RSAM needs unscaled gradients"):
+    with pytest.raises(TrainingError, match=f"{name} needs unscaled gradients"):
         optimizer.first_step()
     scaler.unscale_(optimizer)
     assert optimizer.first_step()
@@ -153,6 +154,30 @@ def test_rsam_refuses_scaled_gradients() -> None:
 
     closure_for(model, inputs, targets)()
     optimizer.step(closure_for(model, inputs, targets), scaler=GradScaler("cpu", enabled=False))
+
+
+@each_method
+def test_a_second_gradient_that_is_still_scaled_is_refused(name: str) -> None:
+    """The first was unscaled by hand; the weights are restored, and no step is taken."""
+    model = network().eval()
+    scaler = GradScaler("cpu", init_scale=65536.0)
+    closure = scaled_closure(model, *batches(1)[0], scaler)
+    optimizer = METHODS[name](model, lr=0.1)
+    closure()
+    scaler.unscale_(optimizer)
+    assert optimizer.first_step()
+    closure()
+    with pytest.raises(TrainingError, match=f"{name} needs unscaled gradients"):
+        optimizer.second_step()
+    assert_same_state(model, network().eval())
+
+
+def test_a_scaler_that_is_forgotten_in_the_warm_up_is_missed_too() -> None:
+    model = network()
+    scaler = GradScaler("cpu", init_scale=65536.0)
+    optimizer = RSAM(model.parameters(), warmup_epochs=1, lr=0.1)
+    with pytest.raises(TrainingError, match="RSAM needs unscaled gradients"):
+        optimizer.step(scaled_closure(model, *batches(1)[0], scaler))
 
 
 @each_method

@@ -271,6 +271,6 @@ def test_zero_gradient_gives_no_perturbation(method: Any) -> None:
     extra = {"model": torch.nn.Identity()} if method is EigenSAM else {}
     optimizer = method([weight], lr=0.1, **extra)
     if method is EigenSAM:
-        optimizer.progress["eigenvector"] = [torch.tensor([1.0, 0.0, 0.0])]
+        optimizer.state[weight].update(eigenvector=torch.tensor([1.0, 0.0, 0.0]), eigenvector_updates=1)
     optimizer.first_step()
     assert weight.tolist() == [1.0, 1.0, 1.0]
