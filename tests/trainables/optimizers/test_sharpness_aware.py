@@ -1,6 +1,7 @@
 """What all four share: restoring, batch-norm, schedulers, clipping, accumulation, errors."""
 
 import copy
+from functools import partial
 from typing import Any
 
 import pytest
@@ -181,6 +182,29 @@ def test_accumulating_equals_the_whole_batch(name: str) -> None:
 
         second.step(closure)
     for mine, other in zip(whole.parameters(), halves.parameters(), strict=True):
+        torch.testing.assert_close(mine, other, rtol=1e-9, atol=1e-9)
+
+
+@each_method
+def test_accumulating_without_a_closure_equals_the_whole_batch(name: str) -> None:
+    """All backwards, the first step, all backwards again, the second: for loops that call backward themselves."""
+    whole, parts = network().eval(), network().eval()
+    first, second = METHODS[name](whole, **BASE), METHODS[name](parts, **BASE)
+
+    def backwards(inputs: torch.Tensor, targets: torch.Tensor) -> None:
+        for part, classes in zip(inputs.chunk(4), targets.chunk(4), strict=True):
+            (cross_entropy(parts(part), classes) / 4).backward()
+
+    for count, batch in enumerate(batches(5)):
+        first.step(closure_for(whole, *batch))
+        if isinstance(second, EigenSAM) and count == 3:
+            second.update_eigenvector(partial(backwards, *batch))
+        second.zero_grad()
+        backwards(*batch)
+        if second.first_step():
+            backwards(*batch)
+        second.second_step()
+    for mine, other in zip(whole.parameters(), parts.parameters(), strict=True):
         torch.testing.assert_close(mine, other, rtol=1e-9, atol=1e-9)
 
 
