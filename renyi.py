@@ -27,18 +27,21 @@ if TYPE_CHECKING:
     from analysis.spectrum import Estimate, SpectralQuadrature, renyi_entropy
     from analysis.statistics import kendall_tau
     from trainables.models import build_model
-    from trainables.optimizers import ASAM, RSAM, SAM, EigenSAM
+    from trainables.optimizers import ASAM, GSAM, RSAM, SAM, EigenSAM, FriendlySAM, LookSAM
 
     __version__: str
 
 __all__ = [
     "ASAM",
+    "GSAM",
     "RSAM",
     "SAM",
     "BinaryCrossEntropy",
     "CrossEntropy",
     "EigenSAM",
     "Estimate",
+    "FriendlySAM",
+    "LookSAM",
     "MeanSquaredError",
     "SpectralQuadrature",
     "__version__",
@@ -70,7 +73,7 @@ _NAMES = {
     "analysis.spectrum": ("Estimate", "SpectralQuadrature", "renyi_entropy"),
     "analysis.statistics": ("kendall_tau",),
     "trainables.models": ("build_model",),
-    "trainables.optimizers": ("ASAM", "RSAM", "SAM", "EigenSAM"),
+    "trainables.optimizers": ("ASAM", "GSAM", "RSAM", "SAM", "EigenSAM", "FriendlySAM", "LookSAM"),
 }
 _SOURCES = {name: module for module, names in _NAMES.items() for name in names}
 

@@ -23,7 +23,7 @@ from torch.nn.functional import cross_entropy
 from torch.profiler import ProfilerActivity, profile
 
 from trainables.models.resnet import resnet20
-from trainables.optimizers import ASAM, RSAM, SAM, EigenSAM
+from trainables.optimizers import ASAM, GSAM, RSAM, SAM, EigenSAM, FriendlySAM, LookSAM
 
 BASE: dict[str, Any] = {"lr": 0.01, "momentum": 0.9, "weight_decay": 5e-4}
 OPTIMIZERS: dict[str, Callable[[nn.Module], Any]] = {
@@ -35,6 +35,9 @@ OPTIMIZERS: dict[str, Callable[[nn.Module], Any]] = {
     "RSAM exact": lambda model: RSAM(model.named_parameters(), perturbation="exact", **BASE),
     "RSAM per_tensor": lambda model: RSAM(model.named_parameters(), perturbation="per_tensor", **BASE),
     "Eigen-SAM": lambda model: EigenSAM(model.named_parameters(), model=model, **BASE),
+    "LookSAM": lambda model: LookSAM(model.named_parameters(), **BASE),
+    "GSAM": lambda model: GSAM(model.named_parameters(), **BASE),
+    "Friendly SAM": lambda model: FriendlySAM(model.named_parameters(), **BASE),
 }
 
 

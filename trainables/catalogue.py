@@ -87,7 +87,11 @@ DATA_SETS: dict[str, DataSet] = {
     "tiny_imagenet": DataSet("tiny_imagenet.load_tiny_imagenet", 100_000),
     "parquet": DataSet("parquet.load_parquet"),
 }
-PASSES_A_STEP = {"sam": 2, "asam": 2, "eigen_sam": 2.2, "rsam": 2}  # of a training step, where SGD takes 1
+PASSES_A_STEP = {  # of a training step, where SGD takes 1; LookSAM's at its default period
+    **dict.fromkeys(("sam", "asam", "rsam", "gsam", "friendly_sam"), 2.0),
+    "eigen_sam": 2.2,
+    "look_sam": 1.2,
+}
 
 
 def size_of(network: str, data_set: str) -> NetworkSize | None:

@@ -9,10 +9,24 @@ from torch.optim import Optimizer
 from analysis.seeding import derive_seed
 from trainables.optimizers.asam import ASAM
 from trainables.optimizers.eigen_sam import EigenSAM
+from trainables.optimizers.friendly_sam import FriendlySAM
+from trainables.optimizers.gsam import GSAM
+from trainables.optimizers.look_sam import LookSAM
 from trainables.optimizers.rsam import RSAM
 from trainables.optimizers.sam import SAM
 from trainables.optimizers.sharpness_aware import SharpnessAware
-from trainables.trial.specs import AdamSpec, ASAMSpec, EigenSAMSpec, OptimizerSpec, RSAMSpec, SAMSpec, SGDSpec
+from trainables.trial.specs import (
+    AdamSpec,
+    ASAMSpec,
+    EigenSAMSpec,
+    FriendlySAMSpec,
+    GSAMSpec,
+    LookSAMSpec,
+    OptimizerSpec,
+    RSAMSpec,
+    SAMSpec,
+    SGDSpec,
+)
 
 
 def build_optimizer(spec: OptimizerSpec, model: nn.Module, seed: int = 0) -> Optimizer:
@@ -46,6 +60,12 @@ def build_optimizer(spec: OptimizerSpec, model: nn.Module, seed: int = 0) -> Opt
                 seed=derive_seed(seed, "first eigenvector"),
                 **base,
             )
+        case LookSAMSpec():
+            return LookSAM(named, period=spec.period, alpha=spec.alpha, **base)
+        case GSAMSpec():
+            return GSAM(named, alpha=spec.alpha, rho_min=spec.rho_min, **base)
+        case FriendlySAMSpec():
+            return FriendlySAM(named, sigma=spec.sigma, mean_decay=spec.mean_decay, **base)
         case RSAMSpec():
             return RSAM(
                 named,

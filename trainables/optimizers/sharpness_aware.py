@@ -1,4 +1,4 @@
-"""The contract of SAM, ASAM, Eigen-SAM and RSAM: two gradients on one batch, one step of a base optimizer.
+"""The contract of SAM and its variants: two gradients on one batch, one step of a base optimizer.
 
 g = ∇L(w) → ε → ∇L(w + ε) → w restored → base step with that gradient, its weight decay at the restored w (SPEC §5).
 """
@@ -97,6 +97,9 @@ class SharpnessAware(Optimizer):
     @abstractmethod
     def _perturb(self, lists: list[TensorList]) -> Tensor:
         """Overwrite the gradients by ε and return ‖ε‖₂; `spare` is free for intermediate values."""
+
+    def _finish(self, reached: Pass) -> None:
+        """Change the gradients before the base optimizer's step; they are finite and unscaled, the weights w."""
 
     def _fresh(self, name: str, parameter: Tensor) -> Any:
         """What is kept of a parameter under this name before anything is known."""
@@ -239,6 +242,7 @@ class SharpnessAware(Optimizer):
         elif reached is Pass.PERTURBED and not self._scale_is_known:
             self._guard.require_unscaled(self, self.base_optimizer)
         if finite:
+            self._finish(reached)
             self._step_of_base()
         # What LRScheduler sets around `step`, to warn when it is called before the optimizer.
         self._opt_called = True
@@ -246,6 +250,10 @@ class SharpnessAware(Optimizer):
     def _step_of_base(self) -> None:
         with set_aside(self.state, self._kept):
             self.base_optimizer.step()
+        self._make_state()
+
+    def _make_state(self) -> None:
+        """Make what is kept of parameters that have a gradient, where there is nothing yet."""
         if self._kept:
             for parameter in (p for group in self.param_groups for p in group["params"] if p.grad is not None):
                 for name in self._kept:

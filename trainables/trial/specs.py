@@ -212,6 +212,42 @@ class RSAMSpec(MomentumSpec):
         return self
 
 
+class LookSAMSpec(MomentumSpec):
+    """SAM whose second gradient is taken every few steps only, over SGD."""
+
+    name: Literal["look_sam"]
+    rho: NonNegativeFloat = 0.05
+    period: PositiveInt = 5  # steps from one of SAM to the next
+    alpha: NonNegativeFloat = 0.7
+    bn_second_pass: BatchNormSecondPass = "freeze"
+
+
+class GSAMSpec(MomentumSpec):
+    """Surrogate gap guided sharpness-aware minimization over SGD."""
+
+    name: Literal["gsam"]
+    rho: NonNegativeFloat = 0.05
+    alpha: NonNegativeFloat = 0.4
+    rho_min: NonNegativeFloat | None = None  # at learning rate 0: rho falls with the learning rate
+    bn_second_pass: BatchNormSecondPass = "freeze"
+
+    @model_validator(mode="after")
+    def _consistent(self) -> "GSAMSpec":
+        if self.rho_min is not None and self.rho_min > self.rho:
+            raise ValueError(f"rho_min ({self.rho_min:g}) must be at most rho ({self.rho:g})")
+        return self
+
+
+class FriendlySAMSpec(MomentumSpec):
+    """SAM along the noise of the gradient, over SGD."""
+
+    name: Literal["friendly_sam"]
+    rho: NonNegativeFloat = 0.1
+    sigma: NonNegativeFloat = 1.0
+    mean_decay: Fraction = 0.6  # of the gradient's mean, a step
+    bn_second_pass: BatchNormSecondPass = "freeze"
+
+
 OPTIMIZER_SPECS: dict[str, type[Spec]] = {
     "sgd": SGDSpec,
     "adam": AdamSpec,
@@ -219,9 +255,13 @@ OPTIMIZER_SPECS: dict[str, type[Spec]] = {
     "asam": ASAMSpec,
     "eigen_sam": EigenSAMSpec,
     "rsam": RSAMSpec,
+    "look_sam": LookSAMSpec,
+    "gsam": GSAMSpec,
+    "friendly_sam": FriendlySAMSpec,
 }
 OptimizerSpec = Annotated[
-    SGDSpec | AdamSpec | SAMSpec | ASAMSpec | EigenSAMSpec | RSAMSpec, Field(discriminator="name")
+    SGDSpec | AdamSpec | SAMSpec | ASAMSpec | EigenSAMSpec | RSAMSpec | LookSAMSpec | GSAMSpec | FriendlySAMSpec,
+    Field(discriminator="name"),
 ]
 
 # Short names of parameters, in the order of labels.

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
-from trainables.optimizers import ASAM, RSAM, SAM, EigenSAM, SharpnessAware
+from trainables.optimizers import ASAM, GSAM, RSAM, SAM, EigenSAM, FriendlySAM, LookSAM, SharpnessAware
 
 # Each takes a model and the arguments of the base optimizer.
 METHODS: dict[str, Callable[..., SharpnessAware]] = {
@@ -15,6 +15,9 @@ METHODS: dict[str, Callable[..., SharpnessAware]] = {
     "ASAM": lambda model, **base: ASAM(model.named_parameters(), rho=0.5, **base),
     "EigenSAM": lambda model, **base: EigenSAM(model.named_parameters(), rho=0.1, model=model, period=3, **base),
     "RSAM": lambda model, **base: RSAM(model.named_parameters(), rho=0.5, order=1.5, **base),
+    "LookSAM": lambda model, **base: LookSAM(model.named_parameters(), rho=0.1, period=3, **base),
+    "GSAM": lambda model, **base: GSAM(model.named_parameters(), rho=0.1, **base),
+    "FriendlySAM": lambda model, **base: FriendlySAM(model.named_parameters(), rho=0.1, **base),
 }
 
 

@@ -7,7 +7,7 @@ import torch
 from pydantic import TypeAdapter
 
 from trainables.models import build_model
-from trainables.optimizers import ASAM, RSAM, SAM, EigenSAM
+from trainables.optimizers import ASAM, GSAM, RSAM, SAM, EigenSAM, FriendlySAM, LookSAM
 from trainables.optimizers.build import base_optimizer, build_optimizer
 from trainables.trial.specs import OPTIMIZER_SPECS, OptimizerSpec
 
@@ -40,6 +40,15 @@ def test_settings_arrive() -> None:
     eigen = build(name="eigen_sam", alpha=0.3, period=7, power_iterations=2, renormalize=True)
     assert isinstance(eigen, EigenSAM)
     assert (eigen.alpha, eigen.period, eigen.iterations, eigen.renormalize) == (0.3, 7, 2, True)
+    look = build(name="look_sam", period=3, alpha=0.5, momentum=0.5)
+    assert isinstance(look, LookSAM)
+    assert (look.period, look.alpha, look.param_groups[0]["momentum"]) == (3, 0.5, 0.5)
+    gap = build(name="gsam", rho=0.2, rho_min=0.1, alpha=0.3)
+    assert isinstance(gap, GSAM)
+    assert (gap.param_groups[0]["rho"], gap.rho_min, gap.alpha) == (0.2, 0.1, 0.3)
+    friendly = build(name="friendly_sam", sigma=0.5, mean_decay=0.9)
+    assert isinstance(friendly, FriendlySAM)
+    assert (friendly.param_groups[0]["rho"], friendly.sigma, friendly.mean_decay) == (0.1, 0.5, 0.9)
     rsam = build(name="rsam", order=1.1, perturbation="power", max_eps_norm=2.0)
     assert isinstance(rsam, RSAM)
     assert (rsam.order, rsam.perturbation, rsam.max_eps_norm, rsam.warmup_epochs) == (1.1, "power", 2.0, 5)

@@ -36,7 +36,7 @@ def test_averaging_both_gradients_equals_one_process_on_the_whole_batch(name: st
         torch.testing.assert_close(found[name, True], flat(model), rtol=1e-9, atol=1e-9)
 
 
-@pytest.mark.parametrize("name", list(METHODS))
+@pytest.mark.parametrize("name", [name for name in METHODS if name not in ("LookSAM", "GSAM")])
 def test_workers_agree_though_each_has_its_own_perturbation(name: str, trained: Any) -> None:
     assert torch.equal(trained[0][name, False], trained[1][name, False])
     assert not torch.allclose(trained[0][name, False], trained[0][name, True])

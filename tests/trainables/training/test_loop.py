@@ -86,6 +86,9 @@ AUGMENTED = {"augment": True, "crop_padding": 1, "flip": False, "rotation": 10}
         spec("digits_cnn_bn", "asam", training=AUGMENTED),
         spec("digits_cnn_bn", "eigen_sam", period=3),
         spec("digits_cnn_bn", "rsam", plain_epochs=2),
+        spec("digits_cnn_bn", "look_sam", period=3),
+        spec("digits_cnn_bn", "gsam", rho_min=0.01),
+        spec("digits_cnn_bn", "friendly_sam"),
         spec("digits_cnn", training={"precision": "float16"}),
     ],
     ids=lambda wanted: f"{wanted.optimizer.name}-{wanted.model}-{wanted.training.precision}",
@@ -199,7 +202,7 @@ def test_a_warm_up_may_go_by_images_held_out(tmp_path: Path) -> None:
     assert all(0 < (epoch.validation_accuracy or 0) <= 1 for epoch in history)
 
 
-@pytest.mark.parametrize("optimizer", ["sam", "asam", "eigen_sam", "rsam"])
+@pytest.mark.parametrize("optimizer", ["sam", "asam", "eigen_sam", "rsam", "look_sam", "gsam", "friendly_sam"])
 def test_methods_of_one_seed_start_at_the_same_weights_and_see_the_same_batches(optimizer: str) -> None:
     """What pairing over seeds rests on."""
     seen: dict[str, list[torch.Tensor]] = {}
