@@ -1,5 +1,6 @@
 """How an optimizer that uses two gradients a step works with `torch.amp.GradScaler`."""
 
+import gc
 import weakref
 
 from torch.amp.grad_scaler import GradScaler, OptState
@@ -28,11 +29,13 @@ def unscale(scaler: GradScaler, optimizer: Optimizer) -> bool:
 class ScaleGuard:
     """Refuses gradients that a scaler in use may have scaled: their size does not show whether it has.
 
-    The scalers of the process are searched for once, at the first call.
+    The scalers of the process are searched for at the first call, and again at the first call after each of Python's
+    full garbage collections, which cost about as much: a scaler that is made later is found late, but it is found.
     """
 
     def __init__(self) -> None:
-        self._scalers: weakref.WeakSet[GradScaler] | None = None
+        self._scalers: weakref.WeakSet[GradScaler] = weakref.WeakSet()
+        self._searched = -1  # full collections before the last search
 
     def __reduce__(self) -> tuple[type["ScaleGuard"], tuple[()]]:
         # A copy, perhaps in another process, searches for its own scalers.
@@ -48,8 +51,9 @@ class ScaleGuard:
         Raises:
             TrainingError: one of them has not unscaled the gradients.
         """
-        if self._scalers is None:
-            self._scalers = live_instances(GradScaler)
+        collections = gc.get_stats()[-1]["collections"]
+        if collections != self._searched:
+            self._scalers, self._searched = live_instances(GradScaler), collections
         for scaler in self._scalers:
             if scaler.is_enabled() and scaler._scale is not None and not is_unscaled(scaler, owner or optimizer):
                 raise TrainingError(

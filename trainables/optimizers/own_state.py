@@ -45,6 +45,22 @@ def through_hooks(
     return state_dict
 
 
+def complete(groups: list[dict[str, Any]], defaults: dict[str, Any]) -> None:
+    """Give groups that the base optimizer was given, or has loaded, what they lack."""
+    for group in groups:
+        for name, default in defaults.items():
+            group.setdefault(name, default)
+
+
+def make(optimizer: Optimizer, names: Sequence[str], fresh: Callable[[str, Tensor], Any]) -> None:
+    """Make the entries of parameters that have a gradient, where there are none yet."""
+    for group in optimizer.param_groups if names else ():
+        for parameter in group["params"]:
+            for name in names if parameter.grad is not None else ():
+                if name not in optimizer.state[parameter]:
+                    optimizer.state[parameter][name] = fresh(name, parameter)
+
+
 def put_back(own: State, saved_groups: list[dict[str, Any]], optimizer: Optimizer) -> None:
     """Give the entries of a state dict to the parameters that stand where they stood when it was saved."""
     saved = chain.from_iterable(group["params"] for group in saved_groups)

@@ -1,10 +1,14 @@
-"""What an optimizer that uses two gradients a step can't work with, refused when it is constructed."""
+"""What an optimizer that uses two gradients a step can't work with, refused as soon as it is known."""
 
 import math
 from typing import Any
 
 import torch
+from torch import Tensor
 from torch.optim import LBFGS, SparseAdam
+
+from trainables.errors import TrainingError
+from trainables.optimizers.tensor_lists import TensorList
 
 _NOT_AS_BASE = {
     LBFGS: "it evaluates the closure itself, several times a step and at weights of its own choice",
@@ -41,3 +45,22 @@ def require_group(group: dict[str, Any]) -> None:
                 f"parameter {name} is {kind}, not of a real floating-point type; keep "
                 "a complex weight as a real one with a last dimension of 2, and use torch.view_as_complex in forward"
             )
+
+
+def require_finite(name: str, wanted: Tensor, added: Tensor, lists: list[TensorList]) -> None:
+    """Check that w + ε fits into float16; other types have the range of ε. Waits for the device where there are some.
+
+    Args:
+        name: the optimizer's.
+        wanted: ‖ε‖.
+        added: the norm of the rounded ε, infinite or NaN where w + ε is.
+        lists: the parameters.
+
+    Raises:
+        TrainingError: it does not fit.
+    """
+    if any(part.parameters[0].dtype is torch.float16 for part in lists) and not added.isfinite():
+        raise TrainingError(
+            f"{name}: w + ε with ‖ε‖ = {wanted.item():.3g} does not fit into float16, whose largest number is 65504; "
+            "keep the weights in float32 and compute under torch.autocast, or make rho smaller (RSAM: set max_eps_norm)"
+        )

@@ -17,8 +17,16 @@ from torch.optim.optimizer import ParamsT
 from trainables.errors import TrainingError
 from trainables.optimizers.batch_norm import RunningStatistics
 from trainables.optimizers.loss_scaling import ScaleGuard, unscale
-from trainables.optimizers.own_state import is_state_asked_for, put_back, set_aside, split, through_hooks
-from trainables.optimizers.requirements import require_base, require_group
+from trainables.optimizers.own_state import (
+    complete,
+    is_state_asked_for,
+    make,
+    put_back,
+    set_aside,
+    split,
+    through_hooks,
+)
+from trainables.optimizers.requirements import require_base, require_finite, require_group
 from trainables.optimizers.tensor_lists import TensorList, add, gather
 
 Closure = Callable[[], Any]  # zero_grad, forward, backward; returns the loss
@@ -205,7 +213,11 @@ class SharpnessAware(Optimizer):
         self._moved = lists  # from here on `restore` can undo an interrupted step
         added = add(lists)
         if added is not None:
-            self._require_finite(added, lists)
+            try:
+                require_finite(self._name, self.epsilon_norm, added, lists)
+            except TrainingError:
+                self.restore()
+                raise
             self.epsilon_norm = added
         for part in lists:
             part.gradients.clear()
@@ -213,16 +225,6 @@ class SharpnessAware(Optimizer):
                 parameter.grad = None
         if self.bn_second_pass == "freeze":
             self._statistics.freeze()
-
-    def _require_finite(self, added: Tensor, lists: list[TensorList]) -> None:
-        """Refuse w + ε beyond float16's range; other types have that of ε. Waits for the device."""
-        if any(part.parameters[0].dtype is torch.float16 for part in lists) and not added.isfinite():
-            self.restore()
-            raise TrainingError(
-                f"{self._name}: w + ε with ‖ε‖ = {self.epsilon_norm.item():.3g} does not fit into float16, whose "
-                "largest number is 65504; keep the weights in float32 and compute under torch.autocast, or make rho "
-                "smaller (RSAM: set max_eps_norm)"
-            )
 
     @torch.no_grad()
     def second_step(self) -> None:
@@ -253,12 +255,7 @@ class SharpnessAware(Optimizer):
         self._make_state()
 
     def _make_state(self) -> None:
-        """Make what is kept of parameters that have a gradient, where there is nothing yet."""
-        if self._kept:
-            for parameter in (p for group in self.param_groups for p in group["params"] if p.grad is not None):
-                for name in self._kept:
-                    if name not in self.state[parameter]:
-                        self.state[parameter][name] = self._fresh(name, parameter)
+        make(self, self._kept, self._fresh)
 
     @torch.no_grad()
     def restore(self) -> None:
@@ -285,9 +282,8 @@ class SharpnessAware(Optimizer):
     def _complete_groups(self) -> None:
         """Give groups that were added to the base optimizer what they lack."""
         if len(self.param_groups) != self._num_groups:
+            complete(self.param_groups, self.defaults)
             for group in self.param_groups:
-                for name, default in self.defaults.items():
-                    group.setdefault(name, default)
                 require_group(group)
             self._num_groups = len(self.param_groups)
 
@@ -304,9 +300,7 @@ class SharpnessAware(Optimizer):
         base, own = split(state_dict["state"], self._kept)
         self.base_optimizer.load_state_dict({**state_dict, "state": base})
         self._share_with_base()
-        for group in self.param_groups:
-            for name, default in self.defaults.items():
-                group.setdefault(name, default)
+        complete(self.param_groups, self.defaults)
         put_back(own, state_dict["param_groups"], self)
         self._load_earlier(state_dict.get("progress", {}))
         for done in self._optimizer_load_state_dict_post_hooks.values():

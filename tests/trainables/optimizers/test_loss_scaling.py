@@ -1,5 +1,6 @@
 """GradScaler on the CPU: ε of unscaled gradients, both passes skipped on infinities, the wrong calls refused."""
 
+import gc
 from collections.abc import Callable
 from typing import Any
 
@@ -170,6 +171,18 @@ def test_a_second_gradient_that_is_still_scaled_is_refused(name: str) -> None:
     with pytest.raises(TrainingError, match=f"{name} needs unscaled gradients"):
         optimizer.second_step()
     assert_same_state(model, network().eval())
+
+
+@pytest.mark.usefixtures("young_heap")
+def test_a_scaler_that_is_made_after_the_first_step_is_found_after_a_garbage_collection() -> None:
+    model = network()
+    optimizer = SAM(model.parameters(), lr=0.1)
+    optimizer.step(closure_for(model, *batches(1)[0]))
+    scaler = GradScaler("cpu", init_scale=65536.0)
+    closure = scaled_closure(model, *batches(1)[0], scaler)
+    gc.collect()
+    with pytest.raises(TrainingError, match="SAM needs unscaled gradients"):
+        optimizer.step(closure)
 
 
 def test_a_scaler_that_is_forgotten_in_the_warm_up_is_missed_too() -> None:
