@@ -8,7 +8,7 @@ import torch
 from torch import nn
 
 from trainables.errors import TrainingError
-from trainables.optimizers import ASAM, RSAM, SAM, EigenSAM, SharpnessAware
+from trainables.optimizers import ASAM, GSAM, RSAM, SAM, EigenSAM, FriendlySAM, LookSAM, SharpnessAware
 
 HALF = pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16])
 NUMBER = 1000
@@ -30,6 +30,9 @@ MAKE: dict[str, Callable[..., SharpnessAware]] = {
     "RSAM": lambda weight: RSAM([weight], rho=0.65, order=1.2, max_eps_norm=0.05, lr=0.1),
     "power": lambda weight: RSAM([weight], order=1.2, perturbation="power", max_eps_norm=0.05, lr=0.1),
     "exact": lambda weight: RSAM([weight], order=1.2, perturbation="exact", max_eps_norm=0.05, lr=0.1),
+    "LookSAM": lambda weight: LookSAM([weight], rho=0.05, period=3, lr=0.1),
+    "GSAM": lambda weight: GSAM([weight], rho=0.05, lr=0.1),
+    "FriendlySAM": lambda weight: FriendlySAM([weight], rho=0.05, lr=0.1),
 }
 
 
@@ -90,6 +93,26 @@ def test_eigenvector_of_coarse_weights_is_kept_in_float32(dtype: torch.dtype) ->
     assert vector.dtype == torch.float32
     assert vector.abs().tolist() == pytest.approx([0.0, 0.0, 1.0], abs=1e-6)
     assert optimizer.eigenvalue.item() == pytest.approx(8.0)
+
+
+@HALF
+def test_gradients_made_of_two_are_rounded_once(dtype: torch.dtype) -> None:
+    """GSAM's final gradient, and LookSAM's of its second step, are those of float32 in the type of the weights."""
+    generator = torch.Generator().manual_seed(0)
+    gradients = [torch.randn(NUMBER, generator=generator).to(dtype) for _ in range(4)]
+    for name in ("GSAM", "LookSAM"):
+        found = []
+        for kind in (dtype, torch.float32):
+            weight = nn.Parameter(torch.zeros(NUMBER, dtype=kind))
+            optimizer = MAKE[name](weight)
+            for first, second in (gradients[:2], gradients[2:]):
+                weight.grad = first.to(kind, copy=True)
+                if optimizer.first_step():
+                    weight.grad = second.to(kind, copy=True)
+                optimizer.second_step()
+            assert weight.grad is not None
+            found.append(weight.grad)
+        assert torch.equal(found[0], found[1].to(dtype)), name
 
 
 @HALF
