@@ -93,7 +93,7 @@ def young_heap(old_heap: None, monkeypatch: pytest.MonkeyPatch) -> None:
 
     They see through `gc.freeze`, and search the whole heap once each.
     """
-    monkeypatch.setattr("trainables.optimizers.live_objects._tracked_objects", gc.get_objects)
+    monkeypatch.setattr("trainables.optimizers.step.live_objects._tracked_objects", gc.get_objects)
 
 
 @pytest.fixture

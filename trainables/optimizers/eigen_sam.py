@@ -10,9 +10,9 @@ from torch.optim import Optimizer
 from torch.optim.optimizer import ParamsT
 
 from trainables.optimizers.hessian_products import Product, Vector, hessian_products
-from trainables.optimizers.shards import is_sharded, local, shard_of, sharded_like
 from trainables.optimizers.sharpness_aware import Closure, SharpnessAware
-from trainables.optimizers.tensor_lists import TensorList, gather, global_norm, inner_product, working_type
+from trainables.optimizers.step.shards import is_sharded, local, shard_of, sharded_like
+from trainables.optimizers.step.tensor_lists import TensorList, gather, global_norm, inner_product, working_type
 
 
 class EigenSAM(SharpnessAware):

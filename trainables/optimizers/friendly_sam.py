@@ -8,9 +8,9 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.optimizer import ParamsT
 
-from trainables.optimizers.shards import local
 from trainables.optimizers.sharpness_aware import SharpnessAware
-from trainables.optimizers.tensor_lists import TensorList, global_norm, working_type
+from trainables.optimizers.step.shards import local
+from trainables.optimizers.step.tensor_lists import TensorList, global_norm, working_type
 
 
 class FriendlySAM(SharpnessAware):

@@ -9,8 +9,8 @@ from torch.optim import Optimizer
 from torch.optim.optimizer import ParamsT
 
 from trainables.optimizers.sharpness_aware import Pass, SharpnessAware
-from trainables.optimizers.tensor_lists import TensorList, global_norm
-from trainables.optimizers.two_gradients import Gradients, beside, remember, remove_projection, write_back
+from trainables.optimizers.step.tensor_lists import TensorList, global_norm
+from trainables.optimizers.step.two_gradients import Gradients, beside, remember, remove_projection, write_back
 
 
 class GSAM(SharpnessAware):

@@ -12,7 +12,7 @@ from torch.overrides import TorchFunctionMode
 
 from analysis.sharpness.layers import evaluation_mode
 from trainables.errors import TrainingError
-from trainables.optimizers.shards import is_sharded, local
+from trainables.optimizers.step.shards import is_sharded, local
 
 Closure = Callable[[], Any]
 Vector = list[Tensor]  # a tensor (of a sharded parameter: this process's shard) for each parameter

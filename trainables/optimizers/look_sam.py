@@ -8,10 +8,17 @@ from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.optimizer import ParamsT
 
-from trainables.optimizers.shards import local, sharded_like
 from trainables.optimizers.sharpness_aware import Pass, SharpnessAware
-from trainables.optimizers.tensor_lists import TensorList, global_norm, working_type
-from trainables.optimizers.two_gradients import Gradients, add_multiple, beside, remember, remove_projection, write_back
+from trainables.optimizers.step.shards import local, sharded_like
+from trainables.optimizers.step.tensor_lists import TensorList, global_norm, working_type
+from trainables.optimizers.step.two_gradients import (
+    Gradients,
+    add_multiple,
+    beside,
+    remember,
+    remove_projection,
+    write_back,
+)
 
 
 class LookSAM(SharpnessAware):

@@ -9,7 +9,7 @@ from torch.optim import Optimizer
 from torch.optim.optimizer import ParamsT
 
 from trainables.optimizers.sharpness_aware import SharpnessAware
-from trainables.optimizers.tensor_lists import TensorList, length
+from trainables.optimizers.step.tensor_lists import TensorList, length
 
 
 class SAM(SharpnessAware):

@@ -15,9 +15,9 @@ from torch.optim import Optimizer
 from torch.optim.optimizer import ParamsT
 
 from trainables.errors import TrainingError
-from trainables.optimizers.batch_norm import RunningStatistics
-from trainables.optimizers.loss_scaling import ScaleGuard, unscale
-from trainables.optimizers.own_state import (
+from trainables.optimizers.step.batch_norm import RunningStatistics
+from trainables.optimizers.step.loss_scaling import ScaleGuard, unscale
+from trainables.optimizers.step.own_state import (
     complete,
     is_state_asked_for,
     make,
@@ -26,8 +26,8 @@ from trainables.optimizers.own_state import (
     split,
     through_hooks,
 )
-from trainables.optimizers.requirements import require_base, require_finite, require_group
-from trainables.optimizers.tensor_lists import TensorList, add, gather
+from trainables.optimizers.step.requirements import require_base, require_finite, require_group
+from trainables.optimizers.step.tensor_lists import TensorList, add, gather
 
 Closure = Callable[[], Any]  # zero_grad, forward, backward; returns the loss
 

@@ -5,7 +5,7 @@ from torch import nn
 
 from tests.trainables.optimizers.networks import batches, network, train
 from trainables.optimizers import SAM
-from trainables.optimizers.live_objects import live_instances
+from trainables.optimizers.step.live_objects import live_instances
 
 
 @pytest.fixture

@@ -7,7 +7,7 @@ from torch.amp.grad_scaler import GradScaler, OptState
 from torch.optim import Optimizer
 
 from trainables.errors import TrainingError
-from trainables.optimizers.live_objects import live_instances
+from trainables.optimizers.step.live_objects import live_instances
 
 
 def is_unscaled(scaler: GradScaler, optimizer: Optimizer) -> bool:

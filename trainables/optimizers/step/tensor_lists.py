@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from trainables.errors import TrainingError
-from trainables.optimizers.shards import Processes, local, sharded_over
+from trainables.optimizers.step.shards import Processes, local, sharded_over
 
 
 @dataclass

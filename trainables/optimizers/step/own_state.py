@@ -12,7 +12,7 @@ from typing import Any
 from torch import Tensor
 from torch.optim import Optimizer
 
-from trainables.optimizers.shards import has_nonzero
+from trainables.optimizers.step.shards import has_nonzero
 
 State = Mapping[Any, Any]  # by parameter, or in a state dict by its number or name
 

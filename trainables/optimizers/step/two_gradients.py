@@ -6,8 +6,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from trainables.optimizers.shards import local
-from trainables.optimizers.tensor_lists import TensorList, gather, global_norm, inner_product
+from trainables.optimizers.step.shards import local
+from trainables.optimizers.step.tensor_lists import TensorList, gather, global_norm, inner_product
 
 _ROUNDING = 8  # units of precision that a difference of two equal vectors may leave, relative to their norm
 Gradients = dict[Tensor, Tensor]  # by parameter; of a sharded one this process's shard

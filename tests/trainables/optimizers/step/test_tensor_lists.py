@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from trainables.optimizers.tensor_lists import TensorList, gather, global_norm, inner_product
+from trainables.optimizers.step.tensor_lists import TensorList, gather, global_norm, inner_product
 
 
 def parameter(*values: float, dtype: torch.dtype = torch.float32, gradient: bool = True) -> nn.Parameter:

@@ -10,15 +10,15 @@ import pytest
 import torch
 
 from tests.trainables.optimizers.networks import batches, network, train
-from tests.trainables.optimizers.sharded_workers import SHARDED, STEPS
+from tests.trainables.optimizers.step.sharded_workers import SHARDED, STEPS
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> Any:
     """The weights and ‖ε‖ that two processes end with."""
     folder = tmp_path_factory.mktemp("sharded")
-    root = Path(__file__).parents[3]
-    command = [sys.executable, "-m", "tests.trainables.optimizers.sharded_workers", str(folder)]
+    root = Path(__file__).parents[4]
+    command = [sys.executable, "-m", "tests.trainables.optimizers.step.sharded_workers", str(folder)]
     subprocess.run(command, cwd=root, env={**os.environ, "PYTHONPATH": str(root)}, check=True)
     return torch.load(folder / "sharded.pt")
 

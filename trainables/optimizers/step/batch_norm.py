@@ -4,7 +4,7 @@ import weakref
 
 from torch.nn.modules.batchnorm import _BatchNorm
 
-from trainables.optimizers.live_objects import live_instances
+from trainables.optimizers.step.live_objects import live_instances
 
 
 class RunningStatistics:

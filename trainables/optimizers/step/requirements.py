@@ -8,7 +8,7 @@ from torch import Tensor
 from torch.optim import LBFGS, SparseAdam
 
 from trainables.errors import TrainingError
-from trainables.optimizers.tensor_lists import TensorList
+from trainables.optimizers.step.tensor_lists import TensorList
 
 _NOT_AS_BASE = {
     LBFGS: "it evaluates the closure itself, several times a step and at weights of its own choice",
