@@ -119,8 +119,8 @@ class EigenSAM(SharpnessAware):
         with hessian_products(self.model, closure, parameters, scale) as product:
             for _ in range(self.iterations):
                 vector = self._iteration(product, parameters, vector)
-        for of in self.state.values():
-            of["eigenvector_updates"] = 0
+        for parameter in (p for group in self.param_groups for p in group["params"] if p in self.state):
+            self.state[parameter]["eigenvector_updates"] = 0
         for parameter, part in zip(parameters, vector, strict=True):
             of = self.state[parameter]
             of["eigenvector"], of["eigenvector_updates"] = sharded_like(part, parameter), 1

@@ -102,7 +102,8 @@ class LookSAM(SharpnessAware):
 
     def _turn(self) -> None:
         """g to g + α (‖g‖/‖g_v‖) g_v."""
-        kept = {p: local(of["sharp_direction"]) for p, of in self.state.items() if "sharp_direction" in of}
+        parameters = (p for group in self.param_groups for p in group["params"] if "sharp_direction" in self.state[p])
+        kept = {parameter: local(self.state[parameter]["sharp_direction"]) for parameter in parameters}
         lists = beside(self.param_groups, kept)
         norm = global_norm(lists, "spare")
         factor = torch.where(norm > 0, self.alpha * global_norm(lists) / norm, 0)

@@ -18,16 +18,22 @@ State = Mapping[Any, Any]  # by parameter, or in a state dict by its number or n
 
 
 def split(state: State, names: Sequence[str]) -> tuple[dict[Any, Any], dict[Any, dict[str, Any]]]:
-    """The state without the entries of these names, and these entries alone, by parameter."""
-    base = {key: {name: value for name, value in of.items() if name not in names} for key, of in state.items()}
-    own = {key: {name: of[name] for name in names if name in of} for key, of in state.items()}
+    """The state without the entries of these names, and these entries alone, by parameter.
+
+    Some optimizers keep values in their state that belong to no parameter; they stay as they are.
+    """
+    own = {key: {name: of[name] for name in names if name in of} for key, of in state.items() if isinstance(of, dict)}
+    base = {
+        key: {name: of[name] for name in of if name not in names} if key in own else of for key, of in state.items()
+    }
     return base, own
 
 
 @contextmanager
 def set_aside(state: State, names: Sequence[str]) -> Iterator[None]:
     """While entered, the state is without the entries of these names: base optimizers make theirs where it is empty."""
-    own = [(of, {name: of.pop(name) for name in names if name in of}) for of in state.values()] if names else []
+    kept = [of for of in state.values() if isinstance(of, dict)] if names else []
+    own = [(of, {name: of.pop(name) for name in names if name in of}) for of in kept]
     try:
         yield
     finally:

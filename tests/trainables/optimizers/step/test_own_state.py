@@ -139,6 +139,25 @@ def test_hooks_on_state_dicts_are_run(name: str) -> None:
     assert seen == ["own", "base", "base saved", "own saved", "own loading", "base loading", "base", "own"]
 
 
+@each_method
+def test_bases_may_keep_values_that_belong_to_no_parameter(name: str) -> None:
+    class Counting(torch.optim.SGD):
+        def step(self, closure: Any = None) -> Any:  # type: ignore[override]
+            """Count the steps in the state, as some optimizers do."""
+            self.state["count"] = self.state.get("count", 0) + 1  # type: ignore[call-overload, index]
+            return super().step(closure)
+
+    straight, model = network(), network()
+    train(straight, METHODS[name](straight, base_optimizer=Counting, lr=0.1), batches(7))
+    optimizer = METHODS[name](model, base_optimizer=Counting, lr=0.1)
+    train(model, optimizer, batches(7)[:4])
+    resumed = METHODS[name](model, base_optimizer=Counting, lr=0.1)
+    resumed.load_state_dict(optimizer.state_dict())
+    train(model, resumed, batches(7)[4:])
+    assert_same_state(straight, model)
+    assert resumed.state["count"] == 7  # type: ignore[index]
+
+
 def test_checkpoints_of_version_0_1_are_read() -> None:
     """They held the warm-up, Eigen-SAM's count and its vector in an entry `progress`."""
     model = network()
