@@ -102,8 +102,8 @@ class LookSAM(SharpnessAware):
 
     def _turn(self) -> None:
         """g to g + α (‖g‖/‖g_v‖) g_v."""
-        parameters = (p for group in self.param_groups for p in group["params"] if "sharp_direction" in self.state[p])
-        kept = {parameter: local(self.state[parameter]["sharp_direction"]) for parameter in parameters}
+        parameters = (p for group in self.param_groups for p in group["params"] if p in self.state)
+        kept = {p: local(self.state[p]["sharp_direction"]) for p in parameters if "sharp_direction" in self.state[p]}
         lists = beside(self.param_groups, kept)
         norm = global_norm(lists, "spare")
         factor = torch.where(norm > 0, self.alpha * global_norm(lists) / norm, 0)

@@ -47,8 +47,8 @@ class SharpnessAware(Optimizer):
     Parameter groups and state are the base optimizer's own: schedulers may be given either optimizer, a group may have
     its own `rho`, and a state dict of the base optimizer alone can be loaded. What an optimizer keeps for itself is in
     the same groups and state, so `torch.distributed.checkpoint` saves it too. Weights are restored bit for bit from a
-    copy, the only extra memory unless an optimizer says otherwise. Norms are global over all parameters, and over all shards of each (FSDP2's
-    `fully_shard`). A step costs two forward and backward passes.
+    copy, the only extra memory unless an optimizer says otherwise. Norms are global over all parameters, and over all
+    shards of each (FSDP2's `fully_shard`). A step costs two forward and backward passes.
 
     With `maximize=True` of the base optimizer the step is that on −L, bit for bit: ε goes downhill.
 

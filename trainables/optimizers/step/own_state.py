@@ -23,9 +23,8 @@ def split(state: State, names: Sequence[str]) -> tuple[dict[Any, Any], dict[Any,
     Some optimizers keep values in their state that belong to no parameter; they stay as they are.
     """
     own = {key: {name: of[name] for name in names if name in of} for key, of in state.items() if isinstance(of, dict)}
-    base = {
-        key: {name: of[name] for name in of if name not in names} if key in own else of for key, of in state.items()
-    }
+    base = dict(state)
+    base.update({key: {name: state[key][name] for name in state[key] if name not in names} for key in own})
     return base, own
 
 

@@ -142,7 +142,7 @@ def test_hooks_on_state_dicts_are_run(name: str) -> None:
 @each_method
 def test_bases_may_keep_values_that_belong_to_no_parameter(name: str) -> None:
     class Counting(torch.optim.SGD):
-        def step(self, closure: Any = None) -> Any:  # type: ignore[override]
+        def step(self, closure: Any = None) -> Any:
             """Count the steps in the state, as some optimizers do."""
             self.state["count"] = self.state.get("count", 0) + 1  # type: ignore[call-overload, index]
             return super().step(closure)
