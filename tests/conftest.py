@@ -41,6 +41,9 @@ resources:
   pool: {actors: 1, cpus: 0.5}
 """
 
+# In its text, for tests that are not about what is measured.
+ONE_LAYER = ("samples: 20", "samples: 20, layers: [classifier.weight]")
+
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files that take long start first, so that none is left over at the end with one process at work."""

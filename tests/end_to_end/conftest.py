@@ -12,9 +12,7 @@ from orchestrator.cli import app
 from tests.conftest import SMALL_SWEEP, made_once
 from tests.small_pictures import draw_one_kind
 
-# In the small sweep's text.
-ONE_LAYER = ("samples: 20", "samples: 20, layers: [classifier.weight]")  # for tests that are not about what is measured
-DIVERGING = ("[0.05, 0.1]", "[0.05, 1e6]")  # half of its trials diverge
+DIVERGING = ("[0.05, 0.1]", "[0.05, 1e6]")  # in the small sweep's text: half of its trials diverge
 
 
 @pytest.fixture(autouse=True)
