@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from tests.small_pictures import draw_one_kind
+from tests.small_pictures import draw_each_once
 
 # Many small processes on few cores: threads would only wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -101,7 +101,7 @@ def young_heap(old_heap: None, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def one_kind_of_picture(monkeypatch: pytest.MonkeyPatch) -> None:
-    draw_one_kind(monkeypatch)
+    draw_each_once(monkeypatch)
 
 
 @pytest.fixture(autouse=True)

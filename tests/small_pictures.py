@@ -17,21 +17,25 @@ _drawn: set[str] = set()  # sorts of figures that this process has drawn
 
 
 def draw_one_kind(patch: pytest.MonkeyPatch) -> None:
-    """Draw figures as SVG alone, of few pixels, without arranging them; of each sort a process draws but the first."""
+    """Draw figures as SVG alone, of few pixels, without arranging them."""
     patch.setattr(style, "KINDS", ("svg",))
     patch.setattr(style, "DPI", dict.fromkeys(("png", "svg", "pdf"), 30))
     patch.setattr(style, "LAYOUT", None)
+
+
+def draw_each_once(patch: pytest.MonkeyPatch) -> None:
+    """The same, of each sort of figure the first of this process; leave the others blank."""
+    draw_one_kind(patch)
     draw = style.render
 
-    def render_first(figure: "Figure", kind: str, name: str) -> bytes:
+    def render(figure: "Figure", kind: str, name: str) -> bytes:
         sort = name.partition("_")[0]
         if sort in _drawn:
             return BLANK
         _drawn.add(sort)
         return draw(figure, kind, name)
 
-    if draw.__name__ != "render_first":
-        patch.setattr(style, "render", render_first)
+    patch.setattr(style, "render", render)
 
 
 def draw_nothing(patch: pytest.MonkeyPatch) -> None:
