@@ -10,7 +10,7 @@ from pydantic import Field, field_validator, model_validator
 from analysis.errors import closest
 from analysis.settings import Section, SharpnessSettings
 from orchestrator.config.grid import SubGrid
-from trainables.catalogue import NETWORKS
+from trainables.catalogue import NETWORKS, SHIFTS
 from trainables.trial.specs import DataSpec, NonNegativeInt, PositiveInt, TrainingOptions
 from trainables.trial.storage import absolute, is_remote, join, without_secrets
 
@@ -61,6 +61,7 @@ class SweepConfig(Section, arbitrary_types_allowed=True):
     grid: tuple[SubGrid, ...]
     seeds: Annotated[tuple[NonNegativeInt, ...], Field(min_length=1)] = (0,)
     sharpness: SharpnessSettings = SharpnessSettings()
+    shifts: tuple[str, ...] = ()  # of the test images, under which each trained network is evaluated too
     resources: Resources = Resources()
     storage: Annotated[str, Field(validate_default=True)] = ""
     tracking: Annotated[str | None, Field(validate_default=True)] = None
@@ -79,6 +80,15 @@ class SweepConfig(Section, arbitrary_types_allowed=True):
         if len(set(seeds)) < len(seeds):
             raise ValueError("has the same seed more than once; keep one")
         return seeds
+
+    @field_validator("shifts")
+    @classmethod
+    def _known_shifts(cls, shifts: tuple[str, ...]) -> tuple[str, ...]:
+        problems = [f"unknown shift {name!r}; {closest(name, SHIFTS)}" for name in shifts if name not in SHIFTS]
+        problems += [f"has {name} more than once; keep one" for name in sorted(set(shifts)) if shifts.count(name) > 1]
+        if problems:
+            raise ValueError("; ".join(problems))
+        return shifts
 
     @field_validator("storage")
     @classmethod
