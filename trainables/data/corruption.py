@@ -1,9 +1,9 @@
 """Corrupted test images: Gaussian noise, Gaussian blur and lower contrast, at the severities of CIFAR-10-C.
 
 The formulas are those of CIFAR-10-C's own code (Hendrycks & Dietterich 2019, arXiv 1903.12261; `make_cifar_c.py`). What
-differs: it cuts pixels to integers afterwards, here they are not rounded; its noise is another draw, without a seed; its
-severities are for 32×32 pixels, here they are the same numbers whatever the size of the images. Gaussian blur is one of
-its four additional corruptions: its main list has defocus, glass, motion and zoom blur in place of it.
+differs: it cuts pixels to integers afterwards, here they are not rounded; its noise is another draw, without a seed;
+its severities are for 32×32 pixels, here they are the same numbers whatever the size of the images. Gaussian blur is
+one of its four additional corruptions: its main list has defocus, glass, motion and zoom blur in place of it.
 """
 
 from collections.abc import Iterator
