@@ -102,12 +102,16 @@ def show_avoided(activity: "Activity | None") -> None:
 
 def show_work(before: "Plan", after: "Plan") -> None:
     """Show in one line what was done between two plans."""
-    finished = (TrialState.TRAINED, TrialState.MEASURED)
-    trained = sum(after.counts[state] - before.counts[state] for state in finished)
-    measured = after.counts[TrialState.MEASURED] - before.counts[TrialState.MEASURED]
+    trained = _newly(before, after, TrialState.TRAINED, TrialState.MEASURED)
+    measured = _newly(before, after, TrialState.MEASURED)
     before_missing, after_missing = (sum(map(len, plan.missing_shifts.values())) for plan in (before, after))
     shifted = f", {before_missing - after_missing} evaluated under shifts" if after.config.shifts else ""
     console.print(f"{trained} trained, {measured} measured{shifted}; {len(after.specs)} trials in all")
+
+
+def _newly(before: "Plan", after: "Plan", *states: TrialState) -> int:
+    """How many trials have come to be in these states; those that left them, since a shift failed, do not count."""
+    return sum(after.states[each] in states and before.states[each] not in states for each in after.states)
 
 
 def show_interruption(plan: "Plan") -> None:

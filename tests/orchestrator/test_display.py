@@ -54,6 +54,10 @@ def test_work_is_the_difference_of_two_plans(
     store.trial(specs[2].trial_id).write_trained(outcome())
     show_work(before, make_plan(config))
     assert "3 trained, 2 measured; 4 trials in all" in capsys.readouterr().out
+    after = make_plan(config)
+    fail(store, specs[0])
+    show_work(after, make_plan(config))  # what failed since is no negative work
+    assert "0 trained, 0 measured; 4 trials in all" in capsys.readouterr().out
 
 
 def test_progress_has_a_line_for_each_step_that_ends(
