@@ -218,9 +218,6 @@ class RayExecutor:
             for trial_id in blamed:
                 self._store.forget_failure(trial_id)
                 self._judged.discard(trial_id)
-                if self._store.state(trial_id) in (
-                    TrialState.TRAINED,
-                    TrialState.MEASURED,
-                ):  # a shift failed, if measured
+                if self._store.state(trial_id) not in _UNTRAINED:
                     pool.submit(self._specs[trial_id])
             yield NodeAvoided(self._name(node), blamed, reason)
