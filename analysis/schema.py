@@ -20,9 +20,11 @@ NO_LAYER = ""  # the layer of a number from somebody's table, which says nothing
 GAP_LOSS = "gap_loss"
 GAP_ERROR = "gap_error"
 TRAIN_LOSS = "train_loss"
+TEST_LOSS = "test_loss"
 TRAIN_LOSS_SUBSET = "train_loss_subset"
 GAP_LOSS_SUBSET = "gap_loss_subset"
 STDERR_SUFFIX = "_stderr"
+UNDER = "_under_"  # between a quantity and the shift of the test images, where they are shifted
 TEST_ACCURACY = "test_accuracy"
 # Stored without a standard error: the best epoch's test accuracy, which is optimistic, and the last epoch's validation
 # accuracy, if the data set has validation images.
@@ -42,6 +44,7 @@ TAG_TRIAL_ID = "renyi.trial_id"
 TAG_STATE = "renyi.state"
 TAG_MEASUREMENT_ID = "renyi.measurement_id"
 TAG_REASON = "renyi.reason"
+TAG_SHIFTS = "renyi.shifts"
 KIND_SWEEP = "sweep"
 KIND_TRIAL = "trial"
 MEASUREMENTS_FILE = "measurements.parquet"
@@ -64,6 +67,17 @@ def metric_name(measurement: Measurement) -> str:
     """The MLflow metric of a measurement: `renyi_0.5/conv1.weight`, `trace/all`."""
     parameter = "" if measurement.parameter is None else f"_{measurement.parameter:g}"
     return f"{measurement.measure}{parameter}/{measurement.layer}"
+
+
+def under(quantity: str, shift: str) -> str:
+    """The name of a generalization quantity on test images under a shift: `gap_loss_under_noise_3`."""
+    return f"{quantity}{UNDER}{shift}"
+
+
+def shift_of(column: str) -> str | None:
+    """The shift of the gap in loss that a column holds; None if it holds something else."""
+    gap, found, shift = column.partition(UNDER)
+    return shift if gap == GAP_LOSS and found and not shift.endswith(STDERR_SUFFIX) else None
 
 
 def is_generalization(name: str) -> bool:

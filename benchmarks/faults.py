@@ -70,6 +70,7 @@ def hold(fire: Fire, reference: Fire, victims: list[Victim]) -> bool:
     """Whether a sweep comes out as it should while everyone is killed."""
     try:
         besiege(fire, victims)
+        fire.finish()
         check_same(fire, reference)
     except Exception:  # noqa: BLE001 - any error is printed, and the other rounds continue
         traceback.print_exc()

@@ -195,7 +195,7 @@ def remeasure(
     """Measure the trained networks with the present settings of the file. Trains nothing.
 
     New orders of the Rényi entropy come from the stored spectra, at once and without a GPU. For other settings, the
-    networks are measured again. Earlier measurements are kept.
+    networks are measured again, for other shifts evaluated. Earlier measurements are kept.
 
     Example: `renyi remeasure digits`
     """
@@ -203,7 +203,8 @@ def remeasure(
         if cluster:
             _run_on(cluster, executor, sweep, ["remeasure", *_addresses(storage, tracking)])
         config = load(sweep, storage, tracking)
-        trained = [spec.trial_id for spec in make_plan(config).work.to_measure]
+        work = make_plan(config).work
+        trained = [spec.trial_id for spec in [*work.to_measure, *work.to_shift]]
         raise typer.Exit(_run(config, executor, sweep, trained, Changes(derive_measurements=True)))
 
 

@@ -70,8 +70,10 @@ def show_plan(plan: "Plan") -> None:
     passes = ", ".join(f"{count:g} {name}" for name, count in passes_a_trial(settings).items())
     if passes:
         console.print(f"  forward passes over the samples to measure a trial: {passes}")
+    if config.shifts:
+        console.print(f"  shifts of the test images: {', '.join(config.shifts)}")
     console.print(f"  states: {_counts(plan)}")
-    console.print(f"  to do: {_cost(plan.cost)}")
+    console.print(f"  to do: {_to_do(plan)}")
     console.print(f"  results: {config.folder}\n  tracking: {config.shown_tracking}")
 
 
@@ -80,12 +82,12 @@ def show_status(status: "Status") -> None:
     plan, activity = status.plan, status.activity
     console.print(f"[bold]{plan.config.name}[/]: {len(plan.specs)} trials: {_counts(plan)}")
     if status.driver is None:
-        console.print(f"  never started; to do: {_cost(plan.cost)}")
+        console.print(f"  never started; to do: {_to_do(plan)}")
     else:
         console.print(f"  {'running' if status.running else 'not running; last'}: {status.driver}", markup=False)
         if not status.done:
             remaining = "" if status.seconds_left is None else f"; about {_duration(status.seconds_left)} left"
-            console.print(f"  to do: {_cost(plan.cost)}{remaining}")
+            console.print(f"  to do: {_to_do(plan)}{remaining}")
         for name, node in activity.nodes.items() if activity else ():
             console.print(f"  {name}: {_node(node)}", markup=False)
     show_failures(plan)
@@ -100,10 +102,16 @@ def show_avoided(activity: "Activity | None") -> None:
 
 def show_work(before: "Plan", after: "Plan") -> None:
     """Show in one line what was done between two plans."""
-    finished = (TrialState.TRAINED, TrialState.MEASURED)
-    trained = sum(after.counts[state] - before.counts[state] for state in finished)
-    measured = after.counts[TrialState.MEASURED] - before.counts[TrialState.MEASURED]
-    console.print(f"{trained} trained, {measured} measured; {len(after.specs)} trials in all")
+    trained = _newly(before, after, TrialState.TRAINED, TrialState.MEASURED)
+    measured = _newly(before, after, TrialState.MEASURED)
+    before_missing, after_missing = (sum(map(len, plan.missing_shifts.values())) for plan in (before, after))
+    shifted = f", {before_missing - after_missing} evaluated under shifts" if after.config.shifts else ""
+    console.print(f"{trained} trained, {measured} measured{shifted}; {len(after.specs)} trials in all")
+
+
+def _newly(before: "Plan", after: "Plan", *states: TrialState) -> int:
+    """How many trials have come to be in these states; those that left them, since a shift failed, do not count."""
+    return sum(after.states[each] in states and before.states[each] not in states for each in after.states)
 
 
 def show_interruption(plan: "Plan") -> None:
@@ -190,6 +198,7 @@ class SweepProgress:
         self._trained = plan.counts[TrialState.MEASURED] + plan.counts[TrialState.TRAINED]
         self._measured = plan.counts[TrialState.MEASURED]
         self._failed = plan.counts[TrialState.FAILED]
+        self._to_shift = {spec.trial_id for spec in plan.work.to_shift}
         self._started = time.monotonic()
         self._bars = Progress(
             TextColumn("{task.description:>9}"),
@@ -236,6 +245,8 @@ class SweepProgress:
                 self._trained += 1
                 self._bars.update(self._training, completed=self._trained)
                 self._line("trained", spec, self._outcome(spec, self._store))
+            case TrialMeasured() if spec.trial_id in self._to_shift:
+                self._line("shifted", spec, "")
             case TrialMeasured():
                 self._measured += 1
                 self._bars.update(self._measuring, completed=self._measured)
@@ -283,6 +294,16 @@ def _node(node: "NodeActivity") -> str:
 
 def _counts(plan: "Plan") -> str:
     return ", ".join(f"{plan.counts[state]} {state.value}" for state in TrialState if plan.counts[state])
+
+
+def _to_do(plan: "Plan") -> str:
+    """The missing work: its cost, and how many evaluations under shifts."""
+    count = plan.num_missing_shifts
+    if not count:
+        return _cost(plan.cost)
+    shifts = f"{count} evaluation{'s' * (count > 1)} of the test set under shifts"
+    work = plan.work
+    return f"{_cost(plan.cost)}; {shifts}" if work.to_train or work.to_measure else shifts
 
 
 def _cost(cost: "Cost | None") -> str:

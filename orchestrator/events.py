@@ -58,7 +58,7 @@ class MeasuringEnded:
 
 @dataclass(frozen=True)
 class TrialMeasured:
-    """A trial's measurements are in the store."""
+    """A trial's measurements are in the store, and its evaluations under shifts."""
 
     trial_id: str
 

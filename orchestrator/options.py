@@ -109,8 +109,9 @@ Gaps = Annotated[
     list[str] | None,
     typer.Option(
         "--gap",
-        help="What measures are ranked against: `loss` (test − training loss, the default), `error`, or "
-        "`test_error`; of a table, a column. May be given several times: each has its own tables.",
+        help="What measures are ranked against: `loss` (test − training loss, the default), `error`, `test_error`, or "
+        "`shift:NAME`, a shift that the sweep file asks for; of a table, a column. May be given several times: each "
+        "has its own tables.",
         show_default=False,
     ),
 ]

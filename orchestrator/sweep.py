@@ -66,7 +66,7 @@ def run_sweep(
         plan = make_plan(config)
         plan.store.mark_layout()
         plan.store.folder.clear()
-        if executor == "ray" and "RAY_ADDRESS" in os.environ and (plan.work.to_train or plan.work.to_measure):
+        if executor == "ray" and "RAY_ADDRESS" in os.environ and plan.work.trials:
             from orchestrator.executors.ray.preflight import preflight
 
             preflight(config)
@@ -108,7 +108,7 @@ def _do(plan: Plan, executor: ExecutorName, tracker: Tracker, only: Collection[s
     with SweepProgress(plan) as progress, ActivityFile(plan.store.folder) as activity:
         tracker.reconcile(plan.states, lambda trial_id: progress.say(f"logging {trial_id}, missing in MLflow"))
         work = plan.work if only is None else plan.work.only(only)
-        if not (work.to_train or work.to_measure):
+        if not work.trials:
             return
         progress.say(f"starting the {executor} executor")
         for event in _open_executor(executor, plan.config, plan.store).run(work):

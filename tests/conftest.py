@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from tests.small_pictures import draw_one_kind
+from tests.small_pictures import draw_each_once
 
 # Many small processes on few cores: threads would only wait for each other.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -40,6 +40,9 @@ resources:
   trial: {cpus: 0.75}
   pool: {actors: 1, cpus: 0.5}
 """
+
+# In its text, for tests that are not about what is measured.
+ONE_LAYER = ("samples: 20", "samples: 20, layers: [classifier.weight]")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -98,7 +101,7 @@ def young_heap(old_heap: None, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def one_kind_of_picture(monkeypatch: pytest.MonkeyPatch) -> None:
-    draw_one_kind(monkeypatch)
+    draw_each_once(monkeypatch)
 
 
 @pytest.fixture(autouse=True)

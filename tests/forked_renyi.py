@@ -13,9 +13,9 @@ from typing import Any
 
 import pytest
 
-from tests.small_pictures import draw_one_kind
+from tests.small_pictures import draw_nothing
 
-PRELOADED = ["pytest", "matplotlib.figure", "tests.forked_renyi", "tests.loaded"]
+PRELOADED = ["pytest", "tests.forked_renyi", "tests.loaded"]
 
 
 class Renyi:
@@ -79,7 +79,7 @@ def _command(words: tuple[str, ...], environment: Mapping[str, str], folder: str
     from orchestrator.cli import app
 
     sys.argv = ["renyi", *words]
-    draw_one_kind(pytest.MonkeyPatch())
+    draw_nothing(pytest.MonkeyPatch())
     try:
         app()
     finally:

@@ -3,6 +3,9 @@
 import torch
 
 import orchestrator.executors.inline
+import orchestrator.executors.ray.executor
+import orchestrator.measure
+import orchestrator.report
 import orchestrator.sweep
 import orchestrator.tracking.tracker  # noqa: F401
 

@@ -1,4 +1,4 @@
-"""The catalogue of networks, data sets and optimizers that have a name. Knows no torch.
+"""The catalogue of networks, data sets, shifts and optimizers that have a name. Knows no torch.
 
 To add a network: its factory in a file of `trainables.models`, and its record here. A data set likewise, with its
 loader in a file of `trainables.data`.
@@ -30,6 +30,14 @@ class DataSet:
 
     loader: str  # `file.function` in trainables.data, called with the DataSpec
     train_images: int = 0  # 0: not known before the files are read
+
+
+@dataclass(frozen=True)
+class Shift:
+    """A shift of the test images that sweep files know by name."""
+
+    corruption: str  # "noise", "blur" or "contrast", as `trainables.data.corruption` makes it
+    strength: float
 
 
 NETWORKS: dict[str, Network] = {
@@ -86,6 +94,17 @@ DATA_SETS: dict[str, DataSet] = {
     "cifar100": DataSet("cifar.load_cifar", 50_000),
     "tiny_imagenet": DataSet("tiny_imagenet.load_tiny_imagenet", 100_000),
     "parquet": DataSet("parquet.load_parquet"),
+}
+# The strength of each corruption at severities 1 to 5: those of CIFAR-10-C (arXiv 1903.12261).
+SEVERITIES: dict[str, tuple[float, ...]] = {
+    "noise": (0.04, 0.06, 0.08, 0.09, 0.10),  # standard deviation, of pixels in [0, 1]
+    "blur": (0.4, 0.6, 0.7, 0.8, 1.0),  # standard deviation, in pixels
+    "contrast": (0.75, 0.5, 0.4, 0.3, 0.15),  # factor
+}
+SHIFTS: dict[str, Shift] = {
+    f"{corruption}_{severity}": Shift(corruption, strength)
+    for corruption, strengths in SEVERITIES.items()
+    for severity, strength in enumerate(strengths, start=1)
 }
 PASSES_A_STEP = {  # of a training step, where SGD takes 1; LookSAM's at its default period
     **dict.fromkeys(("sam", "asam", "rsam", "gsam", "friendly_sam"), 2.0),

@@ -68,7 +68,7 @@ def verdict_of_many(evidence: Evidence) -> list[VerdictLine]:
     cells = len(set(matrix.axes.cells))
     data = [f"{matrix.n} models, of {cells} configurations", f"{matrix.target.title} {_span(matrix.gap)}"]
     if matrix.without_gap:
-        data.append(f"{matrix.without_gap} left out because their gap is not finite")
+        data.append(f"{matrix.without_gap} left out: no finite {matrix.target.label}")
     missing = headline[headline["missing"] > 0]
     if len(missing):
         data.append(f"values missing in some models: {', '.join(_name(row) for _, row in missing.iterrows())}")

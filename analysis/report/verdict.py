@@ -73,7 +73,7 @@ def _data(evidence: Evidence) -> str:
     if matrix.n:
         parts.append(f"{matrix.target.title} {matrix.gap.min():.3g} to {matrix.gap.max():.3g}")
     if matrix.without_gap:
-        parts.append(f"{matrix.without_gap} left out because their gap is not finite")
+        parts.append(f"{matrix.without_gap} left out: no finite {matrix.target.label}")
     repeats = matrix.n - len(np.unique(matrix.gap))
     if repeats:
         parts.append(f"{repeats} gap values repeat others (ties)")

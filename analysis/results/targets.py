@@ -1,4 +1,4 @@
-"""What measures are ranked against: the generalization gap in loss or in error, or the test error."""
+"""What measures are ranked against: the generalization gap in loss, also under a shift, or in error; the test error."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -32,14 +32,33 @@ TEST_ERROR = Target("test_error", schema.TEST_ERROR, "test error", "test error",
 TARGETS = {target.key: target for target in (LOSS, ERROR, TEST_ERROR)}
 
 
+SHIFT_KEY = "shift:"
+
+
+def shift_target(shift: str) -> Target:
+    """The generalization gap under a shift of the test images: shifted test loss − training loss.
+
+    It is the gap of Jiang et al. 2020 (arXiv 1912.02178) in loss, with the shifted images as the test set.
+    """
+    return Target(
+        f"{SHIFT_KEY}{shift}",
+        schema.under(schema.GAP_LOSS, shift),
+        f"gap under {shift} (test loss on shifted images − training loss)",
+        f"gap under {shift}",
+        ("train_loss_stderr", schema.under(schema.TEST_LOSS, shift) + schema.STDERR_SUFFIX),
+    )
+
+
 def target_of(key: str) -> Target:
-    """The target that users name by a key: `loss`, `error`, `test_error`.
+    """The target that users name by a key: `loss`, `error`, `test_error`, or `shift:` and the name of a shift.
 
     Raises:
         AnalysisError: no target has that key.
     """
+    if key.startswith(SHIFT_KEY) and key != SHIFT_KEY:
+        return shift_target(key.removeprefix(SHIFT_KEY))
     if key not in TARGETS:
-        raise AnalysisError(f"--gap {key}: unknown; {closest(key, TARGETS)}")
+        raise AnalysisError(f"--gap {key}: unknown; {closest(key, [*TARGETS, f'{SHIFT_KEY}NAME'])}")
     return TARGETS[key]
 
 
@@ -62,8 +81,10 @@ def check_known(target: Target, columns: Collection[str], sweep: str) -> None:
         AnalysisError: the message names those that it has.
     """
     if target.column not in columns:
-        has = ", ".join(known.key for known in TARGETS.values() if known.column in columns) or "none"
-        raise AnalysisError(f"--gap {target.key}: no trial of {sweep} has it; there: {has}")
+        known = [*TARGETS.values(), *(shift_target(shift) for column in columns if (shift := schema.shift_of(column)))]
+        has = ", ".join(each.key for each in known if each.column in columns) or "none"
+        remedy = "; `shifts` in the sweep file and `renyi run` add it" if target.key.startswith(SHIFT_KEY) else ""
+        raise AnalysisError(f"--gap {target.key}: no trial of {sweep} has it; there: {has}{remedy}")
 
 
 def distinct(keys: Sequence[str]) -> list[str]:

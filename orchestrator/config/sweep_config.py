@@ -5,12 +5,12 @@ import re
 from functools import cached_property
 from typing import Annotated
 
-from pydantic import Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, field_validator, model_validator
 
 from analysis.errors import closest
 from analysis.settings import Section, SharpnessSettings
 from orchestrator.config.grid import SubGrid
-from trainables.catalogue import NETWORKS
+from trainables.catalogue import NETWORKS, SHIFTS
 from trainables.trial.specs import DataSpec, NonNegativeInt, PositiveInt, TrainingOptions
 from trainables.trial.storage import absolute, is_remote, join, without_secrets
 
@@ -18,6 +18,15 @@ STORAGE_VARIABLE = "RENYI_STORAGE"
 TRACKING_VARIABLE = "RENYI_TRACKING"
 SYSTEM_METRICS_VARIABLE = "MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING"  # MLflow's own
 DEFAULT_STORAGE = "~/renyi"
+
+
+def _known_shift(name: str) -> str:
+    if name not in SHIFTS:
+        raise ValueError(f"unknown shift {name!r}; {closest(name, SHIFTS)}")
+    return name
+
+
+ShiftName = Annotated[str, AfterValidator(_known_shift)]
 
 
 class TrainingConfig(TrainingOptions):
@@ -61,6 +70,7 @@ class SweepConfig(Section, arbitrary_types_allowed=True):
     grid: tuple[SubGrid, ...]
     seeds: Annotated[tuple[NonNegativeInt, ...], Field(min_length=1)] = (0,)
     sharpness: SharpnessSettings = SharpnessSettings()
+    shifts: tuple[ShiftName, ...] = ()  # of the test images, under which each trained network is evaluated too
     resources: Resources = Resources()
     storage: Annotated[str, Field(validate_default=True)] = ""
     tracking: Annotated[str | None, Field(validate_default=True)] = None
@@ -79,6 +89,14 @@ class SweepConfig(Section, arbitrary_types_allowed=True):
         if len(set(seeds)) < len(seeds):
             raise ValueError("has the same seed more than once; keep one")
         return seeds
+
+    @field_validator("shifts")
+    @classmethod
+    def _distinct_shifts(cls, shifts: tuple[str, ...]) -> tuple[str, ...]:
+        twice = sorted({name for name in shifts if shifts.count(name) > 1})
+        if twice:
+            raise ValueError(f"has {', '.join(twice)} more than once; keep one")
+        return shifts
 
     @field_validator("storage")
     @classmethod

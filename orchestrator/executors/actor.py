@@ -1,4 +1,4 @@
-"""The actor that measures trained trials, in the pool of a Ray cluster or in this process."""
+"""The actor that measures trained trials and evaluates them under shifts, in a cluster's pool or in this process."""
 
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -16,15 +16,17 @@ from analysis.spectrum.measures import Spectrum
 from analysis.spectrum.quadrature import SpectralQuadrature
 from orchestrator.store.measurement import Measured, assemble, write_measured, write_part
 from orchestrator.store.tasks import MeasuringTask, whole
-from orchestrator.store.trial_store import TrialStore
+from orchestrator.store.trial_store import MEASURED_FILE, TrialStore
 from trainables.data import load_dataset, stratified_indices
 from trainables.errors import StorageError
 from trainables.models import build_model
 from trainables.training.checkpoints import load_checkpoint
 from trainables.training.device import default_device
 from trainables.training.evaluation import EVALUATION_BATCH, evaluate_inputs
+from trainables.training.shifts import evaluate_shifts
 from trainables.trial.folder import INITIAL_CHECKPOINT, LAST_CHECKPOINT, Failure, TrialFolder, write_failure
 from trainables.trial.specs import DataSpec
+from trainables.trial.storage import Folder
 
 
 class SharpnessActor:
@@ -34,36 +36,61 @@ class SharpnessActor:
     """
 
     def __init__(
-        self, store_folder: str, settings: SharpnessSettings, threads: int, data: DataSpec | None = None
+        self,
+        store_folder: str,
+        settings: SharpnessSettings,
+        threads: int,
+        data: DataSpec | None = None,
+        shifts: tuple[str, ...] = (),
     ) -> None:
         torch.set_num_threads(threads)
         self._data = data
-        self._store = TrialStore(store_folder, settings.measurement_id)
+        self._store = TrialStore(store_folder, settings.measurement_id, shifts)
         self._settings = settings
         self._device = default_device()
 
     def measure(self, trial_id: str) -> bool:
-        """Measure a trained trial as one task; whether its measurements are in the store now."""
+        """Measure a trained trial as one task, if that is missing, and evaluate it under the shifts that are missing.
+
+        Returns:
+            Whether all of it is in the store now.
+        """
         folder = self._store.measurement(trial_id)
         task = whole(self._settings)
-        return self._attempt(trial_id, lambda: write_measured(folder, self._measured(trial_id, task), self._settings))
+        measured = MEASURED_FILE in folder.names() or self._attempt(
+            folder, "measuring", lambda: write_measured(folder, self._measured(trial_id, task), self._settings)
+        )
+        return measured and self._shifted(trial_id)
 
     def measure_part(self, trial_id: str, task: MeasuringTask) -> bool:
         """Do one task of a trial's measurement; whether its part is in the store now."""
         folder = self._store.measurement(trial_id)
-        return self._attempt(trial_id, lambda: write_part(folder, task, self._measured(trial_id, task)))
+        return self._attempt(folder, "measuring", lambda: write_part(folder, task, self._measured(trial_id, task)))
 
     def assemble(self, trial_id: str, tasks: Sequence[MeasuringTask]) -> bool:
-        """Put the parts of a measurement together; whether the measurement is in the store now."""
-        return self._attempt(trial_id, lambda: assemble(self._store.measurement(trial_id), tasks, self._settings))
+        """Put the parts of a measurement together, and evaluate the trial under the shifts that are missing.
 
-    def _attempt(self, trial_id: str, action: Callable[[], None]) -> bool:
+        Returns:
+            Whether all of it is in the store now.
+        """
+        folder = self._store.measurement(trial_id)
+        assembled = self._attempt(folder, "measuring", lambda: assemble(folder, tasks, self._settings))
+        return assembled and self._shifted(trial_id)
+
+    def _shifted(self, trial_id: str) -> bool:
+        missing = self._store.missing_shifts(trial_id)
+        trial = self._store.trial(trial_id)
+        return not missing or self._attempt(
+            trial.shifts, "shifts", lambda: evaluate_shifts(trial, missing, self._device, self._data)
+        )
+
+    def _attempt(self, folder: Folder, stage: str, action: Callable[[], None]) -> bool:
         try:
             action()
         except StorageError:  # no fault of the trial
             raise
         except Exception as error:  # noqa: BLE001 - a failed measurement is a result with a reason
-            write_failure(self._store.measurement(trial_id), Failure.of("measuring", error))
+            write_failure(folder, Failure.of(stage, error))
             return False
         return True
 

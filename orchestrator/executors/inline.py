@@ -21,14 +21,16 @@ class InlineExecutor:
         self._store = store
         self._data = config.data
         self._system_metrics = config.system_metrics
-        self._actor = SharpnessActor(store.folder.uri, config.sharpness, config.resources.trial.threads, config.data)
+        self._actor = SharpnessActor(
+            store.folder.uri, config.sharpness, config.resources.trial.threads, config.data, store.shifts
+        )
         self._device = default_device()
         self._node = socket.gethostname()
 
     def run(self, work: Work) -> Iterator[Event]:
         """Train and measure each trial before the next one starts."""
         load_dataset(self._data)  # data that can't be read is one error, not one error a trial
-        for spec in work.to_measure:
+        for spec in [*work.to_measure, *work.to_shift]:
             yield self._measure(spec)
         for spec in work.to_train:
             yield TrialStarted(spec.trial_id, self._node)

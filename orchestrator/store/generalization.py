@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 
 from analysis import schema
-from trainables.trial.folder import Generalization, Trained
+from trainables.trial.folder import Generalization, ShiftedTest, Trained
 
 
 def of_training(trained: Trained) -> dict[str, float]:
@@ -35,4 +35,27 @@ def of_subset(result: Generalization, record: Mapping[str, float]) -> dict[str, 
         schema.TRAIN_LOSS_SUBSET + schema.STDERR_SUFFIX: error,
         schema.GAP_LOSS_SUBSET: result.test_loss - loss,
         schema.GAP_LOSS_SUBSET + schema.STDERR_SUFFIX: math.hypot(result.test_loss_stderr, error),
+    }
+
+
+def of_shift(result: Generalization, shift: str, shifted: ShiftedTest) -> dict[str, float]:
+    """Test loss and accuracy under a shift, and the gap in loss: shifted test loss − training loss; with errors.
+
+    Args:
+        result: losses and accuracies of the trained network.
+        shift: its name.
+        shifted: what was evaluated under it.
+    """
+    values = {
+        schema.TEST_LOSS: (shifted.test_loss, shifted.test_loss_stderr),
+        schema.TEST_ACCURACY: (shifted.test_accuracy, shifted.test_accuracy_stderr),
+        schema.GAP_LOSS: (
+            shifted.test_loss - result.train_loss,
+            math.hypot(shifted.test_loss_stderr, result.train_loss_stderr),
+        ),
+    }
+    return {
+        schema.under(name, shift) + suffix: value
+        for name, pair in values.items()
+        for suffix, value in zip(("", schema.STDERR_SUFFIX), pair, strict=True)
     }

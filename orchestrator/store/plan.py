@@ -13,16 +13,23 @@ from trainables.trial.specs import TrialSpec
 
 @dataclass(frozen=True)
 class Work:
-    """The trials of a sweep that must still be trained or measured."""
+    """The trials of a sweep that must still be trained, measured or evaluated under shifts."""
 
     to_train: list[TrialSpec] = field(default_factory=list)
     to_measure: list[TrialSpec] = field(default_factory=list)  # they are trained already
+    to_shift: list[TrialSpec] = field(default_factory=list)  # they are measured already; only shifts are missing
+
+    @property
+    def trials(self) -> list[TrialSpec]:
+        """All of them."""
+        return [*self.to_train, *self.to_measure, *self.to_shift]
 
     def only(self, trial_ids: Collection[str]) -> "Work":
         """The part of the work that concerns these trials."""
         return Work(
             [spec for spec in self.to_train if spec.trial_id in trial_ids],
             [spec for spec in self.to_measure if spec.trial_id in trial_ids],
+            [spec for spec in self.to_shift if spec.trial_id in trial_ids],
         )
 
 
@@ -34,6 +41,7 @@ class Plan:
     store: TrialStore
     specs: list[TrialSpec]
     states: dict[str, TrialState]
+    missing_shifts: dict[str, tuple[str, ...]]  # of each trial
     cost: Cost | None
 
     @property
@@ -44,7 +52,16 @@ class Plan:
     @property
     def work(self) -> Work:
         """The missing work. Failed trials are not part of it until they are retried."""
-        return Work(to_train=self._in(TrialState.PENDING, TrialState.TRAINING), to_measure=self._in(TrialState.TRAINED))
+        return Work(
+            to_train=self._in(TrialState.PENDING, TrialState.TRAINING),
+            to_measure=self._in(TrialState.TRAINED),
+            to_shift=[spec for spec in self._in(TrialState.MEASURED) if self.missing_shifts[spec.trial_id]],
+        )
+
+    @property
+    def num_missing_shifts(self) -> int:
+        """How many evaluations under shifts the missing work contains."""
+        return sum(len(self.missing_shifts[spec.trial_id]) for spec in self.work.trials)
 
     @property
     def failed(self) -> list[TrialSpec]:
@@ -58,7 +75,13 @@ class Plan:
 def make_plan(config: SweepConfig) -> Plan:
     """Expand the grid and look up each trial in the store."""
     specs = expand(config)
-    store = TrialStore(config.folder, config.sharpness.measurement_id)
+    store = TrialStore(config.folder, config.sharpness.measurement_id, config.shifts)
     states = store.states(specs)
+    missing = {
+        spec.trial_id: config.shifts
+        if states[spec.trial_id] is TrialState.PENDING
+        else store.missing_shifts(spec.trial_id)
+        for spec in specs
+    }
     cost = estimate_cost(specs, states, config.sharpness, store, gpu=config.resources.trial.gpus > 0)
-    return Plan(config, store, specs, states, cost)
+    return Plan(config, store, specs, states, missing, cost)

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 from analysis import schema
 from analysis.results.parquet import spectra_from_parquet
 from analysis.results.sweep import READING_THREADS, SweepResults, TrialRecord, tidy_table
-from orchestrator.store.generalization import of_subset, of_training
+from orchestrator.store.generalization import of_shift, of_subset, of_training
 from orchestrator.store.plan import Plan
 from orchestrator.store.trial_store import MEASURED_FILE, TrialState
 from trainables.trial.specs import TrialSpec
@@ -28,10 +28,13 @@ def stored_sweep(plan: Plan, spectra: bool = True) -> SweepResults:
 
 
 def _record(plan: Plan, spec: TrialSpec) -> TrialRecord:
-    trained = plan.store.trial(spec.trial_id).read_trained()
-    subset = of_subset(trained.generalization, json.loads(_read(plan, spec, MEASURED_FILE)))
+    trial = plan.store.trial(spec.trial_id)
+    trained = trial.read_trained()
+    quantities = of_training(trained) | of_subset(trained.generalization, json.loads(_read(plan, spec, MEASURED_FILE)))
+    for name, shifted in trial.read_shifts().items():
+        quantities |= of_shift(trained.generalization, name, shifted)
     measurements = pq.read_table(pa.BufferReader(_read(plan, spec, schema.MEASUREMENTS_FILE)))
-    return TrialRecord(spec.trial_id, spec.parameters(), of_training(trained) | subset, measurements)
+    return TrialRecord(spec.trial_id, spec.parameters(), quantities, measurements)
 
 
 def _read(plan: Plan, spec: TrialSpec, name: str) -> bytes:

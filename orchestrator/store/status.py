@@ -25,17 +25,17 @@ class Status:
 
     @property
     def done(self) -> bool:
-        """Whether all trials are measured or failed."""
-        work = self.plan.work
-        return not (work.to_train or work.to_measure)
+        """Whether nothing is missing, except of trials that failed."""
+        return not self.plan.work.trials
 
     @property
     def seconds_left(self) -> float | None:
         """Seconds until all is done, at the running driver's rate, or by the plan's cost before there is a rate."""
-        missing = len(self.plan.work.to_train) + len(self.plan.work.to_measure)
-        by_rate = self.activity.seconds_left(missing) if self.activity is not None and self.running else None
-        if by_rate is None and self.plan.cost is not None and not self.plan.cost.gpu:
-            return self.plan.cost.wall_seconds
+        work, cost = self.plan.work, self.plan.cost
+        by_rate = self.activity.seconds_left(len(work.trials)) if self.activity is not None and self.running else None
+        only_shifts = bool(work.to_shift) and not (work.to_train or work.to_measure)  # they are not part of the cost
+        if by_rate is None and cost is not None and not cost.gpu and not only_shifts:
+            return cost.wall_seconds
         return by_rate
 
     def to_json(self) -> dict[str, Any]:
@@ -46,6 +46,10 @@ class Status:
             "sweep": plan.config.name,
             "trials": len(plan.specs),
             "states": {state.value: plan.counts[state] for state in TrialState},
+            "shifts": {
+                shift: sum(shift not in missing for missing in plan.missing_shifts.values())
+                for shift in plan.config.shifts
+            },
             "failures": {
                 trial_id: {"stage": failure.stage, "reason": failure.reason} for trial_id, failure in failures.items()
             },

@@ -30,6 +30,9 @@ class MeasuringTask:
         return f"{self.name}-{hashlib.sha256(content.encode()).hexdigest()[:8]}"
 
 
+ONLY_SHIFTS = MeasuringTask("shifts", (), SpectraOf.EVERY)  # of a trial that is measured
+
+
 def whole(settings: SharpnessSettings) -> MeasuringTask:
     """The whole measurement as one task."""
     return MeasuringTask("everything", settings.measures, SpectraOf.EVERY)

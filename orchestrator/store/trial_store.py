@@ -8,6 +8,7 @@ from orchestrator.errors import UsageError
 from trainables.trial.folder import (
     FAILED_FILE,
     LAST_CHECKPOINT,
+    SHIFTS_FOLDER,
     TRAINED_FILE,
     Failure,
     TrialFolder,
@@ -32,15 +33,16 @@ class TrialState(StrEnum):
     TRAINING = "training"  # has a checkpoint from which training can go on
     TRAINED = "trained"  # its last checkpoint is final
     MEASURED = "measured"  # has the measurements with the sweep's settings
-    FAILED = "failed"  # training or measuring raised; the reason is recorded
+    FAILED = "failed"  # training, measuring or an evaluation under a shift raised; the reason is recorded
 
 
 class TrialStore:
-    """The trials of one sweep, with their measurements for one set of settings."""
+    """The trials of one sweep, with their measurements for one set of settings, and the shifts that it asks for."""
 
-    def __init__(self, folder: str, measurement_id: str) -> None:
+    def __init__(self, folder: str, measurement_id: str, shifts: tuple[str, ...] = ()) -> None:
         self.folder = open_folder(folder)
         self.measurement_id = measurement_id
+        self.shifts = shifts
 
     def trial(self, trial_id: str) -> TrialFolder:
         """The folder of a trial; it need not exist."""
@@ -59,7 +61,8 @@ class TrialStore:
             return TrialState.TRAINING if LAST_CHECKPOINT in files else TrialState.PENDING
         measured = set(self.measurement(trial_id).names()) if MEASUREMENTS_FOLDER in files else set()
         if MEASURED_FILE in measured:
-            return TrialState.MEASURED
+            shifted = self.trial(trial_id).shifts.names() if self.shifts and SHIFTS_FOLDER in files else ()
+            return TrialState.FAILED if FAILED_FILE in shifted else TrialState.MEASURED
         return TrialState.FAILED if FAILED_FILE in measured else TrialState.TRAINED
 
     def states(self, specs: list[TrialSpec]) -> dict[str, TrialState]:
@@ -74,16 +77,21 @@ class TrialStore:
             spec.trial_id: self.state(spec.trial_id) if spec.trial_id in known else TrialState.PENDING for spec in specs
         }
 
+    def missing_shifts(self, trial_id: str) -> tuple[str, ...]:
+        """The shifts that the sweep asks for and under which the trial has not been evaluated."""
+        there = self.trial(trial_id).shift_names() if self.shifts else ()
+        return tuple(shift for shift in self.shifts if shift not in there)
+
     def failure(self, trial_id: str) -> Failure:
         """Why a trial failed.
 
         Raises:
             FileNotFoundError: it did not fail.
         """
-        try:
-            return read_failure(self.trial(trial_id).folder)
-        except FileNotFoundError:
-            return read_failure(self.measurement(trial_id))
+        for folder in self._folders(trial_id):
+            if FAILED_FILE in folder.names():
+                return read_failure(folder)
+        raise FileNotFoundError(f"trial {trial_id} did not fail")
 
     def check_layout(self) -> None:
         """Refuse a store that a newer version of this package wrote in another layout.
@@ -109,5 +117,10 @@ class TrialStore:
 
     def forget_failure(self, trial_id: str) -> None:
         """Let a failed trial be tried again, from its last good step."""
-        self.trial(trial_id).folder.delete(FAILED_FILE)
-        self.measurement(trial_id).delete(FAILED_FILE)
+        for folder in self._folders(trial_id):
+            folder.delete(FAILED_FILE)
+
+    def _folders(self, trial_id: str) -> tuple[Folder, ...]:
+        """Where the failures of a trial's steps are recorded."""
+        trial = self.trial(trial_id)
+        return trial.folder, self.measurement(trial_id), trial.shifts

@@ -9,8 +9,8 @@ from mlflow.entities import Metric
 from analysis import schema
 from analysis.measures import headline
 from analysis.results.parquet import measurements_from_parquet
-from orchestrator.store.generalization import of_subset, of_training
-from trainables.trial.folder import EpochMetrics, Generalization, Trained
+from orchestrator.store.generalization import of_shift, of_subset, of_training
+from trainables.trial.folder import EpochMetrics, Generalization, ShiftedTest, Trained
 
 SYSTEM_PREFIX = "system"  # what the UI shows on its page of system metrics
 EPOCH_METRICS = ("train_loss", "test_loss", "test_accuracy", "validation_accuracy", "learning_rate")
@@ -44,6 +44,15 @@ def of_measurement(generalization: Generalization, record: Mapping[str, Any], me
         Metric(schema.metric_name(row), row.value, milliseconds(timestamp), 0)
         for row in headline(measurements_from_parquet(measurements))
         if row.value is not None
+    ]
+
+
+def of_shifts(generalization: Generalization, shifts: Mapping[str, ShiftedTest]) -> list[Metric]:
+    """How the trained network does under each shift, by its name."""
+    return [
+        metric
+        for name, shifted in shifts.items()
+        for metric in _of_quantities(of_shift(generalization, name, shifted), shifted.timestamp)
     ]
 
 

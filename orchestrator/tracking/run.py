@@ -15,12 +15,13 @@ from orchestrator.store.trial_store import MEASURED_FILE, TrialState, TrialStore
 from orchestrator.tracking.client import log_files
 from orchestrator.tracking.description import TAG_CHECKPOINT, dataset_input, origin_tags, trial_note, trial_tags
 from orchestrator.tracking.experiment import Experiment, keep_one
-from orchestrator.tracking.metrics import milliseconds, of_epochs, of_measurement, of_trained
+from orchestrator.tracking.metrics import milliseconds, of_epochs, of_measurement, of_shifts, of_trained
 from trainables.trial.folder import LAST_CHECKPOINT, EpochMetrics
 from trainables.trial.specs import TrialSpec
 
+SEPARATOR = ", "  # of the shifts in their tag
 BATCH = 1000  # metrics in one request, MLflow's limit
-_COMPARED = (schema.TAG_STATE, schema.TAG_REASON, schema.TAG_MEASUREMENT_ID, TAG_CHECKPOINT)
+_COMPARED = (schema.TAG_STATE, schema.TAG_REASON, schema.TAG_MEASUREMENT_ID, schema.TAG_SHIFTS, TAG_CHECKPOINT)
 _FINAL = {TrialState.MEASURED: "FINISHED", TrialState.FAILED: "FAILED"}
 
 
@@ -67,7 +68,15 @@ class TrialRuns:
             return False
         if logged.tags.get(TAG_CHECKPOINT, self._checkpoint(trial_id)) != self._checkpoint(trial_id):
             return False  # the storage has moved
+        if state is TrialState.MEASURED and not self._has_shifts(trial_id, logged):
+            return False
         return logged.tags.get(schema.TAG_MEASUREMENT_ID, "") in ("", self._store.measurement_id)
+
+    def _has_shifts(self, trial_id: str, logged: _Logged) -> bool:
+        """Whether a run shows the shifts that the sweep asks for, as far as the store has them."""
+        shown = logged.tags.get(schema.TAG_SHIFTS, "").split(SEPARATOR)
+        unseen = [shift for shift in self._store.shifts if shift not in shown]
+        return not unseen or set(unseen) <= set(self._store.missing_shifts(trial_id))
 
     def add_epochs(self, trial_id: str, epochs: Sequence[EpochMetrics]) -> None:
         """Keep epochs of a running trial until `log_epochs` logs them; sends nothing."""
@@ -188,14 +197,17 @@ class TrialRuns:
         return [] if shown else of_trained(trained)
 
     def _measurement(self, trial_id: str, logged: _Logged, tags: dict[str, str]) -> list[Metric]:
-        """Log the tables of a measured trial; the points of its run. Adds what tags say of it."""
+        """Log the tables of a measured trial; the points of its run, under shifts too. Adds what tags say of it."""
         folder = self._store.measurement(trial_id)
         files = {name: folder.read(name) for name in (schema.MEASUREMENTS_FILE, schema.SPECTRA_FILE)}
         log_files(self._client, logged.run_id, files)
         tags[schema.TAG_MEASUREMENT_ID] = self._store.measurement_id
         record = json.loads(folder.read(MEASURED_FILE))
-        result = self._store.trial(trial_id).read_trained().generalization
-        return of_measurement(result, record, files[schema.MEASUREMENTS_FILE])
+        trial = self._store.trial(trial_id)
+        result, shifts = trial.read_trained().generalization, trial.read_shifts()
+        if shifts:
+            tags[schema.TAG_SHIFTS] = SEPARATOR.join(shifts)
+        return of_measurement(result, record, files[schema.MEASUREMENTS_FILE]) + of_shifts(result, shifts)
 
     def _log_metrics(self, run_id: str, metrics: Sequence[Metric]) -> None:
         for start in range(0, len(metrics), BATCH):

@@ -21,10 +21,6 @@ PATIENCE = 60.0  # seconds without a success after which the end of a sweep no l
 SHORT_PATIENCE = 10.0  # the same, where the sweep was stopped, or has waited in vain before
 _STATUS = {Stopped.INTERRUPTED: "KILLED", Stopped.FAILED: "FAILED"}
 
-# The queue repeats what fails, after looking at what is there. MLflow's own repeats look at nothing: a request whose
-# answer was lost would make a second run, and one that waits would hold up all others for minutes.
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
-os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
 logging.getLogger("mlflow.store.db.utils").setLevel(logging.CRITICAL)  # a traceback for each busy moment
 
 
@@ -53,6 +49,10 @@ class MLflowTracker:
         Raises:
             UsageError: the tracking address can't be used.
         """
+        # The queue repeats what fails, after looking at what is there. MLflow's own repeats look at nothing: a request
+        # whose answer was lost would make a second run, and one that waits would hold up all others for minutes.
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_MAX_RETRIES", "0")
+        os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
         self._config = config
         self._flushed: dict[str, float] = {}
         experiment = open_experiment(config)

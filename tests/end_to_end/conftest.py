@@ -10,11 +10,9 @@ from typer.testing import CliRunner
 
 from orchestrator.cli import app
 from tests.conftest import SMALL_SWEEP, made_once
-from tests.small_pictures import draw_one_kind
+from tests.small_pictures import draw_each_once
 
-# In the small sweep's text.
-ONE_LAYER = ("samples: 20", "samples: 20, layers: [classifier.weight]")  # for tests that are not about what is measured
-DIVERGING = ("[0.05, 0.1]", "[0.05, 1e6]")  # half of its trials diverge
+DIVERGING = ("[0.05, 0.1]", "[0.05, 1e6]")  # in the small sweep's text: half of its trials diverge
 
 
 @pytest.fixture(autouse=True)
@@ -29,7 +27,7 @@ def run(folder: Path, text: str, database: Path) -> None:
     storage.mkdir()
     shutil.copy(database, storage)
     with pytest.MonkeyPatch.context() as patch:
-        draw_one_kind(patch)
+        draw_each_once(patch)
         patch.setenv("RENYI_CACHE", str(folder / "cache"))
         patch.setenv("RENYI_STORAGE", str(storage))
         result = CliRunner().invoke(app, ["run", str(folder / "sweep.yaml"), "--executor", "inline"])

@@ -11,7 +11,7 @@ from analysis.results.mlflow import load_results
 from orchestrator.cli import app
 from orchestrator.config.load import load
 from orchestrator.errors import UsageError
-from tests.end_to_end.conftest import ONE_LAYER
+from tests.conftest import ONE_LAYER
 from tests.trainables.data.images import draw, encode, write_parquet
 
 SweepFile = Callable[..., Path]

@@ -14,7 +14,7 @@ from orchestrator.cli import app
 from orchestrator.config.load import load
 from orchestrator.store.plan import make_plan
 from orchestrator.store.results import stored_sweep
-from tests.end_to_end.conftest import ONE_LAYER
+from tests.conftest import ONE_LAYER
 
 SweepFile = Callable[..., Path]
 runner = CliRunner()

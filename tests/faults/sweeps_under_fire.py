@@ -4,6 +4,7 @@ when it is done."""
 import contextlib
 import os
 import random
+import shutil
 import signal
 import subprocess
 import time
@@ -23,11 +24,12 @@ from analysis.schema import KIND_TRIAL, MEASUREMENTS_FILE, TAG_KIND, TAG_STATE, 
 from orchestrator.config.load import load
 from orchestrator.store.plan import Plan, make_plan
 from orchestrator.store.trial_store import MEASURED_FILE, TrialState
+from tests.faults.moody_models import SIEGE_FILE
 from tests.forked_renyi import Renyi
 from trainables.training.checkpoints import load_checkpoint
 from trainables.trial.folder import LAST_CHECKPOINT, TRAINED_FILE
 
-MOST_SECONDS = 900.0  # for one run of the command, on a busy machine
+MOST_SECONDS = 450.0  # for one run of the command; half of what a test may take, so that it can say why
 TO_LEAVE = 30.0  # seconds that a driver may take after a signal that it can see
 BETWEEN = 3.0  # seconds at most from a moment at which there is something to lose to a kill
 TO_START = 15.0  # seconds within which some drivers are killed after their start, whatever they are at
@@ -41,7 +43,7 @@ SWEEP = """\
 name: fire
 data: {dataset: digits}
 model: tests.faults.moody_models.slow
-training: {epochs: 40, batch_size: 100}
+training: {epochs: 30, batch_size: 100}
 grid:
   - optimizer: sgd
     learning_rate: [0.05, 0.1]
@@ -84,16 +86,22 @@ def in_some_order(moments: random.Random) -> list[Victim]:
 class Fire:
     """One sweep in a folder of its own, the cluster that it runs on if it has one, and the command at work on it."""
 
-    def __init__(self, folder: Path, moments: random.Random, sweep: str = SWEEP, seeds: int = 1) -> None:
-        """A sweep of four trials a seed, killed at moments drawn from a generator."""
+    def __init__(
+        self, folder: Path, moments: random.Random, sweep: str = SWEEP, seeds: int = 1, database: Path | None = None
+    ) -> None:
+        """A sweep of four trials a seed, killed at drawn moments; with a tracking database if one is given."""
         self.folder = folder
         self.killed: list[Victim] = []
         self.cluster: Cluster | None = None
         self.process: Renyi | None = None
         self.environment = {**os.environ, **QUICK, "RENYI_STORAGE": str(folder / "storage"), "OMP_NUM_THREADS": "1"}
         self.path = folder / "sweep.yaml"
+        self._siege = folder / "siege"
+        self.environment[SIEGE_FILE] = str(self._siege)
         self._moments = moments
-        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "storage").mkdir(parents=True)
+        if database is not None:
+            shutil.copy(database, folder / "storage")
         self.path.write_text(f"{sweep}seeds: {list(range(seeds))}\n")
 
     @property
@@ -102,7 +110,8 @@ class Fire:
         return make_plan(load(str(self.path), storage=self.environment["RENYI_STORAGE"]))
 
     def open_cluster(self) -> Cluster:
-        """A head and a second node, a core each."""
+        """A head and a second node, a core each, whose processes are in danger until the command is waited for."""
+        self._siege.touch()
         os.environ.update(self.environment)  # what Ray's processes inherit, and their workers are known by
         self.cluster = Cluster(initialize_head=True, head_node_args=LEAN)
         self.cluster.add_node(num_cpus=1)
@@ -118,7 +127,8 @@ class Fire:
         self.process = Renyi("run", str(self.path), *options, environment=environment)
 
     def finish(self) -> str:
-        """Wait for the command, which must end well by itself; what it said."""
+        """Leave the command alone until its end, which must be a good one; what it said."""
+        self._siege.unlink(missing_ok=True)
         output = self._end()
         assert self._exit_code == 0, output
         assert "Traceback" not in output, output
@@ -246,13 +256,12 @@ class Fire:
 
 
 def besiege(fire: Fire, victims: Iterable[Victim]) -> None:
-    """Run a sweep, kill one victim after another meanwhile, then leave it to come to its end."""
+    """Run a sweep, and kill one victim after another as long as enough of it is left."""
     fire.open_cluster()
     fire.start()
     for victim in victims:
         if not fire.strike(victim):
             break
-    fire.finish()
 
 
 def check_same(fire: Fire, reference: Fire) -> None:

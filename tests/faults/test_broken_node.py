@@ -34,9 +34,9 @@ resources:
 
 
 @pytest.fixture
-def fire(tmp_path: Path) -> Iterator[Fire]:
+def fire(tmp_path: Path, empty_database: Path) -> Iterator[Fire]:
     before = dict(os.environ)
-    fire = Fire(tmp_path / "fire", random.Random(0), SWEEP, seeds=2)
+    fire = Fire(tmp_path / "fire", random.Random(0), SWEEP, seeds=2, database=empty_database)
     fire.environment[BROKEN_NODE_FILE] = str(tmp_path / "broken_node")
     fire.open_cluster()
     yield fire
@@ -45,11 +45,9 @@ def fire(tmp_path: Path) -> Iterator[Fire]:
     os.environ.update(before)
 
 
-@pytest.mark.parametrize("broken", ["second", "head"])
-def test_a_broken_node_is_left_out_and_named(fire: Fire, tmp_path: Path, broken: str) -> None:
+def test_a_broken_node_is_left_out_and_named(fire: Fire, tmp_path: Path) -> None:
     assert fire.cluster is not None
-    nodes = {"second": next(iter(fire.cluster.worker_nodes)), "head": fire.cluster.head_node}
-    node_id = nodes[broken].node_id
+    node_id = fire.cluster.head_node.node_id  # the driver's own, where the pool and the first trials are
     (tmp_path / "broken_node").write_text(node_id)
     fire.start()
     output = fire.finish()

@@ -8,7 +8,7 @@ from analysis.spectrum.measures import SPECTRAL_MEASURES
 from analysis.spectrum.quadrature import SpectralQuadrature
 from orchestrator.store.measurement import Measured, write_measured
 from orchestrator.store.trial_store import TrialStore
-from trainables.trial.folder import EpochMetrics, Failure, Generalization, Trained, write_failure
+from trainables.trial.folder import EpochMetrics, Failure, Generalization, ShiftedTest, Trained, write_failure
 from trainables.trial.specs import TrialSpec
 
 # In the small sweep's text: one measure in place of five.
@@ -18,6 +18,8 @@ SPECTRA = {
     ALL_LAYERS: SpectralQuadrature.from_eigenvalues([4.0, 2.0, 1.0, 0.5, 0.0, 0.0]),
 }
 GAUSS_NEWTON = {ALL_LAYERS: SpectralQuadrature.from_eigenvalues([4.0, 2.0, 1.0, 0.5])}
+
+SHIFTED = ShiftedTest(0.08, 0.6, 0.04, 0.8, 0.05, 2000.0)  # test images under a shift
 
 
 def outcome(number: int = 0) -> Trained:

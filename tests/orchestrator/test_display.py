@@ -3,11 +3,12 @@
 import pytest
 
 from orchestrator.config.sweep_config import SweepConfig
-from orchestrator.display import MAX_FAILURES_SHOWN, SweepProgress, show_failures, show_plan, show_work
+from orchestrator.display import MAX_FAILURES_SHOWN, SweepProgress, show_failures, show_plan, show_status, show_work
 from orchestrator.events import EpochsDone, NodeAvoided, TrialFailed, TrialLost, TrialMeasured, TrialTrained
 from orchestrator.store.plan import make_plan
+from orchestrator.store.status import read_status
 from orchestrator.store.trial_store import TrialStore
-from tests.orchestrator.made_up import fail, finish, outcome
+from tests.orchestrator.made_up import SHIFTED, fail, finish, outcome
 from trainables.trial.specs import TrialSpec
 
 
@@ -53,6 +54,10 @@ def test_work_is_the_difference_of_two_plans(
     store.trial(specs[2].trial_id).write_trained(outcome())
     show_work(before, make_plan(config))
     assert "3 trained, 2 measured; 4 trials in all" in capsys.readouterr().out
+    after = make_plan(config)
+    fail(store, specs[0])
+    show_work(after, make_plan(config))  # what failed since is no negative work
+    assert "0 trained, 0 measured; 4 trials in all" in capsys.readouterr().out
 
 
 def test_progress_has_a_line_for_each_step_that_ends(
@@ -80,3 +85,25 @@ def test_progress_has_a_line_for_each_step_that_ends(
     assert "node one gets no more work" in lines[4]
     assert "failed" not in lines[-1]  # what is tried again no longer counts
     assert "two died" in lines[-1]
+
+
+def test_shifts_are_shown_as_what_is_asked_for_to_do_and_done(
+    config: SweepConfig, specs: list[TrialSpec], store: TrialStore, capsys: pytest.CaptureFixture[str]
+) -> None:
+    finish(store, specs[1:], config.sharpness)
+    asking = config.model_copy(update={"shifts": ("noise_3", "blur_2")})
+    show_plan(make_plan(asking))
+    shown = capsys.readouterr().out
+    assert "shifts of the test images: noise_3, blur_2" in shown
+    assert "; 8 evaluations of the test set under shifts" in shown
+    finish(store, specs[:1], config.sharpness)
+    before = make_plan(asking)
+    show_status(read_status(asking))
+    assert "never started; to do: 8 evaluations of the test set under shifts" in capsys.readouterr().out
+    with SweepProgress(before) as progress:
+        for shift in asking.shifts:
+            store.trial(specs[0].trial_id).write_shift(shift, SHIFTED)
+        progress.update(TrialMeasured(specs[0].trial_id))
+    assert "4/4 trained, 4/4 measured   shifted  " in capsys.readouterr().out
+    show_work(before, make_plan(asking))
+    assert "0 trained, 0 measured, 2 evaluated under shifts; 4 trials in all" in capsys.readouterr().out

@@ -14,7 +14,7 @@ from trainables.errors import TrainingError
 class Split:
     """Images and their classes."""
 
-    images: Tensor  # (N, C, H, W) uint8, as stored; often a file mapped into memory
+    images: Tensor  # (N, C, H, W) uint8 or float, as stored; often a file mapped into memory
     targets: Tensor  # (N,) int64
 
     def __len__(self) -> int:
@@ -37,10 +37,10 @@ class Normalization:
     largest: int = 255  # the pixel value that means 1
 
     def __call__(self, images: Tensor) -> Tensor:
-        """(N, C, H, W) uint8 images as normalized float32."""
+        """(N, C, H, W) images of any type as normalized float32."""
         scale = torch.tensor([1 / (self.largest * std) for std in self.std], device=images.device)
         shift = torch.tensor([-mean / std for mean, std in zip(self.mean, self.std, strict=True)], device=images.device)
-        return images.float().mul_(scale[:, None, None]).add_(shift[:, None, None])
+        return images.to(torch.float32, copy=True).mul_(scale[:, None, None]).add_(shift[:, None, None])
 
 
 @dataclass(frozen=True)

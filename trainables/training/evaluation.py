@@ -1,6 +1,7 @@
 """Losses and accuracies of a network in eval mode, on images without augmentation, in float32."""
 
 import math
+import time
 from collections.abc import Iterable
 
 import torch
@@ -8,17 +9,28 @@ from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from analysis.sharpness.means import stderr_of_mean
+from trainables.catalogue import Shift
 from trainables.data import Dataset, Normalization, Split
+from trainables.data.corruption import corrupted_batches
 from trainables.errors import DivergedError
-from trainables.trial.folder import Generalization
+from trainables.trial.folder import Generalization, ShiftedTest
 
 EVALUATION_BATCH = 512
 
 
-def evaluate(model: nn.Module, split: Split, normalize: Normalization) -> tuple[Tensor, Tensor]:
-    """Cross-entropy (N,) of each image in float64, and 1 where it is classified correctly, else 0 (N,)."""
-    batches = (normalize(batch) for batch in split.images.split(EVALUATION_BATCH))
-    return evaluate_inputs(model, batches, split.targets)
+def evaluate(
+    model: nn.Module, split: Split, normalize: Normalization, shift: Shift | None = None
+) -> tuple[Tensor, Tensor]:
+    """Cross-entropy (N,) of each image in float64, and 1 where it is classified correctly, else 0 (N,).
+
+    With a shift, of the corrupted images.
+    """
+    images = (
+        split.images.split(EVALUATION_BATCH)
+        if shift is None
+        else corrupted_batches(split.images, shift, normalize.largest, EVALUATION_BATCH)
+    )
+    return evaluate_inputs(model, (normalize(batch) for batch in images), split.targets)
 
 
 @torch.no_grad()
@@ -55,3 +67,22 @@ def generalization(model: nn.Module, data: Dataset) -> Generalization:
     if not math.isfinite(result.gap_loss):
         raise DivergedError("the final weights give no finite loss; try a smaller learning rate")
     return result
+
+
+def shifted_test(model: nn.Module, test: Split, normalize: Normalization, shift: Shift) -> ShiftedTest:
+    """Loss and accuracy on the whole test set under a shift.
+
+    Raises:
+        DivergedError: the loss is not finite.
+    """
+    losses, correct = evaluate(model, test, normalize, shift)
+    if not torch.isfinite(losses).all():
+        raise DivergedError(f"{shift.corruption} of strength {shift.strength:g} gives no finite test loss")
+    return ShiftedTest(
+        strength=shift.strength,
+        test_loss=losses.mean().item(),
+        test_loss_stderr=stderr_of_mean(losses),
+        test_accuracy=correct.mean().item(),
+        test_accuracy_stderr=stderr_of_mean(correct),
+        timestamp=time.time(),
+    )

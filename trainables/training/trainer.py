@@ -16,7 +16,7 @@ from trainables.data import Augmentation, Dataset
 from trainables.errors import DivergedError
 from trainables.optimizers import SharpnessAware
 from trainables.optimizers.build import base_optimizer, build_optimizer
-from trainables.trial.specs import TrialSpec
+from trainables.trial.specs import TrainingOptions, TrialSpec
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
 
@@ -32,7 +32,7 @@ class Trainer:
         self.spec = spec
         self.data = data
         self.device = data.train.targets.device
-        self.format = torch.channels_last if spec.training.channels_last else torch.contiguous_format
+        self.format = memory_format(spec.training)
         self.model = model.to(self.device, memory_format=self.format)  # type: ignore[call-overload]
         self.optimizer = build_optimizer(spec.optimizer, self.model, spec.seed)
         self.scaler = GradScaler(self.device.type, enabled=spec.training.precision == "float16")
@@ -113,6 +113,11 @@ class Trainer:
         assert largest is not None
         parameters = [parameter for group in optimizer.param_groups for parameter in group["params"]]
         nn.utils.clip_grad_norm_(parameters, largest)
+
+
+def memory_format(training: TrainingOptions) -> torch.memory_format:
+    """How a network's weights lie in memory, in training and in evaluation."""
+    return torch.channels_last if training.channels_last else torch.contiguous_format
 
 
 @contextmanager

@@ -19,6 +19,7 @@ LAST_CHECKPOINT = "last.pt"
 BEST_CHECKPOINT = "best.pt"
 TRAINED_FILE = "trained.json"
 FAILED_FILE = "failed.json"
+SHIFTS_FOLDER = "shifts"
 RUN_FILE = "mlflow_run.json"
 WORKER_FILE = "worker.json"
 TRAINING_FILES = (SPEC_FILE, INITIAL_CHECKPOINT, LAST_CHECKPOINT, BEST_CHECKPOINT, TRAINED_FILE)  # a worker's own
@@ -92,10 +93,22 @@ class Trained:
 
 
 @dataclass(frozen=True)
+class ShiftedTest:
+    """Loss and accuracy of a fully trained network on the test images under a shift, in eval mode."""
+
+    strength: float  # of the corruption
+    test_loss: float  # mean cross-entropy over the whole test set
+    test_loss_stderr: float
+    test_accuracy: float
+    test_accuracy_stderr: float
+    timestamp: float  # Unix time
+
+
+@dataclass(frozen=True)
 class Failure:
     """Why a trial has no result."""
 
-    stage: str  # "training" or "measuring"
+    stage: str  # "training", "measuring" or "shifts"
     reason: str  # one line
     traceback: str = field(default="", repr=False)
 
@@ -142,6 +155,23 @@ class TrialFolder:
         """The outcome of training; FileNotFoundError before the end of training."""
         data = json.loads(self.folder.read(TRAINED_FILE))
         return Trained([EpochMetrics(**epoch) for epoch in data["history"]], Generalization(**data["generalization"]))
+
+    @property
+    def shifts(self) -> Folder:
+        """The folder of the results under shifts."""
+        return self.folder / SHIFTS_FOLDER
+
+    def write_shift(self, name: str, result: ShiftedTest) -> None:
+        """Keep the result under a shift."""
+        write_json(self.shifts, f"{name}.json", asdict(result))
+
+    def shift_names(self) -> list[str]:
+        """The shifts under which the network has been evaluated, sorted."""
+        return [name.removesuffix(".json") for name in self.shifts.names() if name != FAILED_FILE]
+
+    def read_shifts(self) -> dict[str, ShiftedTest]:
+        """The result under each shift so far, by its name."""
+        return {name: ShiftedTest(**json.loads(self.shifts.read(f"{name}.json"))) for name in self.shift_names()}
 
     def write_run_id(self, tracking: str, run_id: str) -> None:
         """Record the id of this trial's run at a tracking address."""

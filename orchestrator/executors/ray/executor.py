@@ -57,8 +57,8 @@ class RayExecutor:
         connect()
         try:
             pool = self._open_pool()
-            self._specs = {spec.trial_id: spec for spec in [*work.to_train, *work.to_measure]}
-            for spec in work.to_measure:
+            self._specs = {spec.trial_id: spec for spec in work.trials}
+            for spec in [*work.to_measure, *work.to_shift]:
                 pool.submit(spec)
             to_train: list[TrialSpec] | None = work.to_train
             while to_train is not None:
@@ -218,6 +218,6 @@ class RayExecutor:
             for trial_id in blamed:
                 self._store.forget_failure(trial_id)
                 self._judged.discard(trial_id)
-                if self._store.state(trial_id) is TrialState.TRAINED:
+                if self._store.state(trial_id) not in _UNTRAINED:
                     pool.submit(self._specs[trial_id])
             yield NodeAvoided(self._name(node), blamed, reason)

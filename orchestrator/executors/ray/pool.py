@@ -15,7 +15,7 @@ from orchestrator.config.sweep_config import PoolResources
 from orchestrator.events import Event, MeasuringEnded, MeasuringStarted, TrialFailed, TrialMeasured
 from orchestrator.executors.ray.nodes import avoiding
 from orchestrator.store.measurement import missing_parts
-from orchestrator.store.tasks import MeasuringTask, divide
+from orchestrator.store.tasks import ONLY_SHIFTS, MeasuringTask, divide
 from orchestrator.store.trial_store import TrialState, TrialStore
 from trainables.errors import StorageError
 from trainables.trial.folder import Failure, write_failure
@@ -109,9 +109,10 @@ class MeasuringPool:
         return not waiting and not self._probing
 
     def submit(self, spec: TrialSpec) -> None:
-        """Queue what is missing of a trained trial's measurement; returns at once."""
+        """Queue what is missing of a trained trial's measurement, and its shifts; returns at once."""
         trial_id = spec.trial_id
-        tasks = divide(spec, self._settings, self._gpu)
+        measured = self._store.state(trial_id) is TrialState.MEASURED
+        tasks = [ONLY_SHIFTS] if measured else divide(spec, self._settings, self._gpu)
         missing = tasks if len(tasks) == 1 else missing_parts(self._store.measurement(trial_id), tasks)
         trial = _Trial(trial_id, tasks, len(missing))
         self._arrivals.setdefault(trial_id, len(self._arrivals))
@@ -194,7 +195,8 @@ class MeasuringPool:
             scheduling_strategy=strategy,
             label_selector=avoiding(self._avoided),
         )
-        handle = actor_class.remote(self._store.folder.uri, self._settings, self._resources.threads, self._data)
+        store = self._store
+        handle = actor_class.remote(store.folder.uri, self._settings, self._resources.threads, self._data, store.shifts)
         self._probe(_Member(handle))
 
     def _probe(self, member: _Member) -> None:
@@ -224,7 +226,10 @@ class MeasuringPool:
                 return
             succeeded = False
             reason = f"the task {call.name} ended its process {MAX_DEATHS} times: {str(error).splitlines()[0]}"
-            write_failure(self._store.measurement(trial_id), Failure("measuring", reason))
+            if self._store.state(trial_id) is TrialState.MEASURED:
+                write_failure(self._store.trial(trial_id).shifts, Failure("shifts", reason))
+            else:
+                write_failure(self._store.measurement(trial_id), Failure("measuring", reason))
         else:
             self._idle.append(member)
         self._events.append(MeasuringEnded(trial_id, member.node, call.name, succeeded))
@@ -247,10 +252,13 @@ class MeasuringPool:
 
     def _put_back(self, member: _Member, call: _Call) -> None:
         self._events.append(MeasuringEnded(call.trial.trial_id, member.node, call.name, succeeded=False))
-        if self._store.state(call.trial.trial_id) is TrialState.MEASURED:  # it died after its last write
+        if self._is_complete(call.trial.trial_id):  # it died after its last write
             self._events.append(TrialMeasured(call.trial.trial_id))
         else:
             self._queue.put(self._arrivals[call.trial.trial_id], call)
+
+    def _is_complete(self, trial_id: str) -> bool:
+        return self._store.state(trial_id) is TrialState.MEASURED and not self._store.missing_shifts(trial_id)
 
     def _feed(self) -> None:
         while self._queue and self._idle:
@@ -271,10 +279,12 @@ class MeasuringPool:
 class MeasuringActor:
     """A measuring actor that reports its node. It imports torch, which would double the memory of the driver."""
 
-    def __init__(self, store_folder: str, settings: SharpnessSettings, threads: int, data: DataSpec) -> None:
+    def __init__(
+        self, store_folder: str, settings: SharpnessSettings, threads: int, data: DataSpec, shifts: tuple[str, ...]
+    ) -> None:
         from orchestrator.executors.actor import SharpnessActor
 
-        self._actor = SharpnessActor(store_folder, settings, threads, data)
+        self._actor = SharpnessActor(store_folder, settings, threads, data, shifts)
 
     def measure(self, trial_id: str) -> bool:
         """As `SharpnessActor` does."""

@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import numpy as np
 import pandas as pd
 
@@ -5,7 +7,7 @@ from analysis.report.agreement import Ranking, agreement
 from analysis.report.evidence import gather
 from analysis.report.report import build_report
 from analysis.report.sweep_matrix import SweepMatrix
-from analysis.results.targets import ERROR, LOSS, TEST_ERROR
+from analysis.results.targets import ERROR, LOSS, TEST_ERROR, target_of
 from tests.analysis.simulated import simulated_sweep
 
 
@@ -46,3 +48,17 @@ def test_a_report_compares_the_gap_in_error_unasked_and_other_targets_on_request
     for title in ("gap (test − training loss)", "gap in error (test − training error)"):
         assert f"with the {title} in its place" in first[-1].text
     assert "other targets" not in [line.topic for line in second]
+
+
+def test_a_gap_under_a_shift_is_compared_and_trials_without_it_are_counted() -> None:
+    sweep = simulated_sweep(rng_seed=3)
+    gap = sweep.table["gap_loss"].where(~sweep.table["trial_id"].isin(["trial004", "trial011"]))
+    shifted = replace(sweep, table=sweep.table.assign(gap_loss_under_noise_3=2 * gap + 0.1))
+    report = build_report([shifted], targets=(LOSS, target_of("shift:noise_3")))
+    plain, under = report.lines.values()
+    assert "with the gap under noise_3 (test loss on shifted images − training loss) in its place" in plain[-1].text
+    data = " ".join(line.text for line in under)
+    assert "28 trials measured" in data
+    assert "2 left out: no finite gap under noise_3" in data
+    taus = report.table.pivot_table("tau_b", ["measure", "parameter", "layer"], "target", dropna=False)
+    assert (taus["gap"] - taus["gap under noise_3"]).abs().max() < 0.3  # the same order of all but two trials

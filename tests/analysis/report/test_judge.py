@@ -67,7 +67,7 @@ def test_missing_values_and_ties_are_counted() -> None:
     frame["gap"] = [*gaps[:3], np.nan, gaps[4], gaps[4], *gaps[6:]]
     text = str(renyi.judge(frame, axes=["lr", "wd", "optimizer"], gap="gap", measures=["sharp"]))
     assert "17 models" in text
-    assert "1 left out because their gap is not finite" in text
+    assert "1 left out: no finite " in text
     assert "1 gap values repeat others (ties)" in text
     assert "values missing in some" in text
 

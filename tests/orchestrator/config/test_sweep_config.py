@@ -57,3 +57,11 @@ def test_a_machine_may_name_storage_and_tracking_and_the_file_wins(
 @pytest.mark.parametrize(("cpus", "threads"), [(0.25, 1), (1, 1), (3.5, 3)])
 def test_a_process_has_a_thread_a_whole_core_and_at_least_one(cpus: float, threads: int) -> None:
     assert ProcessResources(cpus=cpus).threads == threads
+
+
+def test_shifts_change_no_identity(sweep_file: SweepFile) -> None:
+    plain = load(str(sweep_file()))
+    asked = load(str(sweep_file(("name: small", "name: small\nshifts: [noise_3, blur_2]"), name="asked.yaml")))
+    assert (plain.shifts, asked.shifts) == ((), ("noise_3", "blur_2"))
+    assert asked.sharpness.measurement_id == plain.sharpness.measurement_id
+    assert [spec.trial_id for spec in expand(asked)] == [spec.trial_id for spec in expand(plain)]

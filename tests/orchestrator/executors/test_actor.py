@@ -11,8 +11,9 @@ from analysis.schema import MEASUREMENTS_FILE, Measurement
 from analysis.settings import SharpnessSettings
 from orchestrator.executors.actor import SharpnessActor
 from orchestrator.store.trial_store import MEASURED_FILE, TrialState, TrialStore
+from tests.orchestrator.made_up import SHIFTED
 from trainables.training.loop import train
-from trainables.trial.folder import FAILED_FILE, INITIAL_CHECKPOINT
+from trainables.trial.folder import FAILED_FILE, INITIAL_CHECKPOINT, LAST_CHECKPOINT
 from trainables.trial.specs import TrialSpec
 
 SETTINGS = SharpnessSettings(
@@ -48,10 +49,11 @@ def test_every_actor_measures_the_same_bits(store: TrialStore) -> None:
     found = []
     for _ in range(2):
         actor = SharpnessActor(store.folder.uri, SETTINGS, threads=1)
-        assert actor.measure(SPEC.trial_id)
-        assert actor.measure(SPEC.trial_id)  # and so does one that has measured before
-        found.append(rows(store))
-    assert found[0] == found[1]
+        for _ in range(2):  # and so does one that has measured before
+            store.measurement(SPEC.trial_id).delete(MEASURED_FILE)
+            assert actor.measure(SPEC.trial_id)
+            found.append(rows(store))
+    assert found[0] == found[1] == found[2] == found[3]
     assert store.state(SPEC.trial_id) is TrialState.MEASURED
     assert all(row.value is not None for row in found[0])
 
@@ -71,3 +73,33 @@ def test_initial_weights_that_are_gone_are_a_failure_with_its_reason(store: Tria
     assert not SharpnessActor(store.folder.uri, SETTINGS, threads=1).measure(SPEC.trial_id)
     assert INITIAL_CHECKPOINT in store.failure(SPEC.trial_id).reason
     assert FAILED_FILE in store.measurement(SPEC.trial_id).names()
+
+
+def test_only_the_shifts_that_are_missing_are_evaluated_and_nothing_is_measured_again(store: TrialStore) -> None:
+    settings = SETTINGS.model_copy(update={"measures": ("l2",)})
+    trial = store.trial(SPEC.trial_id)
+    plain = SharpnessActor(store.folder.uri, settings, threads=1)
+    assert plain.measure(SPEC.trial_id)
+    measured = plain._store.measurement(SPEC.trial_id).read(MEASURED_FILE)
+    trial.write_shift("noise_3", SHIFTED)
+    assert SharpnessActor(store.folder.uri, settings, 1, shifts=("noise_3", "blur_2")).measure(SPEC.trial_id)
+    assert plain._store.measurement(SPEC.trial_id).read(MEASURED_FILE) == measured
+    found = trial.read_shifts()
+    assert found["noise_3"] == SHIFTED
+    assert found["blur_2"].test_loss > trial.read_trained().generalization.test_loss
+
+
+def test_a_shift_that_fails_keeps_the_measurement_and_says_its_reason(store: TrialStore) -> None:
+    settings = SETTINGS.model_copy(update={"measures": ("l2",)})
+    assert SharpnessActor(store.folder.uri, settings, threads=1).measure(SPEC.trial_id)
+    asking = TrialStore(store.folder.uri, settings.measurement_id, ("noise_3",))
+    checkpoint = asking.trial(SPEC.trial_id).folder.read(LAST_CHECKPOINT)
+    asking.trial(SPEC.trial_id).folder.write(LAST_CHECKPOINT, b"damaged")
+    actor = SharpnessActor(store.folder.uri, settings, 1, shifts=asking.shifts)
+    assert not actor.measure(SPEC.trial_id)
+    assert asking.state(SPEC.trial_id) is TrialState.FAILED
+    failure = asking.failure(SPEC.trial_id)
+    assert (failure.stage, "is not a readable checkpoint" in failure.reason) == ("shifts", True)
+    asking.trial(SPEC.trial_id).folder.write(LAST_CHECKPOINT, checkpoint)
+    assert actor.measure(SPEC.trial_id)
+    assert asking.state(SPEC.trial_id) is TrialState.MEASURED

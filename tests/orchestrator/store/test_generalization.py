@@ -5,8 +5,8 @@ from dataclasses import replace
 import pytest
 
 from analysis import schema
-from orchestrator.store.generalization import of_subset, of_training
-from tests.orchestrator.made_up import outcome
+from orchestrator.store.generalization import of_shift, of_subset, of_training
+from tests.orchestrator.made_up import SHIFTED, outcome
 
 
 def test_the_gap_is_test_minus_training_with_the_errors_of_both() -> None:
@@ -33,5 +33,18 @@ def test_the_gap_of_the_measured_samples_uses_their_loss() -> None:
             "train_loss_subset_stderr": 0.03,
             "gap_loss_subset": 0.18,
             "gap_loss_subset_stderr": (0.02**2 + 0.03**2) ** 0.5,
+        }
+    )
+
+
+def test_the_gap_under_a_shift_is_the_shifted_test_loss_minus_the_training_loss() -> None:
+    assert of_shift(outcome().generalization, "noise_3", SHIFTED) == pytest.approx(
+        {
+            "test_loss_under_noise_3": 0.6,
+            "test_loss_under_noise_3_stderr": 0.04,
+            "test_accuracy_under_noise_3": 0.8,
+            "test_accuracy_under_noise_3_stderr": 0.05,
+            "gap_loss_under_noise_3": 0.5,
+            "gap_loss_under_noise_3_stderr": (0.04**2 + 0.01**2) ** 0.5,
         }
     )

@@ -10,7 +10,7 @@ from orchestrator.store.activity import ActivityFile
 from orchestrator.store.lease import Lease
 from orchestrator.store.status import read_status
 from orchestrator.store.trial_store import TrialStore
-from tests.orchestrator.made_up import fail, finish
+from tests.orchestrator.made_up import SHIFTED, fail, finish
 from trainables.trial.specs import TrialSpec
 
 
@@ -48,3 +48,14 @@ def test_programs_get_every_state_and_the_reason_of_each_failure(
     assert found["states"] == {"pending": 0, "training": 0, "trained": 0, "measured": 3, "failed": 1}
     assert found["failures"] == {specs[0].trial_id: {"stage": "training", "reason": "ValueError: no"}}
     assert (found["sweep"], found["trials"], found["storage"]) == ("small", 4, config.folder)
+
+
+def test_missing_shifts_are_work_without_a_known_time(
+    config: SweepConfig, specs: list[TrialSpec], store: TrialStore
+) -> None:
+    finish(store, specs, config.sharpness)
+    store.trial(specs[0].trial_id).write_shift("noise_3", SHIFTED)
+    assert read_status(config).done
+    status = read_status(config.model_copy(update={"shifts": ("noise_3", "blur_2")}))
+    assert (status.done, status.seconds_left) == (False, None)
+    assert status.to_json()["shifts"] == {"noise_3": 1, "blur_2": 0}

@@ -5,6 +5,7 @@ import pytest
 
 from orchestrator.errors import UsageError
 from orchestrator.store.trial_store import LAYOUT, LAYOUT_FILE, MEASURED_FILE, TrialState, TrialStore
+from tests.orchestrator.made_up import SHIFTED
 from trainables.trial.folder import LAST_CHECKPOINT, TRAINED_FILE, Failure, write_failure
 from trainables.trial.specs import TrialSpec
 
@@ -68,3 +69,26 @@ def test_a_store_of_a_newer_version_is_refused(store: TrialStore) -> None:
     store.folder.write(LAYOUT_FILE, json.dumps({"layout": LAYOUT + 1, "version": "9.8"}).encode())
     with pytest.raises(UsageError, match=f"has layout {LAYOUT + 1}, written by renyi-sharpness 9.8; version .* up to"):
         store.states([SPEC])
+
+
+def test_shifts_that_are_asked_for_are_missing_until_they_are_there(tmp_path: Path) -> None:
+    store = TrialStore(str(tmp_path), "settings1", ("noise_3", "blur_2"))
+    assert store.missing_shifts(TRIAL) == ("noise_3", "blur_2")
+    store.trial(TRIAL).write_shift("noise_3", SHIFTED)
+    assert store.missing_shifts(TRIAL) == ("blur_2",)
+    assert TrialStore(str(tmp_path), "settings2", ("noise_3",)).missing_shifts(TRIAL) == ()
+    assert TrialStore(str(tmp_path), "settings1").missing_shifts(TRIAL) == ()
+
+
+def test_a_shift_that_failed_fails_a_trial_of_a_sweep_that_asks_for_shifts(store: TrialStore, tmp_path: Path) -> None:
+    asking = TrialStore(str(tmp_path), "settings1", ("noise_3",))
+    failure = Failure("shifts", "ValueError: no")
+    store.trial(TRIAL).folder.write(TRAINED_FILE, b"{}")
+    store.measurement(TRIAL).write(MEASURED_FILE, b"{}")
+    write_failure(store.trial(TRIAL).shifts, failure)
+    assert (store.state(TRIAL), asking.state(TRIAL)) == (TrialState.MEASURED, TrialState.FAILED)
+    assert asking.failure(TRIAL) == failure
+    asking.forget_failure(TRIAL)
+    assert asking.state(TRIAL) is TrialState.MEASURED
+    with pytest.raises(FileNotFoundError, match=f"trial {TRIAL} did not fail"):
+        asking.failure(TRIAL)

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 from analysis.results.parquet import measurements_to_parquet
 from orchestrator.config.sweep_config import SweepConfig
-from orchestrator.tracking.metrics import of_epochs, of_measurement, of_trained
-from tests.orchestrator.made_up import measured, outcome
+from orchestrator.tracking.metrics import of_epochs, of_measurement, of_shifts, of_trained
+from tests.orchestrator.made_up import SHIFTED, measured, outcome
 
 
 def test_an_epoch_has_a_point_for_each_metric_that_it_has() -> None:
@@ -39,3 +39,10 @@ def test_a_measurement_has_headlines_only(config: SweepConfig) -> None:
     rows = measured(wide).rows
     more = of_measurement(outcome().generalization, record, measurements_to_parquet(rows))
     assert "renyi_2/all" not in {point.key for point in more}  # in the artifact only
+
+
+def test_a_shift_has_its_points_at_the_time_of_its_evaluation() -> None:
+    points = {point.key: point for point in of_shifts(outcome().generalization, {"noise_3": SHIFTED})}
+    assert points["generalization/gap_loss_under_noise_3"].value == 0.5
+    assert points["generalization/test_accuracy_under_noise_3"].value == 0.8
+    assert {point.timestamp for point in points.values()} == {2_000_000}

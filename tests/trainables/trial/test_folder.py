@@ -15,6 +15,7 @@ from trainables.trial.folder import (
     EpochMetrics,
     Failure,
     Generalization,
+    ShiftedTest,
     Trained,
     TrialFolder,
     read_failure,
@@ -105,3 +106,16 @@ def test_a_failure_has_one_line_and_the_traceback(trial: TrialFolder) -> None:
     assert "Traceback" in failure.traceback
     write_failure(trial.folder, failure)
     assert read_failure(trial.folder) == failure
+
+
+def test_results_under_shifts_are_read_by_their_names(trial: TrialFolder) -> None:
+    assert trial.read_shifts() == {}
+    results = {
+        "noise_3": ShiftedTest(0.08, 0.5, 0.1, 0.8, 0.05, 7.0),
+        "blur_1": ShiftedTest(0.4, 0.3, 0.1, 0.9, 0.02, 8.0),
+    }
+    for name, result in results.items():
+        trial.write_shift(name, result)
+    write_failure(trial.shifts, Failure("shifts", "ValueError: no"))
+    assert trial.shift_names() == ["blur_1", "noise_3"]
+    assert trial.read_shifts() == results

@@ -8,7 +8,7 @@ import pytest
 from orchestrator.config.sweep_config import SweepConfig
 from orchestrator.events import Event, MeasuringEnded, MeasuringStarted, TrialFailed, TrialMeasured
 from orchestrator.executors.ray.pool import MAX_DEATHS, MeasuringPool
-from orchestrator.store.trial_store import TrialState, TrialStore
+from orchestrator.store.trial_store import MEASURED_FILE, TrialState, TrialStore
 from tests.local_ray import local_ray
 from trainables.training.device import default_device
 from trainables.training.loop import attempt
@@ -110,4 +110,24 @@ def test_a_task_that_ends_its_process_every_time_is_given_up(
     assert store.failure(deadly.trial_id).reason.startswith(
         f"the task everything ended its process {MAX_DEATHS} times: "
     )
+    pool.resize([])
+
+
+def test_a_measured_trial_is_only_evaluated_under_the_shifts_that_it_lacks(
+    config: SweepConfig, store: TrialStore, trained: list[TrialSpec], node: str
+) -> None:
+    pool = pool_of(config, store, [node])
+    pool.submit(trained[0])
+    assert isinstance(events_of(pool)[-1], TrialMeasured)
+    pool.resize([])
+    trial_id = trained[0].trial_id
+    measured = store.measurement(trial_id).read(MEASURED_FILE)
+    pool = pool_of(config, TrialStore(config.folder, store.measurement_id, ("blur_2",)), [node])
+    for spec in trained:
+        pool.submit(spec)
+    assert {event.trial_id for event in events_of(pool) if isinstance(event, TrialMeasured)} == {
+        spec.trial_id for spec in trained
+    }
+    assert store.measurement(trial_id).read(MEASURED_FILE) == measured
+    assert [list(store.trial(spec.trial_id).read_shifts()) for spec in trained] == [["blur_2"], ["blur_2"]]
     pool.resize([])
