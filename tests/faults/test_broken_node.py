@@ -8,6 +8,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -47,7 +48,8 @@ def fire(tmp_path: Path, empty_database: Path) -> Iterator[Fire]:
 
 def test_a_broken_node_is_left_out_and_named(fire: Fire, tmp_path: Path) -> None:
     assert fire.cluster is not None
-    node_id = fire.cluster.head_node.node_id  # the driver's own, where the pool and the first trials are
+    head: Any = fire.cluster.head_node  # the driver's own, where the pool and the first trials are
+    node_id = head.node_id
     (tmp_path / "broken_node").write_text(node_id)
     fire.start()
     output = fire.finish()
