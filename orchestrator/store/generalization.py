@@ -1,4 +1,4 @@
-"""The generalization quantities of a trial (SPEC §2) by name, the same for the tracking record and for the store."""
+"""The generalization quantities of a trial by name, the same for the tracking record and for the store."""
 
 import math
 from collections.abc import Mapping

@@ -10,7 +10,7 @@ from trainables.data.root import data_root
 from trainables.errors import TrainingError
 from trainables.trial.specs import DataSpec
 
-# As in the authors' code (SPEC §4.2).
+# As in the code of the paper's authors.
 NORMALIZATIONS = {
     "cifar10": Normalization((0.491, 0.482, 0.447), (0.247, 0.243, 0.262)),
     "cifar100": Normalization((0.5071, 0.4867, 0.4408), (0.2675, 0.2565, 0.2761)),

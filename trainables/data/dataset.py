@@ -94,7 +94,7 @@ def check_normalization(mean: Sequence[float], std: Sequence[float], channels: i
 
 
 def stratified_indices(targets: Tensor, num_samples: int, seed: int) -> Tensor:
-    """Indices of a class-stratified draw without replacement, sorted: the fixed samples of a sweep (SPEC §1.0).
+    """Indices of a class-stratified draw without replacement, sorted: the fixed samples of a sweep.
 
     Every class gets ⌊num_samples/C⌋ samples; the first classes get one more each until the remainder is used.
 

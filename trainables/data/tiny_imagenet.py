@@ -15,7 +15,7 @@ from trainables.trial.specs import DataSpec
 
 NAME = "tiny-imagenet-200"
 URL = f"http://cs231n.stanford.edu/{NAME}.zip"
-NORMALIZATION = Normalization((0.4802, 0.4481, 0.3975), (0.2770, 0.2691, 0.2821))  # SPEC §4.2
+NORMALIZATION = Normalization((0.4802, 0.4481, 0.3975), (0.2770, 0.2691, 0.2821))  # as in the code of the paper's authors
 SHAPE = (3, 64, 64)
 
 Labelled = list[tuple[str, int]]  # path of an image inside the archive, class
@@ -73,7 +73,7 @@ def load_tiny_imagenet(spec: DataSpec) -> Dataset:
     """100 000 images of 64×64 pixels in 200 classes to train on, 5 000 to test on, 5 000 to validate on.
 
     The labels of the published test set are not public. As in the authors' code the 10 000 validation images are
-    halved: of each class the first 25 by number are our validation set, the other 25 our test set (SPEC §2).
+    halved: of each class the first 25 by number are our validation set, the other 25 our test set.
 
     Raises:
         TrainingError: there is neither the zip nor its folder, or a file is missing or damaged; the message names it.

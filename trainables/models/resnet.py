@@ -1,4 +1,4 @@
-"""Residual networks of He et al. 2016, for 32×32 and 64×64 images (SPEC §6.1)."""
+"""Residual networks of He et al. 2016, for 32×32 and 64×64 images."""
 
 from collections import OrderedDict
 from collections.abc import Sequence

@@ -1,4 +1,4 @@
-"""SAM and its variants: one contract, any base optimizer of torch (SPEC §5)."""
+"""SAM and its variants: one contract, any base optimizer of torch."""
 
 from trainables.optimizers.asam import ASAM
 from trainables.optimizers.eigen_sam import EigenSAM

@@ -30,7 +30,7 @@ from trainables.trial.specs import (
 
 
 def build_optimizer(spec: OptimizerSpec, model: nn.Module, seed: int = 0) -> Optimizer:
-    """The optimizer over all trainable parameters, biases and batch-norm included (SPEC §4.1, §5).
+    """The optimizer over all trainable parameters, biases and batch-norm included.
 
     Args:
         spec: the optimizer and its settings.

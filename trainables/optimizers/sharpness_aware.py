@@ -1,6 +1,6 @@
 """The contract of SAM and its variants: two gradients on one batch, one step of a base optimizer.
 
-g = ∇L(w) → ε → ∇L(w + ε) → w restored → base step with that gradient, its weight decay at the restored w (SPEC §5).
+g = ∇L(w) → ε → ∇L(w + ε) → w restored → base step with that gradient, its weight decay at the restored w.
 """
 
 from abc import abstractmethod

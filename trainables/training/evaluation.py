@@ -47,7 +47,7 @@ def accuracy(model: nn.Module, split: Split, normalize: Normalization) -> float:
 
 
 def generalization(model: nn.Module, data: Dataset) -> Generalization:
-    """The quantities of SPEC §2, over the whole training set (not augmented) and the whole test set.
+    """The quantities of generalization, over the whole training set (not augmented) and the whole test set.
 
     Raises:
         DivergedError: the weights give no finite loss.

@@ -11,7 +11,7 @@ def learning_rate_factor(epoch: int, training: TrainingSpec) -> float:
     """The factor on the base learning rate during a zero-based epoch.
 
     Linear from 0.001 to 1 over the warm-up epochs, then ½(1 + cos(π t/T)) over the T remaining epochs, or constant. It
-    changes once an epoch (SPEC §4.1).
+    changes once an epoch.
     """
     if epoch < training.warmup_epochs:
         return WARMUP_START + (1 - WARMUP_START) * epoch / training.warmup_epochs

@@ -47,7 +47,7 @@ class EpochMetrics:
 
 @dataclass(frozen=True)
 class Generalization:
-    """Losses and accuracies of a fully trained network on the training and the test images (SPEC §2), in eval mode."""
+    """Losses and accuracies of a fully trained network on the training and the test images, in eval mode."""
 
     train_loss: float  # mean cross-entropy over the whole training set
     train_loss_stderr: float

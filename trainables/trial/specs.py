@@ -42,7 +42,7 @@ ModelName = Annotated[str, Field(min_length=1)]
 Location = Annotated[str, Field(min_length=1), AfterValidator(absolute)]
 Locations = Annotated[tuple[Location, ...], BeforeValidator(_list)]
 BatchNormSecondPass = Literal["freeze", "update"]
-PLAIN_EPOCHS = 5  # SPEC §9: the paper's 5, where its code takes 6
+PLAIN_EPOCHS = 5  # the paper's 5; its authors' code takes 6
 
 
 class Spec(Section):

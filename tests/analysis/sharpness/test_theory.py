@@ -1,4 +1,4 @@
-"""Statements of the paper's appendix that can be executed, on spectra and on small networks (SPEC §7)."""
+"""Statements of the paper's appendix that can be executed, on spectra and on small networks."""
 
 import itertools
 import math

@@ -1,4 +1,4 @@
-"""Parameter counts, layer lists and traceability of every network of the paper (SPEC §6.3)."""
+"""Parameter counts, layer lists and traceability of every network of the paper."""
 
 import pytest
 import torch

@@ -1,4 +1,4 @@
-"""ASAM's steps as SPEC §5 prints them, and which parameters it transforms."""
+"""ASAM's steps on a quadratic, worked out by hand, and which parameters it transforms."""
 
 import math
 

@@ -1,4 +1,4 @@
-"""RSAM's steps as SPEC §5 prints them, and the properties listed beside them."""
+"""RSAM's steps on a quadratic, worked out by hand, and the properties that follow from its formula."""
 
 import math
 from typing import Any

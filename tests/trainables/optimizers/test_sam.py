@@ -1,4 +1,4 @@
-"""SAM's step as SPEC §5 prints it, and its norms."""
+"""SAM's step on a quadratic, worked out by hand, and its norms."""
 
 import math
 
