@@ -15,7 +15,7 @@ from trainables.trial.specs import DataSpec
 
 NAME = "tiny-imagenet-200"
 URL = f"http://cs231n.stanford.edu/{NAME}.zip"
-NORMALIZATION = Normalization((0.4802, 0.4481, 0.3975), (0.2770, 0.2691, 0.2821))  # as in the code of the paper's authors
+NORMALIZATION = Normalization((0.4802, 0.4481, 0.3975), (0.2770, 0.2691, 0.2821))  # as the paper's authors
 SHAPE = (3, 64, 64)
 
 Labelled = list[tuple[str, int]]  # path of an image inside the archive, class

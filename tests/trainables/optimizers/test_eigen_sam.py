@@ -1,4 +1,4 @@
-"""Eigen-SAM's steps on a quadratic, worked out by hand; its eigenvector against `block_operator`, and when it is updated."""
+"""Eigen-SAM's steps on a quadratic by hand; its eigenvector against `block_operator`, and when it is updated."""
 
 from typing import Any
 
