@@ -2,7 +2,7 @@
 
     OMP_NUM_THREADS=1 python benchmarks/model_matrix.py            # the table, in about ten minutes on one core
     OMP_NUM_THREADS=1 python benchmarks/model_matrix.py --only GPT  # those whose name or source has these letters
-    OMP_NUM_THREADS=1 python benchmarks/model_matrix.py --write    # put the table into docs/models.md
+    OMP_NUM_THREADS=1 python benchmarks/model_matrix.py --write    # put the rows into docs/models.md
 
 Small configurations with random weights, in float32. For each layer and both curvatures, one product of the engine that
 the library chose; for layers of fewer than 2 000 weights the trace of the Gauss–Newton block as well, from a dense
@@ -38,7 +38,8 @@ def main() -> None:
     options = parser.parse_args()
     torch.set_num_threads(1)
     warnings.simplefilter("ignore")
-    rows, wrong = [], 0
+    rows: dict[tuple[str, str], str] = {}
+    wrong = 0
     print(HEAD, end="")
     for entry in entries():
         if options.only.lower() not in f"{entry.name} {entry.source}".lower():
@@ -46,14 +47,21 @@ def main() -> None:
         torch.manual_seed(0)
         findings = compare(entry.build())
         wrong += not findings.worst <= TOLERANCE
-        rows.append(row(entry, findings))
-        print(rows[-1], end="", flush=True)
+        rows[entry.name, entry.source] = row(entry, findings)
+        print(rows[entry.name, entry.source], end="", flush=True)
     print(f"{len(rows)} networks, {wrong} with an error above {TOLERANCE:g}")
     if options.write:
-        text = PAGE.read_text(encoding="utf-8")
-        table = BEGIN + HEAD + "".join(rows) + END
-        PAGE.write_text(re.sub(f"{BEGIN}.*{END}", lambda _: table, text, flags=re.DOTALL), encoding="utf-8")
+        write(rows)
     sys.exit(1 if wrong else 0)
+
+
+def write(rows: dict[tuple[str, str], str]) -> None:
+    """Put these rows into the table of the page, beside those of other networks that it has."""
+    before, old, after = re.split(f"{BEGIN}|{END}", PAGE.read_text(encoding="utf-8"))
+    there = {tuple(line.split(" | ")[:2]): f"{line}\n" for line in old.splitlines()}
+    kept = {(entry.name, entry.source): there.get((f"| {entry.name}", entry.source), "") for entry in entries()}
+    table = BEGIN + HEAD + "".join((kept | rows).values()) + END
+    PAGE.write_text(before + table + after, encoding="utf-8")
 
 
 def row(entry: Entry, findings: Findings) -> str:
