@@ -1,7 +1,6 @@
 """Networks of torchvision, in small configurations."""
 
 from collections.abc import Callable
-from functools import partial
 
 from torch import nn
 from torchvision import models
@@ -10,22 +9,27 @@ from torchvision.models import convnext, densenet, efficientnet, resnet, segment
 from tests.analysis.sharpness.zoo.entry import NUM_CLASSES, Case, Entry, images
 
 
-def narrow_resnet18() -> nn.Module:
-    """ResNet-18 with an eighth of the channels, which its class has no option for."""
-    model = models.resnet18(num_classes=NUM_CLASSES)
+def narrowed(model: nn.Module, factor: int = 8) -> nn.Module:
+    """The network with so many times fewer channels, for classes that have no option for it."""
+
+    def less(width: int) -> int:
+        return width if width in (3, NUM_CLASSES) else max(1, width // factor)
+
     for path, module in list(model.named_modules()):
+        parent, _, name = path.rpartition(".")
+        new: nn.Module | None = None
         if isinstance(module, nn.Conv2d):
-            channels = (module.in_channels // 8 or 3, module.out_channels // 8)
-            _put(model, path, nn.Conv2d(*channels, module.kernel_size, module.stride, module.padding, bias=False))  # type: ignore[arg-type]
+            sizes = less(module.in_channels), less(module.out_channels)
+            groups = 1 if module.groups == 1 else less(module.groups)
+            places = module.kernel_size, module.stride, module.padding, module.dilation
+            new = nn.Conv2d(*sizes, *places, groups, module.bias is not None)  # type: ignore[arg-type]
         elif isinstance(module, nn.BatchNorm2d):
-            _put(model, path, nn.BatchNorm2d(module.num_features // 8))
-    model.fc = nn.Linear(512 // 8, NUM_CLASSES)
+            new = nn.BatchNorm2d(less(module.num_features))
+        elif isinstance(module, nn.Linear):
+            new = nn.Linear(less(module.in_features), less(module.out_features))
+        if new is not None:
+            setattr(model.get_submodule(parent), name, new)
     return model
-
-
-def _put(model: nn.Module, path: str, module: nn.Module) -> None:
-    parent, _, name = path.rpartition(".")
-    setattr(model.get_submodule(parent), name, module)
 
 
 def _efficientnet() -> nn.Module:
@@ -45,7 +49,11 @@ def _vit() -> nn.Module:
     return model
 
 
-def _segmentation() -> nn.Module:
+def _googlenet() -> nn.Module:
+    return models.GoogLeNet(NUM_CLASSES, aux_logits=True, init_weights=False)
+
+
+def _lraspp() -> nn.Module:
     backbone = models.mobilenetv3.mobilenet_v3_large(width_mult=0.25, dilated=True)
     return segmentation.lraspp._lraspp_mobilenetv3(backbone, NUM_CLASSES)
 
@@ -56,10 +64,9 @@ def _fcn() -> nn.Module:
 
 
 _SWIN = {"patch_size": [2, 2], "embed_dim": 8, "depths": [2, 2], "num_heads": [2, 4], "window_size": [4, 4]}
-_FULL = partial(images, size=32, num_samples=4)  # a network whose class has no option for fewer channels
 
 SMALL: dict[str, Callable[[], Case]] = {
-    "ResNet-18": lambda: images(narrow_resnet18()),
+    "ResNet-18": lambda: images(narrowed(models.resnet18(num_classes=NUM_CLASSES))),
     "MobileNetV2": lambda: images(models.mobilenet_v2(num_classes=NUM_CLASSES, width_mult=0.25)),
     "MobileNetV3-Small": lambda: images(models.mobilenet_v3_small(num_classes=NUM_CLASSES, width_mult=0.25)),
     "EfficientNet-B0": lambda: images(_efficientnet()),
@@ -69,14 +76,12 @@ SMALL: dict[str, Callable[[], Case]] = {
     "ViT": lambda: images(_vit()),
 }
 LARGE: dict[str, Callable[[], Case]] = {
-    "GoogLeNet, auxiliary heads": lambda: _FULL(
-        models.GoogLeNet(NUM_CLASSES, aux_logits=True, init_weights=False), size=48
-    ),
-    "SqueezeNet": lambda: _FULL(models.squeezenet1_1(num_classes=NUM_CLASSES), size=48),
-    "ShuffleNetV2": lambda: _FULL(models.shufflenet_v2_x0_5(num_classes=NUM_CLASSES)),
-    "MNASNet": lambda: _FULL(models.mnasnet0_5(num_classes=NUM_CLASSES)),
-    "LR-ASPP, pixels": lambda: _FULL(_segmentation(), dense=True),
-    "FCN-ResNet, pixels": lambda: images(_fcn(), 24, 2, dense=True),
+    "GoogLeNet, auxiliary heads": lambda: images(narrowed(_googlenet()), 48, 4),
+    "SqueezeNet": lambda: images(narrowed(models.squeezenet1_1(num_classes=NUM_CLASSES)), 48, 4),
+    "ShuffleNetV2": lambda: images(models.shufflenet_v2_x0_5(num_classes=NUM_CLASSES), num_samples=4),
+    "MNASNet": lambda: images(narrowed(models.mnasnet1_0(num_classes=NUM_CLASSES)), num_samples=4),
+    "LR-ASPP, pixels": lambda: images(_lraspp(), 24, 2, dense=True),
+    "FCN-ResNet, pixels": lambda: images(narrowed(_fcn()), 24, 2, dense=True),
 }
 SMALL_ENTRIES = [Entry(name, "torchvision", build) for name, build in SMALL.items()]
 ENTRIES = SMALL_ENTRIES + [Entry(name, "torchvision", build) for name, build in LARGE.items()]
