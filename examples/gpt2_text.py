@@ -27,7 +27,7 @@ def main() -> None:
     sizes = {"vocab_size": len(letters), "n_positions": LENGTH, "n_embd": 16, "n_layer": 2, "n_head": 2}
     model = GPT2LMHeadModel(GPT2Config(**sizes, bos_token_id=None, eos_token_id=None))
 
-    def spectra() -> dict[str | None, renyi.SpectralQuadrature]:
+    def spectra():
         return renyi.layer_spectra(model, inputs, targets, LAYERS, tolerance=0.1, progress=False)
 
     print("before training\n", spectra(), sep="")

@@ -64,7 +64,7 @@ def test_the_picture_has_a_panel_a_quantity_and_a_line_a_layer(samples: tuple[Te
     axes = watch.plot().axes
     assert len(axes) == 3
     assert [len(axis.lines) for axis in axes] == [2, 2, 2]
-    assert list(axes[0].lines[0].get_xdata()) == [1, 2]
+    assert axes[0].lines[0].get_xydata()[:, 0].tolist() == [1, 2]  # type: ignore[union-attr,index]
 
 
 @pytest.mark.parametrize("every", [0, -1, 1.5, True])

@@ -57,11 +57,8 @@ def with_statistics(model: nn.Module) -> nn.Module:
     """The network, its batch-norms with random statistics, γ and β."""
     for norm in model.modules():
         if isinstance(norm, nn.BatchNorm1d | nn.BatchNorm2d | nn.BatchNorm3d):
-            for tensor, low, high in (
-                (norm.weight, 0.7, 1.3),
-                (norm.running_var, 0.7, 1.3),
-                (norm.bias, -0.2, 0.2),
-                (norm.running_mean, -0.2, 0.2),
-            ):
-                nn.init.uniform_(tensor, low, high)
+            for tensor in (norm.weight, norm.running_var):
+                nn.init.uniform_(tensor, 0.7, 1.3)  # type: ignore[arg-type]
+            for tensor in (norm.bias, norm.running_mean):
+                nn.init.uniform_(tensor, -0.2, 0.2)  # type: ignore[arg-type]
     return model

@@ -34,33 +34,40 @@ def narrowed(model: nn.Module, factor: int = 8) -> nn.Module:
 
 def _efficientnet() -> nn.Module:
     setting, last = efficientnet._efficientnet_conf("efficientnet_b0", width_mult=0.25, depth_mult=0.5)
-    return efficientnet.EfficientNet(setting, 0.2, num_classes=NUM_CLASSES, last_channel=last)
+    model: nn.Module = efficientnet.EfficientNet(setting, 0.2, num_classes=NUM_CLASSES, last_channel=last)
+    return model
 
 
 def _convnext() -> nn.Module:
     widths = (8, 16, 24, 32)
     setting = [convnext.CNBlockConfig(a, b, 1) for a, b in zip(widths, (*widths[1:], None), strict=True)]
-    return convnext.ConvNeXt(setting, layer_scale=0.5, num_classes=NUM_CLASSES)
+    model: nn.Module = convnext.ConvNeXt(setting, layer_scale=0.5, num_classes=NUM_CLASSES)
+    return model
 
 
 def _vit() -> nn.Module:
-    model = models.VisionTransformer(32, 8, 2, 2, 16, 32, num_classes=NUM_CLASSES)
-    nn.init.normal_(model.heads.head.weight, std=0.3)  # torchvision's is zero, and so is then the rest of the Hessian
+    model: nn.Module = models.VisionTransformer(32, 8, 2, 2, 16, 32, num_classes=NUM_CLASSES)
+    nn.init.normal_(
+        model.get_parameter("heads.head.weight"), std=0.3
+    )  # torchvision's is zero, and so is then the rest of the Hessian
     return model
 
 
 def _googlenet() -> nn.Module:
-    return models.GoogLeNet(NUM_CLASSES, aux_logits=True, init_weights=False)
+    model: nn.Module = models.GoogLeNet(NUM_CLASSES, aux_logits=True, init_weights=False)
+    return model
 
 
 def _lraspp() -> nn.Module:
     backbone = models.mobilenetv3.mobilenet_v3_large(width_mult=0.25, dilated=True)
-    return segmentation.lraspp._lraspp_mobilenetv3(backbone, NUM_CLASSES)
+    model: nn.Module = segmentation.lraspp._lraspp_mobilenetv3(backbone, NUM_CLASSES)
+    return model
 
 
 def _fcn() -> nn.Module:
     backbone = resnet.ResNet(resnet.Bottleneck, [1, 1, 1, 1], replace_stride_with_dilation=[False, True, True])
-    return segmentation.fcn._fcn_resnet(backbone, NUM_CLASSES, aux=True)
+    model: nn.Module = segmentation.fcn._fcn_resnet(backbone, NUM_CLASSES, aux=True)
+    return model
 
 
 _SWIN = {"patch_size": [2, 2], "embed_dim": 8, "depths": [2, 2], "num_heads": [2, 4], "window_size": [4, 4]}

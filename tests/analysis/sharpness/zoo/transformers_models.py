@@ -97,7 +97,7 @@ def _vit() -> Case:
 def _with_lora(case: Case, *modules: str, **options: Any) -> Case:
     """Both matrices random: with the usual zero one, half of the blocks are zero."""
     config = peft.LoraConfig(r=2, target_modules=list(modules), init_lora_weights=False, **options)
-    return Case(peft.get_peft_model(case.model, config).eval(), case.inputs, case.targets)  # type: ignore[arg-type]
+    return Case(peft.get_peft_model(case.model, config).eval(), case.inputs, case.targets)
 
 
 SMALL_ENTRIES = [
