@@ -47,9 +47,8 @@ def _convnext() -> nn.Module:
 
 def _vit() -> nn.Module:
     model: nn.Module = models.VisionTransformer(32, 8, 2, 2, 16, 32, num_classes=NUM_CLASSES)
-    nn.init.normal_(
-        model.get_parameter("heads.head.weight"), std=0.3
-    )  # torchvision's is zero, and so is then the rest of the Hessian
+    # torchvision's head is zero, and so is then the rest of the Hessian.
+    nn.init.normal_(model.get_parameter("heads.head.weight"), std=0.3)
     return model
 
 
