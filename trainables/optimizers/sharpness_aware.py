@@ -144,7 +144,8 @@ class SharpnessAware(Optimizer):
 
         Args:
             closure: clears the gradients, computes the loss, calls backward, returns the loss; called twice, or once
-                while no perturbation is due. With loss scaling it calls `scaler.scale(loss).backward()`.
+                while no perturbation is due. With loss scaling it calls `scaler.scale(loss).backward()`. None after
+                `first_step`: the same as `second_step`, for trainers that call `step` themselves.
             scaler: the GradScaler in use; call its `update` afterwards. Gradients are unscaled before ε, and when they
                 are not finite both passes are skipped.
 
@@ -155,6 +156,8 @@ class SharpnessAware(Optimizer):
         if vars(self).pop("found_inf", None) is not None:
             vars(self).pop("grad_scale")
             raise TrainingError(f"call {self._name}.step(closure, scaler=scaler), not scaler.step(optimizer)")
+        if closure is None and self._pass is not Pass.NONE:
+            return self.second_step()
         if closure is None:
             if is_state_asked_for(self):
                 return self._step_of_base()

@@ -49,19 +49,27 @@ class Profile:
     def of(cls, problem: Problem) -> "Profile":
         """From a forward pass of one sample."""
         names = {id(parameter): name for name, parameter in problem.model.named_parameters()}
+        # In the order in which calls begin: a class token that the network itself holds is no last layer.
         calls: list[tuple[list[str], float, int]] = []
+        begun: list[int] = []
         tiles: dict[str, int] = {}
 
         # Looked up beforehand: during a functional call the modules hold twins of their parameters.
         owned = {m: [names[id(p)] for p in m._parameters.values() if id(p) in names] for m in problem.model.modules()}
 
+        def begin(module: nn.Module, args: object) -> None:
+            begun.append(len(calls))
+            calls.append(([], 0.0, 0))
+
         def note(module: nn.Module, args: object, result: object) -> None:
+            index = begun.pop()
             result = result[0] if isinstance(result, tuple) else result
             if isinstance(result, Tensor):
-                calls.append((owned[module], _macs(module, result), result.numel()))
+                calls[index] = owned[module], _macs(module, result), result.numel()
                 tiles.update(dict.fromkeys(owned[module][:1], _tiles(module, args, result, problem)))
 
-        handles = [module.register_forward_hook(note) for module, own in owned.items() if own]
+        handles = [module.register_forward_pre_hook(begin) for module, own in owned.items() if own]
+        handles += [module.register_forward_hook(note) for module, own in owned.items() if own]
         try:
             with held_still(problem.model), torch.no_grad():
                 outputs = problem.subset(slice(0, 1)).outputs()

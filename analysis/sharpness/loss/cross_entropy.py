@@ -101,9 +101,13 @@ class CrossEntropy(Loss):
         return self._torch(outputs, targets, "mean")
 
     def curvature(self, outputs: Tensor, targets: Tensor, U: Tensor) -> Tensor:
-        """A p ∘ (u − ⟨p, u⟩)."""
+        """A p ∘ (u − ⟨p, u⟩), the same for u less its entry of the likeliest class.
+
+        That entry is then zero, so no digits are lost to cancellation where p is close to 1.
+        """
         p = self._by_position(outputs).softmax(dim=2)[:, None]  # (N, 1, d, C)
         U = self._by_position(U, extra=1)
+        U = U - U.take_along_dim(p.argmax(dim=3, keepdim=True), dim=3)
         curved = p * (U - (p * U).sum(dim=3, keepdim=True))
         scale = self._scale(outputs, targets)
         curved = curved if scale is None else curved * scale[:, None, :, None]

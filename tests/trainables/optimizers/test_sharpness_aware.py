@@ -85,6 +85,21 @@ def test_two_calls_equal_the_closure(name: str) -> None:
 
 
 @each_method
+def test_step_without_a_closure_ends_what_first_step_began(name: str) -> None:
+    """For trainers that call `step` themselves."""
+    by_step, by_hand = network(), network()
+    optimizers = METHODS[name](by_step, **BASE), METHODS[name](by_hand, **BASE)
+    for inputs, targets in batches(2):
+        for model, optimizer, end in zip((by_step, by_hand), optimizers, ("step", "second_step"), strict=True):
+            closure = closure_for(model, inputs, targets)
+            closure()
+            if optimizer.first_step():
+                closure()
+            getattr(optimizer, end)()
+    assert_same_state(by_step, by_hand)
+
+
+@pytest.mark.parametrize("name", METHODS)
 def test_error_in_the_second_pass_restores_everything(name: str) -> None:
     model = network()
     inputs, targets = batches(1)[0]

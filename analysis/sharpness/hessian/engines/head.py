@@ -102,6 +102,8 @@ def _refusal(setting: Setting, block: Block) -> str | None:
         return f"the outputs of a sample have shape {setting.problem.shape}"
     if layer is None or setting.profile.after[layer] != 0:
         return f"{layer or 'the set of all layers'} is not the last linear layer"
+    if setting.profile.macs[layer] != setting.profile.sizes[layer]:
+        return f"{layer} is not applied once to each sample"
     try:
         _owner(setting.problem.model, layer)
     except UnsupportedError as error:

@@ -145,6 +145,10 @@ def step_of_module(module: nn.Module) -> Operation | None:
     raise UnsupportedError(f"{type(module).__name__} is not one of the piecewise-linear modules known")
 
 
+# Functions and methods by name.
+SUMS, RECTIFIERS, VIEWS, IDENTITIES = ("add", "iadd", "add_"), ("relu", "relu_"), ("view", "reshape"), ("dropout",)
+
+
 def step_of_call(node: fx.Node) -> tuple[list[fx.Node], Operation | Add | None]:
     """The nodes that a function or method call takes tensors from, and its operation; None for the identity.
 
@@ -152,21 +156,23 @@ def step_of_call(node: fx.Node) -> tuple[list[fx.Node], Operation | Add | None]:
         UnsupportedError: a call that is not known, or constants among its operands.
     """
     name = node.target if isinstance(node.target, str) else getattr(node.target, "__name__", str(node.target))
+    if name not in (*SUMS, *RECTIFIERS, *VIEWS, *IDENTITIES, *LINEAR_CALLS):
+        raise UnsupportedError(f"{name} is not one of the piecewise-linear operations known")
     source = node.args[0] if node.args else None
     if not isinstance(source, fx.Node):
         raise UnsupportedError(f"{name} of something that is not computed from the inputs")
-    if name in ("add", "iadd", "add_"):
+    if name in SUMS:
         other = node.args[1]
         if not isinstance(other, fx.Node) or node.kwargs:
             raise UnsupportedError("an addition of a constant")
         return [source, other], Add()
-    if name in ("relu", "relu_"):
+    if name in RECTIFIERS:
         return [source], Rectify()
-    if name in ("view", "reshape"):
+    if name in VIEWS:
         if len(node.args) != 3 or not _is_number_of_samples(node.args[1]) or node.args[2] != -1:
             raise UnsupportedError("a reshape other than x.view(x.size(0), -1)")
         return [source], Linear(partial(torch.flatten, start_dim=1))
-    if name == "dropout":
+    if name in IDENTITIES:
         return [source], None
     if name in LINEAR_CALLS and node.op in ("call_function", "call_method"):
         if any(isinstance(value, fx.Node) for value in (*node.args[1:], *node.kwargs.values())):

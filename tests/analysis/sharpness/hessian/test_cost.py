@@ -1,7 +1,7 @@
 """Multiply-adds, bytes and costs that can be counted by hand."""
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from analysis.sharpness.hessian.cost import EngineCost, Profile
 from analysis.sharpness.problem import pose
@@ -42,3 +42,22 @@ def test_the_cost_of_products_or_of_the_exact_spectrum() -> None:
     assert cost.of(10) == 23
     assert cost.of(10, spectrum=True) == 23
     assert cost.of(100, spectrum=True) == 53
+
+
+class WithToken(nn.Module):
+    """A network that holds a token beside its modules, which its outputs come from after all of them."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.token = nn.Parameter(torch.ones(1, 6))
+        self.body, self.head = nn.Linear(6, 8), nn.Linear(8, 3)
+
+    def forward(self, x: Tensor) -> Tensor:
+        out: Tensor = self.head(self.body(x + self.token).relu())
+        return out
+
+
+def test_the_last_layer_is_last_though_the_network_holds_parameters_itself() -> None:
+    found = Profile.of(pose(WithToken(), torch.ones(5, 6), torch.zeros(5, dtype=torch.int64)))
+    assert found.after["head.weight"] == 0
+    assert found.after["token"] >= 48 + 24

@@ -20,6 +20,17 @@ def test_root_keeps_its_digits_for_confident_networks(margin: float) -> None:
     assert torch.allclose(single.double(), exact, rtol=1e-5, atol=0)
 
 
+@pytest.mark.parametrize("margin", [5.0, 12.0, 25.0])
+def test_curvature_keeps_its_digits_for_confident_networks(margin: float) -> None:
+    """In float32 too: for a margin of 18, p ∘ (u − ⟨p, u⟩) as it is written errs by 75 %."""
+    outputs = torch.tensor([[margin, 0.0, -1.0], [-1.0, 0.5, margin]], dtype=torch.float64)
+    targets, U = torch.tensor([0, 1]), torch.tensor([[[0.3, -1.0, 0.7]], [[1.0, 0.2, -0.4]]], dtype=torch.float64)
+    roots = CrossEntropy().root(outputs, targets)
+    expected = torch.einsum("nrc,nrd,npd->npc", roots, roots, U)
+    found = CrossEntropy().curvature(outputs.float(), targets, U.float())
+    assert torch.allclose(found.double(), expected, rtol=1e-5, atol=0)
+
+
 @pytest.mark.parametrize("num_classes", [1, 2, 10, 200])
 def test_root_of_any_number_of_classes(num_classes: int) -> None:
     outputs = torch.randn(4, num_classes, generator=torch.Generator().manual_seed(0), dtype=torch.float64)
