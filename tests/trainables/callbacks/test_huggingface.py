@@ -4,13 +4,16 @@ from pathlib import Path
 
 import torch
 from torch import nn
-from transformers import BertConfig, BertForSequenceClassification, Trainer, TrainingArguments
 
 from trainables.callbacks import SpectrumWatch
-from trainables.callbacks.huggingface import SpectrumCallback
 
 
 def test_it_measures_every_second_epoch_and_logs(tmp_path: Path) -> None:
+    # Imported here: it takes seconds, and every process of a test run imports all files of tests.
+    from transformers import BertConfig, BertForSequenceClassification, Trainer, TrainingArguments
+
+    from trainables.callbacks.huggingface import SpectrumCallback
+
     torch.manual_seed(0)
     tokens, labels = torch.randint(1, 9, (12, 4)), torch.arange(12) % 2
     config = BertConfig(

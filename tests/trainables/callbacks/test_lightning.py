@@ -1,43 +1,51 @@
 """The callback in a real Lightning `Trainer`, with RSAM: the same weights and spectra as the loop by hand."""
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from lightning.pytorch import LightningModule, Trainer
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader, TensorDataset
 
 from trainables.callbacks import SpectrumWatch
-from trainables.callbacks.lightning import SpectrumCallback
 from trainables.optimizers import RSAM
 
 EPOCHS = 4
 
 
-class Classifier(LightningModule):  # type: ignore[misc]
-    """A perceptron."""
+def classifier() -> Any:
+    """A LightningModule around a perceptron."""
+    # Imported here: it takes seconds, and every process of a test run imports all files of tests.
+    from lightning.pytorch import LightningModule
 
-    def __init__(self) -> None:
-        super().__init__()
-        torch.manual_seed(0)
-        self.net = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2))
+    class Classifier(LightningModule):  # type: ignore[misc]
+        def __init__(self) -> None:
+            super().__init__()
+            torch.manual_seed(0)
+            self.net = nn.Sequential(nn.Linear(3, 4), nn.ReLU(), nn.Linear(4, 2))
 
-    def training_step(self, batch: list[Tensor], index: int) -> Tensor:
-        return cross_entropy(self.net(batch[0]), batch[1])
+        def training_step(self, batch: list[Tensor], index: int) -> Tensor:
+            return cross_entropy(self.net(batch[0]), batch[1])
 
-    def configure_optimizers(self) -> RSAM:
-        return RSAM(self.parameters(), torch.optim.SGD, rho=0.1, lr=0.1)
+        def configure_optimizers(self) -> RSAM:
+            return RSAM(self.parameters(), torch.optim.SGD, rho=0.1, lr=0.1)
+
+    return Classifier()
 
 
 @pytest.mark.filterwarnings("ignore")
 def test_it_is_the_loop_by_hand(tmp_path: Path) -> None:
+    from lightning.pytorch import Trainer
+
+    from trainables.callbacks.lightning import SpectrumCallback
+
     torch.manual_seed(0)
     inputs, targets = torch.randn(20, 3), torch.arange(20) % 2
     batches = TensorDataset(inputs, targets)
 
-    module, watch = Classifier(), SpectrumWatch(inputs, targets, every=2, layers=["2.weight"])
+    module, watch = classifier(), SpectrumWatch(inputs, targets, every=2, layers=["2.weight"])
     trainer = Trainer(
         max_epochs=EPOCHS,
         accelerator="cpu",
@@ -50,7 +58,7 @@ def test_it_is_the_loop_by_hand(tmp_path: Path) -> None:
     )
     trainer.fit(module, DataLoader(batches, batch_size=5))
 
-    mine, expected = Classifier(), SpectrumWatch(inputs, targets, every=2, layers=["2.weight"])
+    mine, expected = classifier(), SpectrumWatch(inputs, targets, every=2, layers=["2.weight"])
     optimizer = mine.configure_optimizers()
     for epoch in range(1, EPOCHS + 1):
         for batch, labels in DataLoader(batches, batch_size=5):

@@ -76,4 +76,4 @@ _BUILD: dict[str, Callable[[], Case]] = {
     "LSTM tagger": _tagger,
     "GRU cells": lambda: _of_sequences(Cells()),
 }
-ENTRIES = [Entry(name, "torch", build) for name, build in _BUILD.items()]
+SMALL_ENTRIES = ENTRIES = [Entry(name, "torch", build) for name, build in _BUILD.items()]
