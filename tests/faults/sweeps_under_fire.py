@@ -29,7 +29,7 @@ from tests.forked_renyi import Renyi
 from trainables.training.checkpoints import load_checkpoint
 from trainables.trial.folder import LAST_CHECKPOINT, TRAINED_FILE
 
-MOST_SECONDS = 450.0  # for one run of the command; half of what a test may take, so that it can say why
+MOST_SECONDS = 600.0  # for one run of the command; less than what the test may take, so that it can say why
 TO_LEAVE = 30.0  # seconds that a driver may take after a signal that it can see
 BETWEEN = 3.0  # seconds at most from a moment at which there is something to lose to a kill
 TO_START = 15.0  # seconds within which some drivers are killed after their start, whatever they are at

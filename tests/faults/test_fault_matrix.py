@@ -9,7 +9,7 @@ import pytest
 
 from tests.faults.sweeps_under_fire import Fire, Victim, besiege, check_same, in_some_order
 
-pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(1800)]
 
 SEEDS = 3  # so many trials that something is left for the last one to be killed
 
