@@ -86,16 +86,23 @@ class Problem:
 
     def losses(self, outputs: Tensor) -> Tensor:
         """(N,) ℓ_i in float64, at (N, D) outputs."""
-        if not isinstance(self.loss, LossFunction):  # which may hold tensors of another type
-            outputs = outputs.double()
-        values = self.loss.values(self.shaped(outputs), self.targets).double()
+        values = self.loss.values(self.shaped(self._precise(outputs)), self.targets).double()
         return values if self.scale == 1 else values * self.scale
 
     def mean(self, outputs: Tensor) -> Tensor:
-        """The mean of ℓ_i over these samples, at (N, D) outputs."""
+        """The mean of ℓ_i over these samples, at (N, D) outputs; in float64, like its derivatives in the outputs.
+
+        In float32 those of torch's cross-entropy lose their digits where a network is confident: p − 1 is 0 once the
+        largest logit is 17 above the others.
+        """
+        outputs = self._precise(outputs)
         if self.even:
             return self.loss.mean(self.shaped(outputs), self.targets)
         return self.loss.values(self.shaped(outputs), self.targets).mean() * self.scale
+
+    def _precise(self, outputs: Tensor) -> Tensor:
+        """In float64, but for functions, which may hold tensors of another type."""
+        return outputs if isinstance(self.loss, LossFunction) else outputs.double()
 
     def curvature(self, outputs: Tensor, U: Tensor) -> Tensor:
         """Per sample (∂²ℓ/∂f²) u, for (N, P, D) vectors u."""
