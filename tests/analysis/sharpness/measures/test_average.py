@@ -10,17 +10,17 @@ from tests.analysis.sharpness.networks import perceptron, quadratic, samples
 
 @pytest.mark.parametrize(("adaptive", "expected"), [(False, 0.025), (True, 0.010)])
 def test_expectations_on_the_quadratic(adaptive: bool, expected: float) -> None:
-    value, stderr = average_sharpness(quadratic(), [0.1], adaptive, num_draws=1000)[0.1]
+    value, stderr = average_sharpness(quadratic(), [0.1], adaptive, num_draws=4000)[0.1]
     assert abs(value - expected) < 3 * stderr
-    assert stderr < 0.008
+    assert stderr < 0.004
 
 
 def test_the_standard_error_is_that_of_the_mean_over_draws() -> None:
     landscape = loss_landscape(perceptron(), *samples())
-    values = [average_sharpness(landscape, [0.1], num_draws=50, seed=seed)[0.1] for seed in range(25)]
+    values = [average_sharpness(landscape, [0.1], num_draws=50, seed=seed)[0.1] for seed in range(40)]
     spread = torch.tensor([value for value, _ in values]).std().item()
     reported = torch.tensor([stderr for _, stderr in values]).mean().item()
-    assert reported == pytest.approx(spread, rel=0.45)
+    assert reported == pytest.approx(spread, rel=0.35)
 
 
 def test_same_seed_same_numbers_whatever_the_chunks() -> None:
