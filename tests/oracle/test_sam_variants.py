@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from tests.trainables.optimizers.networks import closure_for
 from trainables.optimizers import GSAM, FriendlySAM, LookSAM
 
 BASE: dict[str, Any] = {"lr": 0.05, "momentum": 0.9, "weight_decay": 5e-4}
@@ -51,16 +52,6 @@ def batches(count: int = 100) -> list[tuple[Tensor, Tensor]]:
         )
         for _ in range(count)
     ]
-
-
-def closure_for(model: nn.Module, inputs: Tensor, targets: Tensor) -> Callable[[], Tensor]:
-    def closure() -> Tensor:
-        model.zero_grad()
-        loss = cross_entropy(model(inputs), targets)
-        loss.backward()
-        return loss
-
-    return closure
 
 
 def assert_close(left: nn.Module, right: nn.Module, tolerance: float) -> None:

@@ -84,7 +84,7 @@ class EigenSAM(SharpnessAware):
     def _fresh(self, name: str, parameter: Tensor) -> Any:
         if name == "eigenvector_updates":  # 0: its part of v is not known
             return 0
-        return torch.zeros_like(parameter, dtype=working_type(parameter.dtype), requires_grad=False)
+        return super()._fresh(name, parameter)
 
     def step(self, closure: Closure | None = None, scaler: GradScaler | None = None) -> Any:
         """Take the step of every method, after an update of v if one is due."""

@@ -1,6 +1,7 @@
 """Friendly sharpness-aware minimization (Li et al. 2024, arXiv 2403.12350)."""
 
 from collections.abc import Callable
+from operator import itemgetter
 from typing import Any, Literal
 
 import torch
@@ -10,7 +11,7 @@ from torch.optim.optimizer import ParamsT
 
 from trainables.optimizers.sharpness_aware import SharpnessAware
 from trainables.optimizers.step.shards import local
-from trainables.optimizers.step.tensor_lists import TensorList, global_norm, working_type
+from trainables.optimizers.step.tensor_lists import TensorList, scale_to_ball
 
 
 class FriendlySAM(SharpnessAware):
@@ -57,9 +58,6 @@ class FriendlySAM(SharpnessAware):
         self.sigma = sigma
         self.mean_decay = mean_decay
 
-    def _fresh(self, name: str, parameter: Tensor) -> Any:
-        return torch.zeros_like(parameter, dtype=working_type(parameter.dtype), requires_grad=False)
-
     def _perturb(self, lists: list[TensorList]) -> Tensor:
         self._make_state()
         for part in lists:
@@ -67,7 +65,4 @@ class FriendlySAM(SharpnessAware):
             torch._foreach_mul_(means, self.mean_decay)
             torch._foreach_add_(means, part.gradients, alpha=1 - self.mean_decay)
             torch._foreach_add_(part.gradients, means, alpha=-self.sigma)
-        norm = global_norm(lists) + 1e-12
-        for part in lists:
-            part.scale_(part.group["rho"] / norm)
-        return global_norm(lists)
+        return scale_to_ball(lists, itemgetter("rho"))

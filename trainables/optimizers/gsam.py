@@ -9,7 +9,7 @@ from torch.optim import Optimizer
 from torch.optim.optimizer import ParamsT
 
 from trainables.optimizers.sharpness_aware import Pass, SharpnessAware
-from trainables.optimizers.step.tensor_lists import TensorList, global_norm
+from trainables.optimizers.step.tensor_lists import TensorList, scale_to_ball
 from trainables.optimizers.step.two_gradients import Gradients, beside, remember, remove_projection, write_back
 
 
@@ -75,10 +75,7 @@ class GSAM(SharpnessAware):
 
     def _perturb(self, lists: list[TensorList]) -> Tensor:
         self._first = remember(lists)
-        norm = global_norm(lists) + 1e-12
-        for part in lists:
-            part.scale_(self.radius(part.group) / norm)
-        return global_norm(lists)
+        return scale_to_ball(lists, self.radius)
 
     def _finish(self, reached: Pass) -> None:
         lists = beside(self.param_groups, self._first)

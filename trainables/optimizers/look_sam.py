@@ -1,6 +1,7 @@
 """LookSAM: SAM whose second gradient is taken every few steps only (Liu et al. 2022, arXiv 2203.02714)."""
 
 from collections.abc import Callable
+from operator import itemgetter
 from typing import Any, Literal
 
 import torch
@@ -10,7 +11,7 @@ from torch.optim.optimizer import ParamsT
 
 from trainables.optimizers.sharpness_aware import Pass, SharpnessAware
 from trainables.optimizers.step.shards import local, sharded_like
-from trainables.optimizers.step.tensor_lists import TensorList, global_norm, working_type
+from trainables.optimizers.step.tensor_lists import TensorList, global_norm, scale_to_ball
 from trainables.optimizers.step.two_gradients import (
     Gradients,
     add_multiple,
@@ -72,15 +73,9 @@ class LookSAM(SharpnessAware):
         """Whether the next step is one of SAM."""
         return bool(self.progress("steps_done") % self.period == 0)
 
-    def _fresh(self, name: str, parameter: Tensor) -> Any:
-        return torch.zeros_like(parameter, dtype=working_type(parameter.dtype), requires_grad=False)
-
     def _perturb(self, lists: list[TensorList]) -> Tensor:
         self._first = remember(lists)
-        norm = global_norm(lists) + 1e-12
-        for part in lists:
-            part.scale_(part.group["rho"] / norm)
-        return global_norm(lists)
+        return scale_to_ball(lists, itemgetter("rho"))
 
     def _finish(self, reached: Pass) -> None:
         if reached is Pass.PERTURBED:

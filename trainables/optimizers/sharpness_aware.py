@@ -27,7 +27,7 @@ from trainables.optimizers.step.own_state import (
     through_hooks,
 )
 from trainables.optimizers.step.requirements import require_base, require_finite, require_group
-from trainables.optimizers.step.tensor_lists import TensorList, add, gather
+from trainables.optimizers.step.tensor_lists import TensorList, add, gather, working_type
 
 Closure = Callable[[], Any]  # zero_grad, forward, backward; returns the loss
 
@@ -110,8 +110,8 @@ class SharpnessAware(Optimizer):
         """Change the gradients before the base optimizer's step; they are finite and unscaled, the weights w."""
 
     def _fresh(self, name: str, parameter: Tensor) -> Any:
-        """What is kept of a parameter under this name before anything is known."""
-        raise NotImplementedError
+        """What is kept of a parameter under this name before anything is known: zeros."""
+        return torch.zeros_like(parameter, dtype=working_type(parameter.dtype), requires_grad=False)
 
     def progress(self, name: str) -> Any:
         """A number that this optimizer keeps in its parameter groups."""

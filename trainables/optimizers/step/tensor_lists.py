@@ -1,6 +1,6 @@
 """Vectors that are spread over tensors and processes: collected once, then processed by torch's foreach kernels."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -107,6 +107,14 @@ def inner_product(lists: Iterable[TensorList], left: str = "gradients", right: s
         pairs = zip(getattr(part, left), getattr(part, right), strict=True)
         products.append(part.summed(torch.stack([torch.sum(x * y, dtype=torch.float64) for x, y in pairs])))
     return torch.cat([product.to(products[0].device) for product in products]).sum()
+
+
+def scale_to_ball(lists: list[TensorList], radius: Callable[[dict[str, Any]], Any]) -> Tensor:
+    """Overwrite the gradients d by ε = ρ d/(‖d‖ + 1e-12), ρ the radius of each group; returns ‖ε‖."""
+    norm = global_norm(lists) + 1e-12
+    for part in lists:
+        part.scale_(radius(part.group) / norm)
+    return global_norm(lists)
 
 
 def add(lists: list[TensorList]) -> Tensor | None:
