@@ -11,6 +11,7 @@ from rich.table import Table
 
 from analysis.measures import MEASURES
 from analysis.settings import SharpnessSettings
+from orchestrator.config.sampling import num_combinations
 from orchestrator.events import (
     EpochsDone,
     Event,
@@ -63,6 +64,9 @@ def show_plan(plan: "Plan") -> None:
     console.print(f"[bold]{config.name}[/]: {len(plan.specs)} trials of {config.model} on {config.data.dataset}")
     for sub_grid in config.grid:
         console.print(f"  {_sub_grid(sub_grid)}" + (f" × seeds {list(config.seeds)}" if len(config.seeds) > 1 else ""))
+    if config.sample is not None:
+        count = f"{num_combinations(config.grid, config.seeds):,}".replace(",", " ")
+        console.print(f"  sample: {len(plan.specs)} of {count} combinations, seed {config.sample.seed}")
     settings = config.sharpness
     console.print(
         f"  measures: {', '.join(settings.measures)} on {settings.samples} samples, {len(settings.orders)} orders"
