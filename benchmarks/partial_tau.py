@@ -37,7 +37,8 @@ def main() -> None:
     for (name, shape), theta, tau in itertools.product(SHAPES.items(), (0.0, 0.4), (0.0, 0.5, 0.7, 0.85)):
         if theta == 0 or name == "straight":
             shares = np.mean([_partial(shape, theta, tau, repeat) for repeat in drawn], axis=0)
-            estimable, rejected, holds = shares[0], *(shares[1:] / max(shares[0], 1e-9))
+            estimable, rejected, holds = (float(share) for share in shares)
+            rejected, holds = (share / max(estimable, 1e-9) for share in (rejected, holds))
             print(f"{name:10s} {tau:5.2f} {theta:5.1f} {estimable:10.2f} {rejected:9.3f} {holds:9.3f}", flush=True)
     print("null: share of the axes   rejected by levels   by configurations")
     for share in (0.0, 0.8, 0.95):

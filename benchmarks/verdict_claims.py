@@ -82,7 +82,8 @@ def _sweep(truth: str, shape: tuple[int, ...], rng: np.random.Generator) -> Swee
     def quantity() -> np.ndarray:
         """(N,) of unit variance, a share of which follows the axes."""
         effects = sum(_unit(rng.normal(size=levels))[codes[:, axis]] for axis, levels in enumerate(shape))
-        return np.sqrt(share / len(shape)) * effects + np.sqrt(1 - share) * rng.normal(size=len(codes))
+        values: np.ndarray = np.sqrt(share / len(shape)) * effects + np.sqrt(1 - share) * rng.normal(size=len(codes))
+        return values
 
     loss, gap = quantity(), quantity()
     factors = [quantity() for _ in range(FACTORS)]

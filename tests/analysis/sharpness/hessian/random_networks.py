@@ -158,8 +158,8 @@ class Piecewise(nn.Module):
         self.act = draw.choice((nn.ReLU, nn.ReLU, lambda: nn.LeakyReLU(0.2)))()
         pools = (nn.Identity, lambda: nn.MaxPool2d(2, 1), lambda: nn.MaxPool2d(3, 2, 1), lambda: nn.AvgPool2d(2, 1))
         self.pool = draw.choice(pools)()
-        self.head = draw.choice((lambda: nn.AdaptiveAvgPool2d(1), lambda: nn.AdaptiveAvgPool2d(2)))()
-        size = int(self.head.output_size)
+        size = draw.choice((1, 2))
+        self.head = nn.AdaptiveAvgPool2d(size)
         self.hidden = nn.Linear(width * size**2, 3) if draw.random() < 0.5 else None
         self.fc = nn.Linear(3 if self.hidden else width * size**2, num_classes, bias=bias)
 
