@@ -59,6 +59,7 @@ class Resources(Section):
 
     trial: ProcessResources = ProcessResources()
     pool: PoolResources = PoolResources()
+    max_concurrent: PositiveInt | None = None  # trials that are trained at once; None: as many as there is room for
 
 
 class SweepConfig(Section, arbitrary_types_allowed=True):
