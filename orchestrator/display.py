@@ -148,6 +148,11 @@ def show_failures(plan: "Plan") -> None:
     console.print(f"  try them again with: renyi retry {plan.config.name}")
 
 
+def show_warning(text: str) -> None:
+    """Show what went wrong beside the sweep and does not affect it."""
+    stderr_console.print(text, markup=False, style="yellow")
+
+
 def show_tracking_trouble(reason: str) -> None:
     """Show that MLflow can't be written, and that the sweep goes on without it."""
     console.print(f"  MLflow can't be written at the moment ({reason});", markup=False)
