@@ -22,7 +22,7 @@ from orchestrator.display import (
     show_status,
     stderr_console,
 )
-from orchestrator.errors import UsageError
+from orchestrator.errors import DefectError, UsageError
 from orchestrator.exit_codes import ExitCode
 from orchestrator.intervals import STATUS
 from orchestrator.options import (
@@ -116,7 +116,7 @@ def run(
 
     The same command resumes an interrupted sweep. After a grid was extended, it runs the new trials only.
 
-    Exit code: 0 all measured, 1 some trials failed, 2 bad input, 130 interrupted.
+    Exit code: 0 all measured, 1 some trials failed, 2 bad input, 3 a defect of this program, 130 interrupted.
 
     With `--cluster` the sweep runs there as a Ray job. Its output is shown here; Ctrl-C leaves the job running.
 
@@ -361,7 +361,8 @@ def measure(
 
 @contextmanager
 def usage_errors() -> Iterator[None]:
-    """End the command with a message and BAD_INPUT where the input is wrong, and with INTERRUPTED after Ctrl-C."""
+    """End the command with a message and BAD_INPUT where the input is wrong, with DEFECT where this program is, and
+    with INTERRUPTED after Ctrl-C."""
     try:
         yield
     except KeyboardInterrupt as error:
@@ -370,6 +371,9 @@ def usage_errors() -> Iterator[None]:
     except (UsageError, AnalysisError, TrainingError) as error:
         stderr_console.print(str(error), markup=False, style="red")
         raise typer.Exit(ExitCode.BAD_INPUT) from error
+    except DefectError as error:
+        stderr_console.print(str(error), markup=False, style="red")
+        raise typer.Exit(ExitCode.DEFECT) from error
 
 
 def check_options(of_a_table: bool, for_sweeps: Mapping[str, object], for_tables: Mapping[str, object]) -> None:
