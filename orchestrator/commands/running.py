@@ -43,7 +43,8 @@ def run(
 
     The same command resumes an interrupted sweep. After a grid was extended, it runs the new trials only.
 
-    Exit code: 0 no trial failed, 1 some trials failed, 2 bad input, 130 interrupted. With `--only`, these trials count.
+    Exit code: 0 no trial failed, 1 some trials failed, 2 bad input, 3 a defect of this program, 130 interrupted. With
+    `--only`, these trials count.
 
     With `--cluster` the sweep runs there as a Ray job. Its output is shown here; Ctrl-C leaves the job running.
 

@@ -118,6 +118,9 @@ def _parse_axis(key: str, name: str, raw: Any, optimizer: str) -> tuple[Axis | N
     values, problems = _parse_values(key, raw if isinstance(raw, list) else [raw], adapter)
     if problems:
         return None, problems
+    if name in TrainingSpec.NOT_IDENTITY and len(values) > 1:
+        message = "changes how a trial is computed, not which trial it is; give one value here, or under training"
+        return None, [ConfigProblem(key, message)]
     return Axis((name,), tuple((value,) for value in values)), _duplicates(key, values)
 
 
