@@ -90,11 +90,11 @@ def _open_parent(client: MlflowClient, config: SweepConfig, key: str, existing: 
         run = keep_one(client, existing)
         run_id = str(run.info.run_id)
         client.update_run(run_id, status="RUNNING")
-        tags = changed_tags(run, config)
+        changed = changed_tags(run, config)
         if not run.data.tags.get(MLFLOW_RUN_NOTE, "").startswith(config.notes):  # the verdict comes back at the end
-            tags.append(RunTag(MLFLOW_RUN_NOTE, parent_note(config)))
-        if tags:
-            client.log_batch(run_id, tags=tags)
+            changed.append(RunTag(MLFLOW_RUN_NOTE, parent_note(config)))
+        if changed:
+            client.log_batch(run_id, tags=changed)
         return run_id
     tags = {
         **origin_tags(config),

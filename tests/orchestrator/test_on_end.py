@@ -1,5 +1,6 @@
 """The command at the end of a sweep, run by a real shell."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 
@@ -70,9 +71,13 @@ def test_its_failure_is_one_line(
 
 
 def test_nothing_it_started_outlives_it(ending: Callable[[str], SweepConfig], tmp_path: Path) -> None:
-    run_on_end(ending(f"sleep 1000 & echo $! > {tmp_path}/pid; wait"), 0, timeout=0.5)
-    state = Path(f"/proc/{(tmp_path / 'pid').read_text().strip()}/stat")
-    assert not state.exists() or state.read_text().rpartition(")")[2].split()[0] == "Z"
+    pipe = tmp_path / "pipe"
+    os.mkfifo(pipe)
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    run_on_end(ending(f"exec 3> {pipe}; echo begun >&3; sleep 1000 & wait"), 0, timeout=1)
+    os.set_blocking(reader, True)
+    with os.fdopen(reader) as lines:
+        assert lines.read() == "begun\n"  # ends when the last process that has the pipe has ended
 
 
 def test_errors_have_the_exit_codes_of_the_command() -> None:
