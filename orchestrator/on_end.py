@@ -8,7 +8,7 @@ from contextlib import suppress
 from analysis.errors import AnalysisError
 from orchestrator.config.sweep_config import SweepConfig
 from orchestrator.display import show_warning
-from orchestrator.errors import UsageError
+from orchestrator.errors import DefectError, UsageError
 from orchestrator.exit_codes import ExitCode
 from orchestrator.store.plan import make_plan
 from orchestrator.store.trial_store import TrialState
@@ -56,6 +56,8 @@ def exit_code_of(error: BaseException) -> int:
     """The exit code of `renyi` after an error."""
     if isinstance(error, KeyboardInterrupt):
         return ExitCode.INTERRUPTED
+    if isinstance(error, DefectError):
+        return ExitCode.DEFECT
     return ExitCode.BAD_INPUT if isinstance(error, UsageError | AnalysisError | TrainingError) else 1
 
 

@@ -28,6 +28,7 @@ from orchestrator.report import report_sweeps
 from orchestrator.store.activity import ActivityFile, read_activity
 from orchestrator.store.changes import Changes
 from orchestrator.store.from_spectra import measure_from_spectra
+from orchestrator.store.inventory import write_index
 from orchestrator.store.lease import Lease, LeaseError
 from orchestrator.store.plan import Plan, make_plan
 from orchestrator.store.steering import Steering
@@ -90,6 +91,7 @@ def _run(
     with Interrupts() as interrupts, Lease(open_folder(config.folder), f"renyi run {command}") as lease:
         plan = make_plan(config)
         plan.store.mark_layout()
+        write_index(plan)
         plan.store.folder.clear()
         if executor == "ray" and "RAY_ADDRESS" in os.environ and plan.work.trials:
             from orchestrator.executors.ray.preflight import preflight
