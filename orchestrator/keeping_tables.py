@@ -3,7 +3,9 @@
 import time
 from collections.abc import Sequence
 
+from rich.padding import Padding
 from rich.table import Table
+from rich.text import Text
 
 from orchestrator.display import console
 from orchestrator.store.cleaning import Kind, Removal
@@ -53,7 +55,7 @@ def show_removals(plan: Plan, wanted: Sequence[Removal]) -> None:
             console.print(f"  no {_NOTHING[each.kind]}")
             continue
         console.print(f"  {_what(each)} (--{each.kind.value}): {size_text(each.size)}")
-        console.print(f"      afterwards: {_AFTERWARDS[each.kind]}", markup=False, soft_wrap=False)
+        console.print(Padding(Text(f"afterwards: {_AFTERWARDS[each.kind]}"), (0, 0, 0, 6)), soft_wrap=False)
 
 
 def size_text(size: int | None) -> str:
