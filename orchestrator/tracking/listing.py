@@ -72,5 +72,5 @@ def _listed(client: MlflowClient, experiment: Experiment, shown: str) -> ListedS
 
 def _end(run: Run) -> int:
     """Milliseconds at which a run ended, or was last known to be at work."""
-    points = [metric.timestamp for metric in run.data._metric_objs]
-    return max(run.info.end_time or 0, run.info.start_time, *points, 0)
+    points = [int(metric.timestamp) for metric in run.data._metric_objs]
+    return max([int(run.info.end_time or 0), int(run.info.start_time), *points])

@@ -1,3 +1,5 @@
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
@@ -44,7 +46,8 @@ def random_trials(n: int, seed: int = 0) -> tuple[pd.DataFrame, SampledGrid]:
     rng = np.random.default_rng(seed)
     a, b, c = (rng.choice(10_000, n, replace=False) for _ in range(3))
     frame = trials(optimizer="sgd", a=np.take(values, a), b=np.take(values, b), c=np.take(values, c), d=2 * c)
-    known = {("sgd", name): values for name in "abc"} | {("sgd", "d"): [2 * k for k in range(10_000)]}
+    known: dict[tuple[str, str], Sequence[object]] = {("sgd", name): values for name in "abc"}
+    known["sgd", "d"] = [2 * k for k in range(10_000)]
     return frame, SampledGrid((frozenset("cd"),), known)
 
 

@@ -44,6 +44,9 @@ class Mortal:
     def names(self) -> list[str]:
         return self._folder.names()
 
+    def folders(self) -> list[str]:
+        return self._folder.folders()
+
     def tree(self) -> list[StoredFile]:
         return self._folder.tree()
 
