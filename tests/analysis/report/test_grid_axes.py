@@ -67,7 +67,8 @@ def test_a_sample_is_not_taken_for_a_complete_grid() -> None:
 
 def test_values_that_were_not_drawn_keep_their_place_among_those_of_their_optimizer() -> None:
     frame = trials(optimizer=["sgd"] * 2 + ["adam"] * 2, lr=[0.1, 0.3, 0.01, 0.02], clip=[None, 1.0, None, 2.0])
-    known = {("sgd", "lr"): [0.3, 0.2, 0.1], ("adam", "lr"): [0.02, 0.01], ("sgd", "clip"): [None, 1.0]}
+    known: dict[tuple[str, str], Sequence[object]] = {("sgd", "lr"): [0.3, 0.2, 0.1], ("adam", "lr"): [0.02, 0.01]}
+    known["sgd", "clip"] = [None, 1.0]
     axes = grid_axes(frame, grid=SampledGrid((), known))
     assert axes.labels["lr"].tolist() == [0, 2, 0, 1]
     assert axes.labels["clip"].tolist() == [1, 0, 1, 0]
