@@ -1,7 +1,7 @@
 """The tables on which a sweep's verdict is based, from one bootstrap and one set of permutations."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
 
@@ -43,6 +43,7 @@ class Evidence:
     gap_with_training: KendallTau  # τ of the training loss with the gap
     states: Mapping[str, int] = field(default_factory=dict)  # of all trials of the sweep, measured or not
     failures: Mapping[str, str] = field(default_factory=dict)  # trial_id → reason
+    part: str = ""  # which part of the sweep it is about, in words; empty: all of it
     interval: str = "bootstrap"  # the method by which its intervals were made
 
     @cached_property
@@ -76,8 +77,9 @@ def gather(results: SweepResults, target: Target = LOSS, seed: int = 0) -> Evide
     Raises:
         AnalysisError: no trial has the target.
     """
-    matrix = SweepMatrix.of(results.table, results.name, target)
-    return evidence_of(matrix, seed, results.states, results.failures, results.spectra)
+    matrix = SweepMatrix.of(results.table, results.name, target, results.grid)
+    found = evidence_of(matrix, seed, results.states, results.failures, results.spectra)
+    return replace(found, part=results.part)
 
 
 def evidence_of(

@@ -67,6 +67,8 @@ def _data(evidence: Evidence) -> str:
     cells = len(set(matrix.axes.cells))
     if cells < matrix.n:
         parts[0] += f", of {cells} configurations (seeds resampled together)"
+    if evidence.part:
+        parts[0] += f"; {evidence.part}"
     if evidence.failures:
         reason, count = Counter(evidence.failures.values()).most_common(1)[0]
         parts.append(f"{count} failed with: {reason}")
