@@ -33,6 +33,13 @@ class SweepResults:
     failures: Mapping[str, str] = field(default_factory=dict)  # trial_id → reason
     spectra: Mapping[str, Quadratures] = field(default_factory=dict)  # trial_id → its quadratures by layer
     source: str = ""  # where the results were read: a database's address or a folder
+    remarks: tuple[str, ...] = ()  # what a reader must know of the choice of its trials
+
+
+def others_remark(count: int) -> list[str]:
+    """The remark that trials stand under a sweep's name which its file does not have; none if there are none."""
+    stand = "1 other trial stands" if count == 1 else f"{count} other trials stand"
+    return [f"{stand} under the sweep's name, not in its file and not counted"] if count else []
 
 
 def tidy_table(records: Iterable[TrialRecord]) -> pd.DataFrame:
