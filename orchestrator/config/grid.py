@@ -1,6 +1,7 @@
 """The grid in a sweep file: its syntax, and the points that it describes."""
 
 import itertools
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -29,6 +30,11 @@ class SubGrid:
 
     optimizer: str
     axes: tuple[Axis, ...]
+
+    @property
+    def size(self) -> int:
+        """The number of its points."""
+        return math.prod(len(axis.values) for axis in self.axes)
 
     def points(self) -> Iterator[dict[str, Any]]:
         """Every combination of the axes, the last axis running fastest."""
