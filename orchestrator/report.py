@@ -103,7 +103,7 @@ def _part(config: SweepConfig, results: "SweepResults", only: str | None) -> "Sw
         grid = SampledGrid(tuple(coupled), values_of_axes(config.grid))
         count = f"{size:,}".replace(",", " ")
         part = f"a random sample of {len(specs)} of the grid's {count} combinations, seed {config.sample.seed}"
-        results = replace(results, grid=grid, part=part)
+        results = replace(results, grid=grid, remarks=(part, *results.remarks))
     if only is None:
         return results
     chosen = [spec.trial_id for spec in select(specs, only)]

@@ -67,11 +67,10 @@ def _data(evidence: Evidence) -> str:
     cells = len(set(matrix.axes.cells))
     if cells < matrix.n:
         parts[0] += f", of {cells} configurations (seeds resampled together)"
-    if evidence.part:
-        parts[0] += f"; {evidence.part}"
     if evidence.failures:
         reason, count = Counter(evidence.failures.values()).most_common(1)[0]
         parts.append(f"{count} failed with: {reason}")
+    parts += evidence.remarks
     if matrix.n:
         parts.append(f"{matrix.target.title} {matrix.gap.min():.3g} to {matrix.gap.max():.3g}")
     if matrix.without_gap:

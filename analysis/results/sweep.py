@@ -41,7 +41,7 @@ class SweepResults:
     failures: Mapping[str, str] = field(default_factory=dict)  # trial_id → reason
     spectra: Mapping[str, Quadratures] = field(default_factory=dict)  # trial_id → its quadratures by layer
     source: str = ""  # where the results were read: a database's address or a folder
-    part: str = ""  # which part of the sweep these trials are, in words; empty: all of it
+    remarks: tuple[str, ...] = ()  # what a reader must know of the choice of its trials
     grid: SampledGrid | None = None  # of which the trials are a sample; None: they fill it, as far as they are measured
 
 
@@ -53,7 +53,6 @@ def part_of(results: SweepResults, trial_ids: Collection[str], name: str, part: 
     measured = table[schema.TRIAL_ID].nunique() if len(table) else 0
     states = {"measured": measured, "failed": len(failures), "unfinished": len(chosen) - measured - len(failures)}
     spectra = {trial_id: found for trial_id, found in results.spectra.items() if trial_id in chosen}
-    words = "; ".join(text for text in (part, results.part) if text)
     return replace(
         results,
         name=name,
@@ -61,8 +60,14 @@ def part_of(results: SweepResults, trial_ids: Collection[str], name: str, part: 
         states=states,
         failures=failures,
         spectra=spectra,
-        part=words,
+        remarks=(part, *results.remarks),
     )
+
+
+def others_remark(count: int) -> list[str]:
+    """The remark that trials stand under a sweep's name which its file does not have; none if there are none."""
+    stand = "1 other trial stands" if count == 1 else f"{count} other trials stand"
+    return [f"{stand} under the sweep's name, not in its file and not counted"] if count else []
 
 
 def tidy_table(records: Iterable[TrialRecord]) -> pd.DataFrame:

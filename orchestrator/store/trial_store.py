@@ -82,6 +82,10 @@ class TrialStore:
         """The folder of a trial; it need not exist."""
         return TrialFolder(self.folder / TRIALS_FOLDER / trial_id)
 
+    def trial_ids(self) -> set[str]:
+        """The trials that have a folder, whether or not a sweep's file still has them."""
+        return set((self.folder / TRIALS_FOLDER).names())
+
     def measurement(self, trial_id: str) -> Folder:
         """The folder of a trial's measurements with the sweep's settings."""
         return self.trial(trial_id).folder / MEASUREMENTS_FOLDER / self.measurement_id
@@ -106,7 +110,7 @@ class TrialStore:
             UsageError: a newer version of this package wrote the store.
         """
         self.check_layout()
-        known = set((self.folder / TRIALS_FOLDER).names())
+        known = self.trial_ids()
         return {
             spec.trial_id: self.state(spec.trial_id) if spec.trial_id in known else TrialState.PENDING for spec in specs
         }

@@ -10,10 +10,12 @@ from mlflow.utils.mlflow_tags import MLFLOW_RUN_NAME, MLFLOW_RUN_NOTE
 from analysis import schema
 from analysis.results.mlflow import experiment_id, load_sweep, search_runs
 from analysis.results.sweep import SweepResults
+from orchestrator.config.expand import expand
 from orchestrator.config.sweep_config import SweepConfig
 from orchestrator.errors import UsageError
-from orchestrator.tracking.client import answering, artifact_location, log_files, open_client
+from orchestrator.tracking.client import answering, log_files, open_client
 from orchestrator.tracking.description import origin_tags, parent_note
+from orchestrator.tracking.moved import TAG_STORAGE, artifact_location, claim
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ def open_experiment(config: SweepConfig) -> Experiment:
     """Open the sweep's experiment and its parent run; both are created the first time.
 
     Raises:
-        UsageError: the tracking address can't be used.
+        UsageError: the tracking address can't be used, or the sweep has another storage there.
     """
     with answering(config):
         client = open_client(config)
@@ -45,7 +47,7 @@ def open_experiment(config: SweepConfig) -> Experiment:
 
 
 def recorded_sweep(config: SweepConfig) -> SweepResults:
-    """The results of a sweep as MLflow holds them.
+    """The results of the trials in a sweep's file, as MLflow holds them.
 
     Raises:
         UsageError: the tracking address can't be used.
@@ -53,7 +55,10 @@ def recorded_sweep(config: SweepConfig) -> SweepResults:
     """
     with answering(config):
         open_client(config)
-        return load_sweep(config.tracking_uri, config.name)
+        trial_ids = [spec.trial_id for spec in expand(config)]
+        return load_sweep(
+            config.tracking_uri, config.name, trial_ids=trial_ids, measurement_id=config.sharpness.measurement_id
+        )
 
 
 def log_report(config: SweepConfig, files: Mapping[str, bytes], note: str, folder: str | None = None) -> None:
@@ -79,9 +84,10 @@ def _find_or_create(client: MlflowClient, config: SweepConfig) -> str:
             f"`mlflow experiments restore -x {found.experiment_id}` brings it back, or give the sweep another name"
         )
     if found is not None:
+        claim(config, client, found)
         return str(found.experiment_id)
-    # Without this tag the UI opens the experiment in its view for generative AI.
-    tags = {"mlflow.experimentKind": "custom_model_development"}
+    # Without the first tag the UI opens the experiment in its view for generative AI.
+    tags = {"mlflow.experimentKind": "custom_model_development", TAG_STORAGE: config.storage}
     return str(client.create_experiment(config.name, artifact_location=artifact_location(config), tags=tags))
 
 

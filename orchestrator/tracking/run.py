@@ -116,8 +116,8 @@ class TrialRuns:
             raise
 
     def close_sweep(self, stopped: str | None) -> None:
-        """Close the parent run, with how many trials are in each state; of a sweep that ended early, also the runs of
-        trials that were cut off.
+        """Close the parent run, with how many trials of the file are in each state, and how many other trials have runs
+        under the sweep's name; of a sweep that ended early, also the runs of trials that were cut off.
 
         Args:
             stopped: MLflow's status for a sweep that ended early, KILLED or FAILED.
@@ -127,6 +127,7 @@ class TrialRuns:
             if stopped and states.get(trial_id) not in _FINAL and logged.status == "RUNNING":
                 self._client.set_terminated(logged.run_id, "KILLED")
         counts = {state.value: list(states.values()).count(state) for state in TrialState}
+        counts["others"] = len(self._logged.keys() - self._specs.keys())
         parent = self._experiment.parent_run_id
         self._client.log_batch(
             parent,

@@ -30,6 +30,11 @@ def test_a_part_has_its_own_trials_states_and_failures() -> None:
     part = part_of(sweep, ["b", "c", "e"], "s (x=1)", "only x=1")
     assert list(part.table["trial_id"]) == ["b", "b"]
     assert part.states == {"measured": 1, "failed": 1, "unfinished": 1}
-    assert (list(part.failures), list(part.spectra), part.part, part.name) == (["c"], ["b"], "only x=1", "s (x=1)")
+    assert (list(part.failures), list(part.spectra), part.remarks, part.name) == (
+        ["c"],
+        ["b"],
+        ("only x=1",),
+        "s (x=1)",
+    )
     nothing = part_of(SweepResults("s", tidy_table([]), {}), ["a"], "s", "only x=1")
     assert nothing.states == {"measured": 0, "failed": 0, "unfinished": 1}
