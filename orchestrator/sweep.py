@@ -7,6 +7,7 @@ from typing import Literal
 from orchestrator.config.sweep_config import SweepConfig
 from orchestrator.display import (
     SweepProgress,
+    console,
     show_avoided,
     show_derived,
     show_failures,
@@ -21,6 +22,7 @@ from orchestrator.events import TrialEvent
 from orchestrator.executors.protocol import Executor
 from orchestrator.exit_codes import ExitCode
 from orchestrator.interrupts import Interrupts
+from orchestrator.rehearsal import rehearsal_of, rehearse
 from orchestrator.report import report_sweeps
 from orchestrator.store.activity import ActivityFile, read_activity
 from orchestrator.store.changes import Changes
@@ -41,6 +43,7 @@ def run_sweep(
     command: str | None = None,
     only: Collection[str] | None = None,
     changes: Changes = NO_CHANGES,
+    rehearsed: bool = True,
 ) -> ExitCode:
     """Do what the store shows as missing, bring MLflow up to date, and report.
 
@@ -52,24 +55,22 @@ def run_sweep(
         command: what the user typed for the sweep, for the report; by default the sweep's name.
         only: ids of the trials to work on; None for all.
         changes: what to change in the store first, such as failures to forget.
+        rehearsed: whether networks and optimizers are rehearsed before anything starts.
 
     Returns:
         ALL_MEASURED, SOME_FAILED or INTERRUPTED.
 
     Raises:
-        UsageError: another driver works on the sweep, or MLflow does not answer; nothing was started.
+        UsageError: another driver works on the sweep, MLflow does not answer, or the preflight or the rehearsal found
+            problems; nothing was started.
         StorageError: the storage failed. What was finished is kept.
     """
-    check_own_measures(config)
     command = command or config.name
     with Interrupts() as interrupts, Lease(open_folder(config.folder), f"renyi run {command}") as lease:
         plan = make_plan(config)
         plan.store.mark_layout()
         plan.store.folder.clear()
-        if executor == "ray" and "RAY_ADDRESS" in os.environ and plan.work.trials:
-            from orchestrator.executors.ray.preflight import preflight
-
-            preflight(config)
+        _check_before_start(plan, executor, only, changes, rehearsed)
         tracker = _open_tracker(plan)
         try:
             _apply(changes, plan)
@@ -93,6 +94,27 @@ def run_sweep(
                 _close(tracker, interrupts, config, Stopped.FAILED)
             raise
     return ExitCode.SOME_FAILED if done.failed else ExitCode.ALL_MEASURED
+
+
+def _check_before_start(
+    plan: Plan, executor: ExecutorName, only: Collection[str] | None, changes: Changes, rehearsed: bool
+) -> None:
+    """Find what would make trials fail, on every node of a cluster or on this machine; nothing if there is no work.
+
+    Raises:
+        UsageError: all problems, a line each.
+    """
+    again = [spec for spec in plan.failed if spec.trial_id in changes.forget_failures]
+    work = plan.work if only is None else plan.work.only(only)
+    if not work.trials and not again:
+        return
+    rehearsal = rehearsal_of(plan.config, [*work.to_train, *again]) if rehearsed else None
+    if executor == "ray" and "RAY_ADDRESS" in os.environ:
+        from orchestrator.executors.ray.preflight import preflight
+
+        preflight(plan.config, rehearsal)
+    elif rehearsal is not None:
+        rehearse(rehearsal, lambda text: console.print(f"  {text}"))
 
 
 def _apply(changes: Changes, plan: Plan) -> None:
@@ -124,19 +146,6 @@ def _close(tracker: Tracker, interrupts: Interrupts, config: SweepConfig, stoppe
         pending = tracker.finish(stopped)
     if pending:
         show_pending(config, pending, tracker.trouble)
-
-
-def check_own_measures(config: SweepConfig) -> None:
-    """Import the measures that the sweep names by dotted path, so that a bad path is reported before any training.
-
-    Raises:
-        AnalysisError: a path does not import.
-    """
-    if config.sharpness.own_measures:
-        from analysis.sharpness.measures.own import load_measure
-
-        for path in config.sharpness.own_measures:
-            load_measure(path)
 
 
 def _open_executor(name: ExecutorName, config: SweepConfig, store: TrialStore) -> Executor:

@@ -5,13 +5,27 @@ from typing import Annotated
 
 import typer
 
+from analysis.duration import in_words
 from orchestrator.commands.endings import usage_errors
 from orchestrator.commands.on_cluster import addresses, call_on, run_on
-from orchestrator.commands.options import ClusterFile, Executor, ExecutorName, FailedTrials, Storage, Sweep, Tracking
+from orchestrator.commands.options import (
+    ClusterFile,
+    Executor,
+    ExecutorName,
+    FailedTrials,
+    Storage,
+    Sweep,
+    TimeLimit,
+    Tracking,
+    WithRehearsal,
+    time_limit_of,
+)
 from orchestrator.config.load import load
 from orchestrator.config.sweep_config import SweepConfig
 from orchestrator.display import MAX_FAILURES_SHOWN, show_failures
 from orchestrator.errors import UsageError
+from orchestrator.interrupts import interrupted_after
+from orchestrator.rehearsal import rehearsal_of
 from orchestrator.store.changes import Changes
 from orchestrator.store.plan import Plan, make_plan
 
@@ -22,6 +36,8 @@ def run(
     storage: Storage = None,
     tracking: Tracking = None,
     cluster: ClusterFile = None,
+    time_limit: TimeLimit = None,
+    rehearsal: WithRehearsal = True,
 ) -> None:
     """Train and measure every trial that is missing, log to MLflow, and rank the measures.
 
@@ -34,10 +50,14 @@ def run(
     Example: `renyi run digits`, `renyi run my_sweep.yaml --cluster cluster.yaml`
     """
     with usage_errors():
+        seconds = time_limit_of(time_limit)
         if cluster:
-            run_on(cluster, executor, sweep, ["run", *addresses(storage, tracking)])
-        config = load(sweep, storage, tracking)
-        raise typer.Exit(_run(config, executor, sweep))
+            limit = [] if time_limit is None else ["--time-limit", time_limit]
+            options = [*limit, *([] if rehearsal else ["--no-rehearsal"])]
+            run_on(cluster, executor, sweep, ["run", *options, *addresses(storage, tracking)])
+        with interrupted_after(seconds, f"the time limit of {in_words(seconds or 0)} is over"):
+            config = load(sweep, storage, tracking)
+            raise typer.Exit(_run(config, executor, sweep, rehearsed=rehearsal))
 
 
 def retry(
@@ -111,7 +131,8 @@ def preflight(sweep: Sweep, storage: Storage = None, tracking: Tracking = None, 
             call_on(cluster, [sweep], "preflight", addresses(storage, tracking))
         from orchestrator.executors.ray.preflight import preflight as check
 
-        check(load(sweep, storage, tracking))
+        config = load(sweep, storage, tracking)
+        check(config, rehearsal_of(config, make_plan(config).work.to_train))
 
 
 def chosen_failures(plan: Plan, trial_ids: list[str] | None) -> list[str]:
@@ -138,7 +159,8 @@ def _run(
     sweep: str,
     only: Collection[str] | None = None,
     changes: Changes = Changes(),  # noqa: B008 - frozen
+    rehearsed: bool = True,
 ) -> int:
     from orchestrator.sweep import run_sweep
 
-    return run_sweep(config, (executor or ExecutorName.ray).value, sweep, only, changes)
+    return run_sweep(config, (executor or ExecutorName.ray).value, sweep, only, changes, rehearsed)

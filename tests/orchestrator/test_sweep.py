@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from mlflow import MlflowClient
 
-from analysis.errors import AnalysisError
 from orchestrator.config.load import load
 from orchestrator.config.sweep_config import SweepConfig
 from orchestrator.exit_codes import ExitCode
@@ -15,7 +14,7 @@ from orchestrator.store.changes import Changes
 from orchestrator.store.lease import Lease, LeaseError
 from orchestrator.store.plan import make_plan
 from orchestrator.store.trial_store import TrialState, TrialStore
-from orchestrator.sweep import check_own_measures, run_sweep
+from orchestrator.sweep import run_sweep
 from tests.orchestrator.made_up import ONE_MEASURE, fail, finish
 from trainables.trial.specs import TrialSpec
 
@@ -64,9 +63,3 @@ def test_a_second_driver_is_refused_before_anything_is_opened(config: SweepConfi
     with Lease(store.folder, "renyi run other"), pytest.raises(LeaseError, match="renyi run other"):
         run_sweep(config, "inline")
     assert store.folder.names() == ["driver"]
-
-
-def test_a_measure_that_does_not_import_is_reported(config: SweepConfig) -> None:
-    own = config.sharpness.model_copy(update={"measures": ("nowhere.sharpness",)})
-    with pytest.raises(AnalysisError, match=r"nowhere\.sharpness"):
-        check_own_measures(config.model_copy(update={"sharpness": own}))
