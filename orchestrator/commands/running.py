@@ -25,6 +25,7 @@ from orchestrator.config.sweep_config import SweepConfig
 from orchestrator.display import MAX_FAILURES_SHOWN, show_failures
 from orchestrator.errors import UsageError
 from orchestrator.interrupts import interrupted_after
+from orchestrator.own_code import look_beside
 from orchestrator.rehearsal import rehearsal_of
 from orchestrator.store.changes import Changes
 from orchestrator.store.plan import Plan, make_plan
@@ -56,7 +57,7 @@ def run(
             options = [*limit, *([] if rehearsal else ["--no-rehearsal"])]
             run_on(cluster, executor, sweep, ["run", *options, *addresses(storage, tracking)])
         with interrupted_after(seconds, f"the time limit of {in_words(seconds or 0)} is over"):
-            config = load(sweep, storage, tracking)
+            config = _load(sweep, storage, tracking)
             raise typer.Exit(_run(config, executor, sweep, rehearsed=rehearsal))
 
 
@@ -76,7 +77,7 @@ def retry(
         if cluster:
             named = [word for name in trial or () for word in ("--trial", name)]
             run_on(cluster, executor, sweep, ["retry", *named, *addresses(storage, tracking)])
-        config = load(sweep, storage, tracking)
+        config = _load(sweep, storage, tracking)
         before = make_plan(config)
         chosen = chosen_failures(before, trial)
         show_failures(before)
@@ -100,7 +101,7 @@ def remeasure(
     with usage_errors():
         if cluster:
             run_on(cluster, executor, sweep, ["remeasure", *addresses(storage, tracking)])
-        config = load(sweep, storage, tracking)
+        config = _load(sweep, storage, tracking)
         work = make_plan(config).work
         trained = [spec.trial_id for spec in [*work.to_measure, *work.to_shift]]
         raise typer.Exit(_run(config, executor, sweep, trained, Changes(derive_measurements=True)))
@@ -131,8 +132,15 @@ def preflight(sweep: Sweep, storage: Storage = None, tracking: Tracking = None, 
             call_on(cluster, [sweep], "preflight", addresses(storage, tracking))
         from orchestrator.executors.ray.preflight import preflight as check
 
-        config = load(sweep, storage, tracking)
+        config = _load(sweep, storage, tracking)
         check(config, rehearsal_of(config, make_plan(config).work.to_train))
+
+
+def _load(sweep: str, storage: str | None, tracking: str | None) -> SweepConfig:
+    """Read a sweep file, and have its own networks and measures be found beside it."""
+    config = load(sweep, storage, tracking)
+    look_beside(sweep)
+    return config
 
 
 def chosen_failures(plan: Plan, trial_ids: list[str] | None) -> list[str]:

@@ -23,6 +23,7 @@ from orchestrator.errors import UsageError
 from orchestrator.executors.ray.nodes import LAUNCHER_FILE, connect, leave, possible_nodes, present_nodes
 from orchestrator.executors.ray.placement import place_pool
 from orchestrator.intervals import JOIN, LOSS
+from orchestrator.own_code import own_code
 from orchestrator.rehearsal import SKIP, Rehearsal, problems_here
 from trainables.errors import StorageError, TrainingError
 from trainables.trial.specs import DataSpec
@@ -45,7 +46,7 @@ def preflight(config: SweepConfig, rehearsal: Rehearsal | None = None) -> None:
     Raises:
         UsageError: all problems, each with its remedy.
     """
-    connect()
+    connect(own_code(config))
     try:
         problems = tracking_problems(config) + _size_problems(config)
         nodes = [node for node in ray.nodes() if node["Alive"]]
