@@ -5,7 +5,6 @@ Each function is a task whose values are problems, a line each; no value means t
 
 import hashlib
 import math
-import re
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -30,7 +29,7 @@ from trainables.data import Dataset, load_dataset, stratified_indices
 from trainables.errors import DivergedError, TrainingError
 from trainables.models import model_factory
 from trainables.processes.ending import innermost_own_frame
-from trainables.training.checkpoints import Checkpoint, save_checkpoint
+from trainables.training.checkpoints import Checkpoint, save_checkpoint, why_unreadable
 from trainables.training.device import default_device
 from trainables.training.loop import check_validation, initial_model, resume
 from trainables.training.trainer import Trainer, determinism, memory_format
@@ -253,9 +252,8 @@ def _text(error: BaseException) -> str:
 
 def _unreadable(error: BaseException) -> str:
     """Why a state can't be kept: what it holds that no checkpoint may, or what is missing in a new network."""
-    refused = re.search(r"GLOBAL (\S+) was not an allowed global", plain_text(str(error.__cause__ or error)))
-    if refused:
-        return f"it holds a {refused[1]}; keep numbers, strings, lists, dicts and tensors"
+    if isinstance(error, TrainingError) and error.__cause__ is not None:
+        return why_unreadable(error.__cause__)
     text = _text(error)
     if "state_dict" in text:
         text += "; make every parameter and buffer in __init__, not in the first forward"
