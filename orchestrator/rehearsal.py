@@ -45,6 +45,11 @@ class Rehearsal:
     threads: int
 
     @property
+    def is_empty(self) -> bool:
+        """Whether nothing is trained, and nothing of the user's own is measured."""
+        return not self.cases and not self.settings.own_measures and "." not in self.settings.loss.name
+
+    @property
     def key(self) -> str:
         """What the result depends on, besides code and data: other code or machines mean another rehearsal."""
         content = [self.data.model_dump(mode="json"), self.settings.model_dump(mode="json"), self.threads]
@@ -76,6 +81,8 @@ def rehearse(rehearsal: Rehearsal, say: Callable[[str], None]) -> None:
 
 def problems_here(rehearsal: Rehearsal, say: Callable[[str], None] = lambda _: None) -> list[str]:
     """The problems of a rehearsal on this machine; none where it passed before and nothing has changed since."""
+    if rehearsal.is_empty:
+        return []
     folder = open_folder(rehearsal.folder) / FOLDER
     name = f"{rehearsal.key}.json"
     if _has_passed(folder, name):

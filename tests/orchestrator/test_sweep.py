@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
+from typer.testing import CliRunner
 
+from orchestrator.cli import app
 from orchestrator.config.load import load
 from orchestrator.config.sweep_config import SweepConfig
 from orchestrator.exit_codes import ExitCode
@@ -63,3 +65,18 @@ def test_a_second_driver_is_refused_before_anything_is_opened(config: SweepConfi
     with Lease(store.folder, "renyi run other"), pytest.raises(LeaseError, match="renyi run other"):
         run_sweep(config, "inline")
     assert store.folder.names() == ["driver"]
+
+
+def test_a_defect_ends_the_command_in_one_line_with_a_code_of_its_own(
+    config: SweepConfig, specs: list[TrialSpec], store: TrialStore, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def wrong(*_: object) -> str:
+        raise AttributeError("no such thing")
+
+    finish(store, specs, config.sharpness)
+    monkeypatch.setattr("orchestrator.tracking.run.trial_note", wrong)
+    ended = CliRunner().invoke(app, ["run", str(tmp_path / "sweep.yaml"), "--executor", "inline"])
+    assert ended.exit_code == ExitCode.DEFECT
+    (line,) = ended.stderr.splitlines()
+    assert "AttributeError: no such thing" in line
+    assert "can't be written" not in ended.stdout
