@@ -48,7 +48,7 @@ def test_a_trial_that_is_trained_is_only_measured(
 
 HERE = "tests.orchestrator.odd_networks"
 FATES = {
-    "hangs": r"no sign of life for 0.3 s \(training.silence_limit\), in orks.py, line \d+, in forward",
+    "hangs": r"no sign of life for 0.3 s \(training.silence_limit\), in .*odd_networks.py, line \d+, in forward",
     "leaves": r"its process was lost 4 times: its process ended itself with exit code 3; last output: no weights",
     "gives_up": r"SystemExit: no weights at /data$",
     "interrupts": r"KeyboardInterrupt: stopped by a hook$",
