@@ -8,7 +8,6 @@ import pytest
 from mlflow import MlflowClient
 from typer.testing import CliRunner
 
-from analysis.errors import AnalysisError
 from orchestrator.cli import app
 from orchestrator.config.load import load
 from orchestrator.config.sweep_config import SweepConfig
@@ -17,7 +16,7 @@ from orchestrator.store.changes import Changes
 from orchestrator.store.lease import Lease, LeaseError
 from orchestrator.store.plan import make_plan
 from orchestrator.store.trial_store import TrialState, TrialStore
-from orchestrator.sweep import check_own_measures, run_sweep
+from orchestrator.sweep import run_sweep
 from tests.orchestrator.made_up import ONE_MEASURE, fail, finish
 from trainables.trial.specs import TrialSpec
 
@@ -72,12 +71,6 @@ def test_a_second_driver_is_refused_before_anything_is_opened(config: SweepConfi
         run_sweep(config, "inline")
     assert not (Path(config.storage) / "told").exists()  # the other one will tell
     assert store.folder.names() == ["driver"]
-
-
-def test_a_measure_that_does_not_import_is_reported(config: SweepConfig) -> None:
-    own = config.sharpness.model_copy(update={"measures": ("nowhere.sharpness",)})
-    with pytest.raises(AnalysisError, match=r"nowhere\.sharpness"):
-        check_own_measures(config.model_copy(update={"sharpness": own}))
 
 
 def test_a_defect_ends_the_command_in_one_line_with_a_code_of_its_own(

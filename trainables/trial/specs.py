@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from analysis.errors import closest
-from analysis.settings import Section
+from analysis.settings import LIMITS, SILENCE_LIMIT, Duration, Section
 from trainables.catalogue import DATA_SETS
 from trainables.trial.storage import absolute
 
@@ -124,7 +124,7 @@ class DataSpec(Spec):
 class TrainingOptions(Spec):
     """The options of training that have defaults, and the number of epochs. A grid may vary any of them."""
 
-    NOT_IDENTITY = frozenset({"channels_last", "compile", "deterministic", "keep_best"})
+    NOT_IDENTITY = frozenset({"channels_last", "compile", "deterministic", "keep_best", *LIMITS})
 
     epochs: PositiveInt  # the length of the schedule, and the maximum
     warmup_epochs: NonNegativeInt = 0
@@ -143,6 +143,8 @@ class TrainingOptions(Spec):
     compile: bool = False
     deterministic: bool = False  # refuse kernels whose results vary from run to run
     keep_best: bool = False  # one more checkpoint, of the best epoch
+    time_limit: Duration | None = None  # since a trial was started or resumed; then it is ended and fails
+    silence_limit: Duration | None = SILENCE_LIMIT  # without a step or a line of output; then likewise
 
 
 class TrainingSpec(TrainingOptions):
