@@ -10,6 +10,7 @@ from torch import Tensor, nn
 from torch.amp.grad_scaler import GradScaler
 from torch.optim import Optimizer
 
+from analysis.life import living
 from analysis.seeding import derive_seed
 from trainables.data import Augmentation, Dataset
 from trainables.data.cutout import Cutout
@@ -86,7 +87,7 @@ class Trainer:
         total = torch.zeros((), dtype=torch.float64, device=self.device)
         seen = 0
         with seeded(derive_seed(seed, "dropout", epoch), self.device):
-            for indices, mixture in zip(batches, self._draw_mixtures(batches, epoch), strict=True):
+            for indices, mixture in living(zip(batches, self._draw_mixtures(batches, epoch), strict=True)):
                 images = self.data.train.images[indices]
                 if augmentation is not None:
                     images = augmentation.apply(images, indices)

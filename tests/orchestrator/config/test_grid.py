@@ -89,3 +89,11 @@ def test_adam_has_no_momentum_to_look_ahead_with() -> None:
         "adamw has no axis 'nesterov'",
         "adam has no axis 'nesterov'",
     ]
+
+
+def test_an_axis_on_which_trials_do_not_differ_is_refused() -> None:
+    _, problems = parse_grid([{"optimizer": "sgd", "learning_rate": [0.1], "compile": [True, False]}])
+    assert [str(problem.key) for problem in problems] == ["grid[0].compile"]
+    assert "changes how a trial is computed" in problems[0].message
+    _, problems = parse_grid([{"optimizer": "sgd", "learning_rate": [0.1], "compile": [True]}])
+    assert not problems
