@@ -106,7 +106,8 @@ def _recorded(done: Sequence[str], store: TrialStore) -> tuple[float | None, flo
 def _train_seconds(spec: TrialSpec, flops_a_second: float) -> float:
     images = DATA_SETS[spec.data.dataset].train_images - (spec.data.validation or 0)
     training = spec.training
-    steps = min(training.epochs * -(-images // training.batch_size), training.iterations or math.inf)
+    an_epoch = images // training.batch_size if training.drop_last else -(-images // training.batch_size)
+    steps = min(training.epochs * an_epoch, training.iterations or math.inf)
     # A forward pass, and a backward pass at twice its cost.
     flops = 3 * _known_size(spec).flops * min(training.batch_size, images)
     return steps * PASSES_A_STEP.get(spec.optimizer.name, 1) * (STEP_SECONDS + flops / flops_a_second)
