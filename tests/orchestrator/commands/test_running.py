@@ -55,7 +55,7 @@ def test_plan_shows_the_part_that_run_would_work_on(path: Path) -> None:
     assert "1 pending" in output
 
 
-@pytest.mark.parametrize("command", ["plan", "run", "retry", "remeasure"])
+@pytest.mark.parametrize("command", ["plan", "run", "retry", "remeasure", "report"])
 def test_an_unknown_parameter_is_refused_before_anything_starts(path: Path, command: str, storage: Path) -> None:
     code, output = renyi(command, path, "--only", "optimizr=sgd")
     assert code == 2
