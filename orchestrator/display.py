@@ -80,7 +80,7 @@ def show_plan(plan: "Plan") -> None:
     if config.shifts:
         console.print(f"  shifts of the test images: {', '.join(config.shifts)}")
     if config.resources.max_concurrent is not None:
-        console.print(f"  at most {config.resources.max_concurrent} trials are trained at once")
+        console.print(f"  trials that are trained at once: at most {config.resources.max_concurrent}")
     console.print(f"  states: {_counts(plan) or 'none'}")
     console.print(f"  to do: {_to_do(plan)}")
     console.print(f"  results: {config.folder}\n  tracking: {config.shown_tracking}")

@@ -14,6 +14,7 @@ from orchestrator.config.selection import select
 from orchestrator.config.sweep_config import SweepConfig
 from orchestrator.display import console, show_comparison, show_verdict
 from orchestrator.store.plan import make_plan
+from trainables.trial.specs import TrialSpec
 from trainables.trial.storage import open_folder
 
 if TYPE_CHECKING:
@@ -62,7 +63,10 @@ def report_sweeps(
     words += f" --only {shlex.quote(only)}" if only is not None else ""
     words += "".join(f" --gap {shlex.quote(key)}" for key in gaps)
     reproduce = [*(f"renyi run {shlex.quote(command)}" for command in commands or names), f"renyi report {words}"]
-    results = [_part(config, _results(config, source), only) for config in configs]
+    chosen = [None if only is None else select(expand(config), only) for config in configs]
+    results = [
+        _part(config, _results(config, source), only, part) for config, part in zip(configs, chosen, strict=True)
+    ]
     report = build_report(results, reproduce, targets)
     for name, lines in report.lines.items():
         show_verdict(name, lines, report.targets[name])
@@ -92,7 +96,9 @@ def _folder(names: Sequence[str], only: str | None) -> str:
     return f"{name}-only-{re.sub(r'[^A-Za-z0-9._]+', '-', only)[:60].strip('-')}-{digest}"
 
 
-def _part(config: SweepConfig, results: "SweepResults", only: str | None) -> "SweepResults":
+def _part(
+    config: SweepConfig, results: "SweepResults", only: str | None, chosen: Sequence[TrialSpec] | None
+) -> "SweepResults":
     """The results as the report is about them: what it must know of a sampled grid, and the chosen trials alone."""
     from analysis.results.sweep import SampledGrid, part_of
 
@@ -104,11 +110,10 @@ def _part(config: SweepConfig, results: "SweepResults", only: str | None) -> "Sw
         count = f"{size:,}".replace(",", " ")
         part = f"a random sample of {len(specs)} of the grid's {count} combinations, seed {config.sample.seed}"
         results = replace(results, grid=grid, remarks=(part, *results.remarks))
-    if only is None:
+    if chosen is None:
         return results
-    chosen = [spec.trial_id for spec in select(specs, only)]
     part = f"only those with {only}, {len(chosen)} of the sweep's {len(specs)} trials"
-    return part_of(results, chosen, f"{config.name} ({only})", part)
+    return part_of(results, [spec.trial_id for spec in chosen], f"{config.name} ({only})", part)
 
 
 def _results(config: SweepConfig, source: Source) -> "SweepResults":
