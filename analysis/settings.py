@@ -187,6 +187,11 @@ class SharpnessSettings(Section):
         LossSettings()
     )
 
+    code: Annotated[
+        str | None,
+        Field(description="digest of the sources of your own measures; `identity: code` in the sweep file sets it"),
+    ] = None
+
     @field_validator("loss", mode="before")
     @classmethod
     def _name_of_loss(cls, value: Any) -> Any:
@@ -245,7 +250,8 @@ class SharpnessSettings(Section):
         measured stays measured. Its report lacks the new measures; a list that names them is another measurement. The
         default loss is not in it.
         """
-        content = self.model_dump(mode="json", exclude={"loss"} if self.loss == LossSettings() else set())
+        unset = {"loss"} if self.loss == LossSettings() else set()
+        content = self.model_dump(mode="json", exclude=unset | ({"code"} if self.code is None else set()))
         if is_all(self.measures):
             content["measures"] = list(ALL_IN_IDENTITIES)
         canonical = json.dumps(content, sort_keys=True)

@@ -26,6 +26,7 @@ from orchestrator.interrupts import Interrupts
 from orchestrator.report import report_sweeps
 from orchestrator.store.activity import ActivityFile, read_activity
 from orchestrator.store.changes import Changes
+from orchestrator.store.code import check_code
 from orchestrator.store.from_spectra import measure_from_spectra
 from orchestrator.store.lease import Lease
 from orchestrator.store.plan import Plan, make_plan
@@ -63,13 +64,16 @@ def run_sweep(
         ALL_MEASURED: no trial of the part failed; SOME_FAILED or INTERRUPTED.
 
     Raises:
-        UsageError: another driver works on the sweep, or MLflow does not answer; nothing was started.
+        UsageError: another driver works on the sweep, MLflow does not answer, or results would mix two versions of the
+            user's code; nothing was started.
         StorageError: the storage failed. What was finished is kept.
     """
     check_own_measures(config)
     command = command or config.name
     with Interrupts() as interrupts, Lease(open_folder(config.folder), f"renyi run {command}") as lease:
         plan = make_plan(config)
+        if not steering.accept_changed_code:
+            check_code(plan, steering.part(plan, only), changes.forget_failures)
         plan.store.mark_layout()
         plan.store.folder.clear()
         if executor == "ray" and "RAY_ADDRESS" in os.environ and plan.work.trials:

@@ -8,6 +8,7 @@ import typer
 from orchestrator.commands.endings import usage_errors
 from orchestrator.commands.on_cluster import addresses, call_on, run_on
 from orchestrator.commands.options import (
+    AcceptChangedCode,
     ClusterFile,
     Executor,
     ExecutorName,
@@ -34,6 +35,7 @@ def run(
     only: Only = None,
     limit: Limit = None,
     fail_fast: FailFast = False,
+    accept_changed_code: AcceptChangedCode = False,
     executor: Executor = None,
     storage: Storage = None,
     tracking: Tracking = None,
@@ -41,7 +43,8 @@ def run(
 ) -> None:
     """Train and measure every trial that is missing, log to MLflow, and rank the measures.
 
-    The same command resumes an interrupted sweep. After a grid was extended, it runs the new trials only.
+    The same command resumes an interrupted sweep. After a grid was extended, it runs the new trials only. If the code
+    of your own network or measures has changed since, it says so and asks for `--accept-changed-code`.
 
     Exit code: 0 no trial failed, 1 some trials failed, 2 bad input, 3 a defect of this program, 130 interrupted. With
     `--only`, these trials count.
@@ -53,9 +56,10 @@ def run(
     """
     with usage_errors():
         if cluster:
-            run_on(cluster, executor, sweep, ["run", *words(only, limit, fail_fast), *addresses(storage, tracking)])
+            options = [*words(only, limit, fail_fast, accept_changed_code), *addresses(storage, tracking)]
+            run_on(cluster, executor, sweep, ["run", *options])
         config = load(sweep, storage, tracking)
-        raise typer.Exit(_run(config, executor, sweep, steering(config, only, limit, fail_fast)))
+        raise typer.Exit(_run(config, executor, sweep, steering(config, only, limit, fail_fast, accept_changed_code)))
 
 
 def retry(
@@ -64,6 +68,7 @@ def retry(
     only: Only = None,
     limit: Limit = None,
     fail_fast: FailFast = False,
+    accept_changed_code: AcceptChangedCode = False,
     executor: Executor = None,
     storage: Storage = None,
     tracking: Tracking = None,
@@ -75,11 +80,11 @@ def retry(
     """
     with usage_errors():
         if cluster:
-            options = [*words(only, limit, fail_fast), *addresses(storage, tracking)]
+            options = [*words(only, limit, fail_fast, accept_changed_code), *addresses(storage, tracking)]
             named = [word for name in trial or () for word in ("--trial", name)]
             run_on(cluster, executor, sweep, ["retry", *named, *options])
         config = load(sweep, storage, tracking)
-        part = steering(config, only, limit, fail_fast)
+        part = steering(config, only, limit, fail_fast, accept_changed_code)
         before = part.about(make_plan(config))
         chosen = chosen_failures(before, trial)[:limit]
         show_failures(before)
@@ -91,6 +96,7 @@ def remeasure(
     only: Only = None,
     limit: Limit = None,
     fail_fast: FailFast = False,
+    accept_changed_code: AcceptChangedCode = False,
     executor: Executor = None,
     storage: Storage = None,
     tracking: Tracking = None,
@@ -105,10 +111,10 @@ def remeasure(
     """
     with usage_errors():
         if cluster:
-            options = [*words(only, limit, fail_fast), *addresses(storage, tracking)]
+            options = [*words(only, limit, fail_fast, accept_changed_code), *addresses(storage, tracking)]
             run_on(cluster, executor, sweep, ["remeasure", *options])
         config = load(sweep, storage, tracking)
-        part = steering(config, only, limit, fail_fast)
+        part = steering(config, only, limit, fail_fast, accept_changed_code)
         work = part.about(make_plan(config)).work
         trained = [spec.trial_id for spec in [*work.to_measure, *work.to_shift]]
         raise typer.Exit(_run(config, executor, sweep, part, trained, Changes(derive_measurements=True)))

@@ -304,6 +304,7 @@ class TrialSpec(Spec):
     training: TrainingSpec
     optimizer: OptimizerSpec
     seed: NonNegativeInt = 0
+    code: str | None = None  # the digest of the network's sources, where the sweep makes it a part of the identity
 
     @cached_property
     def trial_id(self) -> str:
