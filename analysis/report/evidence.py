@@ -77,7 +77,7 @@ def gather(results: SweepResults, target: Target = LOSS, seed: int = 0) -> Evide
     Raises:
         AnalysisError: no trial has the target.
     """
-    matrix = SweepMatrix.of(results.table, results.name, target)
+    matrix = SweepMatrix.of(results.table, results.name, target, results.grid)
     return evidence_of(matrix, seed, results.states, results.failures, results.spectra, results.remarks)
 
 

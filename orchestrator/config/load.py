@@ -10,7 +10,7 @@ from pydantic import BaseModel, ValidationError
 from analysis.errors import closest
 from orchestrator.config.expand import check_combinations
 from orchestrator.config.grid import parse_grid
-from orchestrator.config.own_code import find_modules_beside, with_code
+from orchestrator.config.own_code import look_in, with_code
 from orchestrator.config.problems import ConfigProblem, say
 from orchestrator.config.sweep_config import SweepConfig
 from orchestrator.errors import UsageError
@@ -42,7 +42,7 @@ def find(sweep: str) -> Path:
 
 
 def load(sweep: str, storage: str | None = None, tracking: str | None = None) -> SweepConfig:
-    """Read and check a sweep file, or a shipped sweep by its name.
+    """Read and check a sweep file, or a shipped sweep by its name. From then on its own modules are found beside it.
 
     Args:
         sweep: a path or a shipped name.
@@ -52,7 +52,7 @@ def load(sweep: str, storage: str | None = None, tracking: str | None = None) ->
         UsageError: all problems of the file, each as `file: key: what is wrong; did you mean …?`.
     """
     path = find(sweep)
-    find_modules_beside(path)
+    look_in(*([] if path.parent == SHIPPED else [path.absolute().parent]))
     raw = _read(path)
     raw |= {key: value for key, value in (("storage", storage), ("tracking", tracking)) if value is not None}
     grid, problems = parse_grid(raw.get("grid")) if "grid" in raw else ((), [ConfigProblem("grid", "is missing")])

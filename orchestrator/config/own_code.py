@@ -1,19 +1,18 @@
-"""The user's own modules: found beside the sweep file, and part of the identity of trials where the file says so."""
+"""The user's own modules: where they are found, and their part in the identity of trials where the file says so."""
 
-import sys
+import os
 from pathlib import Path
 
+from analysis.dotted import PATH_VARIABLE
 from orchestrator.config.problems import ConfigProblem
 from orchestrator.config.sweep_config import SweepConfig
 from trainables.catalogue import NETWORKS
 from trainables.trial.code import Sources, own_sources
 
 
-def find_modules_beside(path: Path) -> None:
-    """Have Python look for modules in a sweep file's folder and in the current one, after all other places."""
-    for folder in (path.resolve().parent, Path.cwd()):
-        if str(folder) not in sys.path:
-            sys.path.append(str(folder))
+def look_in(*folders: Path) -> None:
+    """Have the user's modules be found in these folders and in the current one, after all that is installed."""
+    os.environ[PATH_VARIABLE] = os.pathsep.join(dict.fromkeys(map(str, [*folders, Path.cwd()])))
 
 
 def with_code(config: SweepConfig) -> tuple[SweepConfig, list[ConfigProblem]]:

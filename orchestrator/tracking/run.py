@@ -21,7 +21,7 @@ from orchestrator.tracking.description import (
     trial_note,
     trial_tags,
 )
-from orchestrator.tracking.experiment import Experiment, keep_one
+from orchestrator.tracking.experiment import Experiment, changed_tags, keep_one
 from orchestrator.tracking.metrics import milliseconds, of_epochs, of_measurement, of_shifts, of_trained
 from trainables.trial.folder import LAST_CHECKPOINT, EpochMetrics
 from trainables.trial.specs import TrialSpec
@@ -64,7 +64,10 @@ class TrialRuns:
         by_trial: dict[str, list[Run]] = defaultdict(list)
         for run in experiment.trial_runs:
             by_trial[run.data.tags[schema.TAG_TRIAL_ID]].append(run)
-        self._logged = {trial_id: _Logged.of(self._keep_one(trial_id, runs)) for trial_id, runs in by_trial.items()}
+        kept = {trial_id: self._keep_one(trial_id, runs) for trial_id, runs in by_trial.items()}
+        self._logged = {trial_id: _Logged.of(run) for trial_id, run in kept.items()}
+        changed = {trial_id: changed_tags(run, config) for trial_id, run in kept.items()}
+        self.with_other_tags = [trial_id for trial_id, tags in changed.items() if tags]  # than the file has now
 
     def is_up_to_date(self, trial_id: str, state: TrialState) -> bool:
         """Whether the run of a trial in this state shows all that the store has."""
@@ -78,6 +81,12 @@ class TrialRuns:
         if state is TrialState.MEASURED and not self._has_shifts(trial_id, logged):
             return False
         return logged.tags.get(schema.TAG_MEASUREMENT_ID, "") in ("", self._store.measurement_id)
+
+    def tag(self, trial_id: str) -> None:
+        """Give a trial's run the tags that the file has now."""
+        if trial_id in self._logged:  # else its run is looked for when there is more to log
+            tags = [RunTag(name, text) for name, text in self._config.tags.items()]
+            self._client.log_batch(self._logged[trial_id].run_id, tags=tags)
 
     def _has_shifts(self, trial_id: str, logged: _Logged) -> bool:
         """Whether a run shows the shifts that the sweep asks for, as far as the store has them."""

@@ -1,12 +1,12 @@
 """The example of a sweep with a network of one's own runs from any folder, and notices that its code has changed."""
 
 import shutil
-import sys
 from pathlib import Path
 
 import pytest
 from typer.testing import CliRunner, Result
 
+from analysis.dotted import PATH_VARIABLE
 from orchestrator.cli import app
 from orchestrator.config.load import load
 from orchestrator.exit_codes import ExitCode
@@ -32,7 +32,7 @@ def example(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         assert old in text
         text = text.replace(old, new)
     (folder / "sweep.yaml").write_text(text)
-    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.setenv(PATH_VARIABLE, "")
     return folder / "sweep.yaml"
 
 

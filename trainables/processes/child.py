@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from analysis import life
-from analysis.dotted import import_dotted
+from analysis.dotted import PATH_VARIABLE, import_dotted
 from analysis.errors import AnalysisError
 from analysis.one_line import one_line
 from trainables.errors import TrainingError
@@ -105,7 +105,8 @@ def _print_to_watcher() -> None:
 
 
 def prepare() -> None:
-    """Take standard input for the lifeline, and leave an empty one to the user's code; be the first to be killed."""
+    """Find the user's modules; take standard input for the lifeline, and leave an empty one to the user's code."""
+    sys.path += [each for each in os.environ.get(PATH_VARIABLE, "").split(os.pathsep) if each and each not in sys.path]
     lifeline = os.dup(0)
     with Path(os.devnull).open() as nothing:
         os.dup2(nothing.fileno(), 0)

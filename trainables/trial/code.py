@@ -3,6 +3,7 @@
 import ast
 import hashlib
 import importlib.util
+import os
 import sysconfig
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
@@ -13,6 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from analysis.dotted import PATH_VARIABLE
 from trainables.catalogue import NETWORKS
 from trainables.trial.specs import DataSpec
 
@@ -129,7 +131,8 @@ def _find(name: str) -> ModuleSpec | None:
     parent, _, last = name.rpartition(".")
     try:
         if not parent:
-            return importlib.util.find_spec(name)
+            own = [each for each in os.environ.get(PATH_VARIABLE, "").split(os.pathsep) if each]
+            return importlib.util.find_spec(name) or PathFinder.find_spec(name, own)
         found = _find(parent)
         folders = list(found.submodule_search_locations or ()) if found else []
     except (ImportError, ValueError):  # an odd entry of sys.modules
