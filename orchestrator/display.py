@@ -24,6 +24,7 @@ from orchestrator.events import (
     TrialMeasured,
     TrialTrained,
 )
+from orchestrator.store.code import changed_code, versions_of
 from orchestrator.store.cost import passes_a_trial
 from orchestrator.store.trial_store import TrialState, TrialStore
 from trainables.trial.specs import TrialSpec
@@ -83,6 +84,8 @@ def show_plan(plan: "Plan") -> None:
         console.print(f"  trials that are trained at once: at most {config.resources.max_concurrent}")
     console.print(f"  states: {_counts(plan) or 'none'}")
     console.print(f"  to do: {_to_do(plan)}")
+    for line in [*versions_of(plan), *changed_code(plan)]:
+        console.print(f"  {line}", markup=False, style="yellow")
     console.print(f"  results: {config.folder}\n  tracking: {config.shown_tracking}")
 
 

@@ -29,6 +29,7 @@ from orchestrator.rehearsal import rehearsal_of, rehearse
 from orchestrator.report import report_sweeps
 from orchestrator.store.activity import ActivityFile, read_activity
 from orchestrator.store.changes import Changes
+from orchestrator.store.code import check_code
 from orchestrator.store.from_spectra import measure_from_spectra
 from orchestrator.store.inventory import write_index
 from orchestrator.store.lease import Lease, LeaseError
@@ -69,8 +70,8 @@ def run_sweep(
         ALL_MEASURED: no trial of the part failed; SOME_FAILED or INTERRUPTED.
 
     Raises:
-        UsageError: another driver works on the sweep, MLflow does not answer, or the preflight or the rehearsal found
-            problems; nothing was started.
+        UsageError: another driver works on the sweep, MLflow does not answer, the preflight or the rehearsal found
+            problems, or results would mix two versions of the user's code; nothing was started.
         StorageError: the storage failed. What was finished is kept.
     """
     try:
@@ -95,6 +96,8 @@ def _run(
 ) -> ExitCode:
     with Interrupts() as interrupts, Lease(open_folder(config.folder), f"renyi run {command}") as lease:
         plan = make_plan(config)
+        if not steering.accept_changed_code:
+            check_code(plan, steering.part(plan, only), changes.forget_failures)
         plan.store.mark_layout()
         write_index(plan)
         plan.store.folder.clear()

@@ -153,6 +153,13 @@ FailFast = Annotated[
     bool,
     typer.Option("--fail-fast", help="Stop when a trial has failed, with exit code 1; the others keep what they have."),
 ]
+AcceptChangedCode = Annotated[
+    bool,
+    typer.Option(
+        "--accept-changed-code",
+        help="Go on although the code of your own network or measures is not the one that made the trials so far.",
+    ),
+]
 Gaps = Annotated[
     list[str] | None,
     typer.Option(

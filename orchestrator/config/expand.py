@@ -115,11 +115,13 @@ def _attempt(
     training = config.training.model_dump(exclude_unset=True)
     training |= {name: value for name, value in point.items() if name in TrainingSpec.model_fields}
     optimizer = {name: value for name, value in point.items() if name not in TrainingSpec.model_fields}
+    model = optimizer.pop("model", config.model)
     try:
         return TrialSpec.model_validate(
             {
                 "data": config.data.model_dump(),
-                "model": optimizer.pop("model", config.model),
+                "model": model,
+                "code": config.codes.get(model),
                 "training": training,
                 "optimizer": {"name": sub_grid.optimizer, **optimizer},
                 "seed": seed,

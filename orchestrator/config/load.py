@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 from analysis.errors import closest
 from orchestrator.config.expand import check_combinations
 from orchestrator.config.grid import parse_grid
+from orchestrator.config.own_code import look_in, with_code
 from orchestrator.config.problems import ConfigProblem, say
 from orchestrator.config.sweep_config import SweepConfig
 from orchestrator.errors import UsageError
@@ -41,7 +42,7 @@ def find(sweep: str) -> Path:
 
 
 def load(sweep: str, storage: str | None = None, tracking: str | None = None) -> SweepConfig:
-    """Read and check a sweep file, or a shipped sweep by its name.
+    """Read and check a sweep file, or a shipped sweep by its name. From then on its own modules are found beside it.
 
     Args:
         sweep: a path or a shipped name.
@@ -51,6 +52,7 @@ def load(sweep: str, storage: str | None = None, tracking: str | None = None) ->
         UsageError: all problems of the file, each as `file: key: what is wrong; did you mean …?`.
     """
     path = find(sweep)
+    look_in(*([] if path.parent == SHIPPED else [path.absolute().parent]))
     raw = _read(path)
     raw |= {key: value for key, value in (("storage", storage), ("tracking", tracking)) if value is not None}
     grid, problems = parse_grid(raw.get("grid")) if "grid" in raw else ((), [ConfigProblem("grid", "is missing")])
@@ -61,6 +63,8 @@ def load(sweep: str, storage: str | None = None, tracking: str | None = None) ->
         problems += _without_echoes([_problem(detail) for detail in error.errors()])
     if config is not None and not problems:
         problems += check_combinations(config)
+    if config is not None and not problems:
+        config, problems = with_code(config)
     if config is None or problems:
         raise UsageError(*(f"{path}: {problem.key}: {problem.message}" for problem in problems))
     return config

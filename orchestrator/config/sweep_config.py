@@ -3,7 +3,7 @@
 import os
 import re
 from functools import cached_property
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
@@ -13,6 +13,7 @@ from orchestrator.config.grid import SubGrid
 from orchestrator.config.sampling import Sample
 from orchestrator.config.tags import Notes, Tags
 from trainables.catalogue import NETWORKS, SHIFTS
+from trainables.trial.code import own_sources
 from trainables.trial.specs import DataSpec, NonNegativeInt, PositiveInt, TrainingOptions
 from trainables.trial.storage import absolute, is_remote, join, without_secrets
 
@@ -76,6 +77,7 @@ class SweepConfig(Section, arbitrary_types_allowed=True):
     sharpness: SharpnessSettings = SharpnessSettings()
     shifts: tuple[ShiftName, ...] = ()  # of the test images, under which each trained network is evaluated too
     resources: Resources = Resources()
+    identity: Literal["settings", "code"] = "settings"  # code: trials of changed code of the user's are other trials
     storage: Annotated[str, Field(validate_default=True)] = ""
     tracking: Annotated[str | None, Field(validate_default=True)] = None
     tags: Tags = Field(default_factory=dict)  # on every run in MLflow
@@ -120,6 +122,16 @@ class SweepConfig(Section, arbitrary_types_allowed=True):
         if self.tracking is None and is_remote(self.storage):
             raise ValueError("tracking is missing: with remote storage there is no folder to keep a SQLite file in")
         return self
+
+    @cached_property
+    def codes(self) -> dict[str, str]:
+        """By dotted path the digest of the sources of each network of the user's; empty unless it is part of a trial's
+        identity."""
+        names = {self.model} if self.identity == "code" else set()
+        for axis in (axis for sub_grid in self.grid for axis in sub_grid.axes if names and "model" in axis.names):
+            names |= {str(values[axis.names.index("model")]) for values in axis.values}
+        found = {name: own_sources(name) for name in names}
+        return {name: sources.digest for name, sources in found.items() if sources is not None}
 
     @cached_property
     def folder(self) -> str:

@@ -367,6 +367,7 @@ class TrialSpec(Spec):
     training: TrainingSpec
     optimizer: OptimizerSpec
     seed: NonNegativeInt = 0
+    code: str | None = None  # the digest of the network's sources, where the sweep makes it a part of the identity
 
     @model_validator(mode="after")
     def _fits_the_images(self) -> "TrialSpec":
