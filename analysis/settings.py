@@ -106,7 +106,7 @@ def _known_loss(name: str) -> str:
 
 
 class LossSettings(Section):
-    """The loss whose curvature and rises are measured; the networks are trained with the plain cross-entropy."""
+    """The loss whose curvature and rises are measured; by default the plain cross-entropy, whatever was trained."""
 
     name: Annotated[
         str,

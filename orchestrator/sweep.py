@@ -24,12 +24,14 @@ from orchestrator.events import TrialEvent, TrialFailed
 from orchestrator.executors.protocol import Executor
 from orchestrator.exit_codes import ExitCode
 from orchestrator.interrupts import Interrupts
+from orchestrator.on_end import exit_code_of, run_on_end
 from orchestrator.rehearsal import rehearsal_of, rehearse
 from orchestrator.report import report_sweeps
 from orchestrator.store.activity import ActivityFile, read_activity
 from orchestrator.store.changes import Changes
 from orchestrator.store.from_spectra import measure_from_spectra
-from orchestrator.store.lease import Lease
+from orchestrator.store.inventory import write_index
+from orchestrator.store.lease import Lease, LeaseError
 from orchestrator.store.plan import Plan, make_plan
 from orchestrator.store.steering import Steering
 from orchestrator.store.trial_store import TrialStore
@@ -71,10 +73,30 @@ def run_sweep(
             problems; nothing was started.
         StorageError: the storage failed. What was finished is kept.
     """
-    command = command or config.name
+    try:
+        code = _run(config, executor, command or config.name, only, changes, steering, rehearsed)
+    except LeaseError:  # another driver has it
+        raise
+    except BaseException as error:
+        run_on_end(config, exit_code_of(error))
+        raise
+    run_on_end(config, code)
+    return code
+
+
+def _run(
+    config: SweepConfig,
+    executor: ExecutorName,
+    command: str,
+    only: Collection[str] | None,
+    changes: Changes,
+    steering: Steering,
+    rehearsed: bool,
+) -> ExitCode:
     with Interrupts() as interrupts, Lease(open_folder(config.folder), f"renyi run {command}") as lease:
         plan = make_plan(config)
         plan.store.mark_layout()
+        write_index(plan)
         plan.store.folder.clear()
         _check_before_start(plan, steering.part(plan, only), executor, changes, rehearsed)
         tracker = _open_tracker(plan)

@@ -28,7 +28,9 @@ def measure_from_spectra(plan: Plan) -> list[str]:
     settings = plan.config.sharpness
     done = []
     for spec in plan.specs:
-        if plan.states[spec.trial_id] is not TrialState.TRAINED:
+        state = plan.states[spec.trial_id]
+        without_checkpoint = state is TrialState.FAILED and plan.store.is_cleaned(spec.trial_id)
+        if state is not TrialState.TRAINED and not without_checkpoint:
             continue
         measurements = plan.store.trial(spec.trial_id).folder / MEASUREMENTS_FOLDER
         for other in measurements.names():

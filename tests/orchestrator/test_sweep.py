@@ -33,12 +33,16 @@ def test_a_finished_sweep_is_logged_and_reported_and_nothing_runs(
     config: SweepConfig, specs: list[TrialSpec], store: TrialStore
 ) -> None:
     finish(store, specs, config.sharpness)
+    told = Path(config.storage) / "told"
+    config = config.model_copy(update={"tags": {"team": "a"}, "on_end": f"echo $RENYI_STATE $RENYI_MEASURED > {told}"})
     assert run_sweep(config, "inline") is ExitCode.ALL_MEASURED
+    assert told.read_text() == "finished 4\n"
     client = MlflowClient(config.tracking_uri)
     experiment = client.get_experiment_by_name("small")
     assert experiment is not None
     runs = client.search_runs([experiment.experiment_id])
     assert {run.info.status for run in runs} == {"FINISHED"}
+    assert {run.data.tags["team"] for run in runs} == {"a"}
     assert len(runs) == 5
 
 
@@ -62,8 +66,10 @@ def test_changes_are_made_before_anything_runs(
 
 
 def test_a_second_driver_is_refused_before_anything_is_opened(config: SweepConfig, store: TrialStore) -> None:
+    config = config.model_copy(update={"on_end": f"touch {config.storage}/told"})
     with Lease(store.folder, "renyi run other"), pytest.raises(LeaseError, match="renyi run other"):
         run_sweep(config, "inline")
+    assert not (Path(config.storage) / "told").exists()  # the other one will tell
     assert store.folder.names() == ["driver"]
 
 

@@ -20,10 +20,13 @@ class Checkpoint:
     """The state of training after some epochs. Random draws are seeded by epoch, so it needs no generator's state."""
 
     spec: TrialSpec
-    model: dict[str, Any]  # state_dict
+    model: dict[str, Any]  # state_dict of the network that is evaluated and measured: with `ema_decay` the average
     optimizer: dict[str, Any]  # state_dict; empty in an initial checkpoint, and after the end of training
     history: list[EpochMetrics]  # of the epochs that are done
     scaler: dict[str, Any] = field(default_factory=dict)  # state_dict of the loss scaler; empty without one
+    unaveraged: dict[str, Any] = field(
+        default_factory=dict
+    )  # state_dict of the weights that steps move, if not `model`
 
     @property
     def epoch(self) -> int:
@@ -40,6 +43,7 @@ def save_checkpoint(folder: Folder, name: str, checkpoint: Checkpoint) -> None:
         "optimizer": checkpoint.optimizer,
         "history": [asdict(epoch) for epoch in checkpoint.history],
         "scaler": checkpoint.scaler,
+        "unaveraged": checkpoint.unaveraged,
     }
     torch.save(content, buffer)
     folder.write(name, buffer.getvalue())
@@ -61,6 +65,7 @@ def load_checkpoint(folder: Folder, name: str, device: torch.device | None = Non
             content["optimizer"],
             [EpochMetrics(**epoch) for epoch in content["history"]],
             content.get("scaler", {}),
+            content.get("unaveraged", {}),
         )
     except (RuntimeError, KeyError, TypeError, EOFError, ValueError, pickle.UnpicklingError) as error:
         raise TrainingError(
