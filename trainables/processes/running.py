@@ -11,7 +11,7 @@ from multiprocessing import Pipe
 from multiprocessing.connection import wait
 from typing import Protocol
 
-from trainables.processes.ending import KEPT, cause_of_death, innermost_own, out_of_memory_kills
+from trainables.processes.ending import KEPT, UNKNOWN, cause_of_death, innermost_own, out_of_memory_kills
 
 CHUNK = 1 << 20  # bytes of output read at once
 SECONDS_FOR_STACK = 2.0  # for a hanging process to say where it hangs
@@ -104,8 +104,11 @@ class RunningChild:
 
     def _reap(self, options: int) -> bool:
         if self._process.returncode is None:
-            with suppress(ChildProcessError):
+            try:
                 pid, status, usage = os.wait4(self.pid, options)
+            except ChildProcessError:  # somebody else waits for all children of this process
+                self._process.returncode = UNKNOWN
+            else:
                 if pid:
                     self._memory = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
                     self._process.returncode = os.waitstatus_to_exitcode(status)
