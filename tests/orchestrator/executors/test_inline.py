@@ -59,7 +59,11 @@ FATES = {
 
 
 def test_a_network_that_hangs_ends_its_process_or_floods_fails_alone_with_its_cause(
-    config: SweepConfig, specs: list[TrialSpec], store: TrialStore, monkeypatch: pytest.MonkeyPatch
+    config: SweepConfig,
+    specs: list[TrialSpec],
+    store: TrialStore,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(limits, "MOST_OUTPUT", 3 << 20)
     content = specs[0].model_dump()
@@ -77,6 +81,10 @@ def test_a_network_that_hangs_ends_its_process_or_floods_fails_alone_with_its_ca
         assert failure.stage == "training"
         assert re.match(reason, failure.reason), failure.reason
         assert "\n" not in failure.reason
+    shown = capsys.readouterr().err
+    assert "no weights at /data" in shown
+    assert "the rest of its output is not shown" in shown
+    assert len(shown) < 5 << 16
 
 
 @pytest.mark.parametrize(
