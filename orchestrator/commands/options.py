@@ -110,8 +110,8 @@ Tracking = Annotated[
 Executor = Annotated[
     ExecutorName | None,
     typer.Option(
-        help="`ray`, the default: all of this machine, or the cluster at RAY_ADDRESS. `inline`: this process, for "
-        "debugging.",
+        help="`ray`, the default: all of this machine, or the cluster at RAY_ADDRESS. `inline`: one worker beside this "
+        "process, whose output is shown, for debugging.",
         show_default=False,
     ),
 ]

@@ -30,10 +30,11 @@ from orchestrator.config.sweep_config import SweepConfig
 from orchestrator.display import MAX_FAILURES_SHOWN, show_failures
 from orchestrator.errors import UsageError
 from orchestrator.interrupts import interrupted_after
-from orchestrator.rehearsal import rehearsal_of
+from orchestrator.rehearsal import Rehearsal, rehearsal_of
 from orchestrator.store.changes import Changes
 from orchestrator.store.plan import Plan, make_plan
 from orchestrator.store.steering import Steering
+from trainables.errors import StorageError
 
 
 def run(
@@ -162,7 +163,15 @@ def preflight(sweep: Sweep, storage: Storage = None, tracking: Tracking = None, 
         from orchestrator.executors.ray.preflight import preflight as check
 
         config = load(sweep, storage, tracking)
-        check(config, rehearsal_of(config, make_plan(config).work.to_train))
+        check(config, _rehearsal(config))
+
+
+def _rehearsal(config: SweepConfig) -> Rehearsal | None:
+    """That of the trials still to be trained; None where the storage can't be read, which the preflight reports."""
+    try:
+        return rehearsal_of(config, make_plan(config).work.to_train)
+    except StorageError:
+        return None
 
 
 def chosen_failures(plan: Plan, trial_ids: list[str] | None) -> list[str]:

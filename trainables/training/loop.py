@@ -70,12 +70,8 @@ def train(
             best = is_best(metrics, history)
             history = [*history, metrics]
             unsaved.append(metrics)
-            # After the last epoch nothing resumes from the optimizer's state, which is two thirds of a checkpoint.
             done = is_done(spec.training, history, trainer.steps_per_epoch)
-            state = {} if done else trainer.optimizer.state_dict()
-            moved = {} if done or trainer.averaged is None else trainer.model.state_dict()
-            scaler = trainer.scaler.state_dict()
-            checkpoint = Checkpoint(spec, trainer.network.state_dict(), state, history, scaler, moved)
+            checkpoint = checkpoint_of(trainer, history, done)
             if best and spec.training.keep_best:
                 trial.check()
                 save_checkpoint(trial.folder, BEST_CHECKPOINT, replace(checkpoint, optimizer={}, unaveraged={}))
@@ -106,6 +102,17 @@ def checked_code(spec: TrialSpec) -> Code:
             "or give the command again to have trials of the code that is here"
         )
     return code
+
+
+def checkpoint_of(trainer: Trainer, history: list[EpochMetrics], done: bool) -> Checkpoint:
+    """The state of training after some epochs, `done` or to be continued.
+
+    After the last epoch nothing resumes from the optimizer's state, which is two thirds of a checkpoint.
+    """
+    state = {} if done else trainer.optimizer.state_dict()
+    moved = {} if done or trainer.averaged is None else trainer.model.state_dict()
+    scaler = trainer.scaler.state_dict()
+    return Checkpoint(trainer.spec, trainer.network.state_dict(), state, history, scaler, moved)
 
 
 def one_epoch(trainer: Trainer, history: list[EpochMetrics], load: MachineLoad | None = None) -> EpochMetrics:
