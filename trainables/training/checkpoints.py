@@ -2,11 +2,13 @@
 
 import io
 import pickle
+import re
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
 
+from analysis.one_line import first_line, plain_text
 from trainables.errors import TrainingError
 from trainables.trial.folder import EpochMetrics
 from trainables.trial.specs import TrialSpec
@@ -66,5 +68,14 @@ def load_checkpoint(folder: Folder, name: str, device: torch.device | None = Non
             content.get("unaveraged", {}),
         )
     except (RuntimeError, KeyError, TypeError, EOFError, ValueError, pickle.UnpicklingError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise TrainingError(f"{(folder / name).uri} is not a readable checkpoint of this project: {reason}") from error
+        raise TrainingError(
+            f"{(folder / name).uri} is not a readable checkpoint of this project: {why_unreadable(error)}"
+        ) from error
+
+
+def why_unreadable(error: BaseException) -> str:
+    """Why torch refused a checkpoint, in one line: what it holds that none may hold, where that is the reason."""
+    refused = re.search(r"GLOBAL (\S+) was not an allowed global", plain_text(str(error)))
+    if refused:
+        return f"it holds a {refused[1]}; keep numbers, strings, lists, dicts and tensors in the state"
+    return first_line(error) or type(error).__name__

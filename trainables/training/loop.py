@@ -208,6 +208,8 @@ def attempt(
 ) -> Iterator[EpochMetrics]:
     """As `train`, but an error is recorded as the trial's failure, so that other trials go on.
 
+    For a worker process, which Ctrl-C does not reach: a KeyboardInterrupt comes from the user's code.
+
     Raises:
         StorageError: the storage failed, which is not the trial's fault.
         ReplacedError: another worker now trains the trial, and will record its outcome.
@@ -216,6 +218,6 @@ def attempt(
         yield from train(spec, trial, device, system_metrics)
     except (StorageError, ReplacedError):
         raise
-    except Exception as error:  # noqa: BLE001 - a failed trial is a result with a reason, whatever the reason is
+    except (Exception, SystemExit, KeyboardInterrupt) as error:  # noqa: BLE001 - a failed trial is a result
         trial.check()
         write_failure(trial.folder, Failure.of("training", error))

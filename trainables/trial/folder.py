@@ -21,6 +21,7 @@ BEST_CHECKPOINT = "best.pt"
 TRAINED_FILE = "trained.json"
 FAILED_FILE = "failed.json"
 SHIFTS_FOLDER = "shifts"
+CLEANED_FILE = "cleaned.json"  # `renyi clean` has removed its checkpoints, or begun to
 RUN_FILE = "mlflow_run.json"
 WORKER_FILE = "worker.json"
 TRAINING_FILES = (SPEC_FILE, INITIAL_CHECKPOINT, LAST_CHECKPOINT, BEST_CHECKPOINT, TRAINED_FILE)  # a worker's own

@@ -11,7 +11,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, mo
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from analysis.errors import closest
-from analysis.settings import Section
+from analysis.settings import LIMITS, SILENCE_LIMIT, Duration, Section
 from trainables.catalogue import DATA_SETS
 from trainables.trial.recipe import contradictions, misfits
 from trainables.trial.storage import absolute
@@ -149,7 +149,7 @@ class DataSpec(Spec):
 class TrainingOptions(Spec):
     """The options of training that have defaults, and the number of epochs. A grid may vary any of them."""
 
-    NOT_IDENTITY = frozenset({"channels_last", "compile", "deterministic", "keep_best", "evaluate_every"})
+    NOT_IDENTITY = frozenset({"channels_last", "compile", "deterministic", "evaluate_every", "keep_best", *LIMITS})
 
     epochs: PositiveInt  # the length of the schedule, and the maximum
     warmup_epochs: NonNegativeInt = 0
@@ -176,6 +176,8 @@ class TrainingOptions(Spec):
     deterministic: bool = False  # refuse kernels whose results vary from run to run
     keep_best: bool = False  # one more checkpoint, of the best epoch
     evaluate_every: PositiveInt = 1  # epochs from one evaluation to the next; the last epoch is evaluated always
+    time_limit: Duration | None = None  # since a trial was started or resumed; then it is ended and fails
+    silence_limit: Duration | None = SILENCE_LIMIT  # without a step or a line of output; then likewise
 
 
 class TrainingSpec(TrainingOptions):

@@ -137,7 +137,7 @@ def drawn_sweep(folder: Path, name: str, grid: Sequence[Mapping[str, Any]]) -> S
 NUMBERED = itertools.count()
 
 
-@settings(max_examples=5, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=3, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(sub_grids())
 @example([{"optimizer": "sgd", "learning_rate": [0.05], "gradient_clip": [None, 1.0], "model": ["digits_cnn", "7.5"]}])
 def test_what_a_grid_says_is_what_the_report_ranks_over(
