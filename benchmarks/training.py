@@ -187,7 +187,7 @@ def memory_of_four(spec: TrialSpec, mapped: bool) -> float:
     values = [results.get() for _ in processes]
     for process in processes:
         process.join()
-    return statistics.median(values)
+    return float(statistics.median(values))
 
 
 def random_images(folder: Path) -> DataSpec:

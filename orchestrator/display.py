@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from orchestrator.config.sweep_config import SweepConfig
     from orchestrator.store.activity import Activity, NodeActivity
     from orchestrator.store.cost import Cost
+    from orchestrator.store.known_sets import DataState
     from orchestrator.store.plan import Plan
     from orchestrator.store.status import Status
 
@@ -57,12 +58,21 @@ def show_measures() -> None:
     )
 
 
-def show_plan(plan: "Plan") -> None:
-    """Show the grid, what is done, and the cost of the rest."""
+def show_data(state: "DataState") -> None:
+    """Show which set the data are, and why they can't be used."""
+    for note in state.notes:
+        console.print(f"  data: {note}", markup=False)
+    for problem in (state.problem or "").splitlines():
+        console.print(f"  {problem}", markup=False, style="red")
+
+
+def show_plan(plan: "Plan", data: "DataState | None" = None) -> None:
+    """Show the grid, the data, what is done, and the cost of the rest."""
     config = plan.config
     console.print(f"[bold]{config.name}[/]: {len(plan.specs)} trials of {config.model} on {config.data.dataset}")
     for sub_grid in config.grid:
         console.print(f"  {_sub_grid(sub_grid)}" + (f" × seeds {list(config.seeds)}" if len(config.seeds) > 1 else ""))
+    show_data(data or plan.data)
     settings = config.sharpness
     console.print(
         f"  measures: {', '.join(settings.measures)} on {settings.samples} samples, {len(settings.orders)} orders"

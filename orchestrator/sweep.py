@@ -25,10 +25,12 @@ from orchestrator.report import report_sweeps
 from orchestrator.store.activity import ActivityFile, read_activity
 from orchestrator.store.changes import Changes
 from orchestrator.store.from_spectra import measure_from_spectra
+from orchestrator.store.known_sets import record_set
 from orchestrator.store.lease import Lease
 from orchestrator.store.plan import Plan, make_plan
 from orchestrator.store.trial_store import TrialStore
 from orchestrator.tracking.protocol import Stopped, Tracker
+from trainables.errors import TrainingError
 from trainables.trial.storage import open_folder
 
 ExecutorName = Literal["ray", "inline"]
@@ -64,6 +66,10 @@ def run_sweep(
     command = command or config.name
     with Interrupts() as interrupts, Lease(open_folder(config.folder), f"renyi run {command}") as lease:
         plan = make_plan(config)
+        state, config = plan.data, plan.config
+        if state.problem and plan.work.trials:
+            raise TrainingError(state.problem)
+        record_set(state, plan.store.folder)
         plan.store.mark_layout()
         plan.store.folder.clear()
         if executor == "ray" and "RAY_ADDRESS" in os.environ and plan.work.trials:
@@ -74,7 +80,7 @@ def run_sweep(
         try:
             _apply(changes, plan)
             plan = make_plan(config)
-            show_plan(plan)
+            show_plan(plan, state)
             _do(plan, executor, tracker, only)
             done = make_plan(config)
             show_work(plan, done)

@@ -48,6 +48,7 @@ class Survey:
     kind: Kind  # what labels are in the files
     classes: tuple[Label, ...]  # the label of each class, in the order of the classes' numbers
     counts: dict[str, tuple[int, ...]]  # images of each class, by split
+    reordered: bool = False  # whether a file numbers its class names otherwise than the classes are numbered
     named_files: str = ""  # digest of sizes and times of images that lie in files of their own
 
     @property
@@ -145,6 +146,7 @@ def _look_through(files: dict[str, list[File]], spec: DataSpec) -> Survey:
     }
     counts = {split: tuple(np.bincount(found, minlength=len(classes)).tolist()) for split, found in targets.items()}
     kind = labels["train"][0][1].kind
+    reordered = any(each.names != classes[: len(each.names)] for found in labels.values() for _, each in found)
     digest = hashlib.sha256(json.dumps(["parquet", FORMAT, kind, classes]).encode())
     for split, found in files.items():
         rows = len(targets[split])
@@ -152,7 +154,7 @@ def _look_through(files: dict[str, list[File]], spec: DataSpec) -> Survey:
         digest.update(targets[split].astype("<i8").tobytes())
         for row, image in _sampled(found, sampled_rows(rows), spec):
             digest.update(json.dumps([row, hashlib.sha256(image).hexdigest()]).encode())
-    return Survey(digest.hexdigest()[:16], kind, classes, counts, _named_files(files, spec))
+    return Survey(digest.hexdigest()[:16], kind, classes, counts, reordered, _named_files(files, spec))
 
 
 def read_labels(file: File, spec: DataSpec) -> FileLabels:
@@ -222,10 +224,11 @@ def _misfits(labels: dict[str, list[tuple[File, FileLabels]]], files: dict[str, 
             f"{file.path}: row {row}: the class is -1, which commonly means no label; leave such rows out of the file, "
             "or give the class another number"
         ]
+    trained = set(classes)
     for file, each in labels["test"]:
         for code, label in enumerate(each.labels):
-            rows = each.codes == code
-            if label not in classes and rows.any():
+            if label not in trained:
+                rows = each.codes == code
                 problems.append(
                     f"data.test has the class {label} ({file.path}: row {int(rows.argmax())}; {int(rows.sum())} rows), "
                     f"but data.train only {listed(classes)}; train on images of it, or leave these rows out"
@@ -288,4 +291,11 @@ def _damage(file: File) -> Iterator[None]:
 
 def _from_json(content: dict[str, Any]) -> Survey:
     counts = {split: tuple(found) for split, found in content["counts"].items()}
-    return Survey(content["fingerprint"], content["kind"], tuple(content["classes"]), counts, content["named_files"])
+    return Survey(
+        content["fingerprint"],
+        content["kind"],
+        tuple(content["classes"]),
+        counts,
+        content["reordered"],
+        content["named_files"],
+    )

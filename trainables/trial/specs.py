@@ -110,6 +110,8 @@ class DataSpec(Spec):
                 if not getattr(self, key):
                     raise ValueError(f"parquet needs {key}: a Parquet file, a glob, or a list of them")
         else:
+            if self.dataset == "digits" and (self.mean or self.std):
+                raise ValueError("digits has constants of its own; leave mean and std out")
             for key in OF_PARQUET:
                 if getattr(self, key) != type(self).model_fields[key].default:
                     raise ValueError(f"{key} is for dataset: parquet; {self.dataset} takes root")

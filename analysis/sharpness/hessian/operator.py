@@ -14,7 +14,7 @@ from analysis.sharpness.hessian.cost import EngineCost
 from analysis.sharpness.hessian.derivatives import Undefined, naming_derivatives
 from analysis.sharpness.hessian.memory import settle_allocator
 from analysis.sharpness.hessian.setting import Block, Setting
-from analysis.sharpness.layers import select_parameters, weight_layers
+from analysis.sharpness.layers import default_layers, select_parameters
 from analysis.sharpness.linalg import BlockOperator, tensor_eigvalsh
 from analysis.sharpness.loss import LossLike, Targets
 from analysis.sharpness.problem import Problem, pose
@@ -209,7 +209,7 @@ def layer_operators(
     """
     if engine not in CHOICES:
         raise AnalysisError(f"engine must be one of {', '.join(CHOICES)}; got {engine!r}")
-    wanted = list(dict.fromkeys(weight_layers(model) if layers is None else layers))
+    wanted = list(dict.fromkeys(default_layers(model) if layers is None else layers))
     blocks = list(dict.fromkeys(_block(model, layer) for layer in wanted))
     settle_allocator()
     with torch.inference_mode(False):

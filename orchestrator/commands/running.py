@@ -1,0 +1,144 @@
+"""Commands that make a sweep run, check that it can, and end it."""
+
+from collections.abc import Collection
+from typing import Annotated
+
+import typer
+
+from orchestrator.commands.endings import usage_errors
+from orchestrator.commands.on_cluster import addresses, call_on, run_on
+from orchestrator.commands.options import ClusterFile, Executor, ExecutorName, FailedTrials, Storage, Sweep, Tracking
+from orchestrator.config.load import load
+from orchestrator.config.sweep_config import SweepConfig
+from orchestrator.display import MAX_FAILURES_SHOWN, show_failures
+from orchestrator.errors import UsageError
+from orchestrator.store.changes import Changes
+from orchestrator.store.plan import Plan, make_plan
+
+
+def run(
+    sweep: Sweep,
+    executor: Executor = None,
+    storage: Storage = None,
+    tracking: Tracking = None,
+    cluster: ClusterFile = None,
+) -> None:
+    """Train and measure every trial that is missing, log to MLflow, and rank the measures.
+
+    The same command resumes an interrupted sweep. After a grid was extended, it runs the new trials only.
+
+    Exit code: 0 all measured, 1 some trials failed, 2 bad input, 130 interrupted.
+
+    With `--cluster` the sweep runs there as a Ray job. Its output is shown here; Ctrl-C leaves the job running.
+
+    Example: `renyi run digits`, `renyi run my_sweep.yaml --cluster cluster.yaml`
+    """
+    with usage_errors():
+        if cluster:
+            run_on(cluster, executor, sweep, ["run", *addresses(storage, tracking)])
+        config = load(sweep, storage, tracking)
+        raise typer.Exit(_run(config, executor, sweep))
+
+
+def retry(
+    sweep: Sweep,
+    trial: FailedTrials = None,
+    executor: Executor = None,
+    storage: Storage = None,
+    tracking: Tracking = None,
+    cluster: ClusterFile = None,
+) -> None:
+    """Run the failed trials again, each from its last good step; nothing else.
+
+    Example: `renyi retry digits`, `renyi retry digits --trial 0105ba9dbfe1`
+    """
+    with usage_errors():
+        if cluster:
+            named = [word for name in trial or () for word in ("--trial", name)]
+            run_on(cluster, executor, sweep, ["retry", *named, *addresses(storage, tracking)])
+        config = load(sweep, storage, tracking)
+        before = make_plan(config)
+        chosen = chosen_failures(before, trial)
+        show_failures(before)
+        raise typer.Exit(_run(config, executor, sweep, chosen, Changes(forget_failures=tuple(chosen))))
+
+
+def remeasure(
+    sweep: Sweep,
+    executor: Executor = None,
+    storage: Storage = None,
+    tracking: Tracking = None,
+    cluster: ClusterFile = None,
+) -> None:
+    """Measure the trained networks with the present settings of the file. Trains nothing.
+
+    New orders of the Rényi entropy come from the stored spectra, at once and without a GPU. For other settings, the
+    networks are measured again, for other shifts evaluated. Earlier measurements are kept.
+
+    Example: `renyi remeasure digits`
+    """
+    with usage_errors():
+        if cluster:
+            run_on(cluster, executor, sweep, ["remeasure", *addresses(storage, tracking)])
+        config = load(sweep, storage, tracking)
+        work = make_plan(config).work
+        trained = [spec.trial_id for spec in [*work.to_measure, *work.to_shift]]
+        raise typer.Exit(_run(config, executor, sweep, trained, Changes(derive_measurements=True)))
+
+
+def stop(
+    sweep: Sweep, cluster: Annotated[str, typer.Option(help="The launcher file of the cluster that runs it.")]
+) -> None:
+    """End a sweep that runs on a cluster. Its trials keep their last checkpoints, and `renyi run` resumes it.
+
+    Example: `renyi stop digits --cluster cluster.yaml`
+    """
+    with usage_errors():
+        from orchestrator.remote.cluster import stop_sweep_on
+
+        raise typer.Exit(stop_sweep_on(cluster, sweep))
+
+
+def preflight(sweep: Sweep, storage: Storage = None, tracking: Tracking = None, cluster: ClusterFile = None) -> None:
+    """Check that every node of a cluster can take part in a sweep: versions, storage, data, tracking, GPUs, clocks.
+
+    `renyi run` does the same before the first trial. Exit code: 0 no problem, 2 with a line for each problem.
+
+    Example: `renyi preflight digits --cluster cluster.yaml`
+    """
+    with usage_errors():
+        if cluster:
+            call_on(cluster, [sweep], "preflight", addresses(storage, tracking))
+        from orchestrator.executors.ray.preflight import preflight as check
+
+        check(load(sweep, storage, tracking))
+
+
+def chosen_failures(plan: Plan, trial_ids: list[str] | None) -> list[str]:
+    """The ids of the failed trials to try again: those that were named, or all.
+
+    Raises:
+        UsageError: a name is not that of a failed trial of the sweep.
+    """
+    failed = [spec.trial_id for spec in plan.failed]
+    known = f"failed: {', '.join(failed[:MAX_FAILURES_SHOWN]) or 'none'}"
+    problems = [
+        f"--trial {name}: {f'is {plan.states[name]}, not failed' if name in plan.states else 'no such trial'}; {known}"
+        for name in trial_ids or ()
+        if name not in failed
+    ]
+    if problems:
+        raise UsageError(*problems)
+    return trial_ids or failed
+
+
+def _run(
+    config: SweepConfig,
+    executor: ExecutorName | None,
+    sweep: str,
+    only: Collection[str] | None = None,
+    changes: Changes = Changes(),  # noqa: B008 - frozen
+) -> int:
+    from orchestrator.sweep import run_sweep
+
+    return run_sweep(config, (executor or ExecutorName.ray).value, sweep, only, changes)
