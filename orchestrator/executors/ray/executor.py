@@ -50,7 +50,7 @@ class RayExecutor:
         self._tuners: Counter[str] = Counter()  # trial → Tuners that ended without having trained it
         self._specs: dict[str, TrialSpec] = {}
 
-    def run(self, work: Work) -> Iterator[Event]:
+    def run(self, work: Work) -> Generator[Event, None, None]:
         """Train and measure side by side; the pool is up before the first trial starts."""
         if "RAY_ADDRESS" not in os.environ:
             prepare_dataset(self._config.data)  # once, in the process whose output and errors are seen

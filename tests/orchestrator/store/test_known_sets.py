@@ -152,6 +152,13 @@ def test_files_that_changed_after_the_training_are_not_taken_for_the_same(tmp_pa
         make_plan(sweep(beans))
 
 
+def test_a_part_of_a_sweep_is_chosen_among_its_own_trials(tmp_path: Path, sweep: Sweep) -> None:
+    sweep(write_set(tmp_path / "beans"))
+    result = CliRunner().invoke(app, ["plan", str(tmp_path / "beans.yaml"), "--only", "learning_rate=0.1"])
+    assert result.exit_code == 0, result.output
+    assert "beans: 1 of 2 trials" in result.output
+
+
 def test_without_the_files_the_recorded_set_is_meant(tmp_path: Path, sweep: Sweep) -> None:
     beans = write_set(tmp_path / "beans")
     plan = make_plan(sweep(beans))
