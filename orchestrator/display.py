@@ -98,6 +98,8 @@ def show_status(status: "Status") -> None:
     """Show counts by state, the work of each node, the time that remains, and every failure with its reason."""
     plan, activity = status.plan, status.activity
     console.print(f"[bold]{plan.config.name}[/]: {len(plan.specs)} trials: {_counts(plan)}")
+    if plan.data.problem:
+        show_data(plan.data)
     if status.driver is None:
         console.print(f"  never started; to do: {_to_do(plan)}")
     else:

@@ -38,6 +38,7 @@ class Decoding:
     background: tuple[int, int, int] = (0, 0, 0)  # behind transparent pixels
     resize: int | tuple[int, int] | None = None  # the shorter side, or height and width
     crop: int | tuple[int, int] | None = None  # of the centre: a square, or height and width
+    upright: bool = True  # turn images as EXIF says
 
     @classmethod
     def of(cls, spec: DataSpec) -> "Decoding":
@@ -115,7 +116,9 @@ def _decoded(opened: Any, data: bytes, how: Decoding) -> Decoded:
     if kind == "PNG":
         _check_chunks(data)
     several = bool(getattr(opened, "is_animated", False))
-    turned = opened.getexif().get(ORIENTATION, 1) in range(2, 9)  # TIFF is turned by Pillow when it is loaded
+    turned = how.upright and opened.getexif().get(ORIENTATION, 1) in range(
+        2, 9
+    )  # TIFF is turned by Pillow when it is loaded
     tags = (
         {tag: opened.tag_v2.get(tag) for tag in (BITS_PER_SAMPLE, SAMPLE_FORMAT)} if hasattr(opened, "tag_v2") else {}
     )

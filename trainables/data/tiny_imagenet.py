@@ -19,6 +19,8 @@ NORMALIZATION = Normalization((0.4802, 0.4481, 0.3975), (0.2770, 0.2691, 0.2821)
 SHAPE = (3, 64, 64)
 NUM_CLASSES, TRAIN_A_CLASS, NUM_VALIDATION = 200, 500, 10_000  # as published; another set must have another name
 
+AS_PUBLISHED = Decoding(channels=3, upright=False)
+
 Labelled = list[tuple[str, int]]  # path of an image inside the archive, class
 
 
@@ -168,7 +170,7 @@ def _rows(archive: Archive, images: Labelled) -> Iterator[tuple[Image, int]]:
     for name, number in images:
         source = f"{archive.path}: {name}"
         try:
-            image = decode(archive.read(name), source, Decoding(channels=3)).pixels
+            image = decode(archive.read(name), source, AS_PUBLISHED).pixels
         except (KeyError, zipfile.BadZipFile, OSError) as error:
             raise TrainingError(f"{source}: missing or damaged ({error}); download {URL} again") from error
         check_shape(image, SHAPE, source)

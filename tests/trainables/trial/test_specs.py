@@ -102,9 +102,12 @@ def test_a_parquet_set_of_an_earlier_version_is_known_by_its_name() -> None:
         ({"dataset": "cifar10", "image": "img"}, "image is for dataset: parquet; cifar10 takes root"),
         ({"dataset": "cifar10", "resize": 224}, "resize is for dataset: parquet; cifar10 takes root"),
         ({"dataset": "digits", "mean": [0.5]}, "digits has constants of its own; leave mean and std out"),
-        (PARQUET | {"crop": 0}, "greater than 0"),
-        (PARQUET | {"channels": 2}, "Input should be 1 or 3"),
-        (PARQUET | {"background": [0, 0, 256]}, "less than or equal to 255"),
+        (PARQUET | {"crop": 0}, r"must be a whole number of pixels, at least 1, or \[height, width\]; got 0"),
+        (PARQUET | {"resize": [8, 8, 8]}, r"or \[height, width\]; got \[8, 8, 8\]"),
+        (PARQUET | {"resize": True}, "got True"),
+        (PARQUET | {"channels": 2}, r"must be 3 \(colour\) or 1 \(gray\); got 2"),
+        (PARQUET | {"background": [0, 0, 256]}, r"must be black, white, or \[red, green, blue\] of 0 to 255"),
+        (PARQUET | {"background": "red"}, "got 'red'"),
     ],
 )
 def test_keys_that_do_not_fit_the_data_set(data: dict[str, object], message: str) -> None:
