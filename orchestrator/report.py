@@ -12,7 +12,8 @@ from orchestrator.config.grid import values_of_axes
 from orchestrator.config.sampling import num_combinations
 from orchestrator.config.selection import select
 from orchestrator.config.sweep_config import SweepConfig
-from orchestrator.display import console, show_comparison, show_verdict
+from orchestrator.display import console, show_comparison, show_data, show_verdict
+from orchestrator.store.known_sets import identify
 from orchestrator.store.plan import make_plan
 from trainables.trial.specs import TrialSpec
 from trainables.trial.storage import open_folder
@@ -57,7 +58,7 @@ def report_sweeps(
 
     targets = [target_of(key) for key in distinct(gaps or ("loss",))]
 
-    first, *others = configs
+    first, *others = configs = [_identified(config) for config in configs]
     names = [config.name for config in configs]
     words = " ".join(shlex.quote(command) for command in commands or names)
     words += f" --only {shlex.quote(only)}" if only is not None else ""
@@ -85,6 +86,14 @@ def report_sweeps(
     console.print(f"  the whole report: {(folder / 'report.html').uri}")
     console.print(f"  review every run in MLflow: renyi ui {first.name}")
     return report
+
+
+def _identified(config: SweepConfig) -> SweepConfig:
+    """The sweep with its data set's fingerprint; says why, if that can't be found."""
+    state = identify(config)
+    if state.known is None:
+        show_data(state)
+    return state.config
 
 
 def _folder(names: Sequence[str], only: str | None) -> str:

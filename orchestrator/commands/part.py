@@ -5,6 +5,7 @@ from orchestrator.config.expand import expand
 from orchestrator.config.selection import select
 from orchestrator.config.sweep_config import SweepConfig
 from orchestrator.store.code import ACCEPT
+from orchestrator.store.known_sets import identify
 from orchestrator.store.steering import Steering
 
 
@@ -16,8 +17,10 @@ def steering(
     Raises:
         UsageError: no trial is chosen, or a condition is wrong.
     """
-    trials = None if only is None else frozenset(spec.trial_id for spec in select(expand(config), only))
-    return Steering(trials, limit, fail_fast, changed_code)
+    if only is None:
+        return Steering(None, limit, fail_fast, changed_code)
+    chosen = select(expand(identify(config).config), only)
+    return Steering(frozenset(spec.trial_id for spec in chosen), limit, fail_fast, changed_code)
 
 
 def words(only: str | None, limit: int | None = None, fail_fast: bool = False, changed_code: bool = False) -> list[str]:

@@ -89,8 +89,9 @@ def code_tags() -> dict[str, str]:
 
 def dataset_input(config: SweepConfig) -> DatasetInput:
     """The data set as MLflow records one: the same digest for every trial on the same data."""
-    name = config.data.dataset
-    dataset = Dataset(name=name, digest=name, source_type="code", source=f"trainables.data:{name}")
+    name = config.data.name or config.data.dataset
+    digest, source = config.data.fingerprint or name, f"trainables.data:{config.data.dataset}"
+    dataset = Dataset(name=name, digest=digest, source_type="code", source=source)
     return DatasetInput(dataset, [InputTag(MLFLOW_DATASET_CONTEXT, "training and test")])
 
 
