@@ -82,7 +82,7 @@ def _command(words: tuple[str, ...], environment: Mapping[str, str], folder: str
 
     sys.argv = ["renyi", *words]
     draw_nothing(pytest.MonkeyPatch())
-    running.launch = forked_worker.fork  # type: ignore[assignment]
+    running.launch = forked_worker.fork
     try:
         app()
     finally:

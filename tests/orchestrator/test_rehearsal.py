@@ -130,7 +130,7 @@ def test_what_is_right_passes_with_every_optimizer_even_where_it_will_diverge(
 )
 def test_labels_are_checked(train: list[int], test: list[int], expected: list[str]) -> None:
     splits = [Split(torch.zeros(len(each), 1, 2, 2, dtype=torch.uint8), torch.tensor(each)) for each in (train, test)]
-    assert list(_label_problems("x", Dataset(*splits, 3, None))) == expected  # type: ignore[arg-type]
+    assert list(_label_problems("x", Dataset(splits[0], splits[1], 3, None))) == expected  # type: ignore[arg-type]
 
 
 def test_one_that_passed_is_not_repeated_until_code_or_settings_change(
