@@ -4,7 +4,8 @@ import gc
 import logging
 import os
 import signal
-from collections.abc import Collection
+from collections import Counter
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +62,22 @@ def present_nodes(avoided: Collection[str] = ()) -> list[Node]:
         for node in ray.nodes()
         if node["Alive"] and node["NodeID"] not in avoided
     ]
+
+
+def unused() -> dict[str, tuple[float, float]]:
+    """CPUs and GPUs of each node that no process has, as of about a second ago."""
+    state = ray._private.state.state.available_resources_per_node()
+    return {node_id: (float(free.get("CPU", 0)), float(free.get("GPU", 0))) for node_id, free in state.items()}
+
+
+def placed_trials(bundle: Mapping[str, float]) -> Counter[str]:
+    """How many trials have a place on each node, started or not: placement groups of one such bundle."""
+    wanted = {name: amount for name, amount in bundle.items() if amount}
+    return Counter(
+        group["bundles_to_node_id"][0]
+        for group in ray.util.placement_group_table().values()
+        if group["state"] == "CREATED" and list(group["bundles"].values()) == [wanted]
+    )
 
 
 def names_of_nodes() -> dict[str, str]:
