@@ -11,6 +11,7 @@ from rich.table import Table
 
 from analysis.measures import MEASURES
 from analysis.settings import SharpnessSettings
+from orchestrator.config.sampling import num_combinations
 from orchestrator.events import (
     EpochsDone,
     Event,
@@ -60,9 +61,13 @@ def show_measures() -> None:
 def show_plan(plan: "Plan") -> None:
     """Show the grid, what is done, and the cost of the rest."""
     config = plan.config
-    console.print(f"[bold]{config.name}[/]: {len(plan.specs)} trials of {config.model} on {config.data.dataset}")
+    count = f"{len(plan.specs)}" if plan.part_of is None else f"{len(plan.specs)} of {plan.part_of}"
+    console.print(f"[bold]{config.name}[/]: {count} trials of {config.model} on {config.data.dataset}")
     for sub_grid in config.grid:
         console.print(f"  {_sub_grid(sub_grid)}" + (f" × seeds {list(config.seeds)}" if len(config.seeds) > 1 else ""))
+    if config.sample is not None:
+        size = f"{num_combinations(config.grid, config.seeds):,}".replace(",", " ")
+        console.print(f"  sample: {plan.part_of or len(plan.specs)} of {size} combinations, seed {config.sample.seed}")
     settings = config.sharpness
     console.print(
         f"  measures: {', '.join(settings.measures)} on {settings.samples} samples, {len(settings.orders)} orders"
@@ -72,7 +77,9 @@ def show_plan(plan: "Plan") -> None:
         console.print(f"  forward passes over the samples to measure a trial: {passes}")
     if config.shifts:
         console.print(f"  shifts of the test images: {', '.join(config.shifts)}")
-    console.print(f"  states: {_counts(plan)}")
+    if config.resources.max_concurrent is not None:
+        console.print(f"  at most {config.resources.max_concurrent} trials are trained at once")
+    console.print(f"  states: {_counts(plan) or 'none'}")
     console.print(f"  to do: {_to_do(plan)}")
     console.print(f"  results: {config.folder}\n  tracking: {config.shown_tracking}")
 
@@ -119,6 +126,13 @@ def show_interruption(plan: "Plan") -> None:
     measured = plan.counts[TrialState.MEASURED]
     console.print(f"\ninterrupted: {measured}/{len(plan.specs)} trials are measured and kept; the others go on from")
     console.print("their last checkpoint. The same command resumes the sweep.")
+
+
+def show_stop(plan: "Plan") -> None:
+    """Show that a sweep stopped at its first failure, and how it goes on."""
+    measured = plan.counts[TrialState.MEASURED]
+    console.print(f"stopped at the first failure: {measured}/{len(plan.specs)} trials are measured and kept. The same")
+    console.print("command goes on with the others, from their last checkpoints.")
 
 
 def show_failures(plan: "Plan") -> None:

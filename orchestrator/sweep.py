@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Collection
+from contextlib import closing
 from typing import Literal
 
 from orchestrator.config.sweep_config import SweepConfig
@@ -13,11 +14,12 @@ from orchestrator.display import (
     show_interruption,
     show_pending,
     show_plan,
+    show_stop,
     show_tracking_recovery,
     show_tracking_trouble,
     show_work,
 )
-from orchestrator.events import TrialEvent
+from orchestrator.events import TrialEvent, TrialFailed
 from orchestrator.executors.protocol import Executor
 from orchestrator.exit_codes import ExitCode
 from orchestrator.interrupts import Interrupts
@@ -27,12 +29,14 @@ from orchestrator.store.changes import Changes
 from orchestrator.store.from_spectra import measure_from_spectra
 from orchestrator.store.lease import Lease
 from orchestrator.store.plan import Plan, make_plan
+from orchestrator.store.steering import Steering
 from orchestrator.store.trial_store import TrialStore
 from orchestrator.tracking.protocol import Stopped, Tracker
 from trainables.trial.storage import open_folder
 
 ExecutorName = Literal["ray", "inline"]
 NO_CHANGES = Changes()
+WHOLE = Steering()
 
 
 def run_sweep(
@@ -41,6 +45,7 @@ def run_sweep(
     command: str | None = None,
     only: Collection[str] | None = None,
     changes: Changes = NO_CHANGES,
+    steering: Steering = WHOLE,
 ) -> ExitCode:
     """Do what the store shows as missing, bring MLflow up to date, and report.
 
@@ -52,9 +57,10 @@ def run_sweep(
         command: what the user typed for the sweep, for the report; by default the sweep's name.
         only: ids of the trials to work on; None for all.
         changes: what to change in the store first, such as failures to forget.
+        steering: the part of the sweep that the command is about, and whether it stops at a failure.
 
     Returns:
-        ALL_MEASURED, SOME_FAILED or INTERRUPTED.
+        ALL_MEASURED: no trial of the part failed; SOME_FAILED or INTERRUPTED.
 
     Raises:
         UsageError: another driver works on the sweep, or MLflow does not answer; nothing was started.
@@ -72,16 +78,21 @@ def run_sweep(
             preflight(config)
         tracker = _open_tracker(plan)
         try:
-            _apply(changes, plan)
-            plan = make_plan(config)
-            show_plan(plan)
-            _do(plan, executor, tracker, only)
+            plan, part = _changed(plan, changes, steering, only)
+            show_plan(part)
+            stopped = _do(plan, part, executor, tracker, only, steering.fail_fast)
             done = make_plan(config)
+            failed = steering.about(done)
             show_work(plan, done)
             show_avoided(read_activity(plan.store.folder))
+            if stopped:
+                show_failures(failed)
+                show_stop(done)
+                _close(tracker, interrupts, config, Stopped.FAILED)
+                return ExitCode.SOME_FAILED
             pending = tracker.wait()
             report_sweeps([config], [command], "store" if pending else "tracking", tracker)
-            show_failures(done)
+            show_failures(failed)
             _close(tracker, interrupts, config)
         except KeyboardInterrupt:
             lease.check()
@@ -92,30 +103,50 @@ def run_sweep(
             if not lease.lost:
                 _close(tracker, interrupts, config, Stopped.FAILED)
             raise
-    return ExitCode.SOME_FAILED if done.failed else ExitCode.ALL_MEASURED
+    return ExitCode.SOME_FAILED if failed.failed else ExitCode.ALL_MEASURED
 
 
-def _apply(changes: Changes, plan: Plan) -> None:
-    """Change the store as a command asks."""
+def _changed(plan: Plan, changes: Changes, steering: Steering, only: Collection[str] | None) -> tuple[Plan, Plan]:
+    """Change the store as a command asks; the plan afterwards, and the part of it that the command works on."""
+    chosen = None
+    if changes.derive_measurements:
+        part = steering.part(plan, only)
+        chosen = None if part.part_of is None else set(part.states)  # no others once these are measured
+        show_derived(measure_from_spectra(part))
     for trial_id in changes.forget_failures:
         plan.store.forget_failure(trial_id)
-    if changes.derive_measurements:
-        show_derived(measure_from_spectra(plan))
+    plan = make_plan(plan.config) if changes != NO_CHANGES else plan
+    return plan, steering.part(plan, only) if chosen is None else plan.part(chosen)
 
 
-def _do(plan: Plan, executor: ExecutorName, tracker: Tracker, only: Collection[str] | None) -> None:
-    """Train and measure what is missing, recording and showing each event."""
-    with SweepProgress(plan) as progress, ActivityFile(plan.store.folder) as activity:
+def _do(
+    plan: Plan,
+    part: Plan,
+    executor: ExecutorName,
+    tracker: Tracker,
+    only: Collection[str] | None,
+    fail_fast: bool,
+) -> bool:
+    """Train and measure what is missing of a part of the plan, recording and showing each event.
+
+    Returns:
+        Whether it stopped because a trial had failed.
+    """
+    with SweepProgress(part) as progress, ActivityFile(plan.store.folder) as activity:
         tracker.reconcile(plan.states, lambda trial_id: progress.say(f"logging {trial_id}, missing in MLflow"))
-        work = plan.work if only is None else plan.work.only(only)
+        work = part.work if only is None else part.work.only(only)
         if not work.trials:
-            return
+            return False
         progress.say(f"starting the {executor} executor")
-        for event in _open_executor(executor, plan.config, plan.store).run(work):
-            activity.record(event)
-            if isinstance(event, TrialEvent):
-                tracker.record(event)
-            progress.update(event)
+        with closing(_open_executor(executor, plan.config, plan.store).run(work)) as events:
+            for event in events:
+                activity.record(event)
+                if isinstance(event, TrialEvent):
+                    tracker.record(event)
+                progress.update(event)
+                if fail_fast and isinstance(event, TrialFailed):
+                    return True
+    return False
 
 
 def _close(tracker: Tracker, interrupts: Interrupts, config: SweepConfig, stopped: Stopped | None = None) -> None:

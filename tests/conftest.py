@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
+from tests import forked_worker
 from tests.small_pictures import draw_each_once
 
 # Many small processes on few cores: threads would only wait for each other.
@@ -102,6 +103,12 @@ def young_heap(old_heap: None, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def one_kind_of_picture(monkeypatch: pytest.MonkeyPatch) -> None:
     draw_each_once(monkeypatch)
+
+
+@pytest.fixture(autouse=True)
+def forked_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Workers of this process start at once, with all that it has imported."""
+    monkeypatch.setattr("trainables.processes.running.launch", forked_worker.fork)
 
 
 @pytest.fixture(autouse=True)

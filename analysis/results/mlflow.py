@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
 PAGE = 1000
 
+_TEXTS = frozenset({"dataset", "model", "optimizer"})  # parameters that are text, whatever they look like
 _WORDS: dict[str, object] = {"None": None, "True": True, "False": False}
 
 
@@ -105,7 +106,7 @@ def _record(client: "MlflowClient", run: "Run") -> TrialRecord:
     prefix = f"{schema.GENERALIZATION_PREFIX}/"
     return TrialRecord(
         run.data.tags[schema.TAG_TRIAL_ID],
-        {name: _typed(value) for name, value in run.data.params.items()},
+        {name: value if name in _TEXTS else _typed(value) for name, value in run.data.params.items()},
         {name.removeprefix(prefix): value for name, value in run.data.metrics.items() if name.startswith(prefix)},
         pq.read_table(pa.BufferReader(_artifact(client, run, schema.MEASUREMENTS_FILE))),
     )

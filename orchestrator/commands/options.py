@@ -105,6 +105,25 @@ ClusterFile = Annotated[
         show_default=False,
     ),
 ]
+Only = Annotated[
+    str | None,
+    typer.Option(
+        "--only",
+        help="Only trials with these parameters: conditions separated by commas, each with =, !=, <, <=, > or >=; "
+        "several values as `a|b`; `null` for what is not set. Example: 'optimizer=sgd|sam,learning_rate>0.01'.",
+        show_default=False,
+    ),
+]
+Limit = Annotated[
+    int | None,
+    typer.Option(
+        min=1, help="Only the first so many of the missing trials, in the order of the grid.", show_default=False
+    ),
+]
+FailFast = Annotated[
+    bool,
+    typer.Option("--fail-fast", help="Stop when a trial has failed, with exit code 1; the others keep what they have."),
+]
 Gaps = Annotated[
     list[str] | None,
     typer.Option(

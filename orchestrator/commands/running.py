@@ -7,17 +7,33 @@ import typer
 
 from orchestrator.commands.endings import usage_errors
 from orchestrator.commands.on_cluster import addresses, call_on, run_on
-from orchestrator.commands.options import ClusterFile, Executor, ExecutorName, FailedTrials, Storage, Sweep, Tracking
+from orchestrator.commands.options import (
+    ClusterFile,
+    Executor,
+    ExecutorName,
+    FailedTrials,
+    FailFast,
+    Limit,
+    Only,
+    Storage,
+    Sweep,
+    Tracking,
+)
+from orchestrator.commands.part import steering, words
 from orchestrator.config.load import load
 from orchestrator.config.sweep_config import SweepConfig
 from orchestrator.display import MAX_FAILURES_SHOWN, show_failures
 from orchestrator.errors import UsageError
 from orchestrator.store.changes import Changes
 from orchestrator.store.plan import Plan, make_plan
+from orchestrator.store.steering import Steering
 
 
 def run(
     sweep: Sweep,
+    only: Only = None,
+    limit: Limit = None,
+    fail_fast: FailFast = False,
     executor: Executor = None,
     storage: Storage = None,
     tracking: Tracking = None,
@@ -27,22 +43,27 @@ def run(
 
     The same command resumes an interrupted sweep. After a grid was extended, it runs the new trials only.
 
-    Exit code: 0 all measured, 1 some trials failed, 2 bad input, 130 interrupted.
+    Exit code: 0 no trial failed, 1 some trials failed, 2 bad input, 3 a defect of this program, 130 interrupted. With
+    `--only`, these trials count.
 
     With `--cluster` the sweep runs there as a Ray job. Its output is shown here; Ctrl-C leaves the job running.
 
-    Example: `renyi run digits`, `renyi run my_sweep.yaml --cluster cluster.yaml`
+    Example: `renyi run digits`, `renyi run digits --only 'learning_rate>0.01' --limit 5`,
+    `renyi run my_sweep.yaml --cluster cluster.yaml`
     """
     with usage_errors():
         if cluster:
-            run_on(cluster, executor, sweep, ["run", *addresses(storage, tracking)])
+            run_on(cluster, executor, sweep, ["run", *words(only, limit, fail_fast), *addresses(storage, tracking)])
         config = load(sweep, storage, tracking)
-        raise typer.Exit(_run(config, executor, sweep))
+        raise typer.Exit(_run(config, executor, sweep, steering(config, only, limit, fail_fast)))
 
 
 def retry(
     sweep: Sweep,
     trial: FailedTrials = None,
+    only: Only = None,
+    limit: Limit = None,
+    fail_fast: FailFast = False,
     executor: Executor = None,
     storage: Storage = None,
     tracking: Tracking = None,
@@ -54,17 +75,22 @@ def retry(
     """
     with usage_errors():
         if cluster:
+            options = [*words(only, limit, fail_fast), *addresses(storage, tracking)]
             named = [word for name in trial or () for word in ("--trial", name)]
-            run_on(cluster, executor, sweep, ["retry", *named, *addresses(storage, tracking)])
+            run_on(cluster, executor, sweep, ["retry", *named, *options])
         config = load(sweep, storage, tracking)
-        before = make_plan(config)
-        chosen = chosen_failures(before, trial)
+        part = steering(config, only, limit, fail_fast)
+        before = part.about(make_plan(config))
+        chosen = chosen_failures(before, trial)[:limit]
         show_failures(before)
-        raise typer.Exit(_run(config, executor, sweep, chosen, Changes(forget_failures=tuple(chosen))))
+        raise typer.Exit(_run(config, executor, sweep, part, chosen, Changes(forget_failures=tuple(chosen))))
 
 
 def remeasure(
     sweep: Sweep,
+    only: Only = None,
+    limit: Limit = None,
+    fail_fast: FailFast = False,
     executor: Executor = None,
     storage: Storage = None,
     tracking: Tracking = None,
@@ -79,11 +105,13 @@ def remeasure(
     """
     with usage_errors():
         if cluster:
-            run_on(cluster, executor, sweep, ["remeasure", *addresses(storage, tracking)])
+            options = [*words(only, limit, fail_fast), *addresses(storage, tracking)]
+            run_on(cluster, executor, sweep, ["remeasure", *options])
         config = load(sweep, storage, tracking)
-        work = make_plan(config).work
+        part = steering(config, only, limit, fail_fast)
+        work = part.about(make_plan(config)).work
         trained = [spec.trial_id for spec in [*work.to_measure, *work.to_shift]]
-        raise typer.Exit(_run(config, executor, sweep, trained, Changes(derive_measurements=True)))
+        raise typer.Exit(_run(config, executor, sweep, part, trained, Changes(derive_measurements=True)))
 
 
 def stop(
@@ -136,9 +164,10 @@ def _run(
     config: SweepConfig,
     executor: ExecutorName | None,
     sweep: str,
+    part: Steering,
     only: Collection[str] | None = None,
     changes: Changes = Changes(),  # noqa: B008 - frozen
 ) -> int:
     from orchestrator.sweep import run_sweep
 
-    return run_sweep(config, (executor or ExecutorName.ray).value, sweep, only, changes)
+    return run_sweep(config, (executor or ExecutorName.ray).value, sweep, only, changes, part)

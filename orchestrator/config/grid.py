@@ -1,6 +1,7 @@
 """The grid in a sweep file: its syntax, and the points that it describes."""
 
 import itertools
+import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
@@ -29,6 +30,11 @@ class SubGrid:
 
     optimizer: str
     axes: tuple[Axis, ...]
+
+    @property
+    def size(self) -> int:
+        """The number of its points."""
+        return math.prod(len(axis.values) for axis in self.axes)
 
     def points(self) -> Iterator[dict[str, Any]]:
         """Every combination of the axes, the last axis running fastest."""
@@ -112,6 +118,9 @@ def _parse_axis(key: str, name: str, raw: Any, optimizer: str) -> tuple[Axis | N
     values, problems = _parse_values(key, raw if isinstance(raw, list) else [raw], adapter)
     if problems:
         return None, problems
+    if name in TrainingSpec.NOT_IDENTITY and len(values) > 1:
+        message = "changes how a trial is computed, not which trial it is; give one value here, or under training"
+        return None, [ConfigProblem(key, message)]
     return Axis((name,), tuple((value,) for value in values)), _duplicates(key, values)
 
 

@@ -10,6 +10,7 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 from analysis.errors import closest
 from analysis.settings import Section, SharpnessSettings
 from orchestrator.config.grid import SubGrid
+from orchestrator.config.sampling import Sample
 from trainables.catalogue import NETWORKS, SHIFTS
 from trainables.trial.specs import DataSpec, NonNegativeInt, PositiveInt, TrainingOptions
 from trainables.trial.storage import absolute, is_remote, join, without_secrets
@@ -79,6 +80,7 @@ class Resources(Section):
 
     trial: ProcessResources = ProcessResources()
     pool: PoolResources = PoolResources()
+    max_concurrent: PositiveInt | None = None  # trials that are trained at once; None: as many as there is room for
 
 
 class SweepConfig(Section, arbitrary_types_allowed=True):
@@ -90,6 +92,7 @@ class SweepConfig(Section, arbitrary_types_allowed=True):
     training: TrainingConfig
     grid: tuple[SubGrid, ...]
     seeds: Annotated[tuple[NonNegativeInt, ...], Field(min_length=1)] = (0,)
+    sample: Sample | None = None  # trials drawn from the grid; None: all of them
     sharpness: SharpnessSettings = SharpnessSettings()
     shifts: tuple[ShiftName, ...] = ()  # of the test images, under which each trained network is evaluated too
     resources: Resources = Resources()

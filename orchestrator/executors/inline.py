@@ -1,7 +1,7 @@
 """The in-process executor: trains and measures one trial after another, for tests and debugging."""
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Generator
 
 from orchestrator.config.sweep_config import SweepConfig
 from orchestrator.events import EpochsDone, Event, TrialFailed, TrialMeasured, TrialStarted, TrialTrained
@@ -27,7 +27,7 @@ class InlineExecutor:
         self._device = default_device()
         self._node = socket.gethostname()
 
-    def run(self, work: Work) -> Iterator[Event]:
+    def run(self, work: Work) -> Generator[Event, None, None]:
         """Train and measure each trial before the next one starts."""
         load_dataset(self._data)  # data that can't be read is one error, not one error a trial
         for spec in [*work.to_measure, *work.to_shift]:

@@ -30,11 +30,13 @@ class Cost:
     recorded: bool  # whether it is from timings of this sweep's finished trials
     cores: int
     gpu: bool = False  # whether the seconds are those of one GPU, not of one core
+    max_concurrent: int | None = None  # trials that are trained at once, at most
 
     @property
     def wall_seconds(self) -> float:
-        """Seconds until all is done, if all cores of this machine are busy."""
-        return (self.train_seconds + self.measure_seconds) / self.cores
+        """Seconds until all is done, if all cores of this machine are busy that may be."""
+        at_best = (self.train_seconds + self.measure_seconds) / self.cores
+        return at_best if self.max_concurrent is None else max(at_best, self.train_seconds / self.max_concurrent)
 
 
 def estimate_cost(
@@ -43,6 +45,7 @@ def estimate_cost(
     settings: SharpnessSettings,
     store: TrialStore,
     gpu: bool = False,
+    max_concurrent: int | None = None,
 ) -> Cost | None:
     """The cost of the work that remains; None if the size of a network is unknown and no trial is finished.
 
@@ -52,6 +55,7 @@ def estimate_cost(
         settings: what is measured for each.
         store: the store with the timings of finished trials.
         gpu: whether trials run on GPUs.
+        max_concurrent: how many trials are trained at once, at most.
     """
     to_train = [spec for spec in specs if states[spec.trial_id] in (TrialState.PENDING, TrialState.TRAINING)]
     to_measure = to_train + [spec for spec in specs if states[spec.trial_id] is TrialState.TRAINED]
@@ -66,7 +70,7 @@ def estimate_cost(
     measure = [measuring if measuring is not None else _measure_seconds(spec, settings, flops) for spec in to_measure]
     # Initial and last weights, 4 bytes each; the optimizer's state is deleted after training.
     disk = sum(2 * 4 * size.parameters for size in sizes if size is not None) if known else 0
-    return Cost(sum(train), sum(measure), disk, recorded, os.cpu_count() or 1, gpu)
+    return Cost(sum(train), sum(measure), disk, recorded, os.cpu_count() or 1, gpu, max_concurrent)
 
 
 def flops_a_second(gpu: bool) -> float:
@@ -78,7 +82,12 @@ def longest_first(specs: list[TrialSpec], gpu: bool = False) -> list[TrialSpec]:
     """Trials in the order of their training time, the longest first; as they were where it is the same or unknown."""
     if not all(size_of(spec.model, spec.data.dataset) for spec in specs):
         return specs
-    return sorted(specs, key=lambda spec: -_train_seconds(spec, flops_a_second(gpu)))
+    return sorted(specs, key=lambda spec: -train_seconds(spec, gpu))
+
+
+def train_seconds(spec: TrialSpec, gpu: bool = False) -> float:
+    """Seconds that training is expected to take on one GPU, or one core; of a network of known size."""
+    return _train_seconds(spec, flops_a_second(gpu))
 
 
 def passes_a_trial(settings: SharpnessSettings) -> dict[str, float]:

@@ -27,13 +27,17 @@ AXIS_PREFIX = "axis."
 
 
 def trial_tags(spec: TrialSpec, config: SweepConfig) -> dict[str, str]:
-    """Optimizer, network, data set, and the value on every axis that the grid varies: `tags.optimizer = 'adam'`."""
+    """Optimizer, network, data set, and the value on every axis that the grid varies: `tags.optimizer = 'adam'`.
+
+    An axis on which the trial has no value (null) has the tag `None`.
+    """
     parameters = spec.parameters()
+    values = {**spec.training.model_dump(), **spec.optimizer.model_dump(), "model": spec.model}
     tags = {name: str(parameters[name]) for name in ("optimizer", "model", "dataset")}
     for sub_grid in config.grid:
         for axis in sub_grid.axes:
             if sub_grid.optimizer == spec.optimizer.name and len(axis.values) > 1:
-                tags |= {f"{AXIS_PREFIX}{name}": str(parameters[name]) for name in axis.names}
+                tags |= {f"{AXIS_PREFIX}{name}": str(values[name]) for name in axis.names}
     if len(config.seeds) > 1:
         tags[f"{AXIS_PREFIX}seed"] = str(spec.seed)
     return tags

@@ -6,8 +6,10 @@ from pathlib import Path
 
 import pytest
 from mlflow import MlflowClient
+from typer.testing import CliRunner
 
 from analysis.errors import AnalysisError
+from orchestrator.cli import app
 from orchestrator.config.load import load
 from orchestrator.config.sweep_config import SweepConfig
 from orchestrator.exit_codes import ExitCode
@@ -70,3 +72,18 @@ def test_a_measure_that_does_not_import_is_reported(config: SweepConfig) -> None
     own = config.sharpness.model_copy(update={"measures": ("nowhere.sharpness",)})
     with pytest.raises(AnalysisError, match=r"nowhere\.sharpness"):
         check_own_measures(config.model_copy(update={"sharpness": own}))
+
+
+def test_a_defect_ends_the_command_in_one_line_with_a_code_of_its_own(
+    config: SweepConfig, specs: list[TrialSpec], store: TrialStore, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    def wrong(*_: object) -> str:
+        raise AttributeError("no such thing")
+
+    finish(store, specs, config.sharpness)
+    monkeypatch.setattr("orchestrator.tracking.run.trial_note", wrong)
+    ended = CliRunner().invoke(app, ["run", str(tmp_path / "sweep.yaml"), "--executor", "inline"])
+    assert ended.exit_code == ExitCode.DEFECT
+    (line,) = ended.stderr.splitlines()
+    assert "AttributeError: no such thing" in line
+    assert "can't be written" not in ended.stdout

@@ -11,6 +11,7 @@ from torch.amp.grad_scaler import GradScaler
 from torch.nn.functional import cross_entropy
 from torch.optim import Optimizer
 
+from analysis.life import living
 from analysis.seeding import derive_seed
 from trainables.data import Augmentation, Dataset
 from trainables.errors import DivergedError
@@ -72,7 +73,7 @@ class Trainer:
         total = torch.zeros((), dtype=torch.float64, device=self.device)
         seen = 0
         with seeded(derive_seed(seed, "dropout", epoch), self.device):
-            for indices in order.split(training.batch_size)[:max_steps]:
+            for indices in living(order.split(training.batch_size)[:max_steps]):
                 images = self.data.train.images[indices]
                 if augmentation is not None:
                     images = augmentation.apply(images, indices)

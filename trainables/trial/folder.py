@@ -9,6 +9,7 @@ import uuid
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from analysis.one_line import one_line
 from trainables.errors import ReplacedError
 from trainables.trial.specs import TrialSpec
 from trainables.trial.storage import Folder
@@ -116,7 +117,7 @@ class Failure:
     def of(cls, stage: str, error: BaseException) -> "Failure":
         """The failure that an exception caused."""
         lines = traceback.format_exception(error)
-        return cls(stage, f"{type(error).__name__}: {error}".splitlines()[0], "".join(lines))
+        return cls(stage, one_line(error), "".join(lines))
 
 
 class TrialFolder:

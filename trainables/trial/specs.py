@@ -41,8 +41,16 @@ RSAMOrder = Annotated[PositiveFloat, AfterValidator(_not_one)]
 ModelName = Annotated[str, Field(min_length=1)]
 Location = Annotated[str, Field(min_length=1), AfterValidator(absolute)]
 Locations = Annotated[tuple[Location, ...], BeforeValidator(_list)]
+Byte = Annotated[int, Field(ge=0, le=255)]
+Background = Literal["black", "white"] | tuple[Byte, Byte, Byte]
 BatchNormSecondPass = Literal["freeze", "update"]
 PLAIN_EPOCHS = 5  # the paper's 5; its authors' code takes 6
+
+
+OF_PARQUET = (
+    *("name", "train", "test", "image", "label", "channels", "background", "resize", "crop", "on_damaged"),
+    *("fingerprint", "known_by"),
+)
 
 
 class Spec(Section):
@@ -54,10 +62,11 @@ class Spec(Section):
 class DataSpec(Spec):
     """The images a trial learns from. Their paths are not part of the trial's id.
 
-    A Parquet set is identified by its `name`, by default that of the folder of its training files.
+    A Parquet set is known by the `fingerprint` of its content, and shown by its `name`, by default that of the folder
+    of its training files. Trials of a version that took no fingerprints are known by the name (`known_by: name`).
     """
 
-    NOT_IDENTITY = frozenset({"root", "train", "test"})
+    NOT_IDENTITY = frozenset({"root", "train", "test", "known_by"})
 
     dataset: Annotated[str, AfterValidator(_known_data_set)]
     root: Location | None = None  # folder of the archives; left out, each machine's RENYI_DATA, or ~/data
@@ -66,6 +75,13 @@ class DataSpec(Spec):
     test: Locations = ()
     image: str = "image"  # column names
     label: str = "label"
+    channels: Literal[1, 3] | None = None  # None: 3 if any image is coloured, else 1
+    background: Background = "black"  # behind transparent pixels: a colour, or red, green and blue of 0 to 255
+    resize: PositiveInt | tuple[PositiveInt, PositiveInt] | None = None  # the shorter side, or height and width
+    crop: PositiveInt | tuple[PositiveInt, PositiveInt] | None = None  # the centre: a square, or height and width
+    on_damaged: Literal["stop", "skip"] = "stop"  # what to do about images that can't be decoded
+    fingerprint: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")] | None = None  # of the content; found in the files
+    known_by: Literal["name", "content"] | None = None  # None: name where the store has such trials, else content
     mean: tuple[float, ...] | None = None  # of the pixels in [0, 1], a value a channel; None: the data set's own
     std: tuple[PositiveFloat, ...] | None = None
     validation: PositiveInt | None = None  # how many training images are held out, the same in every trial
@@ -94,10 +110,15 @@ class DataSpec(Spec):
                 if not getattr(self, key):
                     raise ValueError(f"parquet needs {key}: a Parquet file, a glob, or a list of them")
         else:
-            for key in ("name", "train", "test", "image", "label"):
+            for key in OF_PARQUET:
                 if getattr(self, key) != type(self).model_fields[key].default:
                     raise ValueError(f"{key} is for dataset: parquet; {self.dataset} takes root")
         return self
+
+    @property
+    def is_known_by_content(self) -> bool:
+        """Whether the fingerprint, and not the name, is part of the trial's id."""
+        return self.fingerprint is not None and self.known_by != "name"
 
 
 class TrainingOptions(Spec):
@@ -291,7 +312,11 @@ class TrialSpec(Spec):
         Since defaults are left out, finished trials keep their ids when a later version adds an optional field. For the
         same reason a default must never change.
         """
-        excluded = {"data": set(DataSpec.NOT_IDENTITY), "training": set(TrainingSpec.NOT_IDENTITY)}
+        known_by_the_other = {"name"} if self.data.is_known_by_content else {"fingerprint"}
+        excluded = {
+            "data": set(DataSpec.NOT_IDENTITY | known_by_the_other),
+            "training": set(TrainingSpec.NOT_IDENTITY),
+        }
         fields = self.model_dump(mode="json", exclude_defaults=True, exclude=excluded)
         return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:12]
 

@@ -53,7 +53,7 @@ class RayExecutor:
         self._specs: dict[str, TrialSpec] = {}
         self._auto = AutoSize(config.resources) if config.resources.pool.actors == "auto" else None
 
-    def run(self, work: Work) -> Iterator[Event]:
+    def run(self, work: Work) -> Generator[Event, None, None]:
         """Train and measure side by side; a pool of fixed size is up before the first trial starts."""
         if "RAY_ADDRESS" not in os.environ:
             prepare_dataset(self._config.data)  # once, in the process whose output and errors are seen

@@ -21,6 +21,7 @@ class TaskQueue(Generic[Item]):
     _by_length: list[tuple[float, int, int]] = field(default_factory=list)
     _items: dict[int, tuple[Item, float]] = field(default_factory=dict)
     _numbers: Iterator[int] = field(default_factory=itertools.count)
+    seconds: float = 0.0  # expected for all waiting tasks together
 
     def put(self, item: Item, arrival: int, seconds: float) -> None:
         """Queue a task.
@@ -32,6 +33,7 @@ class TaskQueue(Generic[Item]):
         """
         number = next(self._numbers)
         self._items[number] = item, seconds
+        self._count(seconds)
         heapq.heappush(self._by_arrival, (arrival, -seconds, number))
         heapq.heappush(self._by_length, (-seconds, arrival, number))
 
@@ -41,12 +43,13 @@ class TaskQueue(Generic[Item]):
         while True:
             *_, number = heapq.heappop(heap)
             if number in self._items:
-                return self._items.pop(number)[0]
+                item, seconds = self._items.pop(number)
+                self._count(-seconds)
+                return item
 
-    @property
-    def seconds(self) -> float:
-        """Expected for all waiting tasks together."""
-        return sum(seconds for _, seconds in self._items.values() if seconds != float("inf"))
+    def _count(self, seconds: float) -> None:
+        if abs(seconds) != float("inf"):
+            self.seconds = self.seconds + seconds if self._items else 0.0
 
     def __len__(self) -> int:
         return len(self._items)

@@ -89,7 +89,11 @@ class Tuning:
                 tune.Tuner(
                     tune.with_resources(_train, placement),
                     param_space={"task": tune.grid_search(tasks)},
-                    tune_config=tune.TuneConfig(reuse_actors=True, trial_dirname_creator=_trial_id),
+                    tune_config=tune.TuneConfig(
+                        reuse_actors=True,
+                        trial_dirname_creator=_trial_id,
+                        max_concurrent_trials=config.resources.max_concurrent,
+                    ),
                     run_config=tune.RunConfig(
                         name=config.name,
                         storage_path=scratch,

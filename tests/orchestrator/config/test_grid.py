@@ -50,3 +50,11 @@ def test_what_is_no_list_of_sub_grids_is_one_problem(raw: object) -> None:
     found, (problem,) = parse_grid(raw)
     assert found == ()
     assert problem.key == "grid"
+
+
+def test_an_axis_on_which_trials_do_not_differ_is_refused() -> None:
+    _, problems = parse_grid([{"optimizer": "sgd", "learning_rate": [0.1], "compile": [True, False]}])
+    assert [str(problem.key) for problem in problems] == ["grid[0].compile"]
+    assert "changes how a trial is computed" in problems[0].message
+    _, problems = parse_grid([{"optimizer": "sgd", "learning_rate": [0.1], "compile": [True]}])
+    assert not problems

@@ -65,6 +65,7 @@ class Simulation:
     moments: random.Random
     away: set[str] = field(default_factory=set)  # at present
     changes: Sequence[tuple[float, str, bool]] = ()  # when a node joins (True) or is lost
+    look_seconds: float = LOOK_SECONDS
     makespan: float = 0.0
     worst_wait: float = 0.0
     longest_task: float = 0.0
@@ -103,7 +104,7 @@ class Simulation:
                 self.makespan = self._now
                 return
             self._advance(
-                min(self._next_end(), self._looked + LOOK_SECONDS, self._events[0][0] if self._events else INF)
+                min(self._next_end(), self._looked + self.look_seconds, self._events[0][0] if self._events else INF)
             )
             while self._events and self._events[0][0] <= self._now:
                 heapq.heappop(self._events)[2]()
