@@ -100,7 +100,6 @@ class RayExecutor:
         ended = False
         try:
             while tuning.alive or pool.busy:
-                pool.longest_first = not tuning.untrained
                 yield from self._trained(tuning, pool, timeout=EVENTS)
                 for event in pool.collect(timeout=0 if tuning.alive else EVENTS):
                     yield self._named(event)

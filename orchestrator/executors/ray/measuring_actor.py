@@ -23,6 +23,7 @@ class Member:
     handle: Any
     node: str = ""
     gpu: str | None = None  # that it shares
+    gpus: float | None = None  # that it was started with, if more than every actor gets
     since: float = 0.0  # when it was started, or became idle
 
 
@@ -35,7 +36,7 @@ class ActorKind:
     resources: PoolResources
     data: DataSpec
 
-    def start(self, node: str, avoided: Collection[str] = ()) -> Any:
+    def start(self, node: str, avoided: Collection[str] = (), gpus: float | None = None) -> Any:
         """Start an actor, and return its handle at once.
 
         In a pool of fixed size it keeps its place: if it dies, Ray starts it again, on the same node if possible, else
@@ -44,11 +45,12 @@ class ActorKind:
         Args:
             node: where; empty for wherever there is room.
             avoided: nodes on which it must not be.
+            gpus: that it gets, if more than every actor.
         """
         fixed = self.resources.actors != "auto"
         actor_class = ray.remote(MeasuringActor).options(
             num_cpus=self.resources.cpus,
-            num_gpus=self.resources.gpus,
+            num_gpus=self.resources.gpus if gpus is None else gpus,
             max_restarts=-1 if fixed else 0,
             scheduling_strategy=NodeAffinitySchedulingStrategy(node, soft=fixed) if node else "SPREAD",
             label_selector=avoiding(avoided),

@@ -91,7 +91,7 @@ class MeasuringPool:
         self._avoided: set[str] = set()
         self._events: deque[Event] = deque()
         self._sized = float("-inf")  # when the size was last decided on, if nothing has changed since
-        self.longest_first = False  # whether all trials are trained, so that only the end of the sweep matters
+        self._longest_first = False
         for node in nodes:
             self._start(node)
 
@@ -194,9 +194,10 @@ class MeasuringPool:
         self._probing = {reference: other for reference, other in self._probing.items() if other is not member}
         self._changed()
 
-    def _start(self, node: str) -> None:
-        handle = self._kind.start(node, self._avoided)
-        self._probe(Member(next(self._keys), handle, node if self._sizing else "", since=time.monotonic()))
+    def _start(self, node: str, gpus: float | None = None) -> None:
+        handle = self._kind.start(node, self._avoided, gpus)
+        known = node if self._sizing else ""
+        self._probe(Member(next(self._keys), handle, known, gpus=gpus, since=time.monotonic()))
 
     def _probe(self, member: Member) -> None:
         self._probing[member.handle.place.remote()] = member
@@ -210,7 +211,7 @@ class MeasuringPool:
                 raise error
             self._lost(member)
         else:
-            member.gpu = gpu if 0 < self._kind.resources.gpus < 1 else None
+            member.gpu = gpu
             self._is_idle(member)
 
     def _is_idle(self, member: Member) -> None:
@@ -248,14 +249,16 @@ class MeasuringPool:
                 ActorState.BUSY if key in busy else ActorState.STARTING if key in starting else ActorState.IDLE,
                 member.gpu,
                 idle_seconds=now - member.since,
+                gpus=member.gpus,
             )
             for key, member in by_key.items()
         ]
         decision = self._sizing(actors, Demand(tasks=len(self._queue), task_seconds=self._queue.seconds))
+        self._longest_first = decision.longest_first
         for key in decision.give_back - busy:
             self._drop(by_key[key])
         for node in decision.start:
-            self._start(node)
+            self._start(node, decision.gpus)
         self._sized = now
 
     def _ended(self, reference: Any) -> None:
@@ -308,17 +311,18 @@ class MeasuringPool:
         return self._store.state(trial_id) is TrialState.MEASURED and not self._store.missing_shifts(trial_id)
 
     def _feed(self) -> None:
+        """Hand out calls: first where a GPU has nothing to do, and elsewhere only if no more actors are coming up."""
         self._resize()
+        busy = Counter((member.node, member.gpu) for member, _ in self._running.values() if member.gpu)
         while len(self._queue) and self._idle:
-            member = self._with_most_of_a_gpu()
+            member = min(self._idle, key=lambda member: busy[member.node, member.gpu])
+            if busy[member.node, member.gpu] and self._probing:
+                return
             self._idle.remove(member)
-            call = self._queue.get(self.longest_first)
+            busy[member.node, member.gpu] += member.gpu is not None
+            call = self._queue.get(self._longest_first)
             self._running[self._make(member.handle, call)] = (member, call)
             self._events.append(MeasuringStarted(call.trial.trial_id, member.node, call.name))
-
-    def _with_most_of_a_gpu(self) -> Member:
-        busy = Counter((member.node, member.gpu) for member, _ in self._running.values())
-        return min(self._idle, key=lambda member: busy[member.node, member.gpu] if member.gpu else 0)
 
     @staticmethod
     def _make(actor: Any, call: _Call) -> Any:

@@ -9,14 +9,16 @@ made of many short tasks, so the order "training first" ends at most about one t
 Nothing here knows Ray: the decision is a function of what was seen, and is simulated in the tests.
 """
 
+import math
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from orchestrator.config.sweep_config import ProcessResources, Resources
 from orchestrator.executors.ray.placement import Node
-from orchestrator.executors.ray.snapshot import Actor, ActorState, Snapshot
+from orchestrator.executors.ray.snapshot import Actor, ActorState, Snapshot, with_gpus
 
 LONG_IDLE = 300.0  # seconds after which an actor without work is given back, so that an autoscaler can end its node
+GPU_STEPS = 10_000  # Ray counts GPUs in steps of that part of one
 NEW_NODE = 600.0  # seconds of measuring, for each present actor, that are worth the start of another node
 
 
@@ -26,6 +28,8 @@ class Decision:
 
     start: tuple[str, ...] = ()  # the node of each new actor; empty for a machine that has to be added first
     give_back: frozenset[int] = frozenset()  # keys: busy actors after their task, all others at once
+    gpus: float | None = None  # of each new actor, if more than `resources.pool` says
+    longest_first: bool = False  # whether no trial waits, so that tasks fill the whole cluster
 
 
 def decide(resources: Resources, seen: Snapshot) -> Decision:
@@ -39,7 +43,7 @@ def decide(resources: Resources, seen: Snapshot) -> Decision:
     staying = {each.key: each for each in seen.actors if each not in stranded}
     for each in stranded:
         if each.node_id in free:
-            free[each.node_id] = free[each.node_id].after(actor, each.part)
+            free[each.node_id] = free[each.node_id].after(each.size(actor), each.part)
     waiting_for: set[str] = set()  # nodes on which a task has to end before a trial can start
     for number in range(seen.trials):
         leaving: tuple[Actor, ...] | None = ()
@@ -50,7 +54,7 @@ def decide(resources: Resources, seen: Snapshot) -> Decision:
         if leaving is None:
             break
         for each in leaving:
-            free[each.node_id] = free[each.node_id].after(actor, each.part)
+            free[each.node_id] = free[each.node_id].after(each.size(actor), each.part)
             del staying[each.key]
             if each.state is ActorState.BUSY:
                 waiting_for.add(each.node_id)
@@ -60,9 +64,20 @@ def decide(resources: Resources, seen: Snapshot) -> Decision:
         staying = {key: each for key, each in staying.items() if each.node_id}
     if 0 < actor.gpus < 1:  # where a GPU becomes free step by step, Ray would put a new actor on just that GPU
         free = {node_id: node for node_id, node in free.items() if node_id not in waiting_for}
-    start, spare = _grow(actor, free, seen, staying.values())
-    staying = {key: each for key, each in staying.items() if key not in spare}
-    return Decision(tuple(start), frozenset(each.key for each in seen.actors if each.key not in staying))
+    unused = [each for each in staying.values() if each.state is not ActorState.BUSY]
+    lacking = seen.tasks - len(unused)
+    size = actor
+    if not seen.trials:
+        whole = min(seen.tasks - _gpus_without_work(staying.values()), _unused_gpus(actor, free))
+        lacking = max(lacking, whole)
+        size = _largest_size(actor, free, lacking)
+    start = _spread(size, free, lacking)
+    spare = {each.key for each in unused[seen.tasks :] if not each.node_id or each.idle_seconds > LONG_IDLE}
+    up = len(staying) + len(start)
+    if lacking > len(start) and not seen.trials and (not up or seen.task_seconds > NEW_NODE * up):
+        start += [""] * min(lacking - len(start), seen.absent)
+    give_back = frozenset(each.key for each in seen.actors if each.key not in staying) | spare
+    return Decision(tuple(start), give_back, size.gpus if start and size is not actor else None, not seen.trials)
 
 
 def _is_stranded(actor: Actor, free: dict[str, Node]) -> bool:
@@ -131,31 +146,52 @@ def _all_of_one_node(
     return min(choices, key=_loss, default=())
 
 
-def _grow(
-    actor: ProcessResources, free: dict[str, Node], seen: Snapshot, staying: Iterable[Actor]
-) -> tuple[list[str], set[int]]:
-    """The nodes of new actors, spread evenly, for tasks that no present actor will take; and actors without work."""
-    present = list(staying)
-    unused = [each for each in present if each.state is not ActorState.BUSY]
+def _gpus_without_work(actors: Iterable[Actor]) -> int:
+    """How many actors could work at once without sharing a GPU with one that works."""
+    alone, shared, loaded = 0, set(), set()
+    for each in actors:
+        if each.part is None:
+            alone += each.state is not ActorState.BUSY
+        else:
+            (loaded if each.state is ActorState.BUSY else shared).add((each.node_id, each.part))
+    return alone + len(shared - loaded)
+
+
+def _unused_gpus(actor: ProcessResources, free: dict[str, Node]) -> int:
+    """How many GPUs nobody uses at all, if actors share GPUs."""
+    return sum(node.room(with_gpus(actor, 1)) for node in free.values()) if 0 < actor.gpus < 1 else 0
+
+
+def _largest_size(actor: ProcessResources, free: dict[str, Node], count: int) -> ProcessResources:
+    """What each of so many actors may take of a GPU, if there are more GPUs than they need.
+
+    Ray puts as many as it can on the same GPU of a node, and leaves the others idle.
+    """
+    if not 0 < actor.gpus < 1 or count <= 0:
+        return actor
+    for sharing in range(1, int(1 / actor.gpus + 1e-6)):
+        size = with_gpus(actor, math.floor(GPU_STEPS / sharing) / GPU_STEPS)
+        if sum(node.room(size) for node in free.values()) >= count:
+            return size
+    return actor
+
+
+def _spread(size: ProcessResources, free: dict[str, Node], count: int) -> list[str]:
+    """The node of each new actor: where most is free, and without GPUs where none is needed. Takes the room."""
     start: list[str] = []
-    for _ in range(seen.tasks - len(unused)):
-        fitting = [node for node in free.values() if node.holds(actor)]
+    for _ in range(count):
+        fitting = [node for node in free.values() if node.holds(size)]
         if not fitting:
             break
-        node = max(fitting, key=lambda node: (node.room(actor) if actor.gpus else -node.gpus, node.room(actor)))
-        free[node.node_id] = node.without(actor)
+        node = max(fitting, key=lambda node: (node.gpus if size.gpus else -node.gpus, node.cpus))
+        free[node.node_id] = node.without(size)
         start.append(node.node_id)
-    lacking = seen.tasks - len(unused) - len(start)
-    up = len(present) + len(start)
-    if lacking > 0 and not seen.trials and (not up or seen.task_seconds > NEW_NODE * up):
-        start += [""] * min(lacking, seen.absent)
-    spare = unused[seen.tasks :] if len(unused) > seen.tasks else []
-    return start, {each.key for each in spare if not each.node_id or each.idle_seconds > LONG_IDLE}
+    return start
 
 
 def _without_actors(node: Node, actor: ProcessResources, leaving: Iterable[Actor]) -> Node:
     for each in leaving:
-        node = node.after(actor, each.part)
+        node = node.after(each.size(actor), each.part)
     return node
 
 

@@ -3,8 +3,9 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import lru_cache
 
-from orchestrator.config.sweep_config import Resources
+from orchestrator.config.sweep_config import ProcessResources, Resources
 from orchestrator.executors.ray.placement import Node
 
 
@@ -26,6 +27,17 @@ class Actor:
     gpu: str | None = None  # the GPU that it shares, by its name on the node; None if that is not known, or it has none
     part: int | None = None  # the same as an index of the node's `parts`
     idle_seconds: float = 0.0
+    gpus: float | None = None  # that it was started with, if more than every actor gets
+
+    def size(self, pool: ProcessResources) -> ProcessResources:
+        """What it takes."""
+        return pool if self.gpus is None else with_gpus(pool, self.gpus)
+
+
+@lru_cache
+def with_gpus(process: ProcessResources, gpus: float) -> ProcessResources:
+    """The process with another number of GPUs."""
+    return ProcessResources(cpus=process.cpus, gpus=gpus)
 
 
 @dataclass(frozen=True)
@@ -86,22 +98,27 @@ def _left(
     resources: Resources, node: Node, unused: tuple[float, float] | None, trials: int, actors: Sequence[Actor]
 ) -> tuple[Node, list[Actor]]:
     trial, pool = resources.trial, resources.pool
+    sizes = {actor.key: actor.size(pool) for actor in actors}
     cpus = node.cpus - trials * trial.cpus - len(actors) * pool.cpus
-    gpus = node.gpus - trials * trial.gpus - len(actors) * pool.gpus
+    gpus = node.gpus - trials * trial.gpus - sum(size.gpus for size in sizes.values())
     if unused is not None:
         cpus, gpus = min(cpus, unused[0]), min(gpus, unused[1])
-    left = Node(node.node_id, cpus, gpus)
-    if not 0 < pool.gpus < 1:
-        return left, list(actors)
-    names = sorted({actor.gpu for actor in actors if actor.gpu is not None})
-    unknown = [actor for actor in actors if actor.gpu is None]
-    left = replace(left, gpus=gpus + len(unknown) * pool.gpus)
-    for name in names:
-        free = max(0.0, 1 - pool.gpus * sum(actor.gpu == name for actor in actors))
-        left = replace(left, parts=(*left.parts, max(0.0, min(free, left.gpus - sum(left.parts)))))
-    placed = [replace(actor, part=names.index(actor.gpu)) for actor in actors if actor.gpu is not None]
+    sharing = [actor for actor in actors if 0 < sizes[actor.key].gpus < 1]
+    if not sharing:
+        return Node(node.node_id, cpus, gpus), list(actors)
+    used: dict[str, float] = {}
+    for actor in sharing:
+        if actor.gpu is not None:
+            used[actor.gpu] = used.get(actor.gpu, 0.0) + sizes[actor.key].gpus
+    unknown = [actor for actor in sharing if actor.gpu is None]  # counted one by one below
+    left = Node(node.node_id, cpus, gpus + sum(sizes[actor.key].gpus for actor in unknown))
+    for taken in used.values():
+        part = max(0.0, min(1 - taken, left.gpus - sum(left.parts)))
+        left = replace(left, parts=(*left.parts, part))
+    names = list(used)
+    placed = [replace(actor, part=names.index(actor.gpu)) for actor in sharing if actor.gpu is not None]
     for actor in unknown:
-        part = left.part_for(pool)
-        left = replace(left.without(pool, part), cpus=cpus)  # which were counted before
-        placed.append(replace(actor, part=part if part is not None else len(left.parts) - 1))
-    return left, placed
+        chosen = left.part_for(sizes[actor.key])
+        left = replace(left.without(sizes[actor.key], chosen), cpus=cpus)
+        placed.append(replace(actor, part=chosen if chosen is not None else len(left.parts) - 1))
+    return left, [*placed, *(actor for actor in actors if actor not in sharing)]

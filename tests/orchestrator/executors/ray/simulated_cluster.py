@@ -14,8 +14,8 @@ from dataclasses import dataclass, field, replace
 
 from orchestrator.config.sweep_config import ProcessResources, Resources
 from orchestrator.executors.ray.placement import Node
-from orchestrator.executors.ray.sizing import decide
-from orchestrator.executors.ray.snapshot import Actor, ActorState, Demand, survey
+from orchestrator.executors.ray.sizing import LONG_IDLE, decide
+from orchestrator.executors.ray.snapshot import Actor, ActorState, Demand, survey, with_gpus
 from orchestrator.executors.ray.task_queue import TaskQueue
 
 START_SECONDS = 10.0  # of an actor
@@ -196,7 +196,8 @@ class Simulation:
 
     def _decide(self) -> None:
         self._looked = self._now
-        if not self._waiting and not self._queue:
+        idle = (each for each in self._actors.values() if each.trial is None and each.up)
+        if not self._waiting and not self._queue and not any(self._now - each.idle_since > LONG_IDLE for each in idle):
             return
         actors = [
             Actor(
@@ -205,6 +206,7 @@ class Simulation:
                 ActorState.BUSY if actor.trial is not None else ActorState.IDLE if actor.up else ActorState.STARTING,
                 None if actor.part is None or not actor.up else str(actor.part),
                 idle_seconds=self._now - actor.idle_since if actor.up else 0.0,
+                gpus=None if actor.size is self.resources.pool else actor.size.gpus,
             )
             for actor in self._actors.values()
         ]
@@ -224,13 +226,17 @@ class Simulation:
         for node in decision.start:
             assert node, "there is no machine to be added"
             key = next(self._numbers)
-            self._actors[key] = SimulatedActor(self.resources.pool, node, key=key)
+            size = self.resources.pool if decision.gpus is None else with_gpus(self.resources.pool, decision.gpus)
+            self._actors[key] = SimulatedActor(size, node, key=key)
 
     def _feed(self) -> None:
         idle = [each for each in self._actors.values() if each.up and each.trial is None and each.placed]
+        starting = sum(not each.up for each in self._actors.values())
         while self._queue and idle:
             busy = self._busy_on()
             actor = min(idle, key=lambda each: busy[each.node, each.part] if each.part is not None else 0)
+            if actor.part is not None and busy[actor.node, actor.part] and starting:
+                return
             idle.remove(actor)
             actor.trial, actor.left = self._queue.get(longest=not self._waiting)
             actor.began = self._now

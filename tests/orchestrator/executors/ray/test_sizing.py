@@ -48,7 +48,7 @@ def test_actors_are_given_back_for_the_trials_that_wait_idle_ones_first() -> Non
     assert decide(ONE_CORE, Snapshot(nodes, 1, 5, actors)).give_back in ({2}, {3})
     assert decide(ONE_CORE, Snapshot(nodes, 2, 5, actors)).give_back == {2, 3}
     assert decide(ONE_CORE, Snapshot(nodes, 9, 5, actors)) == Decision((), frozenset({1, 2, 3}))
-    assert decide(ONE_CORE, Snapshot(nodes, 0, 5, actors)) == Decision()
+    assert decide(ONE_CORE, Snapshot(nodes, 0, 5, actors)) == Decision(longest_first=True)
 
 
 def test_the_actors_of_one_gpu_are_given_back_together_and_none_of_another() -> None:
@@ -76,7 +76,27 @@ def test_trials_that_wait_beside_room_that_is_none_get_a_whole_node() -> None:
 def test_an_actor_whose_room_was_taken_or_whose_node_is_gone_is_given_back() -> None:
     actors = (Actor(1, "a", STARTING), Actor(2, "gone", IDLE))
     decision = decide(ONE_CORE, Snapshot((Node("a", -1, 0), Node("b", 1, 0)), 0, 2, actors))
-    assert decision == Decision(("b",), frozenset({1, 2}))
+    assert decision == Decision(("b",), frozenset({1, 2}), longest_first=True)
+
+
+def test_fewer_tasks_than_gpus_get_one_each_and_more_share_them() -> None:
+    nodes = (Node("a", 8, 2), Node("b", 8, 2))
+
+    def started(tasks: int, trials: int = 0) -> tuple[int, float | None]:
+        decision = decide(GPUS, Snapshot(nodes, trials, tasks, actors=()))
+        return len(decision.start), decision.gpus
+
+    assert started(4) == (4, 1.0)
+    assert started(5) == (5, 0.5)
+    assert started(9) == (9, 0.3333)
+    assert started(16) == (16, None)
+    assert started(99) == (16, None)
+    assert started(2, trials=1) == (2, None)
+
+
+def test_a_trial_gets_the_gpu_of_an_actor_that_has_it_alone() -> None:
+    actors = (Actor(1, "a", IDLE, gpus=1.0), Actor(2, "a", BUSY, part=0), Actor(3, "a", BUSY, part=0))
+    assert decide(GPUS, Snapshot((Node("a", 7, 0.5, parts=(0.5,)),), 1, 0, actors)).give_back == {1}
 
 
 def test_idle_actors_stay_for_a_while() -> None:
