@@ -97,7 +97,8 @@ class SharpnessActor:
     def _measured(self, trial_id: str, task: MeasuringTask) -> Measured:
         started = time.perf_counter()
         trial = self._store.trial(trial_id)
-        subject, indices = load_subject(trial, LAST_CHECKPOINT, self._settings, self._device, self._data)
+        settings = task.narrowed(self._settings)
+        subject, indices = load_subject(trial, LAST_CHECKPOINT, settings, self._device, self._data)
         subject = replace(subject, spectra_of=task.spectra_of)
         rows = measure_subject(subject, task.measures)
         losses, _ = evaluate_inputs(subject.model, subject.inputs.split(EVALUATION_BATCH), subject.targets)

@@ -313,7 +313,9 @@ class MeasuringPool:
     def _feed(self) -> None:
         """Hand out calls: first where a GPU has nothing to do, and elsewhere only if no more actors are coming up."""
         self._resize()
-        busy = Counter((member.node, member.gpu) for member, _ in self._running.values() if member.gpu)
+        busy: Counter[tuple[str, str | None]] = Counter(
+            (member.node, member.gpu) for member, _ in self._running.values() if member.gpu is not None
+        )
         while len(self._queue) and self._idle:
             member = min(self._idle, key=lambda member: busy[member.node, member.gpu])
             if busy[member.node, member.gpu] and self._probing:

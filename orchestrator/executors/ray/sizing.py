@@ -66,7 +66,7 @@ def decide(resources: Resources, seen: Snapshot) -> Decision:
         free = {node_id: node for node_id, node in free.items() if node_id not in waiting_for}
     unused = [each for each in staying.values() if each.state is not ActorState.BUSY]
     lacking = seen.tasks - len(unused)
-    size = actor
+    size: ProcessResources = actor
     if not seen.trials:
         whole = min(seen.tasks - _gpus_without_work(staying.values()), _unused_gpus(actor, free))
         lacking = max(lacking, whole)
@@ -148,7 +148,9 @@ def _all_of_one_node(
 
 def _gpus_without_work(actors: Iterable[Actor]) -> int:
     """How many actors could work at once without sharing a GPU with one that works."""
-    alone, shared, loaded = 0, set(), set()
+    alone = 0
+    shared: set[tuple[str, int]] = set()
+    loaded: set[tuple[str, int]] = set()
     for each in actors:
         if each.part is None:
             alone += each.state is not ActorState.BUSY
