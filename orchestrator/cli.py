@@ -5,6 +5,7 @@ import os
 import typer
 
 from orchestrator.commands.judging import measure, report
+from orchestrator.commands.keeping import clean, list_
 from orchestrator.commands.looking import measures, plan, status, sweeps, ui
 from orchestrator.commands.options import Version
 from orchestrator.commands.running import preflight, remeasure, retry, run, stop
@@ -15,7 +16,22 @@ os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 
-COMMANDS = (sweeps, measures, plan, run, status, retry, remeasure, report, ui, stop, preflight, measure)
+COMMANDS = (
+    sweeps,
+    measures,
+    plan,
+    run,
+    status,
+    retry,
+    remeasure,
+    report,
+    ui,
+    list_,
+    clean,
+    stop,
+    preflight,
+    measure,
+)
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -26,7 +42,7 @@ app = typer.Typer(
     "\n\nStart with `renyi run digits`: a whole study in a few minutes, on any laptop.",
 )
 for command in COMMANDS:
-    app.command()(command)
+    app.command(command.__name__.rstrip("_"))(command)
 
 
 @app.callback()

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
+from rich.padding import Padding
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 from analysis.measures import MEASURES
 from analysis.settings import SharpnessSettings
@@ -89,15 +91,23 @@ def show_status(status: "Status") -> None:
     plan, activity = status.plan, status.activity
     console.print(f"[bold]{plan.config.name}[/]: {len(plan.specs)} trials: {_counts(plan)}")
     if status.driver is None:
-        console.print(f"  never started; to do: {_to_do(plan)}")
+        _paragraph(f"never started; to do: {_to_do(plan)}")
     else:
-        console.print(f"  {'running' if status.running else 'not running; last'}: {status.driver}", markup=False)
+        _paragraph(f"{'running' if status.running else 'not running; last'}: {status.driver}")
         if not status.done:
             remaining = "" if status.seconds_left is None else f"; about {_duration(status.seconds_left)} left"
-            console.print(f"  to do: {_to_do(plan)}{remaining}")
+            _paragraph(f"to do: {_to_do(plan)}{remaining}")
         for name, node in activity.nodes.items() if activity else ():
-            console.print(f"  {name}: {_node(node)}", markup=False)
+            _paragraph(f"{name}: {_node(node)}")
     show_failures(plan)
+
+
+def _paragraph(text: str, indent: int = 2) -> None:
+    """Show a text in whole words at the width of the terminal; as one line where it is no terminal."""
+    if console.is_terminal:
+        console.print(Padding(Text(text), (0, 0, 0, indent)), soft_wrap=False)
+    else:
+        console.print(" " * indent + text, markup=False)
 
 
 def show_avoided(activity: "Activity | None") -> None:
@@ -142,10 +152,16 @@ def show_failures(plan: "Plan") -> None:
     console.print(f"[bold red]{len(plan.failed)} failed[/]")
     for spec in plan.failed[:MAX_FAILURES_SHOWN]:
         failure = plan.store.failure(spec.trial_id)
-        console.print(f"  {spec.trial_id}  {spec.label}\n      in {failure.stage}: {failure.reason}", markup=False)
+        console.print(f"  {spec.trial_id}  {spec.label}", markup=False)
+        _paragraph(f"in {failure.stage}: {failure.reason}", 6)
     if len(plan.failed) > MAX_FAILURES_SHOWN:
         console.print(f"  … and {len(plan.failed) - MAX_FAILURES_SHOWN} more")
     console.print(f"  try them again with: renyi retry {plan.config.name}")
+
+
+def show_warning(text: str) -> None:
+    """Show what went wrong beside the sweep and does not affect it."""
+    stderr_console.print(text, markup=False, style="yellow")
 
 
 def show_tracking_trouble(reason: str) -> None:

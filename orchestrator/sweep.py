@@ -8,6 +8,7 @@ from typing import Literal
 from orchestrator.config.sweep_config import SweepConfig
 from orchestrator.display import (
     SweepProgress,
+    console,
     show_avoided,
     show_derived,
     show_failures,
@@ -23,11 +24,14 @@ from orchestrator.events import TrialEvent, TrialFailed
 from orchestrator.executors.protocol import Executor
 from orchestrator.exit_codes import ExitCode
 from orchestrator.interrupts import Interrupts
+from orchestrator.on_end import exit_code_of, run_on_end
+from orchestrator.rehearsal import rehearsal_of, rehearse
 from orchestrator.report import report_sweeps
 from orchestrator.store.activity import ActivityFile, read_activity
 from orchestrator.store.changes import Changes
 from orchestrator.store.from_spectra import measure_from_spectra
-from orchestrator.store.lease import Lease
+from orchestrator.store.inventory import write_index
+from orchestrator.store.lease import Lease, LeaseError
 from orchestrator.store.plan import Plan, make_plan
 from orchestrator.store.steering import Steering
 from orchestrator.store.trial_store import TrialStore
@@ -46,6 +50,7 @@ def run_sweep(
     only: Collection[str] | None = None,
     changes: Changes = NO_CHANGES,
     steering: Steering = WHOLE,
+    rehearsed: bool = True,
 ) -> ExitCode:
     """Do what the store shows as missing, bring MLflow up to date, and report.
 
@@ -58,24 +63,42 @@ def run_sweep(
         only: ids of the trials to work on; None for all.
         changes: what to change in the store first, such as failures to forget.
         steering: the part of the sweep that the command is about, and whether it stops at a failure.
+        rehearsed: whether networks and optimizers are rehearsed before anything starts.
 
     Returns:
         ALL_MEASURED: no trial of the part failed; SOME_FAILED or INTERRUPTED.
 
     Raises:
-        UsageError: another driver works on the sweep, or MLflow does not answer; nothing was started.
+        UsageError: another driver works on the sweep, MLflow does not answer, or the preflight or the rehearsal found
+            problems; nothing was started.
         StorageError: the storage failed. What was finished is kept.
     """
-    check_own_measures(config)
-    command = command or config.name
+    try:
+        code = _run(config, executor, command or config.name, only, changes, steering, rehearsed)
+    except LeaseError:  # another driver has it
+        raise
+    except BaseException as error:
+        run_on_end(config, exit_code_of(error))
+        raise
+    run_on_end(config, code)
+    return code
+
+
+def _run(
+    config: SweepConfig,
+    executor: ExecutorName,
+    command: str,
+    only: Collection[str] | None,
+    changes: Changes,
+    steering: Steering,
+    rehearsed: bool,
+) -> ExitCode:
     with Interrupts() as interrupts, Lease(open_folder(config.folder), f"renyi run {command}") as lease:
         plan = make_plan(config)
         plan.store.mark_layout()
+        write_index(plan)
         plan.store.folder.clear()
-        if executor == "ray" and "RAY_ADDRESS" in os.environ and plan.work.trials:
-            from orchestrator.executors.ray.preflight import preflight
-
-            preflight(config)
+        _check_before_start(plan, steering.part(plan, only), executor, changes, rehearsed)
         tracker = _open_tracker(plan)
         try:
             plan, part = _changed(plan, changes, steering, only)
@@ -104,6 +127,25 @@ def run_sweep(
                 _close(tracker, interrupts, config, Stopped.FAILED)
             raise
     return ExitCode.SOME_FAILED if failed.failed else ExitCode.ALL_MEASURED
+
+
+def _check_before_start(plan: Plan, part: Plan, executor: ExecutorName, changes: Changes, rehearsed: bool) -> None:
+    """Find what would make trials fail, on every node of a cluster or on this machine; nothing if there is no work.
+
+    Raises:
+        UsageError: all problems, a line each.
+    """
+    again = [spec for spec in plan.failed if spec.trial_id in changes.forget_failures]
+    work = part.work
+    if not work.trials and not again:
+        return
+    rehearsal = rehearsal_of(plan.config, [*work.to_train, *again]) if rehearsed else None
+    if executor == "ray" and "RAY_ADDRESS" in os.environ:
+        from orchestrator.executors.ray.preflight import preflight
+
+        preflight(plan.config, rehearsal)
+    elif rehearsal is not None:
+        rehearse(rehearsal, lambda text: console.print(f"  {text}"))
 
 
 def _changed(plan: Plan, changes: Changes, steering: Steering, only: Collection[str] | None) -> tuple[Plan, Plan]:
@@ -155,19 +197,6 @@ def _close(tracker: Tracker, interrupts: Interrupts, config: SweepConfig, stoppe
         pending = tracker.finish(stopped)
     if pending:
         show_pending(config, pending, tracker.trouble)
-
-
-def check_own_measures(config: SweepConfig) -> None:
-    """Import the measures that the sweep names by dotted path, so that a bad path is reported before any training.
-
-    Raises:
-        AnalysisError: a path does not import.
-    """
-    if config.sharpness.own_measures:
-        from analysis.sharpness.measures.own import load_measure
-
-        for path in config.sharpness.own_measures:
-            load_measure(path)
 
 
 def _open_executor(name: ExecutorName, config: SweepConfig, store: TrialStore) -> Executor:

@@ -5,7 +5,7 @@ import gc
 import os
 import shutil
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -105,10 +105,12 @@ def one_kind_of_picture(monkeypatch: pytest.MonkeyPatch) -> None:
     draw_each_once(monkeypatch)
 
 
-@pytest.fixture(autouse=True)
-def forked_workers(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.fixture(autouse=True, scope="session")
+def forked_workers() -> Iterator[None]:
     """Workers of this process start at once, with all that it has imported."""
-    monkeypatch.setattr("trainables.processes.running.launch", forked_worker.fork)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("trainables.processes.running.launch", forked_worker.fork)
+        yield
 
 
 @pytest.fixture(autouse=True)

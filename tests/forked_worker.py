@@ -4,6 +4,7 @@ import multiprocessing
 import os
 from collections.abc import Mapping
 from contextlib import suppress
+from functools import cache
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,16 @@ from typing import Any
 from trainables.processes import child, running
 
 start_afresh = running.launch
+
+
+@cache
+def preload() -> None:
+    """What training and measuring import, some of it at their first step."""
+    import torch
+
+    import trainables.training.work  # noqa: F401
+
+    torch.optim.SGD([torch.zeros(1)])
 
 
 class Forked:
@@ -23,7 +34,8 @@ class Forked:
 
 
 def fork(lifeline: int, output: int, connection: int, environment: Mapping[str, str]) -> Forked:
-    """In place of `launch`."""
+    """In place of `launch`; what workers import is imported here, once."""
+    preload()
     process = multiprocessing.get_context("fork").Process(
         target=_serve, args=(lifeline, output, connection, environment)
     )

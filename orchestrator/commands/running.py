@@ -5,6 +5,7 @@ from typing import Annotated
 
 import typer
 
+from analysis.duration import in_words
 from orchestrator.commands.endings import usage_errors
 from orchestrator.commands.on_cluster import addresses, call_on, run_on
 from orchestrator.commands.options import (
@@ -17,13 +18,19 @@ from orchestrator.commands.options import (
     Only,
     Storage,
     Sweep,
+    TimeLimit,
     Tracking,
+    WithRehearsal,
+    time_limit_of,
 )
 from orchestrator.commands.part import steering, words
 from orchestrator.config.load import load
 from orchestrator.config.sweep_config import SweepConfig
 from orchestrator.display import MAX_FAILURES_SHOWN, show_failures
 from orchestrator.errors import UsageError
+from orchestrator.interrupts import interrupted_after
+from orchestrator.own_code import look_beside
+from orchestrator.rehearsal import rehearsal_of
 from orchestrator.store.changes import Changes
 from orchestrator.store.plan import Plan, make_plan
 from orchestrator.store.steering import Steering
@@ -38,6 +45,8 @@ def run(
     storage: Storage = None,
     tracking: Tracking = None,
     cluster: ClusterFile = None,
+    time_limit: TimeLimit = None,
+    rehearsal: WithRehearsal = True,
 ) -> None:
     """Train and measure every trial that is missing, log to MLflow, and rank the measures.
 
@@ -52,10 +61,15 @@ def run(
     `renyi run my_sweep.yaml --cluster cluster.yaml`
     """
     with usage_errors():
+        seconds = time_limit_of(time_limit)
         if cluster:
-            run_on(cluster, executor, sweep, ["run", *words(only, limit, fail_fast), *addresses(storage, tracking)])
-        config = load(sweep, storage, tracking)
-        raise typer.Exit(_run(config, executor, sweep, steering(config, only, limit, fail_fast)))
+            span = [] if time_limit is None else ["--time-limit", time_limit]
+            options = [*span, *([] if rehearsal else ["--no-rehearsal"]), *words(only, limit, fail_fast)]
+            run_on(cluster, executor, sweep, ["run", *options, *addresses(storage, tracking)])
+        with interrupted_after(seconds, f"the time limit of {in_words(seconds or 0)} is over"):
+            config = _load(sweep, storage, tracking)
+            part = steering(config, only, limit, fail_fast)
+            raise typer.Exit(_run(config, executor, sweep, part, rehearsed=rehearsal))
 
 
 def retry(
@@ -78,7 +92,7 @@ def retry(
             options = [*words(only, limit, fail_fast), *addresses(storage, tracking)]
             named = [word for name in trial or () for word in ("--trial", name)]
             run_on(cluster, executor, sweep, ["retry", *named, *options])
-        config = load(sweep, storage, tracking)
+        config = _load(sweep, storage, tracking)
         part = steering(config, only, limit, fail_fast)
         before = part.about(make_plan(config))
         chosen = chosen_failures(before, trial)[:limit]
@@ -107,7 +121,7 @@ def remeasure(
         if cluster:
             options = [*words(only, limit, fail_fast), *addresses(storage, tracking)]
             run_on(cluster, executor, sweep, ["remeasure", *options])
-        config = load(sweep, storage, tracking)
+        config = _load(sweep, storage, tracking)
         part = steering(config, only, limit, fail_fast)
         work = part.about(make_plan(config)).work
         trained = [spec.trial_id for spec in [*work.to_measure, *work.to_shift]]
@@ -139,7 +153,15 @@ def preflight(sweep: Sweep, storage: Storage = None, tracking: Tracking = None, 
             call_on(cluster, [sweep], "preflight", addresses(storage, tracking))
         from orchestrator.executors.ray.preflight import preflight as check
 
-        check(load(sweep, storage, tracking))
+        config = _load(sweep, storage, tracking)
+        check(config, rehearsal_of(config, make_plan(config).work.to_train))
+
+
+def _load(sweep: str, storage: str | None, tracking: str | None) -> SweepConfig:
+    """Read a sweep file, and have its own networks and measures be found beside it."""
+    config = load(sweep, storage, tracking)
+    look_beside(sweep)
+    return config
 
 
 def chosen_failures(plan: Plan, trial_ids: list[str] | None) -> list[str]:
@@ -167,7 +189,8 @@ def _run(
     part: Steering,
     only: Collection[str] | None = None,
     changes: Changes = Changes(),  # noqa: B008 - frozen
+    rehearsed: bool = True,
 ) -> int:
     from orchestrator.sweep import run_sweep
 
-    return run_sweep(config, (executor or ExecutorName.ray).value, sweep, only, changes, part)
+    return run_sweep(config, (executor or ExecutorName.ray).value, sweep, only, changes, part, rehearsed)

@@ -2,7 +2,7 @@
 
 import itertools
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -44,6 +44,17 @@ class SubGrid:
                 for axis, values in zip(self.axes, combination, strict=True)
                 for name, value in zip(axis.names, values, strict=True)
             }
+
+
+def values_of_axes(grid: Sequence[SubGrid]) -> dict[tuple[str, str], list[Any]]:
+    """By optimizer and axis all values that the sub-grids give it."""
+    values: dict[tuple[str, str], dict[Any, None]] = {}
+    for sub_grid in grid:
+        for axis in sub_grid.axes:
+            for position, name in enumerate(axis.names):
+                there = values.setdefault((sub_grid.optimizer, name), {})
+                there |= dict.fromkeys(value[position] for value in axis.values)
+    return {key: list(there) for key, there in values.items()}
 
 
 def parse_grid(raw: Any) -> tuple[tuple[SubGrid, ...], list[ConfigProblem]]:

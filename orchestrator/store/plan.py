@@ -1,7 +1,7 @@
 """The plan of a sweep: its trials, what is done, and what is missing."""
 
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from orchestrator.config.expand import expand
@@ -75,7 +75,8 @@ class Plan:
         specs = [spec for spec in self.specs if spec.trial_id in chosen]
         states = {spec.trial_id: self.states[spec.trial_id] for spec in specs}
         missing = {spec.trial_id: self.missing_shifts[spec.trial_id] for spec in specs}
-        cost = _cost(self.config, specs, states, self.store)
+        finished = [trial_id for trial_id, state in self.states.items() if state is TrialState.MEASURED]
+        cost = _cost(self.config, specs, states, self.store, finished)
         whole = len(self.specs) if self.part_of is None else self.part_of
         return replace(self, specs=specs, states=states, missing_shifts=missing, cost=cost, part_of=whole)
 
@@ -98,7 +99,11 @@ def make_plan(config: SweepConfig) -> Plan:
 
 
 def _cost(
-    config: SweepConfig, specs: list[TrialSpec], states: Mapping[str, TrialState], store: TrialStore
+    config: SweepConfig,
+    specs: list[TrialSpec],
+    states: Mapping[str, TrialState],
+    store: TrialStore,
+    finished: Sequence[str] = (),
 ) -> Cost | None:
-    resources = config.resources
-    return estimate_cost(specs, states, config.sharpness, store, resources.trial.gpus > 0, resources.max_concurrent)
+    gpu, most = config.resources.trial.gpus > 0, config.resources.max_concurrent
+    return estimate_cost(specs, states, config.sharpness, store, gpu, most, finished)

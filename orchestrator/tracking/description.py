@@ -17,6 +17,7 @@ from mlflow.utils.mlflow_tags import (
 
 from analysis import schema
 from orchestrator.config.sweep_config import SweepConfig
+from orchestrator.config.tags import MAX_TEXT
 from trainables.trial.folder import LAST_CHECKPOINT, Trained
 from trainables.trial.specs import TrialSpec
 from trainables.trial.storage import Folder
@@ -51,7 +52,17 @@ def origin_tags(config: SweepConfig) -> dict[str, str]:
         MLFLOW_SOURCE_TYPE: "JOB",
         MLFLOW_USER: getpass.getuser(),
         **code_tags(),
+        **config.tags,
     }
+
+
+def parent_note(config: SweepConfig, verdict: str = "") -> str:
+    """The description of the parent run: the file's notes, then the verdict as far as MLflow has room for it."""
+    text = "\n\n".join(part for part in (config.notes, verdict) if part)
+    if len(text) <= MAX_TEXT:
+        return text
+    rest = "\n\n… and more in the artifact `report.html`"
+    return text[: MAX_TEXT - len(rest)] + rest
 
 
 @cache

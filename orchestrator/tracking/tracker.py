@@ -67,6 +67,8 @@ class MLflowTracker:
 
     def reconcile(self, states: Mapping[str, TrialState], progress: Callable[[str], None] = lambda _: None) -> None:
         """Log every trial whose run shows less than the store: what an earlier driver did not live to log."""
+        for trial_id in self._runs.with_other_tags:
+            self._queue.put(f"{trial_id} tags", partial(self._runs.tag, trial_id))
         for trial_id, state in states.items():
             if state in (TrialState.PENDING, TrialState.TRAINING) or self._runs.is_up_to_date(trial_id, state):
                 continue

@@ -18,13 +18,18 @@ def build_model(name: str, num_classes: int, in_channels: int = 3) -> nn.Module:
     Raises:
         TrainingError: there is no such name, the path can not be imported, or the callable returns no module.
     """
-    model = _factory(name)(num_classes, in_channels)
+    model = model_factory(name)(num_classes, in_channels)
     if not isinstance(model, nn.Module):
         raise TrainingError(f"model {name!r} must return a torch.nn.Module; it returned {type(model).__name__}")
     return model
 
 
-def _factory(name: str) -> Callable[[int, int], nn.Module]:
+def model_factory(name: str) -> Callable[[int, int], nn.Module]:
+    """What makes a network, called with (num_classes, in_channels).
+
+    Raises:
+        TrainingError: there is no such name, or its path can't be imported or called.
+    """
     if name not in NETWORKS and "." not in name:
         raise TrainingError(f"model {name!r} is neither one of {', '.join(NETWORKS)} nor a dotted path")
     try:

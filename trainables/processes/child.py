@@ -25,6 +25,7 @@ from analysis.one_line import one_line
 from trainables.errors import TrainingError
 
 SECONDS_BETWEEN_SIGNS = 0.5
+PATH_VARIABLE = "RENYI_PATH"  # folders in which modules are looked for last, as in PYTHONPATH
 FIRST_TO_BE_KILLED = "1000"  # where memory runs out: neither the driver nor Ray, which would take more with them
 
 
@@ -105,7 +106,8 @@ def _print_to_watcher() -> None:
 
 
 def prepare() -> None:
-    """Take standard input for the lifeline, and leave an empty one to the user's code; be the first to be killed."""
+    """Find the user's modules; take standard input for the lifeline, and leave an empty one to the user's code."""
+    sys.path += [each for each in os.environ.get(PATH_VARIABLE, "").split(os.pathsep) if each and each not in sys.path]
     lifeline = os.dup(0)
     with Path(os.devnull).open() as nothing:
         os.dup2(nothing.fileno(), 0)

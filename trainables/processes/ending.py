@@ -3,12 +3,17 @@
 import re
 import signal
 import sys
+import traceback
 from pathlib import Path
 
 from analysis.one_line import plain_text
 
 CRASH = "Fatal Python error"  # begins what `faulthandler` prints on a crash
 KEPT = 8192  # bytes of output
+_HOME = Path(__file__).parents[2]
+_OURS = tuple(str(_HOME / name) for name in ("analysis", "trainables", "orchestrator"))
+_OURS = tuple(str(_HOME / name) for name in ("analysis", "trainables", "orchestrator"))
+_LIBRARIES = (sys.prefix, sys.base_prefix, *_OURS, "<")
 QUOTED_LINES, QUOTED_CHARACTERS = 3, 160
 
 
@@ -68,6 +73,11 @@ def out_of_memory_kills() -> int:
 def innermost_own(stack: str) -> str:
     """The innermost line of the user's own in a stack by `faulthandler`; empty where there is none."""
     frames = re.findall(r'File "(.+?)", line (\d+) in (\S+)', stack)
-    libraries = (sys.prefix, sys.base_prefix, str(Path(__file__).parents[2] / "trainables"))
-    own = [each for each in frames if not each[0].startswith((*libraries, "<"))]
+    own = [each for each in frames if not each[0].startswith(_LIBRARIES)]
     return "{}, line {}, in {}".format(*(own or frames)[0]) if frames else ""
+
+
+def innermost_own_frame(error: BaseException) -> str:
+    """The innermost line of the user's own that an error passed through; empty where there is none."""
+    frames = [each for each in traceback.extract_tb(error.__traceback__) if not each.filename.startswith(_LIBRARIES)]
+    return f"{frames[-1].filename}, line {frames[-1].lineno}, in {frames[-1].name}" if frames else ""

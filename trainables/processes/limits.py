@@ -1,6 +1,8 @@
 """How long a task may take, how long it may be silent, and how much it may print."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+
+from analysis.duration import in_words
 
 MOST_OUTPUT = 256 * 2**20  # bytes: no log that anyone reads, and room on no disk for many such trials
 DATA_SECONDS = 3600.0  # for the first sign of life, which comes when the data are downloaded and decoded
@@ -13,7 +15,7 @@ class Limits:
 
     seconds: float | None = None  # of wall time
     silence: float | None = None  # seconds without a sign of life: a training step, a pass, a line of output
-    name: str = "time_limit"  # the key of `seconds`, for messages
+    section: str = "training"  # of the sweep file that has these limits
 
 
 @dataclass
@@ -24,7 +26,7 @@ class Watch:
     age: float = 0.0  # seconds
     silent: float = 0.0  # seconds since the last sign of life
     printed: int = 0  # bytes
-    alive: bool = field(default=False)  # whether there was a sign of life
+    alive: bool = False  # whether there was a sign of life
 
     def passed(self, seconds: float) -> None:
         """So much time has passed since the last look."""
@@ -44,15 +46,7 @@ class Watch:
         if self.printed > MOST_OUTPUT:
             return f"it printed more than {MOST_OUTPUT >> 20} MB"
         if self.limits.seconds is not None and self.age > self.limits.seconds:
-            return f"it took longer than {self.limits.name} ({in_words(self.limits.seconds)})"
+            return f"it took longer than {self.limits.section}.time_limit ({in_words(self.limits.seconds)})"
         if silence is not None and self.silent > silence + (0.0 if self.alive else DATA_SECONDS):
-            return f"no sign of life for {in_words(silence)} (silence_limit)"
+            return f"no sign of life for {in_words(silence)} ({self.limits.section}.silence_limit)"
         return None
-
-
-def in_words(seconds: float) -> str:
-    """A duration as people write it: `90 s`, `30 min`, `8 h`."""
-    for size, unit in ((3600, "h"), (60, "min")):
-        if seconds >= size and seconds % size == 0:
-            return f"{seconds / size:g} {unit}"
-    return f"{seconds:g} s"

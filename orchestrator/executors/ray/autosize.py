@@ -28,7 +28,8 @@ class AutoSize:
         free = unused()  # before the trials: what was placed in between is then counted, once
         trials = placed_trials(bundle_of(self.resources.trial))
         untrained = self.tuning.untrained if self.tuning is not None else 0
-        waiting = max(0, untrained - trials.total())
+        at_once = self.resources.max_concurrent or untrained
+        waiting = max(0, min(untrained, at_once) - trials.total())
         nodes = present_nodes(self.avoided)
         demand = replace(demand, trials=waiting)
         seen = survey(self.resources, nodes, free, trials, actors, demand)

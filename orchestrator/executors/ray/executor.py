@@ -26,6 +26,7 @@ from orchestrator.executors.ray.placement import check_fit, place_largest_pool, 
 from orchestrator.executors.ray.pool import MeasuringPool
 from orchestrator.executors.ray.tuner import Tuning
 from orchestrator.intervals import EVENTS, NODES
+from orchestrator.own_code import own_code
 from orchestrator.store.cost import longest_first
 from orchestrator.store.plan import Work
 from orchestrator.store.trial_store import TrialState, TrialStore
@@ -57,7 +58,7 @@ class RayExecutor:
         """Train and measure side by side; a pool of fixed size is up before the first trial starts."""
         if "RAY_ADDRESS" not in os.environ:
             prepare_dataset(self._config.data)  # once, in the process whose output and errors are seen
-        connect()
+        connect(own_code(self._config))
         try:
             pool = self._open_pool()
             self._specs = {spec.trial_id: spec for spec in work.trials}

@@ -10,8 +10,10 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 from analysis.settings import SharpnessSettings
 from orchestrator.config.sweep_config import PoolResources
 from orchestrator.executors.ray.nodes import avoiding
+from orchestrator.executors.watched_actor import WatchedActor
 from orchestrator.store.tasks import MeasuringTask
 from orchestrator.store.trial_store import TrialStore
+from trainables.processes.worker import Worker
 from trainables.trial.specs import DataSpec
 
 
@@ -60,14 +62,12 @@ class ActorKind:
 
 
 class MeasuringActor:
-    """A measuring actor that reports its place. It imports torch, which would double the memory of the driver."""
+    """A measuring actor that reports its place. A worker beside it does what may hang or end its process."""
 
     def __init__(
         self, store_folder: str, settings: SharpnessSettings, threads: int, data: DataSpec, shifts: tuple[str, ...]
     ) -> None:
-        from orchestrator.executors.actor import SharpnessActor
-
-        self._actor = SharpnessActor(store_folder, settings, threads, data, shifts)
+        self._actor = WatchedActor(Worker(), store_folder, settings, threads, data, shifts)
 
     def measure(self, trial_id: str) -> bool:
         """As `SharpnessActor` does."""

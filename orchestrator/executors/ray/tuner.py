@@ -189,9 +189,7 @@ class _Relay(tune.Callback):
 
 
 def _train(config: dict[str, Any]) -> None:
-    from trainables.trainable import (
-        trainable,
-    )  # torch would double the memory of the driver
+    from trainables.trainable import trainable
 
     trainable(json.loads(config["task"]))
 

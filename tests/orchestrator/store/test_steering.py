@@ -50,5 +50,6 @@ def test_a_part_has_its_own_states_cost_and_failures(config: SweepConfig, ids: l
     assert nothing.part([]).part_of == 4
     assert part.cost is not None
     assert plan.cost is not None
+    assert part.cost.recorded  # from the timings of a trial that is not part of it
     assert 0 < part.cost.train_seconds <= plan.cost.train_seconds
     assert part.cost.measure_seconds < plan.cost.measure_seconds

@@ -30,8 +30,20 @@ from tests.orchestrator.made_up import finish
 from trainables.trial.specs import OPTIMIZER_SPECS, TrainingSpec, TrialSpec
 
 NUMBERS = [0, 1, 2, 7, 0.0, 1e-4, 0.05, 0.3, 0.9, 1.2, 30.5, 1e22]
-WORDS = ["constant", "cosine", "float32", "bfloat16", "float16", "freeze", "update", "paper", "power", "exact"]
-POOL = [None, *NUMBERS, *WORDS, "per_tensor", "digits_cnn", "my_models.Net", "7.5", False, True]
+WORDS = [
+    "constant",
+    "cosine",
+    "multi_step",
+    "float32",
+    "bfloat16",
+    "float16",
+    "freeze",
+    "update",
+    "paper",
+    "power",
+    "exact",
+]
+POOL = [None, *NUMBERS, *WORDS, "per_tensor", "digits_cnn", "my_models.Net", "7.5", False, True, [7], [7, 30]]
 TRAINING = {"epochs": 40, "batch_size": 64, "augment": True}
 
 
@@ -79,6 +91,7 @@ def test_every_legal_value_of_every_axis_has_a_tag(config: SweepConfig, optimize
 
 def test_the_pool_has_a_null_for_every_axis_that_takes_one() -> None:
     taking = {"gradient_clip", "iterations", "target_train_loss", "max_eps_norm", "plain_until_accuracy", "rho_min"}
+    taking |= {"milestones", "decay_factor", "cutout", "mixup", "ema_decay", "label_smoothing"}
     found = {
         name for optimizer in OPTIMIZER_SPECS for name in names_of_axes(optimizer) if None in legal(optimizer, name)
     }
@@ -124,7 +137,7 @@ def drawn_sweep(folder: Path, name: str, grid: Sequence[Mapping[str, Any]]) -> S
 NUMBERED = itertools.count()
 
 
-@settings(max_examples=5, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=3, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(sub_grids())
 @example([{"optimizer": "sgd", "learning_rate": [0.05], "gradient_clip": [None, 1.0], "model": ["digits_cnn", "7.5"]}])
 def test_what_a_grid_says_is_what_the_report_ranks_over(

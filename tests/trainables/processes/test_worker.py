@@ -80,7 +80,7 @@ def test_a_process_that_ends_is_told_with_its_cause_and_replaced(
 
 @pytest.mark.parametrize("task", ["hang", "hang_without_python"])
 def test_silence_is_ended_and_its_place_is_told(worker: Worker, task: str) -> None:
-    with pytest.raises(OverdueError, match=r"^no sign of life for 0.2 s \(silence_limit\), in .*odd_tasks.py, line"):
+    with pytest.raises(OverdueError, match=r"^no sign of life for 0.2 s \(training.silence_limit\), in .*odd_tasks.py"):
         list(worker.run(f"{TASKS}.{task}", limits=Limits(silence=0.2)))
     assert list(worker.run(f"{TASKS}.count", 1)) == [0]
 
@@ -91,7 +91,7 @@ def test_signs_of_life_are_heard(worker: Worker) -> None:
 
 def test_a_task_that_takes_too_long_is_ended(worker: Worker) -> None:
     with pytest.raises(OverdueError, match=r"^it took longer than training.time_limit \(0.3 s\)"):
-        list(worker.run(f"{TASKS}.live", 60, limits=Limits(seconds=0.3, name="training.time_limit")))
+        list(worker.run(f"{TASKS}.live", 60, limits=Limits(seconds=0.3)))
 
 
 def test_a_flood_of_output_is_ended(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
