@@ -19,6 +19,7 @@ LAUNCHER_FILE = Path("~/ray_bootstrap_config.yaml")  # where `ray up` puts the c
 NODE_ID_LABEL = "ray.io/node-id"
 NODE_GROUP_LABEL = "ray.io/node-group"  # on nodes that an autoscaler manages
 SHORT_ID = 6
+RAY_DIGITS = 4  # to which Ray rounds amounts of resources
 
 
 def connect(own_code: Sequence[Path] = ()) -> None:
@@ -78,12 +79,16 @@ def unused() -> dict[str, tuple[float, float]]:
 
 def placed_trials(bundle: Mapping[str, float]) -> Counter[str]:
     """How many trials have a place on each node, started or not: placement groups of one such bundle."""
-    wanted = {name: amount for name, amount in bundle.items() if amount}
+    wanted = {name: round(amount, RAY_DIGITS) for name, amount in bundle.items() if amount}
     return Counter(
         group["bundles_to_node_id"][0]
         for group in ray.util.placement_group_table().values()
-        if group["state"] == "CREATED" and list(group["bundles"].values()) == [wanted]
+        if group["state"] == "CREATED" and [_rounded(each) for each in group["bundles"].values()] == [wanted]
     )
+
+
+def _rounded(bundle: Mapping[str, float]) -> dict[str, float]:
+    return {name: round(amount, RAY_DIGITS) for name, amount in bundle.items()}
 
 
 def names_of_nodes() -> dict[str, str]:
