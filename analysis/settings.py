@@ -53,6 +53,10 @@ class WorstCaseSettings(Section):
         rhos: tuple[float, ...] = getattr(self, measure.removesuffix("_n"))
         return rhos
 
+    def at(self, measure: str, rho: float) -> "WorstCaseSettings":
+        """The settings with one ρ of a measure."""
+        return self.model_copy(update={measure.removesuffix("_n"): (rho,)})
+
     def passes(self, measure: str) -> float:
         """Forward passes that a measure costs for each block."""
         rhos = len(self.rhos(measure))

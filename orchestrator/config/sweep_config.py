@@ -3,7 +3,7 @@
 import os
 import re
 from functools import cached_property
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, field_validator, model_validator
 
@@ -44,6 +44,15 @@ class ProcessResources(Section):
     cpus: Annotated[float, Field(gt=0)] = 1
     gpus: Annotated[float, Field(ge=0)] = 0
 
+    @field_validator("gpus")
+    @classmethod
+    def _whole_or_a_part_of_one(cls, gpus: float) -> float:
+        if gpus > 1 and gpus != int(gpus):
+            raise ValueError(
+                f"should be a whole number, or less than 1: a process shares one GPU at most; got {gpus:g}"
+            )
+        return gpus
+
     @property
     def threads(self) -> int:
         """How many threads torch may use in the process."""
@@ -51,9 +60,21 @@ class ProcessResources(Section):
 
 
 class PoolResources(ProcessResources):
-    """The pool of measuring actors; `cpus` and `gpus` are for each of them."""
+    """The pool of measuring actors; `cpus` and `gpus` are for each of them.
 
-    actors: PositiveInt = 1
+    With `auto` it takes what trials leave free, and gives it back when trials wait. A number keeps so many actors, with
+    resources that no trial gets.
+    """
+
+    actors: Literal["auto"] | int = "auto"
+
+    @field_validator("actors", mode="before")
+    @classmethod
+    def _auto_or_a_number(cls, actors: Any) -> Any:
+        whole = isinstance(actors, float) and actors.is_integer()
+        if actors != "auto" and (isinstance(actors, bool) or not (isinstance(actors, int) or whole) or actors <= 0):
+            raise ValueError(f"should be auto, or a whole number greater than 0; got {actors!r}")
+        return actors
 
 
 class Resources(Section):

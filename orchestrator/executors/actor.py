@@ -104,7 +104,8 @@ class SharpnessActor:
         if self._data is not None:
             load_dataset(self._data)
         alive()  # downloading and decoding may take long
-        subject, indices = load_subject(trial, LAST_CHECKPOINT, self._settings, self._device, self._data)
+        settings = task.narrowed(self._settings)
+        subject, indices = load_subject(trial, LAST_CHECKPOINT, settings, self._device, self._data)
         subject = replace(subject, spectra_of=task.spectra_of)
         rows = measure_subject(subject, task.measures)
         losses, _ = evaluate_inputs(subject.model, subject.inputs.split(EVALUATION_BATCH), subject.targets)

@@ -81,6 +81,18 @@ def flops_a_second(gpu: bool) -> float:
     return GPU_FLOPS if gpu else CPU_FLOPS
 
 
+def longest_first(specs: list[TrialSpec], gpu: bool = False) -> list[TrialSpec]:
+    """Trials in the order of their training time, the longest first; as they were where it is the same or unknown."""
+    if not all(size_of(spec.model, spec.data.dataset) for spec in specs):
+        return specs
+    return sorted(specs, key=lambda spec: -train_seconds(spec, gpu))
+
+
+def train_seconds(spec: TrialSpec, gpu: bool = False) -> float:
+    """Seconds that training is expected to take on one GPU, or one core; of a network of known size."""
+    return _train_seconds(spec, flops_a_second(gpu))
+
+
 def passes_a_trial(settings: SharpnessSettings) -> dict[str, float]:
     """Forward passes over the samples that measuring a trial takes, by what takes them; most first.
 

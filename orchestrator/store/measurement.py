@@ -1,5 +1,6 @@
 """The measurement of a trial in the store: parts while it is incomplete, then the whole. Needs no torch."""
 
+import itertools
 import json
 import time
 from collections.abc import Iterable, Sequence
@@ -114,7 +115,7 @@ def _joined(parts: Sequence[Measured], tasks: Sequence[MeasuringTask], settings:
     ordered = [
         part for _, part in sorted(zip(tasks, parts, strict=True), key=lambda pair: pair[0].name == "all_layers")
     ]
-    rows = [row for name in settings.measures for part in ordered for row in part.rows if row.measure == name]
+    rows = [row for name in settings.measures for row in _rows_of(name, ordered)]
     seconds = {task.name: part.record["seconds"] for task, part in zip(tasks, parts, strict=True)}
     return Measured(
         rows,
@@ -123,6 +124,16 @@ def _joined(parts: Sequence[Measured], tasks: Sequence[MeasuringTask], settings:
         parts[0].indices,
         {**parts[0].record, "seconds": sum(seconds.values()), "task_seconds": seconds},
     )
+
+
+def _rows_of(measure: str, parts: Sequence[Measured]) -> list[Measurement]:
+    """A measure's rows from all parts: in their order, or block by block where each part has another parameter."""
+    found = [[row for row in part.rows if row.measure == measure] for part in parts]
+    found = [rows for rows in found if rows]
+    parameters = [{row.parameter for row in rows} for rows in found]
+    if any(mine != other for mine, other in itertools.pairwise(parameters)):
+        return [row for rows in zip(*found, strict=True) for row in rows]
+    return [row for rows in found for row in rows]
 
 
 def _prefix(task: MeasuringTask) -> str:

@@ -4,7 +4,8 @@ import gc
 import logging
 import os
 import signal
-from collections.abc import Collection, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ LAUNCHER_FILE = Path("~/ray_bootstrap_config.yaml")  # where `ray up` puts the c
 NODE_ID_LABEL = "ray.io/node-id"
 NODE_GROUP_LABEL = "ray.io/node-group"  # on nodes that an autoscaler manages
 SHORT_ID = 6
+RAY_DIGITS = 4  # to which Ray rounds amounts of resources
 
 
 def connect(own_code: Sequence[Path] = ()) -> None:
@@ -67,6 +69,26 @@ def present_nodes(avoided: Collection[str] = ()) -> list[Node]:
         for node in ray.nodes()
         if node["Alive"] and node["NodeID"] not in avoided
     ]
+
+
+def unused() -> dict[str, tuple[float, float]]:
+    """CPUs and GPUs of each node that no process has, as of about a second ago."""
+    state = ray._private.state.state.available_resources_per_node()
+    return {node_id: (float(free.get("CPU", 0)), float(free.get("GPU", 0))) for node_id, free in state.items()}
+
+
+def placed_trials(bundle: Mapping[str, float]) -> Counter[str]:
+    """How many trials have a place on each node, started or not: placement groups of one such bundle."""
+    wanted = {name: round(amount, RAY_DIGITS) for name, amount in bundle.items() if amount}
+    return Counter(
+        group["bundles_to_node_id"][0]
+        for group in ray.util.placement_group_table().values()
+        if group["state"] == "CREATED" and [_rounded(each) for each in group["bundles"].values()] == [wanted]
+    )
+
+
+def _rounded(bundle: Mapping[str, float]) -> dict[str, float]:
+    return {name: round(amount, RAY_DIGITS) for name, amount in bundle.items()}
 
 
 def names_of_nodes() -> dict[str, str]:

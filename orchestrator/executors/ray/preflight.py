@@ -21,7 +21,7 @@ from orchestrator.config.sweep_config import SweepConfig
 from orchestrator.display import console
 from orchestrator.errors import UsageError
 from orchestrator.executors.ray.nodes import LAUNCHER_FILE, connect, leave, possible_nodes, present_nodes
-from orchestrator.executors.ray.placement import place_pool
+from orchestrator.executors.ray.placement import check_fit
 from orchestrator.intervals import JOIN, LOSS
 from orchestrator.own_code import own_code
 from orchestrator.rehearsal import SKIP, Rehearsal, problems_here
@@ -264,14 +264,14 @@ class _Interview:
 
 
 def _size_problems(config: SweepConfig) -> list[str]:
-    """Why pool and trials don't fit, after waiting for machines of the launcher file that are needed to join."""
+    """Why trials or measuring don't fit, after waiting for machines of the launcher file that are needed to join."""
     deadline = time.monotonic() + JOIN_SECONDS
     while True:
         machines = _own_machines()
         nodes = possible_nodes() if machines is None else present_nodes()
         try:
             if nodes is not None:
-                place_pool(config.resources, nodes)
+                check_fit(config.resources, nodes)
         except UsageError as error:
             absent = _absent(machines or [])
             if not absent:
