@@ -16,6 +16,7 @@ from trainables.training.rehearsal import _label_problems
 
 HERE = "tests.orchestrator.odd_networks"
 SweepFile = Callable[..., Path]
+pytestmark = pytest.mark.usefixtures("young_heap")
 MEASURES = "measures: [renyi, renyi_gauss_newton, trace, lambda_max, l2]"
 
 
