@@ -11,7 +11,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from analysis.errors import AnalysisError
-from orchestrator.config.load import SHIPPED, load, shipped_sweeps
+from orchestrator.config.load import SHIPPED, address_options, load, shipped_sweeps
 from orchestrator.config.sweep_config import SweepConfig
 from orchestrator.display import (
     MAX_FAILURES_SHOWN,
@@ -124,7 +124,7 @@ def run(
     """
     with usage_errors():
         if cluster:
-            _run_on(cluster, executor, sweep, ["run", *_addresses(storage, tracking)])
+            _run_on(cluster, executor, sweep, ["run", *address_options(storage, tracking)])
         config = load(sweep, storage, tracking)
         raise typer.Exit(_run(config, executor, sweep))
 
@@ -145,7 +145,7 @@ def status(
     with usage_errors():
         if cluster:
             shown = [*(["--watch"] if watch else []), *(["--json"] if as_json else [])]
-            _call_on(cluster, [sweep], "status", [*shown, *_addresses(storage, tracking)])
+            _call_on(cluster, [sweep], "status", [*shown, *address_options(storage, tracking)])
         config = load(sweep, storage, tracking)
         while True:
             found = read_status(config)
@@ -176,7 +176,7 @@ def retry(
     with usage_errors():
         if cluster:
             named = [word for name in trial or () for word in ("--trial", name)]
-            _run_on(cluster, executor, sweep, ["retry", *named, *_addresses(storage, tracking)])
+            _run_on(cluster, executor, sweep, ["retry", *named, *address_options(storage, tracking)])
         config = load(sweep, storage, tracking)
         before = make_plan(config)
         chosen = chosen_failures(before, trial)
@@ -201,7 +201,7 @@ def remeasure(
     """
     with usage_errors():
         if cluster:
-            _run_on(cluster, executor, sweep, ["remeasure", *_addresses(storage, tracking)])
+            _run_on(cluster, executor, sweep, ["remeasure", *address_options(storage, tracking)])
         config = load(sweep, storage, tracking)
         work = make_plan(config).work
         trained = [spec.trial_id for spec in [*work.to_measure, *work.to_shift]]
@@ -250,12 +250,12 @@ def report(
         words = sweeps or []
         if cluster:
             chosen = [word for key in gap or () for word in ("--gap", key)]
-            options = [*_addresses(storage, tracking), "--source", source.value, *chosen]
+            options = [*address_options(storage, tracking), "--source", source.value, *chosen]
             _call_on(cluster, words, "report", options)
         configs = [load(sweep, storage, tracking) for sweep in words]
         from orchestrator.report import report_sweeps
 
-        report_sweeps(configs, words, source.value, gaps=gap or ())
+        report_sweeps(configs, source.value, gaps=gap or ())
 
 
 @app.command()
@@ -310,7 +310,7 @@ def preflight(sweep: Sweep, storage: Storage = None, tracking: Tracking = None, 
     """
     with usage_errors():
         if cluster:
-            _call_on(cluster, [sweep], "preflight", _addresses(storage, tracking))
+            _call_on(cluster, [sweep], "preflight", address_options(storage, tracking))
         from orchestrator.executors.ray.preflight import preflight as check
 
         check(load(sweep, storage, tracking))
@@ -384,12 +384,6 @@ def check_options(of_a_table: bool, for_sweeps: Mapping[str, object], for_tables
         problems.insert(0, "SWEEP: is missing; name a sweep, or give a table of models with --table")
     if problems:
         raise UsageError(*problems)
-
-
-def _addresses(storage: str | None, tracking: str | None) -> list[str]:
-    """The options for the addresses of results and tracking, as words of a command on a cluster."""
-    given = (("--storage", storage), ("--tracking", tracking))
-    return [word for name, value in given if value is not None for word in (name, value)]
 
 
 def _run_on(cluster: str, executor: ExecutorName | None, sweep: str, command: list[str]) -> NoReturn:

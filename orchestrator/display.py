@@ -131,7 +131,7 @@ def show_failures(plan: "Plan") -> None:
         console.print(f"  {spec.trial_id}  {spec.label}\n      in {failure.stage}: {failure.reason}", markup=False)
     if len(plan.failed) > MAX_FAILURES_SHOWN:
         console.print(f"  … and {len(plan.failed) - MAX_FAILURES_SHOWN} more")
-    console.print(f"  try them again with: renyi retry {plan.config.name}")
+    console.print(f"  try them again with: renyi retry {plan.config.typed}", markup=False)
 
 
 def show_tracking_trouble(reason: str) -> None:
@@ -148,7 +148,8 @@ def show_tracking_recovery() -> None:
 def show_pending(config: "SweepConfig", pending: int, reason: str) -> None:
     """Show what the record in MLflow lacks at the end of a sweep."""
     console.print(f"not logged: {pending} writes to MLflow at {config.shown_tracking} ({reason}).", markup=False)
-    console.print("All results are in the store; `renyi run` logs what is missing once MLflow answers.")
+    console.print("All results are in the store. Once MLflow answers, this logs what is missing:")
+    console.print(f"  renyi run {config.typed}", markup=False)
 
 
 def show_derived(trial_ids: "Sequence[str]") -> None:

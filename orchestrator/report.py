@@ -20,7 +20,6 @@ REPORT_FOLDER = "report"
 
 def report_sweeps(
     configs: Sequence[SweepConfig],
-    commands: Sequence[str] = (),
     source: Source = "tracking",
     tracker: "Tracker | None" = None,
     gaps: Sequence[str] = (),
@@ -32,7 +31,6 @@ def report_sweeps(
 
     Args:
         configs: the sweeps, the first of which keeps the report.
-        commands: what the user typed for each sweep, for the page's last section; by default the sweeps' names.
         source: where results are read.
         tracker: of the first sweep, where one is open: it logs the files as soon as MLflow answers.
         gaps: what measures are ranked against, as `analysis.results.targets` names it; by default the gap in loss.
@@ -47,9 +45,8 @@ def report_sweeps(
 
     first, *others = configs
     names = [config.name for config in configs]
-    words = " ".join(shlex.quote(command) for command in commands or names)
-    words += "".join(f" --gap {shlex.quote(key)}" for key in gaps)
-    reproduce = [*(f"renyi run {shlex.quote(command)}" for command in commands or names), f"renyi report {words}"]
+    words = " ".join([*(config.typed for config in configs), *(f"--gap {shlex.quote(key)}" for key in gaps)])
+    reproduce = [*(f"renyi run {config.typed}" for config in configs), f"renyi report {words}"]
     report = build_report([_results(config, source) for config in configs], reproduce, targets)
     for name, lines in report.lines.items():
         show_verdict(name, lines, report.targets[name])
@@ -66,7 +63,7 @@ def report_sweeps(
 
         log_report(first, report.files, report.note, name_of_folder if others else None)
     console.print(f"  the whole report: {(folder / 'report.html').uri}")
-    console.print(f"  review every run in MLflow: renyi ui {first.name}")
+    console.print(f"  review every run in MLflow: renyi ui {first.typed}", markup=False)
     return report
 
 

@@ -49,7 +49,7 @@ def run_sweep(
     Args:
         config: the sweep.
         executor: where trials run.
-        command: what the user typed for the sweep, for the report; by default the sweep's name.
+        command: what the user typed for the sweep, for whoever finds it running; by default the config's own words.
         only: ids of the trials to work on; None for all.
         changes: what to change in the store first, such as failures to forget.
 
@@ -61,7 +61,7 @@ def run_sweep(
         StorageError: the storage failed. What was finished is kept.
     """
     check_own_measures(config)
-    command = command or config.name
+    command = command or config.typed
     with Interrupts() as interrupts, Lease(open_folder(config.folder), f"renyi run {command}") as lease:
         plan = make_plan(config)
         plan.store.mark_layout()
@@ -80,7 +80,7 @@ def run_sweep(
             show_work(plan, done)
             show_avoided(read_activity(plan.store.folder))
             pending = tracker.wait()
-            report_sweeps([config], [command], "store" if pending else "tracking", tracker)
+            report_sweeps([config], "store" if pending else "tracking", tracker)
             show_failures(done)
             _close(tracker, interrupts, config)
         except KeyboardInterrupt:

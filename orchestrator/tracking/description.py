@@ -1,6 +1,7 @@
 """What describes a run in MLflow: tags to filter by, the data set, a description for people to read."""
 
 import getpass
+import shlex
 import subprocess
 from functools import cache
 from importlib.metadata import version
@@ -43,7 +44,7 @@ def origin_tags(config: SweepConfig) -> dict[str, str]:
     """Which sweep a run belongs to, which command made it, who, and with which version of the code."""
     return {
         schema.TAG_SWEEP: config.name,
-        MLFLOW_SOURCE_NAME: f"renyi run {config.name}",
+        MLFLOW_SOURCE_NAME: f"renyi run {config.typed}",
         MLFLOW_SOURCE_TYPE: "JOB",
         MLFLOW_USER: getpass.getuser(),
         **code_tags(),
@@ -81,6 +82,6 @@ def trial_note(spec: TrialSpec, trained: Trained, folder: Folder) -> str:
             "",
             f"Measures at every order: artifact `{schema.MEASUREMENTS_FILE}`; raw spectra: `{schema.SPECTRA_FILE}`.",
             "",
-            f"Measure it again: `renyi measure {checkpoint}`",
+            f"Measure it again: `renyi measure {shlex.quote(checkpoint)}`",
         ]
     )

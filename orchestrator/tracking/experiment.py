@@ -1,5 +1,6 @@
 """A sweep's experiment in MLflow and the parent run in it: opened, read, and given the report."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -76,7 +77,8 @@ def _find_or_create(client: MlflowClient, config: SweepConfig) -> str:
     if found is not None and found.lifecycle_stage != "active":
         raise UsageError(
             f"tracking: experiment {config.name!r} at {config.shown_tracking} was deleted in MLflow; "
-            f"`mlflow experiments restore -x {found.experiment_id}` brings it back, or give the sweep another name"
+            f"`MLFLOW_TRACKING_URI={shlex.quote(config.shown_tracking)} mlflow experiments restore -x "
+            f"{found.experiment_id}` brings it back, or give the sweep another name"
         )
     if found is not None:
         return str(found.experiment_id)

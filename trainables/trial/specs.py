@@ -10,7 +10,7 @@ from typing import Annotated, Any, ClassVar, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from analysis.errors import closest
-from analysis.settings import Section
+from analysis.section import Section
 from trainables.catalogue import DATA_SETS
 from trainables.trial.storage import absolute
 

@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, Protocol
+from urllib.parse import unquote, urlsplit
 
 from trainables.errors import StorageError, TrainingError
 
@@ -53,17 +54,33 @@ def join(folder: str, name: str) -> str:
 
 def open_folder(uri: str) -> Folder:
     """Open the folder at a path, or at an address that pyarrow.fs knows (s3://, gs://, hdfs://)."""
-    return RemoteFolder.at(uri) if is_remote(uri) else LocalFolder(Path(uri.removeprefix("file://")))
+    return RemoteFolder.at(uri) if is_remote(uri) else LocalFolder(Path(absolute(uri)))
 
 
 def absolute(location: str) -> str:
-    """A path made absolute, with `~` expanded, so that it is valid in every process; an address is unchanged."""
-    return location if "://" in location else str(Path(location).expanduser().absolute())
+    """A path that is valid in every process: absolute, with `~` expanded, and without `file://`.
+
+    The address of an object store is unchanged.
+
+    Raises:
+        ValueError: a user whose home is not known; a file of another machine.
+    """
+    if is_remote(location):
+        return location
+    if location.startswith("file:"):
+        address = urlsplit(location.replace("?", "%3F").replace("#", "%23"))
+        if address.netloc not in ("", "localhost") or not address.path.startswith("/"):
+            raise ValueError(f"must be file:///absolute/path, without a host; got {location!r}")
+        return unquote(address.path)
+    try:
+        return str(Path(location).expanduser().absolute())
+    except RuntimeError as error:
+        raise ValueError(f"the home folder of {location.partition('/')[0]} is not known; got {location!r}") from error
 
 
 def is_remote(uri: str) -> bool:
     """Whether this is the address of an object store, and not a path."""
-    return "://" in uri and not uri.startswith("file://")
+    return "://" in uri and not uri.startswith("file:")
 
 
 class LocalFolder:

@@ -24,7 +24,7 @@ def test_coupled_axes_are_one_axis_of_tuples() -> None:
 
 
 def test_a_single_value_is_an_axis_of_one_point() -> None:
-    (sub_grid,), _ = parse_grid([{"optimizer": "sgd", "learning_rate": "1e-3"}])
+    (sub_grid,), _ = parse_grid([{"optimizer": "sgd", "learning_rate": 1e-3}])
     assert list(sub_grid.points()) == [{"learning_rate": 0.001}]
 
 
