@@ -1,27 +1,28 @@
 """What every part of a YAML file is: frozen, without unknown keys, and strict about numbers."""
 
 import re
-from typing import Any
+from typing import Any, cast
 
 from pydantic import BaseModel, ConfigDict, GetCoreSchemaHandler
 from pydantic_core import PydanticCustomError
 from pydantic_core.core_schema import CoreSchema, no_info_before_validator_function
 
 
-def _with_checked_numbers(schema: Any) -> Any:
+def _with_checked_numbers(schema: CoreSchema) -> CoreSchema:
+    return cast(CoreSchema, _checked(schema))
+
+
+def _checked(schema: Any) -> Any:
     """A schema of pydantic with the check before each number in it."""
     if isinstance(schema, list | tuple):
-        return type(schema)(map(_with_checked_numbers, schema))
+        return type(schema)(map(_checked, schema))
     if not isinstance(schema, dict):
         return schema
     if schema.get("type") in ("int", "float"):
         return no_info_before_validator_function(_number, schema)
     if schema.get("type") == "function-before" and schema["function"]["function"] is _number:
         return schema
-    return {
-        name: part if name in ("metadata", "serialization") else _with_checked_numbers(part)
-        for name, part in schema.items()
-    }
+    return {name: part if name in ("metadata", "serialization") else _checked(part) for name, part in schema.items()}
 
 
 def _number(value: Any) -> Any:

@@ -63,6 +63,27 @@ class Interrupts:
         raise KeyboardInterrupt
 
 
+@contextmanager
+def interrupted_by_signals() -> Iterator[None]:
+    """While entered, `kill` and the end of the terminal raise KeyboardInterrupt in the main thread, as Ctrl-C does.
+
+    What is ignored stays ignored: SIGHUP under nohup.
+    """
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    previous = {each: handler for each in numbers if (handler := signal.getsignal(each)) is not signal.SIG_IGN}
+    try:
+        for each in previous:
+            signal.signal(each, interrupt)
+        yield
+    finally:
+        for each, handler in previous.items():
+            signal.signal(each, handler)
+
+
 def _leave() -> None:
     """End the process without waiting for anything."""
     text = "\ninterrupted: finished work is kept. The same command resumes from the last checkpoints."

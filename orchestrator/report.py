@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from orchestrator.config.sweep_config import SweepConfig
 from orchestrator.display import console, show_comparison, show_verdict
+from orchestrator.errors import UsageError
 from orchestrator.store.plan import make_plan
 from trainables.trial.storage import open_folder
 
@@ -71,7 +72,12 @@ def _results(config: SweepConfig, source: Source) -> "SweepResults":
     if source == "store":
         from orchestrator.store.results import stored_sweep
 
-        return stored_sweep(make_plan(config))
+        plan = make_plan(config)
+        if not plan.store.folder.names():
+            raise UsageError(
+                f"{config.name}: has no results in {config.folder} yet; run it first: renyi run {config.typed}"
+            )
+        return stored_sweep(plan)
     from orchestrator.tracking.experiment import recorded_sweep
 
     return recorded_sweep(config)

@@ -17,6 +17,7 @@ from orchestrator.display import (
     show_tracking_trouble,
     show_work,
 )
+from orchestrator.errors import UsageError
 from orchestrator.events import TrialEvent
 from orchestrator.executors.protocol import Executor
 from orchestrator.exit_codes import ExitCode
@@ -61,12 +62,14 @@ def run_sweep(
         StorageError: the storage failed. What was finished is kept.
     """
     check_own_measures(config)
+    if executor == "ray":
+        _check_ray(config)
     command = command or config.typed
     with Interrupts() as interrupts, Lease(open_folder(config.folder), f"renyi run {command}") as lease:
         plan = make_plan(config)
         plan.store.mark_layout()
         plan.store.folder.clear()
-        if executor == "ray" and "RAY_ADDRESS" in os.environ and plan.work.trials:
+        if executor == "ray" and os.environ.get("RAY_ADDRESS") and plan.work.trials:
             from orchestrator.executors.ray.preflight import preflight
 
             preflight(config)
@@ -137,6 +140,21 @@ def check_own_measures(config: SweepConfig) -> None:
 
         for path in config.sharpness.own_measures:
             load_measure(path)
+
+
+def _check_ray(config: SweepConfig) -> None:
+    """Report what keeps Ray from starting before anything is written, unless nothing is left for it to do.
+
+    Raises:
+        UsageError: RAY_ADDRESS does not answer, or there is no room for Ray's sockets.
+    """
+    from orchestrator.executors.ray.address import check_ray
+
+    try:
+        check_ray()
+    except UsageError:
+        if make_plan(config).work.trials:
+            raise
 
 
 def _open_executor(name: ExecutorName, config: SweepConfig, store: TrialStore) -> Executor:

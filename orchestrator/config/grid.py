@@ -163,12 +163,16 @@ def _adapter(key: str, name: str, optimizer: str) -> tuple[TypeAdapter[Any] | No
     return None, ConfigProblem(key, f"{optimizer} has no axis {shown(name)}; {closest(name, [*adapters, COUPLED])}")
 
 
+def _checked(annotation: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(Annotated[annotation, CheckedNumbers()])
+
+
 @cache
 def _adapters(optimizer: str) -> dict[str, TypeAdapter[Any]]:
     """The validator of each possible axis of a sub-grid: the optimizer's fields, those of training, and the model."""
     specs: tuple[type[Spec], ...] = (OPTIMIZER_SPECS[optimizer], TrainingSpec)
     adapters: dict[str, TypeAdapter[Any]] = {
-        name: TypeAdapter(Annotated[field.rebuild_annotation(), CheckedNumbers()])
+        name: _checked(field.rebuild_annotation())
         for spec in specs
         for name, field in spec.model_fields.items()
         if name != "name"

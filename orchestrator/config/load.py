@@ -71,9 +71,10 @@ def load(sweep: str, storage: str | None = None, tracking: str | None = None, el
     located = {**raw, "storage": places.storage, "tracking": places.tracking, "grid": grid}
     if places.data:
         located["data"] = {**raw["data"], **places.data}
+    words = shlex.join(map(without_secrets, [sweep, *address_options(storage, tracking)]))
     config: SweepConfig | None = None
     try:
-        config = SweepConfig.model_validate(located)
+        config = SweepConfig.model_validate(located).as_typed(words)
     except ValidationError as error:
         problems += _without_echoes([_problem(detail) for detail in error.errors()])
     if config is not None and not problems:
@@ -82,7 +83,7 @@ def load(sweep: str, storage: str | None = None, tracking: str | None = None, el
         told = [f"{path}: {problem.key}: {problem.message}" for problem in problems[:MAX_PROBLEMS]]
         more = len(problems) - len(told)
         raise UsageError(*told, *([f"{path}: and {more} more problems"] if more else []))
-    return config.as_typed(shlex.join(map(without_secrets, [sweep, *address_options(storage, tracking)])))
+    return config
 
 
 def address_options(storage: str | None, tracking: str | None) -> list[str]:

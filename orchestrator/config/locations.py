@@ -77,8 +77,9 @@ def locate(raw: Mapping[str, Any], folder: Path, given: Mapping[str, str | None]
     if not found.problems and isinstance(found.storage, str):
         found.problems += _clashes(found.storage, found.tracking, name)
     data = raw.get("data")
-    for key in ("root", "train", "test") if isinstance(data, Mapping) else ():
-        value = data.get(key)
+    named: Mapping[str, Any] = data if isinstance(data, Mapping) else {}
+    for key in ("root", "train", "test"):
+        value = named.get(key)
         if isinstance(value, str) and value:
             found.data[key] = located(f"data.{key}", of_file.data, value)
         elif isinstance(value, list):

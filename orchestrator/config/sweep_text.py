@@ -120,7 +120,7 @@ class _Tree:
                 if self._documents > 1:
                     raise _RefusedError(line, "a second document begins (---); a sweep file has one")
             case yaml.AliasEvent():
-                self._close(self._aliased(event.anchor, line), None)
+                self._close(self._aliased(str(event.anchor), line), None)
             case yaml.ScalarEvent():
                 self._close(_scalar(event, line), event.anchor)
             case yaml.CollectionStartEvent():

@@ -18,6 +18,7 @@ from orchestrator.config.sweep_config import SweepConfig
 from orchestrator.display import console
 from orchestrator.errors import UsageError
 from orchestrator.exit_codes import ExitCode
+from orchestrator.interrupts import interrupted_by_signals
 
 ENVIRONMENT = ". ~/renyi.env && export RAY_ADDRESS=auto"  # the file has PATH, storage, tracking: clusters/install.sh
 SWEEPS = "renyi-sweeps"  # the folder in the head's home for the users' own sweep files
@@ -162,7 +163,7 @@ def show_ui_of(file: str, sweep: str, port: int) -> int:
     if _listens(port):
         raise UsageError(f"--port: {port} is in use on 127.0.0.1; give another one")
     cluster = open_cluster(file)
-    with cluster.tunnel(port, MLFLOW_PORT):
+    with interrupted_by_signals(), cluster.tunnel(port, MLFLOW_PORT):
         from analysis.results.mlflow import experiment_id
 
         address = f"http://127.0.0.1:{port}"

@@ -1,6 +1,7 @@
 """What describes a run in MLflow: tags to filter by, the data set, a description for people to read."""
 
 import getpass
+import os
 import shlex
 import subprocess
 from functools import cache
@@ -46,7 +47,7 @@ def origin_tags(config: SweepConfig) -> dict[str, str]:
         schema.TAG_SWEEP: config.name,
         MLFLOW_SOURCE_NAME: f"renyi run {config.typed}",
         MLFLOW_SOURCE_TYPE: "JOB",
-        MLFLOW_USER: getpass.getuser(),
+        MLFLOW_USER: _user(),
         **code_tags(),
     }
 
@@ -56,8 +57,19 @@ def code_tags() -> dict[str, str]:
     """The version of this package; where it runs from a clone, its commit too."""
     tags = {TAG_VERSION: version("renyi-sharpness")}
     here = Path(__file__).resolve().parent
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, check=False)
+    try:
+        commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, check=False)
+    except OSError:  # no git, as in many containers
+        return tags
     return tags | ({MLFLOW_GIT_COMMIT: commit.stdout.strip()} if commit.returncode == 0 else {})
+
+
+def _user() -> str:
+    """Who runs this: a name, or the number where no name belongs to it, as in containers."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
 
 
 def dataset_input(config: SweepConfig) -> DatasetInput:

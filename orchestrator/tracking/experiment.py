@@ -9,6 +9,7 @@ from mlflow.entities import Run
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NAME, MLFLOW_RUN_NOTE
 
 from analysis import schema
+from analysis.errors import AnalysisError
 from analysis.results.mlflow import experiment_id, load_sweep, search_runs
 from analysis.results.sweep import SweepResults
 from orchestrator.config.sweep_config import SweepConfig
@@ -49,12 +50,27 @@ def recorded_sweep(config: SweepConfig) -> SweepResults:
     """The results of a sweep as MLflow holds them.
 
     Raises:
-        UsageError: the tracking address can't be used.
-        AnalysisError: the sweep has not been run yet.
+        UsageError: the tracking address can't be used, or the sweep has not been run yet.
     """
+    find_experiment(config)
     with answering(config):
         open_client(config)
         return load_sweep(config.tracking_uri, config.name)
+
+
+def find_experiment(config: SweepConfig) -> str:
+    """MLflow's key of the sweep's experiment. Creates nothing.
+
+    Raises:
+        UsageError: the tracking address can't be used, or the sweep has not been run yet.
+    """
+    with answering(config):
+        try:
+            return experiment_id(config.tracking_uri, config.name)
+        except AnalysisError as error:
+            raise UsageError(
+                f"{config.name}: has no results at {config.shown_tracking} yet; run it first: renyi run {config.typed}"
+            ) from error
 
 
 def log_report(config: SweepConfig, files: Mapping[str, bytes], note: str, folder: str | None = None) -> None:

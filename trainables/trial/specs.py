@@ -94,7 +94,7 @@ class DataSpec(Spec):
                 if not getattr(self, key):
                     raise ValueError(f"parquet needs {key}: a Parquet file, a glob, or a list of them")
         else:
-            for key in ("name", "train", "test", "image", "label"):
+            for key in sorted(self.model_fields_set & {"name", "train", "test", "image", "label"}):
                 if getattr(self, key) != type(self).model_fields[key].default:
                     raise ValueError(f"{key} is for dataset: parquet; {self.dataset} takes root")
         return self
@@ -291,8 +291,10 @@ class TrialSpec(Spec):
         Since defaults are left out, finished trials keep their ids when a later version adds an optional field. For the
         same reason a default must never change.
         """
-        excluded = {"data": set(DataSpec.NOT_IDENTITY), "training": set(TrainingSpec.NOT_IDENTITY)}
-        fields = self.model_dump(mode="json", exclude_defaults=True, exclude=excluded)
+        fields = self.model_dump(mode="json", exclude_defaults=True)
+        for part, names in (("data", DataSpec.NOT_IDENTITY), ("training", TrainingSpec.NOT_IDENTITY)):
+            for name in names & fields[part].keys():
+                del fields[part][name]
         return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:12]
 
     def parameters(self) -> dict[str, Any]:

@@ -8,6 +8,7 @@ import time
 import uuid
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import unquote, urlsplit
@@ -16,6 +17,7 @@ from trainables.errors import StorageError, TrainingError
 
 OBJECT_STORES = ("s3", "gcs", "abfs")  # pyarrow's names of stores where an object appears complete or not at all
 NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS)  # errors of file systems without hard links: FAT, some of FUSE
+ANSWER_SECONDS = 5  # for an object store that may have no credentials
 CLAIM_SECONDS = 60.0  # after this, a claim to create a file is void: its process died before it could remove it
 
 
@@ -224,9 +226,11 @@ class RemoteFolder:
         from pyarrow import fs
 
         try:
+            _ask_google(uri)
             filesystem, path = fs.FileSystem.from_uri(uri)
-        except (pa.ArrowInvalid, pa.ArrowKeyError, OSError) as error:
-            raise TrainingError(f"storage {without_secrets(uri)!r} can't be opened: {error}") from error
+        except (pa.ArrowException, OSError) as error:
+            reason = str(error).splitlines()[0]
+            raise TrainingError(f"storage {without_secrets(uri)!r} can't be opened: {reason}") from error
         return cls(filesystem, path, uri)
 
     def __truediv__(self, name: str) -> "RemoteFolder":
@@ -314,9 +318,11 @@ class RemoteFolder:
 
     @contextmanager
     def _reported(self, name: str, action: str, missing_is_no_error: bool = False) -> Iterator[None]:
+        import pyarrow as pa
+
         try:
             yield
-        except OSError as error:
+        except (pa.ArrowException, OSError) as error:
             if missing_is_no_error and isinstance(error, FileNotFoundError):
                 raise
             address = without_secrets(join(self.uri, name) if name else self.uri)
@@ -324,6 +330,18 @@ class RemoteFolder:
                 f"{address} can't be {action}: {str(error).splitlines()[0]}; correct that, then give the same command "
                 "to go on from here"
             ) from error
+
+
+@cache
+def _ask_google(uri: str) -> None:
+    """Ask Google's storage once whether it answers this process: without credentials it would try for 15 minutes."""
+    if not uri.startswith(("gs://", "gcs://")) or "retry_limit_seconds=" in uri:
+        return
+    from pyarrow import fs
+
+    joint = "&" if "?" in uri else "?"
+    filesystem, path = fs.FileSystem.from_uri(f"{uri}{joint}retry_limit_seconds={ANSWER_SECONDS}")
+    filesystem.get_file_info([path])
 
 
 def without_secrets(address: str) -> str:

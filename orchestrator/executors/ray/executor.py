@@ -52,7 +52,7 @@ class RayExecutor:
 
     def run(self, work: Work) -> Iterator[Event]:
         """Train and measure side by side; the pool is up before the first trial starts."""
-        if "RAY_ADDRESS" not in os.environ:
+        if not os.environ.get("RAY_ADDRESS"):
             prepare_dataset(self._config.data)  # once, in the process whose output and errors are seen
         connect()
         try:

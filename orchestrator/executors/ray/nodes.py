@@ -12,6 +12,8 @@ import ray
 import yaml
 
 from analysis.garbage import no_garbage_collection
+from orchestrator.errors import UsageError
+from orchestrator.executors.ray.address import check_ray, ray_address
 from orchestrator.executors.ray.placement import Node
 
 LAUNCHER_FILE = Path("~/ray_bootstrap_config.yaml")  # where `ray up` puts the cluster's description on the head
@@ -21,7 +23,12 @@ SHORT_ID = 6
 
 
 def connect() -> None:
-    """Join the cluster at RAY_ADDRESS, or start a quiet local one."""
+    """Join the cluster at RAY_ADDRESS, or start a quiet local one.
+
+    Raises:
+        UsageError: there is no such cluster, or Ray can't start here.
+    """
+    check_ray()
     quiet = {
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_ENABLE_AUTO_CONNECT": "0",  # a thread that outlives the cluster must not start another
@@ -33,13 +40,19 @@ def connect() -> None:
     for name, value in quiet.items():
         os.environ.setdefault(name, value)
     on_sigterm = signal.getsignal(signal.SIGTERM)
-    ray.init(
-        address=os.environ.get("RAY_ADDRESS", "local"),
-        log_to_driver=False,
-        include_dashboard=False,
-        configure_logging=True,
-        logging_level=logging.ERROR,
-    )
+    address = ray_address()
+    if address is None:
+        os.environ.pop("RAY_ADDRESS", None)  # empty, it is no address for Ray
+    try:
+        ray.init(
+            address=address or "local",
+            log_to_driver=False,
+            include_dashboard=False,
+            configure_logging=True,
+            logging_level=logging.ERROR,
+        )
+    except (OSError, ValueError) as error:
+        raise UsageError(f"Ray can't {'be joined' if address else 'start here'}: {error}".splitlines()[0]) from error
     signal.signal(signal.SIGTERM, on_sigterm)  # Ray's own handler would abort without a message
 
 
