@@ -74,7 +74,10 @@ def show_plan(plan: "Plan") -> None:
         console.print(f"  shifts of the test images: {', '.join(config.shifts)}")
     console.print(f"  states: {_counts(plan)}")
     console.print(f"  to do: {_to_do(plan)}")
-    console.print(f"  results: {config.folder}\n  tracking: {config.shown_tracking}")
+    data = [config.data.root] if config.data.root else [*config.data.train, *config.data.test]
+    if data:
+        console.print(f"  data: {', '.join(data)}", markup=False)
+    console.print(f"  results: {config.folder}\n  tracking: {config.shown_tracking}", markup=False)
 
 
 def show_status(status: "Status") -> None:

@@ -1,5 +1,7 @@
 """Reading a sweep file: YAML in, one frozen and validated object out, all errors at once."""
 
+import json
+import os
 import re
 import shlex
 from pathlib import Path
@@ -21,6 +23,7 @@ from trainables.trial.storage import without_secrets
 SHIPPED = Path(__file__).parents[1] / "sweeps"
 IGNORED = "x-"  # keys that begin like this hold what other keys refer to by anchors
 MAX_PROBLEMS = 50
+TYPED_VARIABLE = "RENYI_TYPED"  # on a cluster: the words of the user's own machine, by the sweep's name on the cluster
 
 
 def shipped_sweeps() -> list[str]:
@@ -71,7 +74,8 @@ def load(sweep: str, storage: str | None = None, tracking: str | None = None, el
     located = {**raw, "storage": places.storage, "tracking": places.tracking, "grid": grid}
     if places.data:
         located["data"] = {**raw["data"], **places.data}
-    words = shlex.join(map(without_secrets, [sweep, *address_options(storage, tracking)]))
+    typed = json.loads(os.environ.get(TYPED_VARIABLE, "{}")).get(sweep, [sweep])
+    words = shlex.join(map(without_secrets, [*typed, *address_options(storage, tracking)]))
     config: SweepConfig | None = None
     try:
         config = SweepConfig.model_validate(located).as_typed(words)

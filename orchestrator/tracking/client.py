@@ -41,6 +41,23 @@ def answering(config: SweepConfig) -> Iterator[None]:
         ) from error
 
 
+def check_database(config: SweepConfig) -> None:
+    """Ask a database once whether it answers, and create none. MLflow itself would try for an hour.
+
+    Raises:
+        SQLAlchemyError: it does not answer, or the file is no database.
+    """
+    if config.tracking_uri.startswith("http"):
+        return
+    engine = create_engine(config.tracking_uri)
+    try:
+        if engine.dialect.name != "sqlite" or Path(str(engine.url.database)).is_file():
+            with engine.connect() as connection:
+                inspect(connection).has_table("experiments")
+    finally:
+        engine.dispose()
+
+
 def open_client(config: SweepConfig) -> MlflowClient:
     """A client of the sweep's tracking address, with its artifacts in the present storage folder.
 
@@ -53,7 +70,8 @@ def open_client(config: SweepConfig) -> MlflowClient:
         return MlflowClient(config.tracking_uri)
     engine = create_engine(config.tracking_uri)
     try:
-        engine.connect().close()
+        with engine.connect() as connection:
+            inspect(connection).has_table("experiments")  # fails where a file is no database
         with _alone(engine):
             _create_at_once(engine)
             if artifact_location(config) is not None:

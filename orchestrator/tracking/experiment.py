@@ -14,7 +14,7 @@ from analysis.results.mlflow import experiment_id, load_sweep, search_runs
 from analysis.results.sweep import SweepResults
 from orchestrator.config.sweep_config import SweepConfig
 from orchestrator.errors import UsageError
-from orchestrator.tracking.client import answering, artifact_location, log_files, open_client
+from orchestrator.tracking.client import answering, artifact_location, check_database, log_files, open_client
 from orchestrator.tracking.description import origin_tags
 
 
@@ -65,6 +65,7 @@ def find_experiment(config: SweepConfig) -> str:
         UsageError: the tracking address can't be used, or the sweep has not been run yet.
     """
     with answering(config):
+        check_database(config)
         try:
             return experiment_id(config.tracking_uri, config.name)
         except AnalysisError as error:
