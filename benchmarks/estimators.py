@@ -168,7 +168,7 @@ def _rmse(block: Block, method: Estimator, num_seeds: int) -> Array:
 def _trace_estimators() -> dict[str, tuple[Callable[[Tensor, int], Tensor], int, int]]:
     """Peers by name: the estimator of a matrix's trace, the products, and what their number must be a multiple of."""
     try:
-        from curvlinops import hutchpp_trace, xtrace
+        from curvlinops import hutchpp_trace, xtrace  # type: ignore[import-not-found]
     except ImportError as error:
         print(f"(Hutch++ and XTrace left out: {error})")
         return {}
@@ -242,7 +242,7 @@ def train(model: nn.Module, optimizer: str, learning_rate: float, batch_size: in
     for _ in range(20):
         for batch in torch.randperm(len(inputs), generator=order).split(batch_size):
             rule.zero_grad()
-            cross_entropy(model(inputs[batch]), targets[batch]).backward()  # type: ignore[no-untyped-call]
+            cross_entropy(model(inputs[batch]), targets[batch]).backward()
             rule.step()
     return model.eval()
 

@@ -53,8 +53,8 @@ def _line(models: int, association: float, repeats: int) -> str:
         f"{mean:+.3f}    {covered:5.1f} %"
         for mean, covered in (_covered(fixed, association), _covered(nested, association))
     ]
-    null = f"{np.mean(best):+.3f}   p = {kstest(p_values, 'uniform').pvalue:.2f}" if best else ""
-    return f"{models:6d}  {association:11.2f}  " + "   ".join(shown) + "   " + null
+    under_null = f"{np.mean(best):+.3f}   p = {kstest(p_values, 'uniform').pvalue:.2f}" if best else ""
+    return f"{models:6d}  {association:11.2f}  " + "   ".join(shown) + "   " + under_null
 
 
 def _orders(rng: np.random.Generator, models: int) -> np.ndarray:

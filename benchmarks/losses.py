@@ -30,11 +30,10 @@ from tests.analysis.sharpness.hessian.language_model import LanguageModel, text
 from trainables.models.resnet import resnet20
 
 Product = Callable[[Tensor], Tensor]
+Loss = Callable[[Tensor, Tensor], Tensor]  # of outputs and targets
 
 
-def by_hand(
-    model: nn.Module, inputs: object, targets: Tensor, layer: str | None, loss: Callable[[Tensor, Tensor], Tensor]
-) -> Product:
+def by_hand(model: nn.Module, inputs: object, targets: Tensor, layer: str | None, loss: Loss) -> Product:
     """Double backward on the weights of a block alone."""
     weights = [p.requires_grad_(layer in (None, name)) for name, p in model.named_parameters() if layer in (None, name)]
     for name, parameter in model.named_parameters():
@@ -88,20 +87,21 @@ def products(rounds: int) -> None:
     head = f"{'a Hessian product':58}{'ours':>12}{'by hand':>15}{'ratio':>8}   difference"
     print(f"ResNet-20, N = 50\n{head}")
     for layer in ("layer2.1.conv1.weight", None):
-        for name, loss, hand in (
+        cases: tuple[tuple[str, LossLike, Loss], ...] = (
             ("a function (focal loss)", focal, focal),
             ("label smoothing", CrossEntropy(label_smoothing=0.1), smoothed),
-        ):
-            known: LossLike = loss  # type: ignore[assignment]
-            block = block_operator(model, x, y, layer, loss=known)
+        )
+        for name, loss, hand in cases:
+            block = block_operator(model, x, y, layer, loss=loss)
             label = f"{name}, {layer or 'all layers'}, {block.engine}"
             compare(label, lambda v: block.matmat(v[None])[0], by_hand(model, x, y, layer, hand), block.dim, rounds)  # noqa: B023
     language, (inputs, targets) = LanguageModel().eval(), text(32)
     print(f"\nGPT-2 of two layers, width 64, (32, 6, 20) logits\n{head}")
     for layer in ("layers.0.qkv.weight", "head.weight", None):
         block = block_operator(language, inputs, targets, layer)
-        hand = by_hand(language, inputs, targets, layer, tokens)
-        compare(f"{layer or 'all layers'}, {block.engine}", lambda v: block.matmat(v[None])[0], hand, block.dim, rounds)  # noqa: B023
+        theirs = by_hand(language, inputs, targets, layer, tokens)
+        label = f"{layer or 'all layers'}, {block.engine}"
+        compare(label, lambda v: block.matmat(v[None])[0], theirs, block.dim, rounds)  # noqa: B023
 
 
 def tokens(outputs: Tensor, targets: Tensor) -> Tensor:

@@ -190,7 +190,7 @@ def peers() -> None:
         w = {name: parameter.detach() for name, parameter in model.named_parameters()}
         gradients = torch.func.vmap(torch.func.grad(loss), (None, 0, 0))(w, inputs, targets)
         slopes = sum((gradients[name] * w[name]).flatten(1).sum(1) for name in w)
-        return float(slopes.square().mean().sqrt())  # type: ignore[union-attr]
+        return float(slopes.square().mean().sqrt())
 
     show("fisher_rao", "torch.func, sample by sample", by_sample, reference)
 

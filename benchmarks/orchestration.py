@@ -15,7 +15,7 @@ import sys
 import tempfile
 import time
 import uuid
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -190,7 +190,7 @@ def trials(number: int) -> None:
     """Seconds a no-op trial: bare Tune with reused actors, and our executor with the same function."""
     from orchestrator.config.expand import expand
     from orchestrator.config.load import load
-    from orchestrator.executors.ray import executor as tuning
+    from orchestrator.executors.ray.nodes import connect
     from orchestrator.store.plan import Work
     from orchestrator.store.trial_store import TrialStore
 
@@ -202,10 +202,10 @@ def trials(number: int) -> None:
         specs = expand(config)
         assert Work(specs).to_train
         os.environ["RAY_DEDUP_LOGS"] = "0"
-        tuning.connect()
-        both = {
+        connect()
+        both: dict[str, Callable[[], None]] = {
             "bare Ray Tune": lambda: _bare(number),
-            "this driver": lambda: _ours(tuning, config, store, specs),
+            "this driver": lambda: _ours(config, store, specs),
         }
         spent: dict[str, list[tuple[float, float]]] = {name: [] for name in both}
         for _ in range(3):
@@ -235,9 +235,11 @@ def _bare(number: int) -> None:
         tuner.fit()
 
 
-def _ours(tuning: Any, config: Any, store: Any, specs: Any) -> None:
-    tuning._train = no_op
-    run = tuning.Tuning(config, store, specs)
+def _ours(config: Any, store: Any, specs: Any) -> None:
+    from orchestrator.executors.ray import tuner
+
+    tuner._train = no_op
+    run = tuner.Tuning(config, store, specs)
     while run.alive:
         for _ in run.collect(timeout=0.1):
             pass
@@ -259,7 +261,7 @@ def drive(path: str) -> None:
     from ray import cloudpickle
 
     from orchestrator.config.load import load
-    from orchestrator.executors.ray import executor as tuning
+    from orchestrator.executors.ray.nodes import connect, leave
     from orchestrator.store.plan import make_plan
     from orchestrator.tracking.tracker import MLflowTracker
 
@@ -267,9 +269,9 @@ def drive(path: str) -> None:
     plan = make_plan(config)
     tracker = MLflowTracker(config, plan.store, plan.specs)
     cloudpickle.register_pickle_by_value(sys.modules[__name__])  # this file is not on the workers' path
-    tuning.connect()
-    _ours(tuning, config, plan.store, plan.specs)
-    tuning.leave()
+    connect()
+    _ours(config, plan.store, plan.specs)
+    leave()
     assert not tracker.finish()
 
 

@@ -15,17 +15,16 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 import pandas as pd
 
+import renyi
 from analysis import schema
-from analysis.report.evidence import gather
 from analysis.report.sweep_matrix import SweepMatrix
 from analysis.report.tables import axes_table
-from analysis.report.verdict import verdict
-from analysis.results.sweep import SweepResults
-from analysis.statistics import conditional_mutual_information, kendall_tau
+from analysis.statistics import conditional_mutual_information, granulated_kendall, kendall_tau
 
 TOLERANCE = 1e-9
 # K of the four measures of github.com/cadurosar/pgdl on the two public tasks, as that repository publishes it.
@@ -47,7 +46,6 @@ KEYS = {
     "log_sum_of_spec_fft": "sum_of_spec*", "log_sum_of_spec_over_margin_fft": "sum_of_spec_margin*",
     "fro_over_spec_fft": "fro_over_spec*", "dist_spec_init_fft": "dist_spec*",
 }  # fmt: skip
-NOT_SHOWN = ("data", "errors")  # lines of the verdict about a sweep's trials, which a table does not have
 
 
 @dataclass(frozen=True)
@@ -61,19 +59,10 @@ class Published:
     gap: pd.Series  # (N,)
     train_loss: pd.Series | None = None
 
-    def results(self) -> SweepResults:
-        """The table in the form of a sweep's results."""
-        trials = self.axes.assign(**{schema.TRIAL_ID: [f"{k:04d}" for k in range(len(self.axes))]})
-        trials[schema.GAP_LOSS] = self.gap
-        trials[schema.TRAIN_LOSS] = np.nan if self.train_loss is None else self.train_loss
-        rows = [
-            trials.assign(
-                **{schema.LAYER: schema.ALL_LAYERS, schema.MEASURE: name, schema.PARAMETER: np.nan},
-                **{schema.VALUE: values.astype(float), schema.STDERR: np.nan, schema.REASON: None},
-            )
-            for name, values in self.measures.items()
-        ]
-        return SweepResults(self.name, pd.concat(rows, ignore_index=True), {"measured": len(trials)})
+    @property
+    def grid(self) -> dict[str, np.ndarray]:
+        """By axis the (N,) values; the seed is none."""
+        return {str(name): values.to_numpy() for name, values in self.axes.items() if name != "seed"}
 
 
 def main() -> int:
@@ -121,10 +110,9 @@ def resnet18(rows: pd.DataFrame) -> Published:
     return Published(name, "loss", rows[["batch_size", "width", "seed"]], measures, gap, rows["train_loss"])
 
 
-def k_of(task: Published, measure: str, convention: str) -> float:
+def k_of(task: Published, measure: str, convention: Literal["jiang", "pgdl"]) -> float:
     """Conditional mutual information of a measure in one of the two conventions."""
-    axes = {str(name): values.to_numpy() for name, values in task.axes.items() if name != "seed"}
-    return conditional_mutual_information(task.measures[measure], task.gap, axes, convention=convention).k  # type: ignore[arg-type]
+    return conditional_mutual_information(task.measures[measure], task.gap, task.grid, convention=convention).k
 
 
 def reproduce(tasks: Sequence[Published]) -> bool:
@@ -146,30 +134,29 @@ def reproduce(tasks: Sequence[Published]) -> bool:
 
 def judge(table: Published) -> None:
     """The verdict on one table, and τ of each measure."""
-    evidence = gather(table.results())
-    matrix = evidence.matrix
-    repeats = f" of {len(set(matrix.axes.cells))} configurations" if "seed" in table.axes else ""
-    print(f"{table.name}: {matrix.n} networks{repeats}; gap: {table.gap_is}; axes: {', '.join(matrix.axes.labels)}")
-    rows = evidence.headline.merge(evidence.axes[[schema.MEASURE, "granulated", "information"]], on=schema.MEASURE)
+    names = [str(name) for name in table.axes]
+    frame = pd.concat([table.axes, table.measures], axis=1)
+    frame["gap"] = table.gap
+    if table.train_loss is not None:
+        frame["training_loss"] = table.train_loss
+    judgement = renyi.judge(
+        frame,
+        axes=names,
+        gap="gap",
+        training_loss=None if table.train_loss is None else "training_loss",
+        measures=[str(name) for name in table.measures],
+        name=table.name,
+    )
+    print(f"{table.name}: {len(frame)} networks; gap: {table.gap_is}; axes: {', '.join(names)}")
     print(f"{'measure':>24} {'τ':>6} {'95 %':>15} {'p (all)':>8} {'Ψ':>6} {'K':>6} {'K pgdl':>7}")
-    for _, row in rows.iterrows():
-        interval = f"{row['ci_low']:+.2f} to {row['ci_high']:+.2f}"
+    for _, row in judgement.table.iterrows():
+        name, interval = row[schema.MEASURE], f"{row['ci_low']:+.2f} to {row['ci_high']:+.2f}"
+        granulated = granulated_kendall(table.measures[name], table.gap, table.grid).psi
         print(
-            f"{row[schema.MEASURE]:>24} {row['tau_b']:+.3f} {interval:>15} {row['p_adjusted']:8.4f} "
-            f"{row['granulated']:+.3f} {row['information']:6.3f} {k_of(table, row[schema.MEASURE], 'pgdl'):7.3f}"
+            f"{name:>24} {row['tau_b']:+.3f} {interval:>15} {row['p_adjusted']:8.4f} "
+            f"{granulated:+.3f} {k_of(table, name, 'jiang'):6.3f} {k_of(table, name, 'pgdl'):7.3f}"
         )
-    for line in verdict(evidence):
-        text = said(line.text, table)
-        if line.topic not in NOT_SHOWN and text:
-            print(f"  {line.topic}: {text}")
-    print(flush=True)
-
-
-def said(text: str, table: Published) -> str:
-    """A line of the verdict without layers, and without clauses on what the table does not have."""
-    absent = ["Rényi sharpness"] + ["training loss"] * (table.train_loss is None)
-    clauses = text.replace(" of all layers", "").split("; ")
-    return "; ".join(clause for clause in clauses if not any(word in clause for word in absent))
+    print(f"{judgement}\n", flush=True)
 
 
 def textbook(every: Published, fitted: Published) -> None:

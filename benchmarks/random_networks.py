@@ -3,8 +3,9 @@
     OMP_NUM_THREADS=1 python benchmarks/random_networks.py --networks 2000 --seed 0
 
 Recurrent networks with heads on their states, time first and batch first; mixtures of experts, some never chosen; tied,
-cosine and standardized weights; residual networks with batch-norm; dead units and black images. Both curvatures,
-products and exact spectra, every engine that can be asked for. Ends with exit code 1 if one value is wrong.
+cosine and standardized weights; residual networks with batch-norm; strides, dilation, groups and poolings; dead units
+and black images. Both curvatures, products and exact spectra, every engine that can be asked for. Ends with exit code 1
+if one value is wrong.
 """
 
 import argparse

@@ -27,8 +27,9 @@ from analysis.sharpness.measure import measure_subject
 from orchestrator.config.expand import expand
 from orchestrator.config.load import load, shipped_sweeps
 from orchestrator.executors.actor import load_subject
-from trainables.data.image_cache import CACHE_VARIABLE
-from trainables.models import MODELS, build_model
+from trainables.cache_folder import CACHE_VARIABLE
+from trainables.catalogue import NETWORKS
+from trainables.models import build_model
 from trainables.training.loop import train
 from trainables.trial.folder import LAST_CHECKPOINT, TrialFolder
 from trainables.trial.specs import DataSpec, TrialSpec
@@ -88,7 +89,7 @@ def main() -> None:
     """Print a row for each network and method."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--only", nargs="+", default=shipped_sweeps(), help="names of sweeps")
-    parser.add_argument("--models", nargs="+", choices=list(MODELS), help="names of networks; left out, all")
+    parser.add_argument("--models", nargs="+", choices=list(NETWORKS), help="names of networks; left out, all")
     parser.add_argument("--train-images", type=int, default=256)
     parser.add_argument("--samples", type=int, default=4, help="images to measure on")
     arguments = parser.parse_args()

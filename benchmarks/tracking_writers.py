@@ -37,6 +37,7 @@ from tests.tracking_servers import mlflow_server, postgresql
 from trainables.trial.folder import EpochMetrics, Generalization, Trained
 
 WRITERS = 16
+_start: "multiprocessing.synchronize.Barrier"  # of each writer process
 EPOCHS = 20
 SWEEP = """\
 name: writer{number}

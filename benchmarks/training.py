@@ -32,8 +32,8 @@ from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader
 from torchvision import transforms
 
+from trainables.cache_folder import CACHE_VARIABLE
 from trainables.data import Dataset, load_dataset
-from trainables.data.image_cache import CACHE_VARIABLE
 from trainables.models import build_model
 from trainables.training.trainer import Trainer
 from trainables.trial.specs import DataSpec, TrialSpec
@@ -187,7 +187,7 @@ def memory_of_four(spec: TrialSpec, mapped: bool) -> float:
     values = [results.get() for _ in processes]
     for process in processes:
         process.join()
-    return statistics.median(values)
+    return float(statistics.median(values))
 
 
 def random_images(folder: Path) -> DataSpec:

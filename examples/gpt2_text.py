@@ -9,6 +9,7 @@ import torch
 from transformers import GPT2Config, GPT2LMHeadModel
 
 import renyi
+from analysis.spectrum.layers import LayerSpectra
 
 TEXT = """a flat minimum is one whose loss hardly moves when the weights move a little.
 a sharp one is the opposite, and the spectrum of the hessian says in how many directions it is sharp.
@@ -27,7 +28,7 @@ def main() -> None:
     sizes = {"vocab_size": len(letters), "n_positions": LENGTH, "n_embd": 16, "n_layer": 2, "n_head": 2}
     model = GPT2LMHeadModel(GPT2Config(**sizes, bos_token_id=None, eos_token_id=None))
 
-    def spectra():
+    def spectra() -> LayerSpectra:
         return renyi.layer_spectra(model, inputs, targets, LAYERS, tolerance=0.1, progress=False)
 
     print("before training\n", spectra(), sep="")

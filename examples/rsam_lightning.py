@@ -17,7 +17,7 @@ from trainables.callbacks import SpectrumWatch
 from trainables.callbacks.lightning import SpectrumCallback
 
 
-class Classifier(LightningModule):
+class Classifier(LightningModule):  # type: ignore[misc]  # mypy does not look into it
     """Lightning hands the optimizer a closure, which RSAM calls twice: nothing else is needed."""
 
     def __init__(self) -> None:

@@ -18,7 +18,7 @@ TOKENS, LENGTH = 12, 6
 LAYERS = ["bert.encoder.layer.0.attention.self.query.weight", "classifier.weight"]
 
 
-class SharpnessAwareTrainer(Trainer):
+class SharpnessAwareTrainer(Trainer):  # type: ignore[misc]  # mypy does not look into it
     """Takes the second gradient at w + ε. The Trainer's own call of `step` then restores w and takes the step."""
 
     def training_step(self, model: nn.Module, inputs: dict[str, Any], num_items_in_batch: Any = None) -> Tensor:

@@ -61,6 +61,26 @@ def weight_layers(model: nn.Module, frozen: bool = False) -> list[str]:
     ]
 
 
+def default_layers(model: nn.Module) -> list[str]:
+    """The layers that are measured if none are named; a warning lists what else a user may take for a layer.
+
+    These are trained matrices, such as stacked experts or positional embeddings, without "weight" in their name.
+    """
+    model = unwrapped(model)
+    layers, magnitudes = weight_layers(model), _magnitudes(model)
+    left_out = [
+        name
+        for name, parameter in model.named_parameters()
+        if parameter.ndim >= 2 and parameter.requires_grad and not any(part in name for part in ("weight", "bias"))
+    ]
+    left_out = [name for name in left_out if name not in magnitudes]
+    if left_out:
+        more = f", … ({len(left_out)} in all)" if len(left_out) > 3 else ""
+        text = f"not measured layer by layer, since 'weight' is not in their names: {', '.join(left_out[:3])}{more}"
+        warnings.warn(f"{text}; name them in `layers` to measure them", RuntimeWarning, stacklevel=3)
+    return layers
+
+
 def _magnitudes(model: nn.Module) -> set[str]:
     """Of weights that are made of several tensors, those with fewer entries than the largest."""
     found: set[str] = set()

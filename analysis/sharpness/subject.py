@@ -15,7 +15,7 @@ from analysis.settings import SharpnessSettings, SpectraOf
 from analysis.sharpness.estimators.slq import Effort
 from analysis.sharpness.estimators.spectra import spectra_or_reasons
 from analysis.sharpness.landscape import Landscape
-from analysis.sharpness.layers import unwrapped, weight_layers
+from analysis.sharpness.layers import default_layers, unwrapped
 from analysis.sharpness.loss import Loss, LossLike, Targets, loss_in, loss_of
 from analysis.sharpness.problem import Problem, pose
 from analysis.sharpness.samples import Inputs
@@ -46,7 +46,7 @@ class Subject:
     @property
     def layers(self) -> list[str]:
         """The layers to measure one by one."""
-        return weight_layers(self.model) if self.settings.layers == "all" else list(self.settings.layers)
+        return default_layers(self.model) if self.settings.layers == "all" else list(self.settings.layers)
 
     @property
     def measured_loss(self) -> Loss:

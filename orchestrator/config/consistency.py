@@ -7,18 +7,17 @@ from orchestrator.config.problems import ConfigProblem
 from orchestrator.config.sweep_config import SweepConfig
 from trainables.catalogue import DATA_SETS
 
-MAX_TRIALS = 1_000_000
+MAX_TRIALS = 100_000  # in a sample, each of which is drawn and checked
 
 
 def check_consistency(config: SweepConfig) -> list[ConfigProblem]:
     """The problems of keys that are valid by themselves, as far as the catalogue tells them."""
-    return [*_size(config), *_normalization(config), *_images(config)]
+    return [*_sample(config), *_normalization(config), *_images(config)]
 
 
-def _size(config: SweepConfig) -> Iterator[ConfigProblem]:
-    trials = sum(sub_grid.size for sub_grid in config.grid) * len(config.seeds)
-    if trials > MAX_TRIALS:
-        yield ConfigProblem("grid", f"has {trials:.3g} trials; at most {MAX_TRIALS} can be planned")
+def _sample(config: SweepConfig) -> Iterator[ConfigProblem]:
+    if config.sample is not None and config.sample.trials > MAX_TRIALS:
+        yield ConfigProblem("sample.trials", f"must be at most {MAX_TRIALS}; got {config.sample.trials}")
 
 
 def _normalization(config: SweepConfig) -> Iterator[ConfigProblem]:

@@ -14,6 +14,7 @@ from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
 from orchestrator.config.problems import ConfigProblem, shown
+from orchestrator.errors import UsageError
 from trainables.trial.storage import absolute, is_remote, join
 
 STORAGE_VARIABLE = "RENYI_STORAGE"
@@ -39,6 +40,35 @@ class Locations:
     tracking: str | None = None
     data: dict[str, Any] = field(default_factory=dict)  # root, train, test: those that the file names
     problems: list[ConfigProblem] = field(default_factory=list)
+
+
+def storage_of(option: str | None) -> str:
+    """The storage that a command's option names, or else this machine.
+
+    Raises:
+        UsageError: it is neither a folder nor an address of a known kind.
+    """
+    try:
+        return _storage(option or os.environ.get(STORAGE_VARIABLE) or DEFAULT_STORAGE)
+    except ValueError as error:
+        raise UsageError(f"--storage: {error}") from error
+
+
+def tracking_of_machine() -> str | None:
+    """The tracking address that the environment names, as it is written there; None where it names none."""
+    return os.environ.get(TRACKING_VARIABLE) or None
+
+
+def tracking_of(option: str) -> str:
+    """The tracking address that a command's option names; a SQLite file's is made absolute.
+
+    Raises:
+        UsageError: it is not the address of a server or database.
+    """
+    try:
+        return _tracking(option)
+    except ValueError as error:
+        raise UsageError(f"--tracking: {error}") from error
 
 
 def locate(raw: Mapping[str, Any], folder: Path, given: Mapping[str, str | None], elsewhere: bool = False) -> Locations:

@@ -13,7 +13,9 @@ from analysis.errors import closest
 from analysis.section import Section
 from analysis.settings import SharpnessSettings
 from orchestrator.config.grid import KnownModel, SubGrid
-from orchestrator.config.locations import DATABASE_FILE, LONGEST_NAME
+from orchestrator.config.locations import DATABASE_FILE, LONGEST_NAME, storage_of, tracking_of_machine
+from orchestrator.config.sampling import Sample
+from orchestrator.config.tags import Notes, Tags
 from trainables.catalogue import SHIFTS
 from trainables.trial.specs import DataSpec, NonNegativeInt, PositiveInt, TrainingOptions
 from trainables.trial.storage import is_remote, join, without_secrets
@@ -59,6 +61,7 @@ class Resources(Section):
 
     trial: ProcessResources = ProcessResources()
     pool: PoolResources = PoolResources()
+    max_concurrent: PositiveInt | None = None  # trials that are trained at once; None: as many as there is room for
 
 
 class SweepConfig(Section, arbitrary_types_allowed=True):
@@ -70,11 +73,15 @@ class SweepConfig(Section, arbitrary_types_allowed=True):
     training: TrainingConfig
     grid: tuple[SubGrid, ...]
     seeds: Annotated[tuple[NonNegativeInt, ...], Field(min_length=1)] = (0,)
+    sample: Sample | None = None  # trials drawn from the grid; None: all of them
     sharpness: SharpnessSettings = SharpnessSettings()
     shifts: tuple[ShiftName, ...] = ()  # of the test images, under which each trained network is evaluated too
     resources: Resources = Resources()
-    storage: str  # an absolute path, or an address; `locate` finds it
-    tracking: str | None = None
+    storage: str = Field(default_factory=lambda: storage_of(None))  # an absolute path, or an address
+    tracking: str | None = Field(default_factory=tracking_of_machine)
+    tags: Tags = Field(default_factory=dict)  # on every run in MLflow
+    notes: Notes = ""  # at the head of the parent run's description in MLflow
+    on_end: Annotated[str, Field(min_length=1)] | None = None  # a command of the shell, run however the sweep ends
     system_metrics: bool = Field(default_factory=lambda: os.environ.get(SYSTEM_METRICS_VARIABLE, "") in ("true", "1"))
 
     @field_validator("seeds")

@@ -9,6 +9,7 @@ import uuid
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
+from analysis.one_line import one_line
 from trainables.errors import ReplacedError
 from trainables.trial.specs import TrialSpec
 from trainables.trial.storage import Folder
@@ -20,6 +21,7 @@ BEST_CHECKPOINT = "best.pt"
 TRAINED_FILE = "trained.json"
 FAILED_FILE = "failed.json"
 SHIFTS_FOLDER = "shifts"
+CLEANED_FILE = "cleaned.json"  # `renyi clean` has removed its checkpoints, or begun to
 RUN_FILE = "mlflow_run.json"
 WORKER_FILE = "worker.json"
 TRAINING_FILES = (SPEC_FILE, INITIAL_CHECKPOINT, LAST_CHECKPOINT, BEST_CHECKPOINT, TRAINED_FILE)  # a worker's own
@@ -31,18 +33,25 @@ class EpochMetrics:
 
     epoch: int  # zero-based
     learning_rate: float
-    train_loss: float  # mean over the epoch's batches, each before its step
-    test_loss: float  # mean cross-entropy after the epoch
-    test_accuracy: float  # in [0, 1]
+    train_loss: float  # mean cross-entropy over the epoch's batches, each before its step, without label smoothing
+    test_loss: float | None  # mean cross-entropy after the epoch; None where the epoch was not evaluated
+    test_accuracy: float | None  # in [0, 1]
     seconds: float  # wall time of the epoch
     timestamp: float  # Unix time at its end, kept so that a point which is logged twice is one point
     validation_accuracy: float | None = None  # in [0, 1], where the data set has validation images
     system: dict[str, float] = field(default_factory=dict)  # the load of the machine, where the sweep asks for it
 
+    averaged_train_loss: float | None = None  # mean over training images after the epoch, of averaged weights
+
     @property
-    def choice(self) -> float:
+    def choice(self) -> float | None:
         """The accuracy by which the best epoch is chosen: on validation images or, optimistically, on test images."""
         return self.test_accuracy if self.validation_accuracy is None else self.validation_accuracy
+
+    @property
+    def target_loss(self) -> float:
+        """The loss that is compared with `target_train_loss`: where weights are averaged, that of the average."""
+        return self.train_loss if self.averaged_train_loss is None else self.averaged_train_loss
 
 
 @dataclass(frozen=True)
@@ -116,7 +125,7 @@ class Failure:
     def of(cls, stage: str, error: BaseException) -> "Failure":
         """The failure that an exception caused."""
         lines = traceback.format_exception(error)
-        return cls(stage, f"{type(error).__name__}: {error}".splitlines()[0], "".join(lines))
+        return cls(stage, one_line(error), "".join(lines))
 
 
 class TrialFolder:

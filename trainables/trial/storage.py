@@ -8,6 +8,7 @@ import time
 import uuid
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
@@ -19,6 +20,15 @@ OBJECT_STORES = ("s3", "gcs", "abfs")  # pyarrow's names of stores where an obje
 NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS)  # errors of file systems without hard links: FAT, some of FUSE
 ANSWER_SECONDS = 5  # for an object store that may have no credentials
 CLAIM_SECONDS = 60.0  # after this, a claim to create a file is void: its process died before it could remove it
+
+
+@dataclass(frozen=True)
+class StoredFile:
+    """A file as a listing shows it."""
+
+    path: str  # from the folder that was listed, with slashes
+    size: int  # bytes
+    written: float  # Unix time of the last write, by the storage's clock
 
 
 class Folder(Protocol):
@@ -43,6 +53,15 @@ class Folder(Protocol):
 
     def delete(self, name: str) -> None:
         """Remove a file, if it exists."""
+
+    def folders(self) -> list[str]:
+        """The names of the folders inside, sorted; empty if the folder does not exist."""
+
+    def tree(self) -> list[StoredFile]:
+        """All files here and in the folders inside, unfinished ones included, sorted by path."""
+
+    def remove(self) -> None:
+        """Remove the folder with all that is in it, if it exists; one file after another."""
 
     def clear(self, *names: str) -> None:
         """Remove what killed writers of these files, or of any file, left unfinished. A write that still runs fails."""
@@ -120,6 +139,27 @@ class LocalFolder:
     def delete(self, name: str) -> None:
         with self._reported(name, "deleted"):
             (self.path / name).unlink(missing_ok=True)
+
+    def folders(self) -> list[str]:
+        with self._reported("", "read", missing_is_no_error=True), suppress(FileNotFoundError):
+            return sorted(entry.name for entry in os.scandir(self.path) if entry.is_dir())
+        return []
+
+    def tree(self) -> list[StoredFile]:
+        found: list[StoredFile] = []
+        with self._reported("", "read"):
+            for folder, _, names in os.walk(self.path):
+                for name in names:
+                    path = Path(folder) / name
+                    with suppress(FileNotFoundError):  # replaced or removed since
+                        status = path.stat()
+                        relative = path.relative_to(self.path).as_posix()
+                        found.append(StoredFile(relative, status.st_size, status.st_mtime))
+        return sorted(found, key=lambda file: file.path)
+
+    def remove(self) -> None:
+        with self._reported("", "removed"), suppress(FileNotFoundError):
+            shutil.rmtree(self.path)
 
     def clear(self, *names: str) -> None:
         with self._reported("", "read", missing_is_no_error=True):
@@ -284,6 +324,27 @@ class RemoteFolder:
         with self._reported(name, "deleted"), suppress(FileNotFoundError):
             self._filesystem.delete_file(f"{self._path}/{name}")
 
+    def folders(self) -> list[str]:
+        from pyarrow import fs
+
+        return sorted(info.base_name for info in self._found() if info.type == fs.FileType.Directory)
+
+    def tree(self) -> list[StoredFile]:
+        from pyarrow import fs
+
+        files = [
+            StoredFile(
+                info.path.removeprefix(f"{self._path}/"), info.size, info.mtime.timestamp() if info.mtime else 0.0
+            )
+            for info in self._found(recursive=True)
+            if info.type == fs.FileType.File
+        ]
+        return sorted(files, key=lambda file: file.path)
+
+    def remove(self) -> None:
+        with self._reported("", "removed"), suppress(FileNotFoundError):
+            self._filesystem.delete_dir(self._path)
+
     def clear(self, *names: str) -> None:
         for name in self._listing():
             if _is_unfinished(name, names):
@@ -310,11 +371,16 @@ class RemoteFolder:
 
     def _listing(self) -> dict[str, float]:
         """The names of all files and folders inside, with the time of each last write by the store's clock."""
+        return {info.base_name: info.mtime.timestamp() if info.mtime else 0.0 for info in self._found()}
+
+    def _found(self, recursive: bool = False) -> list[Any]:
+        """What pyarrow tells of the files and folders inside."""
         from pyarrow import fs
 
         with self._reported("", "read"):
-            found = self._filesystem.get_file_info(fs.FileSelector(self._path, allow_not_found=True))
-        return {info.base_name: info.mtime.timestamp() if info.mtime else 0.0 for info in found}
+            selector = fs.FileSelector(self._path, allow_not_found=True, recursive=recursive)
+            found: list[Any] = self._filesystem.get_file_info(selector)
+        return found
 
     @contextmanager
     def _reported(self, name: str, action: str, missing_is_no_error: bool = False) -> Iterator[None]:

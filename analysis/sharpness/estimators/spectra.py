@@ -22,7 +22,7 @@ from analysis.sharpness.estimators.slq import (
     paper_quadrature,
 )
 from analysis.sharpness.hessian import HessianBlock, layer_operators
-from analysis.sharpness.layers import select_parameters, weight_layers
+from analysis.sharpness.layers import default_layers, select_parameters
 from analysis.sharpness.linalg import BlockOperator
 from analysis.sharpness.loss import LossLike, Targets
 from analysis.sharpness.samples import Inputs
@@ -88,7 +88,7 @@ def layer_spectra(
     >>> spectra["2.weight"].renyi_entropy(0.5).value < spectra[None].renyi_entropy(0.5).value
     True
     """
-    wanted = [*weight_layers(model), None] if layers is None else list(layers)
+    wanted = [*default_layers(model), None] if layers is None else list(layers)
     effort = Effort(tuple(orders), tolerance, num_probes, num_matvecs, max_products, memory_limit)
     with progress_bar(progress) as bar:
         spectra = spectra_or_reasons(model, inputs, targets, wanted, estimator, effort, seed, curvature, loss, bar)

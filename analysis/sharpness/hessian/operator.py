@@ -8,13 +8,14 @@ import torch
 from torch import Tensor, nn
 
 from analysis.errors import AnalysisError
+from analysis.life import alive
 from analysis.sharpness.hessian.build import OperatorBuilder
 from analysis.sharpness.hessian.choice import AUTO, CHOICES, Choice, choose, fall_back
 from analysis.sharpness.hessian.cost import EngineCost
 from analysis.sharpness.hessian.derivatives import Undefined, naming_derivatives
 from analysis.sharpness.hessian.memory import settle_allocator
 from analysis.sharpness.hessian.setting import Block, Setting
-from analysis.sharpness.layers import select_parameters, weight_layers
+from analysis.sharpness.layers import default_layers, select_parameters
 from analysis.sharpness.linalg import BlockOperator, tensor_eigvalsh
 from analysis.sharpness.loss import LossLike, Targets
 from analysis.sharpness.problem import Problem, pose
@@ -83,6 +84,7 @@ class HessianBlock:
         """
         if V.ndim != 2 or V.shape[1] != self.dim:
             raise AnalysisError(f"vectors must be (p, {self.dim}); got {tuple(V.shape)}")
+        alive()
         with torch.inference_mode(False), naming_derivatives(self.problem, self.layer):
             return self.operator.matmat(V.clone() if V.is_inference() else V.detach())
 
@@ -209,7 +211,7 @@ def layer_operators(
     """
     if engine not in CHOICES:
         raise AnalysisError(f"engine must be one of {', '.join(CHOICES)}; got {engine!r}")
-    wanted = list(dict.fromkeys(weight_layers(model) if layers is None else layers))
+    wanted = list(dict.fromkeys(default_layers(model) if layers is None else layers))
     blocks = list(dict.fromkeys(_block(model, layer) for layer in wanted))
     settle_allocator()
     with torch.inference_mode(False):

@@ -4,7 +4,7 @@ import gc
 import logging
 import os
 import signal
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,13 +22,20 @@ NODE_GROUP_LABEL = "ray.io/node-group"  # on nodes that an autoscaler manages
 SHORT_ID = 6
 
 
-def connect() -> None:
+def connect(own_code: Sequence[Path] = ()) -> None:
     """Join the cluster at RAY_ADDRESS, or start a quiet local one.
+
+    Args:
+        own_code: modules and packages of the user's that a cluster's nodes need; they are sent there.
 
     Raises:
         UsageError: there is no such cluster, or Ray can't start here.
     """
     check_ray()
+    address = ray_address()
+    if address is None:
+        os.environ.pop("RAY_ADDRESS", None)  # empty, it is no address for Ray
+    ships = own_code and address is not None
     quiet = {
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_ENABLE_AUTO_CONNECT": "0",  # a thread that outlives the cluster must not start another
@@ -40,9 +47,6 @@ def connect() -> None:
     for name, value in quiet.items():
         os.environ.setdefault(name, value)
     on_sigterm = signal.getsignal(signal.SIGTERM)
-    address = ray_address()
-    if address is None:
-        os.environ.pop("RAY_ADDRESS", None)  # empty, it is no address for Ray
     try:
         ray.init(
             address=address or "local",
@@ -50,6 +54,7 @@ def connect() -> None:
             include_dashboard=False,
             configure_logging=True,
             logging_level=logging.ERROR,
+            runtime_env={"py_modules": [str(path) for path in own_code]} if ships else None,
         )
     except (OSError, ValueError) as error:
         raise UsageError(f"Ray can't {'be joined' if address else 'start here'}: {error}".splitlines()[0]) from error

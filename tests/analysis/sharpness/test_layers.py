@@ -1,10 +1,13 @@
 """Which parameters are layers, how one is named, and eval mode for a while."""
 
+import warnings
+
 import pytest
+import torch
 from torch import nn
 
 from analysis.errors import AnalysisError
-from analysis.sharpness.layers import evaluation_mode, select_parameters, weight_layers
+from analysis.sharpness.layers import default_layers, evaluation_mode, select_parameters, weight_layers
 
 
 def network() -> nn.Sequential:
@@ -13,6 +16,30 @@ def network() -> nn.Sequential:
 
 def test_layers_are_weights_of_two_dimensions_or_more() -> None:
     assert weight_layers(network()) == ["0.weight", "3.weight"]
+
+
+class Experts(nn.Module):
+    """Stacked experts and positions, whose names do not say that they are weights."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate_up = nn.Parameter(torch.zeros(2, 3, 3))
+        self.position = nn.Parameter(torch.zeros(1, 3))
+        self.relative_bias = nn.Parameter(torch.zeros(2, 3))
+        self.frozen = nn.Parameter(torch.zeros(2, 3), requires_grad=False)
+        self.out = nn.utils.parametrizations.weight_norm(nn.Linear(3, 2))
+
+
+def test_matrices_that_are_not_measured_are_named() -> None:
+    with pytest.warns(RuntimeWarning, match=r"layer by layer.*: gate_up, position; name them in `layers`"):
+        layers = default_layers(Experts())
+    assert layers == ["out.parametrizations.weight.original1"]
+
+
+def test_nothing_is_said_where_every_matrix_is_a_layer() -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        assert default_layers(network()) == weight_layers(network())
 
 
 def test_one_layer_or_all_trainable_parameters() -> None:

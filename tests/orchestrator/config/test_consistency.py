@@ -34,7 +34,7 @@ def test_it_is_named_with_its_key(sweep_file: SweepFile, old: str, new: str, exp
 def test_a_grid_that_nobody_can_run_is_not_expanded(sweep_file: SweepFile) -> None:
     values = ", ".join(f"{n + 1}e-5" for n in range(100))
     axes = "".join(f"\n    {name}: [{values}]" for name in ("rho", "learning_rate_floor", "gradient_clip"))
-    with pytest.raises(UsageError, match=r"grid: has 4e\+06 trials; at most 1000000 can be planned"):
+    with pytest.raises(UsageError, match="grid: has 4 000 000 combinations; draw some of them"):
         load(str(sweep_file(("optimizer: sgd", f"optimizer: sam{axes}"))))
 
 

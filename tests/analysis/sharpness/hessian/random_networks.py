@@ -142,6 +142,37 @@ class Residual(nn.Module):
         return out
 
 
+class Piecewise(nn.Module):
+    """A piecewise-linear network that has a tape: strides, dilation, groups, shortcuts, every pooling."""
+
+    def __init__(self, draw: random.Random, channels: int, num_classes: int) -> None:
+        super().__init__()
+        groups = draw.choice((1, 1, 2))
+        width, stride = 2 * draw.choice((1, 2)), draw.choice((1, 1, 2))
+        bias, dilation = draw.random() < 0.5, draw.choice((1, 1, 2))
+        self.stem = nn.Conv2d(channels, width, draw.choice((1, 3)), padding=1, bias=bias)
+        self.conv = nn.Conv2d(width, width, 3, stride, dilation, dilation, groups, bias=not bias)
+        self.shortcut = nn.Conv2d(width, width, 1, stride, bias=False) if draw.random() < 0.7 else None
+        norm = draw.choice((nn.BatchNorm2d, nn.Identity))
+        self.norm1, self.norm2 = norm(width), norm(width)
+        self.act = draw.choice((nn.ReLU, nn.ReLU, lambda: nn.LeakyReLU(0.2)))()
+        pools = (nn.Identity, lambda: nn.MaxPool2d(2, 1), lambda: nn.MaxPool2d(3, 2, 1), lambda: nn.AvgPool2d(2, 1))
+        self.pool = draw.choice(pools)()
+        size = draw.choice((1, 2))
+        self.head = nn.AdaptiveAvgPool2d(size)
+        self.hidden = nn.Linear(width * size**2, 3) if draw.random() < 0.5 else None
+        self.fc = nn.Linear(3 if self.hidden else width * size**2, num_classes, bias=bias)
+
+    def forward(self, x: Tensor) -> Tensor:
+        x = self.act(self.norm1(self.stem(x)))
+        h = self.norm2(self.conv(x))
+        if self.shortcut is not None:
+            h = h + self.shortcut(x)
+        h = self.head(self.pool(self.act(h))).flatten(1)
+        out: Tensor = self.fc(h if self.hidden is None else self.act(self.hidden(h)))
+        return out
+
+
 def perceptron(draw: random.Random, features: int, num_classes: int) -> nn.Module:
     """Linear or cosine layers and activations; some hidden units are dead."""
     width = draw.choice((3, 4, 6))
@@ -165,7 +196,7 @@ def draw_case(number: int, seed: int) -> Case:
     torch.manual_seed(draw.randrange(2**31))
     num_samples, num_classes, features = draw.randint(1, 8), draw.randint(2, 4), draw.randint(3, 5)
     shape: tuple[int, ...] = (features,)
-    kind = draw.choice(("sequences", "mixture", "tied", "residual", "perceptron"))
+    kind = draw.choice(("sequences", "mixture", "tied", "residual", "piecewise", "perceptron"))
     if kind == "sequences":
         shape = (draw.choice((2, 3, num_samples)), features)
         model: nn.Module = Sequences(draw, features, num_classes)
@@ -176,6 +207,9 @@ def draw_case(number: int, seed: int) -> Case:
     elif kind == "residual":
         shape = (draw.choice((1, 2, 3)), 4, 4)
         model = Residual(draw, shape[0], num_classes)
+    elif kind == "piecewise":
+        shape = (draw.choice((1, 2)), draw.choice((4, 5)), 5)
+        model = Piecewise(draw, shape[0], num_classes)
     else:
         model = perceptron(draw, features, num_classes)
     model = model.double()

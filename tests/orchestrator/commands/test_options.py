@@ -10,9 +10,9 @@ import pytest
 from typer.testing import CliRunner
 
 from orchestrator.cli import app
+from orchestrator.commands.options import complete_sweep
 from orchestrator.config.load import shipped_sweeps
 from orchestrator.config.sweep_config import SweepConfig
-from orchestrator.options import complete_sweep
 from orchestrator.store.trial_store import TrialStore
 from tests.orchestrator.made_up import fail
 from trainables.trial.specs import TrialSpec
