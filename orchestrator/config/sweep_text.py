@@ -24,6 +24,7 @@ MERGE = "<<"
 
 _LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _CORE = "tag:yaml.org,2002:"
+_SCALAR_TAGS = {"!", *(f"{_CORE}{name}" for name in ("str", "int", "float", "bool", "null"))}
 _WORDS = {
     **dict.fromkeys(("", "~", "null", "Null", "NULL")),
     **dict.fromkeys(("true", "True", "TRUE"), True),
@@ -192,9 +193,9 @@ def _scalar(event: Any, line: int) -> _Node:
     strange = _UNPRINTABLE.search(text)
     if strange:
         raise _RefusedError(line, f"has the character {strange[0]!a}, which is no text")
-    if event.tag not in (None, "!", *(f"{_CORE}{name}" for name in ("str", "int", "float", "bool", "null"))):
+    if event.tag is not None and event.tag not in _SCALAR_TAGS:
         _refuse_tag(line, event.tag)
-    as_text = event.tag in ("!", f"{_CORE}str") or (event.tag is None and not plain)
+    as_text = not plain if event.tag is None else event.tag in ("!", f"{_CORE}str")
     return _Node(text if as_text else _meaning(text, line), line, text=text, plain=plain)
 
 

@@ -15,7 +15,7 @@ from analysis.results.sweep import SweepResults
 from orchestrator.config.expand import expand
 from orchestrator.config.sweep_config import SweepConfig
 from orchestrator.errors import UsageError
-from orchestrator.tracking.client import answering, check_database, log_files, open_client
+from orchestrator.tracking.client import answering, check_answer, log_files, open_client
 from orchestrator.tracking.description import origin_tags, parent_note
 from orchestrator.tracking.moved import TAG_STORAGE, artifact_location, claim
 
@@ -70,7 +70,7 @@ def find_experiment(config: SweepConfig) -> str:
         UsageError: the tracking address can't be used, or the sweep has not been run yet.
     """
     with answering(config):
-        check_database(config)
+        check_answer(config)
         try:
             return experiment_id(config.tracking_uri, config.name)
         except AnalysisError as error:

@@ -41,7 +41,9 @@ def test_an_address_that_does_not_answer_is_reported_in_one_line(
 
 
 @pytest.mark.parametrize("read", [recorded_sweep, find_experiment])
-@pytest.mark.parametrize("tracking", ["sqlite:///{}/text.db", "postgresql://me:secret@127.0.0.1:1/mlflow"])
+@pytest.mark.parametrize(
+    "tracking", ["sqlite:///{}/text.db", "postgresql://me:secret@127.0.0.1:1/mlflow", "http://127.0.0.1:1/{}"]
+)
 def test_reading_does_not_wait_for_what_never_answers(
     config: SweepConfig, tmp_path: Path, tracking: str, read: Callable[[SweepConfig], object]
 ) -> None:
