@@ -189,6 +189,10 @@ class SharpnessSettings(Section):
         LossSettings()
     )
 
+    code: Annotated[
+        str | None,
+        Field(description="digest of the sources of your own measures; `identity: code` in the sweep file sets it"),
+    ] = None
     time_limit: Annotated[Duration | None, Field(description="after which a measuring task is ended and fails")] = None
     silence_limit: Annotated[
         Duration | None, Field(description="without a pass or a line of output, after which a task is ended and fails")
@@ -252,8 +256,8 @@ class SharpnessSettings(Section):
         measured stays measured. Its report lacks the new measures; a list that names them is another measurement. The
         default loss is not in it, nor are limits, which change no result.
         """
-        excluded = LIMITS | ({"loss"} if self.loss == LossSettings() else set())
-        content = self.model_dump(mode="json", exclude=excluded)
+        unset = ({"loss"} if self.loss == LossSettings() else set()) | ({"code"} if self.code is None else set())
+        content = self.model_dump(mode="json", exclude=LIMITS | unset)
         if is_all(self.measures):
             content["measures"] = list(ALL_IN_IDENTITIES)
         canonical = json.dumps(content, sort_keys=True)

@@ -24,6 +24,7 @@ from orchestrator.events import (
     TrialMeasured,
     TrialTrained,
 )
+from orchestrator.store.code import changed_code, versions_of
 from orchestrator.store.cost import passes_a_trial
 from orchestrator.store.trial_store import TrialState, TrialStore
 from trainables.trial.specs import TrialSpec
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from orchestrator.config.sweep_config import SweepConfig
     from orchestrator.store.activity import Activity, NodeActivity
     from orchestrator.store.cost import Cost
+    from orchestrator.store.known_sets import DataState
     from orchestrator.store.plan import Plan
     from orchestrator.store.status import Status
 
@@ -60,8 +62,16 @@ def show_measures() -> None:
     )
 
 
-def show_plan(plan: "Plan") -> None:
-    """Show the grid, what is done, and the cost of the rest."""
+def show_data(state: "DataState") -> None:
+    """Show which set the data are, and why they can't be used."""
+    for note in state.notes:
+        console.print(f"  data: {note}", markup=False)
+    for problem in (state.problem or "").splitlines():
+        console.print(f"  {problem}", markup=False, style="red")
+
+
+def show_plan(plan: "Plan", data: "DataState | None" = None) -> None:
+    """Show the grid, the data, what is done, and the cost of the rest."""
     config = plan.config
     count = f"{len(plan.specs)}" if plan.part_of is None else f"{len(plan.specs)} of {plan.part_of}"
     console.print(f"[bold]{config.name}[/]: {count} trials of {config.model} on {config.data.dataset}")
@@ -70,6 +80,7 @@ def show_plan(plan: "Plan") -> None:
     if config.sample is not None:
         size = f"{num_combinations(config.grid, config.seeds):,}".replace(",", " ")
         console.print(f"  sample: {plan.part_of or len(plan.specs)} of {size} combinations, seed {config.sample.seed}")
+    show_data(data or plan.data)
     settings = config.sharpness
     console.print(
         f"  measures: {', '.join(settings.measures)} on {settings.samples} samples, {len(settings.orders)} orders"
@@ -80,12 +91,14 @@ def show_plan(plan: "Plan") -> None:
     if config.shifts:
         console.print(f"  shifts of the test images: {', '.join(config.shifts)}")
     if config.resources.max_concurrent is not None:
-        console.print(f"  at most {config.resources.max_concurrent} trials are trained at once")
+        console.print(f"  trials that are trained at once: at most {config.resources.max_concurrent}")
     console.print(f"  states: {_counts(plan) or 'none'}")
     console.print(f"  to do: {_to_do(plan)}")
     data = [config.data.root] if config.data.root else [*config.data.train, *config.data.test]
     if data:
         console.print(f"  data: {', '.join(data)}", markup=False)
+    for line in [*versions_of(plan), *changed_code(plan)]:
+        console.print(f"  {line}", markup=False, style="yellow")
     console.print(f"  results: {config.folder}\n  tracking: {config.shown_tracking}", markup=False)
 
 
@@ -93,6 +106,8 @@ def show_status(status: "Status") -> None:
     """Show counts by state, the work of each node, the time that remains, and every failure with its reason."""
     plan, activity = status.plan, status.activity
     console.print(f"[bold]{plan.config.name}[/]: {len(plan.specs)} trials: {_counts(plan)}")
+    if plan.data.problem:
+        show_data(plan.data)
     if status.driver is None:
         _paragraph(f"never started; to do: {_to_do(plan)}")
     else:

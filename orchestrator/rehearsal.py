@@ -30,6 +30,7 @@ from trainables.trial.storage import Folder, open_folder
 
 FOLDER = "rehearsals"  # in the sweep's
 LONGEST_SILENCE = 300.0  # seconds; a step on eight images takes none of them so long
+MOST_NAMED = 4  # pairs of network and optimizer, in the line that says what is done
 SKIP = "`renyi run --no-rehearsal` starts all the same"
 _TASKS = "trainables.training.rehearsal"
 
@@ -87,7 +88,9 @@ def problems_here(rehearsal: Rehearsal, say: Callable[[str], None] = lambda _: N
     name = f"{rehearsal.key}.json"
     if _has_passed(folder, name):
         return []
-    say(f"rehearsing {len(rehearsal.cases)} pairs of network and optimizer on a few images")
+    pairs = [f"{case.spec.model} with {case.spec.optimizer.name}" for case in rehearsal.cases]
+    more = f" and {len(pairs) - MOST_NAMED} more" if len(pairs) > MOST_NAMED else ""
+    say(f"rehearsing {', '.join(pairs[:MOST_NAMED]) or 'own measures'}{more}")
     stage = _Stage(rehearsal.settings)
     try:
         problems = stage.problems(rehearsal)

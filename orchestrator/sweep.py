@@ -30,13 +30,16 @@ from orchestrator.rehearsal import rehearsal_of, rehearse
 from orchestrator.report import report_sweeps
 from orchestrator.store.activity import ActivityFile, read_activity
 from orchestrator.store.changes import Changes
+from orchestrator.store.code import check_code
 from orchestrator.store.from_spectra import measure_from_spectra
 from orchestrator.store.inventory import write_index
+from orchestrator.store.known_sets import record_set
 from orchestrator.store.lease import Lease, LeaseError
 from orchestrator.store.plan import Plan, make_plan
 from orchestrator.store.steering import Steering
 from orchestrator.store.trial_store import TrialStore
 from orchestrator.tracking.protocol import Stopped, Tracker
+from trainables.errors import TrainingError
 from trainables.trial.storage import open_folder
 
 ExecutorName = Literal["ray", "inline"]
@@ -70,8 +73,8 @@ def run_sweep(
         ALL_MEASURED: no trial of the part failed; SOME_FAILED or INTERRUPTED.
 
     Raises:
-        UsageError: another driver works on the sweep, MLflow does not answer, or the preflight or the rehearsal found
-            problems; nothing was started.
+        UsageError: another driver works on the sweep, MLflow does not answer, the preflight or the rehearsal found
+            problems, or results would mix two versions of the user's code; nothing was started.
         StorageError: the storage failed. What was finished is kept.
     """
     try:
@@ -98,6 +101,12 @@ def _run(
 ) -> ExitCode:
     with Interrupts() as interrupts, Lease(open_folder(config.folder), f"renyi run {command}") as lease:
         plan = make_plan(config)
+        state, config = plan.data, plan.config
+        if state.problem and plan.work.trials:
+            raise TrainingError(state.problem)
+        record_set(state, plan.store.folder)
+        if not steering.accept_changed_code:
+            check_code(plan, steering.part(plan, only), changes.forget_failures)
         plan.store.mark_layout()
         write_index(plan)
         plan.store.folder.clear()
@@ -105,7 +114,7 @@ def _run(
         tracker = _open_tracker(plan)
         try:
             plan, part = _changed(plan, changes, steering, only)
-            show_plan(part)
+            show_plan(part, state)
             stopped = _do(plan, part, executor, tracker, only, steering.fail_fast)
             done = make_plan(config)
             failed = steering.about(done)

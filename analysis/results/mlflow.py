@@ -16,7 +16,15 @@ from analysis import schema
 from analysis.errors import AnalysisError
 from analysis.garbage import no_garbage_collection
 from analysis.results.parquet import spectra_from_parquet
-from analysis.results.sweep import READING_THREADS, SweepResults, TrialRecord, others_remark, tidy_table
+from analysis.results.sweep import (
+    READING_THREADS,
+    SweepResults,
+    TrialRecord,
+    code_remarks,
+    others_remark,
+    tidy_table,
+    trained_by,
+)
 from analysis.spectrum.quadrature import Quadratures
 
 if TYPE_CHECKING:
@@ -93,6 +101,7 @@ def load_sweep(
     }
     counts = Counter(states.get(trial_id, PENDING) for trial_id in chosen)
     remarks = [*others_remark(len(recorded.keys() - set(chosen))), *_lost_remark(list(lost.values()))]
+    remarks += code_remarks(record.trained_by for record in records)
     return SweepResults(experiment, tidy_table(records), dict(counts), failures, by_trial, tracking_uri, tuple(remarks))
 
 
@@ -166,7 +175,16 @@ def _record(client: "MlflowClient", run: "Run") -> TrialRecord:
         {name: value if name in _TEXTS else _typed(value) for name, value in run.data.params.items()},
         {name.removeprefix(prefix): value for name, value in run.data.metrics.items() if name.startswith(prefix)},
         pq.read_table(pa.BufferReader(_artifact(client, run, schema.MEASUREMENTS_FILE))),
+        _trained_by(run),
     )
+
+
+def _trained_by(run: "Run") -> dict[str, str]:
+    tags = run.data.tags
+    version, package, code, data = (
+        tags.get(tag, "") for tag in (schema.TAG_VERSION, schema.TAG_PACKAGE, schema.TAG_CODE, schema.TAG_DATA)
+    )
+    return trained_by(version, package, run.data.params.get("model", ""), code, data)
 
 
 def _spectra(client: "MlflowClient", run: "Run") -> Quadratures:

@@ -12,6 +12,7 @@ from orchestrator.commands.options import ClusterFile, Limit, Only, Storage, Swe
 from orchestrator.commands.part import steering
 from orchestrator.config.load import SHIPPED, address_options, load, shipped_sweeps
 from orchestrator.display import console, show_measures, show_plan, show_status
+from orchestrator.exit_codes import ExitCode
 from orchestrator.intervals import STATUS
 from orchestrator.store.plan import make_plan
 from orchestrator.store.status import read_status
@@ -49,7 +50,10 @@ def plan(
     """
     with usage_errors():
         config = load(sweep, storage, tracking)
-        show_plan(steering(config, only, limit).part(make_plan(config)))
+        found = make_plan(config)
+        show_plan(steering(config, only, limit).part(found))
+        if found.data.problem and found.data.known is None:
+            raise typer.Exit(ExitCode.BAD_INPUT)
 
 
 def status(

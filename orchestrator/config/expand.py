@@ -69,10 +69,19 @@ class _Trials:
     data: DataSpec
     model: str
     training: TrainingConfig
+    codes: tuple[tuple[str, str], ...]  # digests of the user's own models, where they are part of a trial's identity
 
     @classmethod
     def of(cls, config: SweepConfig) -> "_Trials":
-        return cls(config.grid, config.seeds, config.sample, config.data, config.model, config.training)
+        return cls(
+            config.grid,
+            config.seeds,
+            config.sample,
+            config.data,
+            config.model,
+            config.training,
+            tuple(config.codes.items()),
+        )
 
     @cached_property
     def options(self) -> dict[str, Any]:
@@ -147,6 +156,7 @@ def _attempt(config: _Trials, sub_grid: SubGrid, point: Mapping[str, Any], seed:
     for name, value in point.items():
         target = training if name in _TRAINING else others if name == "model" else optimizer
         target[name] = value
+    others["code"] = dict(config.codes).get(others["model"])
     try:
         return TrialSpec.model_validate({**others, "training": training, "optimizer": optimizer, "seed": seed})
     except ValidationError as error:

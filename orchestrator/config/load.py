@@ -14,6 +14,7 @@ from orchestrator.config.consistency import check_consistency
 from orchestrator.config.expand import check_combinations
 from orchestrator.config.grid import parse_grid
 from orchestrator.config.locations import locate
+from orchestrator.config.own_code import look_in, with_code
 from orchestrator.config.problems import ConfigProblem, say, short, shown
 from orchestrator.config.sweep_config import SweepConfig
 from orchestrator.config.sweep_text import read_mapping
@@ -55,7 +56,9 @@ def find(sweep: str) -> Path:
 
 
 def load(sweep: str, storage: str | None = None, tracking: str | None = None, elsewhere: bool = False) -> SweepConfig:
-    """Read and check a sweep file, or a shipped sweep by its name. Creates nothing.
+    """Read and check a sweep file, or a shipped sweep by its name. From then on its own modules are found beside it.
+
+    Creates nothing.
 
     Args:
         sweep: a path or a shipped name.
@@ -66,8 +69,9 @@ def load(sweep: str, storage: str | None = None, tracking: str | None = None, el
         UsageError: all problems of the file, each as `file: key: what is wrong; did you mean …?`.
     """
     path = find(sweep)
-    raw = {key: value for key, value in read_mapping(path).items() if not key.startswith(IGNORED)}
     folder = path.absolute().parent if path.is_file() else Path.cwd()  # of a pipe there is none
+    look_in(*([] if path.parent == SHIPPED else [folder]))
+    raw = {key: value for key, value in read_mapping(path).items() if not key.startswith(IGNORED)}
     places = locate(raw, folder, {"storage": storage, "tracking": tracking}, elsewhere)
     grid, problems = parse_grid(raw.get("grid")) if "grid" in raw else ((), [ConfigProblem("grid", "is missing")])
     problems = places.problems + problems
@@ -83,6 +87,8 @@ def load(sweep: str, storage: str | None = None, tracking: str | None = None, el
         problems += _without_echoes([_problem(detail) for detail in error.errors()])
     if config is not None and not problems:
         problems += check_consistency(config) or check_combinations(config)
+    if config is not None and not problems:
+        config, problems = with_code(config)
     if config is None or problems:
         told = [f"{path}: {problem.key}: {problem.message}" for problem in problems[:MAX_PROBLEMS]]
         more = len(problems) - len(told)

@@ -5,7 +5,7 @@ import re
 import shlex
 from collections import Counter
 from functools import cached_property
-from typing import Annotated
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field, PrivateAttr, field_validator, model_validator
 
@@ -17,6 +17,7 @@ from orchestrator.config.locations import DATABASE_FILE, LONGEST_NAME, storage_o
 from orchestrator.config.sampling import Sample
 from orchestrator.config.tags import Notes, Tags
 from trainables.catalogue import SHIFTS
+from trainables.trial.code import own_sources
 from trainables.trial.specs import DataSpec, NonNegativeInt, PositiveInt, TrainingOptions
 from trainables.trial.storage import is_remote, join, without_secrets
 
@@ -77,6 +78,7 @@ class SweepConfig(Section, arbitrary_types_allowed=True):
     sharpness: SharpnessSettings = SharpnessSettings()
     shifts: tuple[ShiftName, ...] = ()  # of the test images, under which each trained network is evaluated too
     resources: Resources = Resources()
+    identity: Literal["settings", "code"] = "settings"  # code: trials of changed code of the user's are other trials
     storage: str = Field(default_factory=lambda: storage_of(None))  # an absolute path, or an address
     tracking: str | None = Field(default_factory=tracking_of_machine)
     tags: Tags = Field(default_factory=dict)  # on every run in MLflow
@@ -117,6 +119,16 @@ class SweepConfig(Section, arbitrary_types_allowed=True):
         config = self.model_copy()
         config._typed = words
         return config
+
+    @cached_property
+    def codes(self) -> dict[str, str]:
+        """By dotted path the digest of the sources of each network of the user's; empty unless it is part of a trial's
+        identity."""
+        names = {self.model} if self.identity == "code" else set()
+        for axis in (axis for sub_grid in self.grid for axis in sub_grid.axes if names and "model" in axis.names):
+            names |= {str(values[axis.names.index("model")]) for values in axis.values}
+        found = {name: own_sources(name) for name in names}
+        return {name: sources.digest for name, sources in found.items() if sources is not None}
 
     @cached_property
     def folder(self) -> str:

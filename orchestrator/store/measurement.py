@@ -25,6 +25,7 @@ from trainables.trial.storage import Folder
 GAUSS_NEWTON_FILE = "gauss_newton_spectra.parquet"
 SAMPLES_FILE = "samples.json"
 PART = "part-"
+CODE = "code"  # that measured, in the record
 
 
 @dataclass(frozen=True)

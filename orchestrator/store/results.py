@@ -8,7 +8,8 @@ import pyarrow.parquet as pq
 
 from analysis import schema
 from analysis.results.parquet import spectra_from_parquet
-from analysis.results.sweep import READING_THREADS, SweepResults, TrialRecord, others_remark, tidy_table
+from analysis.results.sweep import READING_THREADS, SweepResults, TrialRecord, code_remarks, others_remark, tidy_table
+from orchestrator.store.code import trained_by_of
 from orchestrator.store.generalization import of_shift, of_subset, of_training
 from orchestrator.store.plan import Plan
 from orchestrator.store.trial_store import MEASURED_FILE, TrialState
@@ -24,8 +25,11 @@ def stored_sweep(plan: Plan, spectra: bool = True) -> SweepResults:
         by_trial = {spec.trial_id: spectra_from_parquet(data) for spec, data in zip(measured, found, strict=False)}
     failures = {spec.trial_id: plan.store.failure(spec.trial_id).reason for spec in plan.failed}
     states = {state.value: count for state, count in plan.counts.items()}
-    remarks = tuple(others_remark(len(plan.store.trial_ids() - plan.states.keys())))
-    return SweepResults(plan.config.name, tidy_table(records), states, failures, by_trial, plan.config.folder, remarks)
+    remarks = others_remark(len(plan.store.trial_ids() - plan.states.keys()))
+    remarks += code_remarks(record.trained_by for record in records)
+    return SweepResults(
+        plan.config.name, tidy_table(records), states, failures, by_trial, plan.config.folder, tuple(remarks)
+    )
 
 
 def _record(plan: Plan, spec: TrialSpec) -> TrialRecord:
@@ -35,7 +39,7 @@ def _record(plan: Plan, spec: TrialSpec) -> TrialRecord:
     for name, shifted in trial.read_shifts().items():
         quantities |= of_shift(trained.generalization, name, shifted)
     measurements = pq.read_table(pa.BufferReader(_read(plan, spec, schema.MEASUREMENTS_FILE)))
-    return TrialRecord(spec.trial_id, spec.parameters(), quantities, measurements)
+    return TrialRecord(spec.trial_id, spec.parameters(), quantities, measurements, trained_by_of(trial, spec.model))
 
 
 def _read(plan: Plan, spec: TrialSpec, name: str) -> bytes:

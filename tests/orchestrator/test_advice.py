@@ -96,4 +96,6 @@ def test_passwords_are_no_part_of_advice(sweep_file: SweepFile) -> None:
 
 
 def test_a_sweep_that_nobody_typed_goes_by_its_name(sweep_file: SweepFile) -> None:
-    assert SweepConfig.model_validate(dict(load(str(sweep_file())))).typed == "small"
+    config = load(str(sweep_file()))
+    fields = {name: getattr(config, name) for name in SweepConfig.model_fields}
+    assert SweepConfig.model_validate(fields).typed == "small"

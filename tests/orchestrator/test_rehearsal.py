@@ -88,6 +88,7 @@ def test_a_last_batch_of_one_is_found_where_it_fails(found: Callable[..., list[s
         len([each for each in problems if f"training.batch_size {size}: the last batch of the 1000" in each]) == count
     )
     assert not found(with_model("plain"), sizes)
+    assert not found(with_model("batch_norm"), (sizes[0], f"{sizes[1]}, drop_last: true"))
 
 
 def test_all_problems_come_at_once(found: Callable[..., list[str]]) -> None:

@@ -11,10 +11,12 @@ from typing import Any
 
 from analysis.one_line import one_line
 from trainables.errors import ReplacedError
+from trainables.trial.code import Code
 from trainables.trial.specs import TrialSpec
 from trainables.trial.storage import Folder
 
 SPEC_FILE = "spec.json"
+CODE_FILE = "code.json"
 INITIAL_CHECKPOINT = "initial.pt"
 LAST_CHECKPOINT = "last.pt"
 BEST_CHECKPOINT = "best.pt"
@@ -24,7 +26,14 @@ SHIFTS_FOLDER = "shifts"
 CLEANED_FILE = "cleaned.json"  # `renyi clean` has removed its checkpoints, or begun to
 RUN_FILE = "mlflow_run.json"
 WORKER_FILE = "worker.json"
-TRAINING_FILES = (SPEC_FILE, INITIAL_CHECKPOINT, LAST_CHECKPOINT, BEST_CHECKPOINT, TRAINED_FILE)  # a worker's own
+TRAINING_FILES = (
+    SPEC_FILE,
+    CODE_FILE,
+    INITIAL_CHECKPOINT,
+    LAST_CHECKPOINT,
+    BEST_CHECKPOINT,
+    TRAINED_FILE,
+)  # a worker's own
 
 
 @dataclass(frozen=True)
@@ -155,6 +164,20 @@ class TrialFolder:
     def write_spec(self, spec: TrialSpec) -> None:
         """Record the trial of this folder."""
         self.folder.write(SPEC_FILE, spec.model_dump_json(indent=2).encode())
+
+    def write_code(self, code: Code) -> None:
+        """Record the code that trains the trial from now on, if it is not the last one recorded."""
+        versions = self.read_code()
+        if versions[-1:] != [code]:
+            write_json(self.folder, CODE_FILE, {"versions": [each.to_json() for each in [*versions, code]]})
+
+    def read_code(self) -> list[Code]:
+        """The code that trained the trial, in order: several where it was continued with other code; none where an
+        earlier version of this package trained it."""
+        try:
+            return [Code.of_json(each) for each in json.loads(self.folder.read(CODE_FILE))["versions"]]
+        except FileNotFoundError:
+            return []
 
     def write_trained(self, trained: Trained) -> None:
         """Mark the trial as trained: its last checkpoint is now final."""

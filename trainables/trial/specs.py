@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import re
 from functools import cached_property
 from pathlib import PurePosixPath
@@ -20,6 +21,30 @@ from trainables.trial.storage import absolute
 
 def _list(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
+
+
+def _whole(value: Any, least: int, most: float = math.inf) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
+
+
+def _channels(value: Any) -> Any:
+    if value is not None and not (_whole(value, 1) and value in (1, 3)):
+        raise ValueError(f"must be 3 (colour) or 1 (gray); got {value!r}")
+    return value
+
+
+def _size(value: Any) -> Any:
+    pair = isinstance(value, list | tuple) and len(value) == 2 and all(_whole(side, 1) for side in value)
+    if value is not None and not (pair or _whole(value, 1)):
+        raise ValueError(f"must be a whole number of pixels, at least 1, or [height, width]; got {value!r}")
+    return value
+
+
+def _background(value: Any) -> Any:
+    triple = isinstance(value, list | tuple) and len(value) == 3 and all(_whole(each, 0, 255) for each in value)
+    if not (triple or value in ("black", "white")):
+        raise ValueError(f"must be black, white, or [red, green, blue] of 0 to 255; got {value!r}")
+    return value
 
 
 def _known_data_set(name: str) -> str:
@@ -56,9 +81,10 @@ RSAMOrder = Annotated[PositiveFloat, AfterValidator(_not_one)]
 ModelName = Annotated[str, Field(min_length=1)]
 Location = Annotated[str, Field(min_length=1), AfterValidator(absolute)]
 Locations = Annotated[tuple[Location, ...], BeforeValidator(_list)]
+Channels = Annotated[Literal[1, 3], BeforeValidator(_channels)]
+Size = Annotated[int | tuple[int, int], BeforeValidator(_size)]
+Background = Annotated[Literal["black", "white"] | tuple[int, int, int], BeforeValidator(_background)]
 Milestones = Annotated[tuple[PositiveInt, ...], Field(min_length=1), BeforeValidator(_several)]
-Byte = Annotated[int, Field(ge=0, le=255)]
-Background = Literal["black", "white"] | tuple[Byte, Byte, Byte]
 BatchNormSecondPass = Literal["freeze", "update"]
 PLAIN_EPOCHS = 5  # the paper's 5; its authors' code takes 6
 
@@ -101,10 +127,10 @@ class DataSpec(Spec):
     test: Locations = ()
     image: str = "image"  # column names
     label: str = "label"
-    channels: Literal[1, 3] | None = None  # None: 3 if any image is coloured, else 1
+    channels: Channels | None = None  # None: 3 if any image is coloured, else 1
     background: Background = "black"  # behind transparent pixels: a colour, or red, green and blue of 0 to 255
-    resize: PositiveInt | tuple[PositiveInt, PositiveInt] | None = None  # the shorter side, or height and width
-    crop: PositiveInt | tuple[PositiveInt, PositiveInt] | None = None  # the centre: a square, or height and width
+    resize: Size | None = None  # the shorter side, or height and width
+    crop: Size | None = None  # the centre: a square, or height and width
     on_damaged: Literal["stop", "skip"] = "stop"  # what to do about images that can't be decoded
     fingerprint: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")] | None = None  # of the content; found in the files
     known_by: Literal["name", "content"] | None = None  # None: name where the store has such trials, else content
@@ -368,6 +394,7 @@ class TrialSpec(Spec):
     training: TrainingSpec
     optimizer: OptimizerSpec
     seed: NonNegativeInt = 0
+    code: str | None = None  # the digest of the network's sources, where the sweep makes it a part of the identity
 
     @model_validator(mode="after")
     def _fits_the_images(self) -> "TrialSpec":

@@ -247,11 +247,11 @@ class _Interview:
                 zip(self._questions, ray.get(list(self._questions.values()), timeout=ANSWER_SECONDS), strict=True)
             )
             data = ray.get(self._data, timeout=DATA_SECONDS)
-            rehearsed = [] if data else ray.get(self._rehearsed, timeout=DATA_SECONDS)
+            refusal, seen = answers["storage"]
+            rehearsed = [] if data or refusal else ray.get(self._rehearsed, timeout=DATA_SECONDS)
             skew = self._skew()
         except (ray.exceptions.RayError, ray.exceptions.GetTimeoutError) as error:
             return NodeAnswer(self._name, {}, silence=f"{type(error).__name__}: {error}".splitlines()[0])
-        refusal, seen = answers["storage"]
         shared = unwritable is not None or (seen and _read(folder, self.file) == self._token.encode())
         return NodeAnswer(
             self._name, answers["versions"], skew, refusal, shared, data, answers["gpus"], tuple(rehearsed)
