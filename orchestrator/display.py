@@ -94,9 +94,9 @@ def show_plan(plan: "Plan", data: "DataState | None" = None) -> None:
         console.print(f"  trials that are trained at once: at most {config.resources.max_concurrent}")
     console.print(f"  states: {_counts(plan) or 'none'}")
     console.print(f"  to do: {_to_do(plan)}")
-    data = [config.data.root] if config.data.root else [*config.data.train, *config.data.test]
-    if data:
-        console.print(f"  data: {', '.join(data)}", markup=False)
+    places = [config.data.root] if config.data.root else [*config.data.train, *config.data.test]
+    if places:
+        console.print(f"  data: {', '.join(places)}", markup=False)
     for line in [*versions_of(plan), *changed_code(plan)]:
         console.print(f"  {line}", markup=False, style="yellow")
     console.print(f"  results: {config.folder}\n  tracking: {config.shown_tracking}", markup=False)
