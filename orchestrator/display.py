@@ -94,9 +94,12 @@ def show_plan(plan: "Plan", data: "DataState | None" = None) -> None:
         console.print(f"  trials that are trained at once: at most {config.resources.max_concurrent}")
     console.print(f"  states: {_counts(plan) or 'none'}")
     console.print(f"  to do: {_to_do(plan)}")
+    places = [config.data.root] if config.data.root else [*config.data.train, *config.data.test]
+    if places:
+        console.print(f"  data: {', '.join(places)}", markup=False)
     for line in [*versions_of(plan), *changed_code(plan)]:
         console.print(f"  {line}", markup=False, style="yellow")
-    console.print(f"  results: {config.folder}\n  tracking: {config.shown_tracking}")
+    console.print(f"  results: {config.folder}\n  tracking: {config.shown_tracking}", markup=False)
 
 
 def show_status(status: "Status") -> None:
@@ -171,7 +174,7 @@ def show_failures(plan: "Plan") -> None:
         _paragraph(f"in {failure.stage}: {failure.reason}", 6)
     if len(plan.failed) > MAX_FAILURES_SHOWN:
         console.print(f"  … and {len(plan.failed) - MAX_FAILURES_SHOWN} more")
-    console.print(f"  try them again with: renyi retry {plan.config.name}")
+    console.print(f"  try them again with: renyi retry {plan.config.typed}", markup=False)
 
 
 def show_warning(text: str) -> None:
@@ -193,7 +196,8 @@ def show_tracking_recovery() -> None:
 def show_pending(config: "SweepConfig", pending: int, reason: str) -> None:
     """Show what the record in MLflow lacks at the end of a sweep."""
     console.print(f"not logged: {pending} writes to MLflow at {config.shown_tracking} ({reason}).", markup=False)
-    console.print("All results are in the store; `renyi run` logs what is missing once MLflow answers.")
+    console.print("All results are in the store. Once MLflow answers, this logs what is missing:")
+    console.print(f"  renyi run {config.typed}", markup=False)
 
 
 def show_derived(trial_ids: "Sequence[str]") -> None:

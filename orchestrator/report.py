@@ -13,6 +13,7 @@ from orchestrator.config.sampling import num_combinations
 from orchestrator.config.selection import select
 from orchestrator.config.sweep_config import SweepConfig
 from orchestrator.display import console, show_comparison, show_data, show_verdict
+from orchestrator.errors import UsageError
 from orchestrator.store.known_sets import identify
 from orchestrator.store.plan import make_plan
 from trainables.trial.specs import TrialSpec
@@ -29,7 +30,6 @@ REPORT_FOLDER = "report"
 
 def report_sweeps(
     configs: Sequence[SweepConfig],
-    commands: Sequence[str] = (),
     source: Source = "tracking",
     tracker: "Tracker | None" = None,
     gaps: Sequence[str] = (),
@@ -42,7 +42,6 @@ def report_sweeps(
 
     Args:
         configs: the sweeps, the first of which keeps the report.
-        commands: what the user typed for each sweep, for the page's last section; by default the sweeps' names.
         source: where results are read.
         tracker: of the first sweep, where one is open: it logs the files as soon as MLflow answers.
         gaps: what measures are ranked against, as `analysis.results.targets` names it; by default the gap in loss.
@@ -60,10 +59,10 @@ def report_sweeps(
 
     first, *others = configs = [_identified(config) for config in configs]
     names = [config.name for config in configs]
-    words = " ".join(shlex.quote(command) for command in commands or names)
+    words = " ".join(config.typed for config in configs)
     words += f" --only {shlex.quote(only)}" if only is not None else ""
     words += "".join(f" --gap {shlex.quote(key)}" for key in gaps)
-    reproduce = [*(f"renyi run {shlex.quote(command)}" for command in commands or names), f"renyi report {words}"]
+    reproduce = [*(f"renyi run {config.typed}" for config in configs), f"renyi report {words}"]
     chosen = [None if only is None else select(expand(config), only) for config in configs]
     results = [
         _part(config, _results(config, source), only, part) for config, part in zip(configs, chosen, strict=True)
@@ -84,7 +83,7 @@ def report_sweeps(
 
         log_report(first, report.files, report.note, name_of_folder if others or only is not None else None)
     console.print(f"  the whole report: {(folder / 'report.html').uri}")
-    console.print(f"  review every run in MLflow: renyi ui {first.name}")
+    console.print(f"  review every run in MLflow: renyi ui {first.typed}", markup=False)
     return report
 
 
@@ -129,7 +128,12 @@ def _results(config: SweepConfig, source: Source) -> "SweepResults":
     if source == "store":
         from orchestrator.store.results import stored_sweep
 
-        return stored_sweep(make_plan(config))
+        plan = make_plan(config)
+        if not plan.store.folder.names():
+            raise UsageError(
+                f"{config.name}: has no results in {config.folder} yet; run it first: renyi run {config.typed}"
+            )
+        return stored_sweep(plan)
     from orchestrator.tracking.experiment import recorded_sweep
 
     return recorded_sweep(config)

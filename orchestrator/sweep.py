@@ -20,6 +20,7 @@ from orchestrator.display import (
     show_tracking_trouble,
     show_work,
 )
+from orchestrator.errors import UsageError
 from orchestrator.events import TrialEvent, TrialFailed
 from orchestrator.executors.protocol import Executor
 from orchestrator.exit_codes import ExitCode
@@ -62,7 +63,7 @@ def run_sweep(
     Args:
         config: the sweep.
         executor: where trials run.
-        command: what the user typed for the sweep, for the report; by default the sweep's name.
+        command: what the user typed for the sweep, for whoever finds it running; by default the config's own words.
         only: ids of the trials to work on; None for all.
         changes: what to change in the store first, such as failures to forget.
         steering: the part of the sweep that the command is about, and whether it stops at a failure.
@@ -77,7 +78,9 @@ def run_sweep(
         StorageError: the storage failed. What was finished is kept.
     """
     try:
-        code = _run(config, executor, command or config.name, only, changes, steering, rehearsed)
+        if executor == "ray":
+            _check_ray(config)
+        code = _run(config, executor, command or config.typed, only, changes, steering, rehearsed)
     except LeaseError:  # another driver has it
         raise
     except BaseException as error:
@@ -123,7 +126,7 @@ def _run(
                 _close(tracker, interrupts, config, Stopped.FAILED)
                 return ExitCode.SOME_FAILED
             pending = tracker.wait()
-            report_sweeps([config], [command], "store" if pending else "tracking", tracker)
+            report_sweeps([config], "store" if pending else "tracking", tracker)
             show_failures(failed)
             _close(tracker, interrupts, config)
         except KeyboardInterrupt:
@@ -149,7 +152,7 @@ def _check_before_start(plan: Plan, part: Plan, executor: ExecutorName, changes:
     if not work.trials and not again:
         return
     rehearsal = rehearsal_of(plan.config, [*work.to_train, *again]) if rehearsed else None
-    if executor == "ray" and "RAY_ADDRESS" in os.environ:
+    if executor == "ray" and os.environ.get("RAY_ADDRESS"):
         from orchestrator.executors.ray.preflight import preflight
 
         preflight(plan.config, rehearsal)
@@ -206,6 +209,21 @@ def _close(tracker: Tracker, interrupts: Interrupts, config: SweepConfig, stoppe
         pending = tracker.finish(stopped)
     if pending:
         show_pending(config, pending, tracker.trouble)
+
+
+def _check_ray(config: SweepConfig) -> None:
+    """Report what keeps Ray from starting before anything is written, unless nothing is left for it to do.
+
+    Raises:
+        UsageError: RAY_ADDRESS does not answer, or there is no room for Ray's sockets.
+    """
+    from orchestrator.executors.ray.address import check_ray
+
+    try:
+        check_ray()
+    except UsageError:
+        if make_plan(config).work.trials:
+            raise
 
 
 def _open_executor(name: ExecutorName, config: SweepConfig, store: TrialStore) -> Executor:

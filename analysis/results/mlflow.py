@@ -81,9 +81,7 @@ def load_sweep(
     Raises:
         AnalysisError: no such experiment.
     """
-    from mlflow import MlflowClient
-
-    client = MlflowClient(tracking_uri)
+    client = _open(tracking_uri, experiment)
     trials = f"tags.`{schema.TAG_KIND}` = '{schema.KIND_TRIAL}'"
     recorded = _one_a_trial(search_runs(client, experiment_id(tracking_uri, experiment), trials))
     chosen = recorded.keys() if trial_ids is None else dict.fromkeys(trial_ids)
@@ -131,12 +129,30 @@ def experiment_id(tracking_uri: str, experiment: str) -> str:
     Raises:
         AnalysisError: no experiment has that name.
     """
-    from mlflow import MlflowClient
-
-    found = MlflowClient(tracking_uri).get_experiment_by_name(experiment)
+    found = _open(tracking_uri, experiment).get_experiment_by_name(experiment)
     if found is None:
-        raise AnalysisError(f"no sweep named {experiment!r} at {tracking_uri}; run it first with `renyi run`")
+        raise _no_sweep(experiment, tracking_uri)
     return str(found.experiment_id)
+
+
+def _open(tracking_uri: str, experiment: str) -> "MlflowClient":
+    """A client to read with: MLflow itself makes a SQLite file, or a folder, that is not there."""
+    from mlflow import MlflowClient
+    from sqlalchemy.engine import make_url
+
+    if tracking_uri.startswith("sqlite"):
+        path = Path(make_url(tracking_uri).database or "")
+        if not (path.is_file() and path.stat().st_size):
+            raise _no_sweep(experiment, tracking_uri, ": there is no database")
+    elif tracking_uri.startswith(("file:", "/", ".")):
+        path = Path(unquote(urlparse(tracking_uri).path) if tracking_uri.startswith("file:") else tracking_uri)
+        if not path.is_dir():
+            raise _no_sweep(experiment, tracking_uri, ": there is no such folder")
+    return MlflowClient(tracking_uri)
+
+
+def _no_sweep(experiment: str, tracking_uri: str, why: str = "") -> AnalysisError:
+    return AnalysisError(f"no sweep named {experiment!r} at {tracking_uri}{why}; run it first with `renyi run`")
 
 
 def search_runs(client: "MlflowClient", experiment: str, wanted: str) -> list["Run"]:

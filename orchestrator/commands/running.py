@@ -7,7 +7,7 @@ import typer
 
 from analysis.duration import in_words
 from orchestrator.commands.endings import usage_errors
-from orchestrator.commands.on_cluster import addresses, call_on, run_on
+from orchestrator.commands.on_cluster import call_on, run_on
 from orchestrator.commands.options import (
     AcceptChangedCode,
     ClusterFile,
@@ -25,7 +25,7 @@ from orchestrator.commands.options import (
     time_limit_of,
 )
 from orchestrator.commands.part import steering, words
-from orchestrator.config.load import load
+from orchestrator.config.load import address_options, load
 from orchestrator.config.sweep_config import SweepConfig
 from orchestrator.display import MAX_FAILURES_SHOWN, show_failures
 from orchestrator.errors import UsageError
@@ -72,7 +72,7 @@ def run(
                 *([] if rehearsal else ["--no-rehearsal"]),
                 *words(only, limit, fail_fast, accept_changed_code),
             ]
-            run_on(cluster, executor, sweep, ["run", *options, *addresses(storage, tracking)])
+            run_on(cluster, executor, sweep, ["run", *options, *address_options(storage, tracking)])
         with interrupted_after(seconds, f"the time limit of {in_words(seconds or 0)} is over"):
             config = load(sweep, storage, tracking)
             part = steering(config, only, limit, fail_fast, accept_changed_code)
@@ -97,7 +97,7 @@ def retry(
     """
     with usage_errors():
         if cluster:
-            options = [*words(only, limit, fail_fast, accept_changed_code), *addresses(storage, tracking)]
+            options = [*words(only, limit, fail_fast, accept_changed_code), *address_options(storage, tracking)]
             named = [word for name in trial or () for word in ("--trial", name)]
             run_on(cluster, executor, sweep, ["retry", *named, *options])
         config = load(sweep, storage, tracking)
@@ -128,7 +128,7 @@ def remeasure(
     """
     with usage_errors():
         if cluster:
-            options = [*words(only, limit, fail_fast, accept_changed_code), *addresses(storage, tracking)]
+            options = [*words(only, limit, fail_fast, accept_changed_code), *address_options(storage, tracking)]
             run_on(cluster, executor, sweep, ["remeasure", *options])
         config = load(sweep, storage, tracking)
         part = steering(config, only, limit, fail_fast, accept_changed_code)
@@ -159,7 +159,7 @@ def preflight(sweep: Sweep, storage: Storage = None, tracking: Tracking = None, 
     """
     with usage_errors():
         if cluster:
-            call_on(cluster, [sweep], "preflight", addresses(storage, tracking))
+            call_on(cluster, [sweep], "preflight", address_options(storage, tracking))
         from orchestrator.executors.ray.preflight import preflight as check
 
         config = load(sweep, storage, tracking)

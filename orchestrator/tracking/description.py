@@ -1,6 +1,8 @@
 """What describes a run in MLflow: tags to filter by, the data set, a description for people to read."""
 
 import getpass
+import os
+import shlex
 import subprocess
 from collections.abc import Sequence
 from functools import cache
@@ -50,9 +52,9 @@ def origin_tags(config: SweepConfig) -> dict[str, str]:
     """Which sweep a run belongs to, which command made it, who, and with which version of the code."""
     return {
         schema.TAG_SWEEP: config.name,
-        MLFLOW_SOURCE_NAME: f"renyi run {config.name}",
+        MLFLOW_SOURCE_NAME: f"renyi run {config.typed}",
         MLFLOW_SOURCE_TYPE: "JOB",
-        MLFLOW_USER: getpass.getuser(),
+        MLFLOW_USER: _user(),
         **code_tags(),
         **config.tags,
     }
@@ -83,8 +85,19 @@ def code_tags() -> dict[str, str]:
     """The version of this package; where it runs from a clone, its commit too."""
     tags = {schema.TAG_VERSION: version("renyi-sharpness")}
     here = Path(__file__).resolve().parent
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, check=False)
+    try:
+        commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, check=False)
+    except OSError:  # no git, as in many containers
+        return tags
     return tags | ({MLFLOW_GIT_COMMIT: commit.stdout.strip()} if commit.returncode == 0 else {})
+
+
+def _user() -> str:
+    """Who runs this: a name, or the number where no name belongs to it, as in containers."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
 
 
 def dataset_input(config: SweepConfig) -> DatasetInput:
@@ -110,6 +123,6 @@ def trial_note(spec: TrialSpec, trained: Trained, folder: Folder) -> str:
             "",
             f"Measures at every order: artifact `{schema.MEASUREMENTS_FILE}`; raw spectra: `{schema.SPECTRA_FILE}`.",
             "",
-            f"Measure it again: `renyi measure {checkpoint}`",
+            f"Measure it again: `renyi measure {shlex.quote(checkpoint)}`",
         ]
     )

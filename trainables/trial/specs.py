@@ -12,7 +12,8 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, mo
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from analysis.errors import closest
-from analysis.settings import LIMITS, SILENCE_LIMIT, Duration, Section
+from analysis.section import Section
+from analysis.settings import LIMITS, SILENCE_LIMIT, Duration
 from trainables.catalogue import DATA_SETS
 from trainables.trial.recipe import contradictions, misfits
 from trainables.trial.storage import absolute
@@ -161,9 +162,7 @@ class DataSpec(Spec):
                 if not getattr(self, key):
                     raise ValueError(f"parquet needs {key}: a Parquet file, a glob, or a list of them")
         else:
-            if self.dataset == "digits" and (self.mean or self.std):
-                raise ValueError("digits has constants of its own; leave mean and std out")
-            for key in OF_PARQUET:
+            for key in (each for each in OF_PARQUET if each in self.model_fields_set):
                 if getattr(self, key) != type(self).model_fields[key].default:
                     raise ValueError(f"{key} is for dataset: parquet; {self.dataset} takes root")
         return self
@@ -412,11 +411,11 @@ class TrialSpec(Spec):
         same reason a default must never change.
         """
         known_by_the_other = {"name"} if self.data.is_known_by_content else {"fingerprint"}
-        excluded = {
-            "data": set(DataSpec.NOT_IDENTITY | known_by_the_other),
-            "training": set(TrainingSpec.NOT_IDENTITY),
-        }
-        fields = self.model_dump(mode="json", exclude_defaults=True, exclude=excluded)
+        left_out = {"data": DataSpec.NOT_IDENTITY | known_by_the_other, "training": TrainingSpec.NOT_IDENTITY}
+        fields = self.model_dump(mode="json", exclude_defaults=True)
+        for part, names in left_out.items():
+            for name in names & fields[part].keys():
+                del fields[part][name]
         return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:12]
 
     def parameters(self) -> dict[str, Any]:

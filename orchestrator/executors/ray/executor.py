@@ -56,7 +56,7 @@ class RayExecutor:
 
     def run(self, work: Work) -> Generator[Event, None, None]:
         """Train and measure side by side; a pool of fixed size is up before the first trial starts."""
-        if "RAY_ADDRESS" not in os.environ:
+        if not os.environ.get("RAY_ADDRESS"):
             prepare_dataset(self._config.data)  # once, in the process whose output and errors are seen
         connect(own_code(self._config))
         try:

@@ -13,6 +13,8 @@ import ray
 import yaml
 
 from analysis.garbage import no_garbage_collection
+from orchestrator.errors import UsageError
+from orchestrator.executors.ray.address import check_ray, ray_address
 from orchestrator.executors.ray.placement import Node
 
 LAUNCHER_FILE = Path("~/ray_bootstrap_config.yaml")  # where `ray up` puts the cluster's description on the head
@@ -27,8 +29,15 @@ def connect(own_code: Sequence[Path] = ()) -> None:
 
     Args:
         own_code: modules and packages of the user's that a cluster's nodes need; they are sent there.
+
+    Raises:
+        UsageError: there is no such cluster, or Ray can't start here.
     """
-    ships = own_code and "RAY_ADDRESS" in os.environ
+    check_ray()
+    address = ray_address()
+    if address is None:
+        os.environ.pop("RAY_ADDRESS", None)  # empty, it is no address for Ray
+    ships = own_code and address is not None
     quiet = {
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_ENABLE_AUTO_CONNECT": "0",  # a thread that outlives the cluster must not start another
@@ -40,14 +49,17 @@ def connect(own_code: Sequence[Path] = ()) -> None:
     for name, value in quiet.items():
         os.environ.setdefault(name, value)
     on_sigterm = signal.getsignal(signal.SIGTERM)
-    ray.init(
-        address=os.environ.get("RAY_ADDRESS", "local"),
-        log_to_driver=False,
-        include_dashboard=False,
-        configure_logging=True,
-        logging_level=logging.ERROR,
-        runtime_env={"py_modules": [str(path) for path in own_code]} if ships else None,
-    )
+    try:
+        ray.init(
+            address=address or "local",
+            log_to_driver=False,
+            include_dashboard=False,
+            configure_logging=True,
+            logging_level=logging.ERROR,
+            runtime_env={"py_modules": [str(path) for path in own_code]} if ships else None,
+        )
+    except (OSError, ValueError) as error:
+        raise UsageError(f"Ray can't {'be joined' if address else 'start here'}: {error}".splitlines()[0]) from error
     signal.signal(signal.SIGTERM, on_sigterm)  # Ray's own handler would abort without a message
 
 

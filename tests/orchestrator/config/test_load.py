@@ -48,7 +48,7 @@ def test_scientific_notation_is_a_number(sweep_file: SweepFile) -> None:
         ("epochs: 2", "epochs: many", "training.epochs: should be a valid integer"),
         ("epochs: 2", "epochs: 0", "training.epochs: should be greater than 0; got 0"),
         ("name: small", "name: small\nseed: 3", "seed: unknown key; did you mean seeds?"),
-        ("name: small", "name: a b", "name: String should match pattern"),
+        ("name: small", "name: a b", "name: may have letters, digits, `_`"),
         ("dataset: digits", "dataset: digit", "data.dataset: unknown value 'digit'; did you mean digits?"),
         ("digits_cnn", "digit_cnn", "model: unknown model 'digit_cnn'; did you mean digits_cnn?"),
         ("optimizer: sgd", "optimizer: sdg", "grid[0].optimizer: unknown optimizer 'sdg'; did you mean sgd?"),

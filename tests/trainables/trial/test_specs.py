@@ -101,7 +101,6 @@ def test_a_parquet_set_of_an_earlier_version_is_known_by_its_name() -> None:
         ({"dataset": "parquet", "train": "a.parquet"}, "parquet needs test: a Parquet file, a glob, or a list"),
         ({"dataset": "cifar10", "image": "img"}, "image is for dataset: parquet; cifar10 takes root"),
         ({"dataset": "cifar10", "resize": 224}, "resize is for dataset: parquet; cifar10 takes root"),
-        ({"dataset": "digits", "mean": [0.5]}, "digits has constants of its own; leave mean and std out"),
         (PARQUET | {"crop": 0}, r"must be a whole number of pixels, at least 1, or \[height, width\]; got 0"),
         (PARQUET | {"resize": [8, 8, 8]}, r"or \[height, width\]; got \[8, 8, 8\]"),
         (PARQUET | {"resize": True}, "got True"),
