@@ -5,6 +5,7 @@ import os
 import typer
 
 from orchestrator.commands.judging import measure, report
+from orchestrator.commands.keeping import verify
 from orchestrator.commands.looking import measures, plan, status, sweeps, ui
 from orchestrator.commands.options import Version
 from orchestrator.commands.running import preflight, remeasure, retry, run, stop
@@ -15,7 +16,7 @@ os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 
-COMMANDS = (sweeps, measures, plan, run, status, retry, remeasure, report, ui, stop, preflight, measure)
+COMMANDS = (sweeps, measures, plan, run, status, retry, remeasure, report, ui, stop, preflight, verify, measure)
 
 app = typer.Typer(
     no_args_is_help=True,

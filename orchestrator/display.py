@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from orchestrator.store.cost import Cost
     from orchestrator.store.plan import Plan
     from orchestrator.store.status import Status
+    from orchestrator.store.verify import Damage
 
 console = Console(highlight=False, soft_wrap=True)
 stderr_console = Console(highlight=False, soft_wrap=True, stderr=True)
@@ -90,6 +91,7 @@ def show_status(status: "Status") -> None:
             console.print(f"  to do: {_to_do(plan)}{remaining}")
         for name, node in activity.nodes.items() if activity else ():
             console.print(f"  {name}: {_node(node)}", markup=False)
+    show_damages(plan.store.folder.uri, status.damages, "the next `renyi run` writes it again")
     show_failures(plan)
 
 
@@ -98,6 +100,12 @@ def show_avoided(activity: "Activity | None") -> None:
     for name, node in activity.nodes.items() if activity else ():
         if node.avoided:
             console.print(f"  node {name} was avoided: {node.avoided}", markup=False, style="yellow")
+
+
+def show_damages(folder: str, damages: "Sequence[Damage]", done: str = "") -> None:
+    """Show files that are not what was written, a line each, and what was done about them."""
+    for damage in damages:
+        console.print(f"{folder}/{damage.path} is damaged: {damage.reason}{done and f'; {done}'}", markup=False)
 
 
 def show_work(before: "Plan", after: "Plan") -> None:

@@ -8,6 +8,7 @@ from orchestrator.config.sweep_config import SweepConfig
 from orchestrator.display import (
     SweepProgress,
     show_avoided,
+    show_damages,
     show_derived,
     show_failures,
     show_interruption,
@@ -24,10 +25,13 @@ from orchestrator.interrupts import Interrupts
 from orchestrator.report import report_sweeps
 from orchestrator.store.activity import ActivityFile, read_activity
 from orchestrator.store.changes import Changes
+from orchestrator.store.closing import close_sweep, reopen_sweep
 from orchestrator.store.from_spectra import measure_from_spectra
 from orchestrator.store.lease import Lease
 from orchestrator.store.plan import Plan, make_plan
-from orchestrator.store.trial_store import TrialStore
+from orchestrator.store.repair import remove
+from orchestrator.store.trial_store import TrialState, TrialStore
+from orchestrator.store.verify import verify_trial
 from orchestrator.tracking.protocol import Stopped, Tracker
 from trainables.trial.storage import open_folder
 
@@ -63,9 +67,12 @@ def run_sweep(
     check_own_measures(config)
     command = command or config.name
     with Interrupts() as interrupts, Lease(open_folder(config.folder), f"renyi run {command}") as lease:
+        closed = reopen_sweep(open_folder(config.folder))
+        if changes.remove:
+            only = remove(open_folder(config.folder), changes.remove)
         plan = make_plan(config)
         plan.store.mark_layout()
-        plan.store.folder.clear()
+        plan.store.clear()
         if executor == "ray" and "RAY_ADDRESS" in os.environ and plan.work.trials:
             from orchestrator.executors.ray.preflight import preflight
 
@@ -73,6 +80,7 @@ def run_sweep(
         tracker = _open_tracker(plan)
         try:
             _apply(changes, plan)
+            _forget_damaged_checkpoints(plan)
             plan = make_plan(config)
             show_plan(plan)
             _do(plan, executor, tracker, only)
@@ -82,7 +90,10 @@ def run_sweep(
             pending = tracker.wait()
             report_sweeps([config], [command], "store" if pending else "tracking", tracker)
             show_failures(done)
-            _close(tracker, interrupts, config)
+            complete = _close(tracker, interrupts, config)
+            if complete and (closed or plan.work.trials or changes != NO_CHANGES):
+                close_sweep(plan.store.folder, lease.number)
+                lease.closed = True
         except KeyboardInterrupt:
             lease.check()
             _close(tracker, interrupts, config, Stopped.INTERRUPTED)
@@ -99,8 +110,23 @@ def _apply(changes: Changes, plan: Plan) -> None:
     """Change the store as a command asks."""
     for trial_id in changes.forget_failures:
         plan.store.forget_failure(trial_id)
+        _remove_damaged(plan, trial_id)  # it may be why the trial failed
     if changes.derive_measurements:
         show_derived(measure_from_spectra(plan))
+
+
+def _forget_damaged_checkpoints(plan: Plan) -> None:
+    """Have trials whose training was interrupted start again where their last checkpoint is damaged."""
+    for trial_id, state in plan.states.items():
+        if state is TrialState.TRAINING:
+            _remove_damaged(plan, trial_id)
+
+
+def _remove_damaged(plan: Plan, trial_id: str) -> None:
+    """Remove the damaged files of a trial, and say so; what they were part of is made again."""
+    damages = verify_trial(plan.store.folder, trial_id).damages
+    show_damages(plan.store.folder.uri, damages, "removed, and made again")
+    remove(plan.store.folder, damages)
 
 
 def _do(plan: Plan, executor: ExecutorName, tracker: Tracker, only: Collection[str] | None) -> None:
@@ -118,12 +144,13 @@ def _do(plan: Plan, executor: ExecutorName, tracker: Tracker, only: Collection[s
             progress.update(event)
 
 
-def _close(tracker: Tracker, interrupts: Interrupts, config: SweepConfig, stopped: Stopped | None = None) -> None:
-    """Finish the record, and show what could not be logged."""
+def _close(tracker: Tracker, interrupts: Interrupts, config: SweepConfig, stopped: Stopped | None = None) -> bool:
+    """Finish the record, and show what could not be logged; whether all is."""
     with interrupts.held():
         pending = tracker.finish(stopped)
     if pending:
         show_pending(config, pending, tracker.trouble)
+    return not pending
 
 
 def check_own_measures(config: SweepConfig) -> None:

@@ -10,7 +10,7 @@ from analysis.settings import SharpnessSettings
 from analysis.spectrum.measures import SPECTRAL_MEASURES, Spectra
 from orchestrator.store.measurement import Measured, read_measured, read_settings, write_measured
 from orchestrator.store.plan import Plan
-from orchestrator.store.trial_store import MEASUREMENTS_FOLDER, TrialState
+from orchestrator.store.trial_store import TrialState
 
 OF_HESSIAN = tuple(measure.key for measure in MEASURES.values() if measure.spectra == "hessian")
 OF_GAUSS_NEWTON = tuple(measure.key for measure in MEASURES.values() if measure.spectra == "gauss_newton")
@@ -30,7 +30,7 @@ def measure_from_spectra(plan: Plan) -> list[str]:
     for spec in plan.specs:
         if plan.states[spec.trial_id] is not TrialState.TRAINED:
             continue
-        measurements = plan.store.trial(spec.trial_id).folder / MEASUREMENTS_FOLDER
+        measurements = plan.store.trial(spec.trial_id).measurements
         for other in measurements.names():
             found = read_settings(measurements / other)
             if found is None or not derivable(settings, found):

@@ -13,7 +13,7 @@ from orchestrator.tracking.experiment import log_report, open_experiment
 from orchestrator.tracking.protocol import Stopped
 from orchestrator.tracking.retry_queue import RetryQueue
 from orchestrator.tracking.run import TrialRuns
-from trainables.errors import StorageError
+from trainables.errors import DamagedError, StorageError
 from trainables.trial.specs import TrialSpec
 
 SECONDS_BETWEEN_FLUSHES = 20.0  # of a running trial's epochs
@@ -59,7 +59,7 @@ class MLflowTracker:
         self.experiment_id = experiment.experiment_id
         self.parent_run_id = experiment.parent_run_id
         self._runs = TrialRuns(experiment, config, store, specs)
-        self._queue = RetryQueue(on_trouble, on_recovery, fatal=(StorageError,))
+        self._queue = RetryQueue(on_trouble, on_recovery, fatal=(StorageError, DamagedError))
 
     def reconcile(self, states: Mapping[str, TrialState], progress: Callable[[str], None] = lambda _: None) -> None:
         """Log every trial whose run shows less than the store: what an earlier driver did not live to log."""

@@ -8,6 +8,7 @@ import time
 import uuid
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -16,6 +17,14 @@ from trainables.errors import StorageError, TrainingError
 OBJECT_STORES = ("s3", "gcs", "abfs")  # pyarrow's names of stores where an object appears complete or not at all
 NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS)  # errors of file systems without hard links: FAT, some of FUSE
 CLAIM_SECONDS = 60.0  # after this, a claim to create a file is void: its process died before it could remove it
+
+
+@dataclass(frozen=True)
+class Stat:
+    """The size of a file, and when it was last written."""
+
+    size: int  # bytes
+    modified: float  # Unix time, by the storage's clock
 
 
 class Folder(Protocol):
@@ -37,6 +46,9 @@ class Folder(Protocol):
 
     def names(self) -> list[str]:
         """The names of the files and folders inside, sorted; empty if the folder does not exist."""
+
+    def stats(self) -> dict[str, Stat]:
+        """The size and time of each file inside, by name; folders are left out."""
 
     def delete(self, name: str) -> None:
         """Remove a file, if it exists."""
@@ -97,6 +109,13 @@ class LocalFolder:
         with self._reported("", "read", missing_is_no_error=True), suppress(FileNotFoundError):
             return sorted(entry.name for entry in os.scandir(self.path) if not entry.name.startswith("."))
         return []
+
+    def stats(self) -> dict[str, Stat]:
+        with self._reported("", "read", missing_is_no_error=True), suppress(FileNotFoundError):
+            files = [entry for entry in os.scandir(self.path) if entry.is_file() and not entry.name.startswith(".")]
+            found = {entry.name: entry.stat() for entry in files}
+            return {name: Stat(stat.st_size, stat.st_mtime) for name, stat in found.items()}
+        return {}
 
     def delete(self, name: str) -> None:
         with self._reported(name, "deleted"):
@@ -259,6 +278,12 @@ class RemoteFolder:
     def names(self) -> list[str]:
         return sorted(self._written())
 
+    def stats(self) -> dict[str, Stat]:
+        from pyarrow import fs
+
+        files = [info for info in self._infos() if info.type == fs.FileType.File and not info.base_name.startswith(".")]
+        return {info.base_name: Stat(info.size, info.mtime.timestamp() if info.mtime else 0.0) for info in files}
+
     def delete(self, name: str) -> None:
         with self._reported(name, "deleted"), suppress(FileNotFoundError):
             self._filesystem.delete_file(f"{self._path}/{name}")
@@ -289,11 +314,14 @@ class RemoteFolder:
 
     def _listing(self) -> dict[str, float]:
         """The names of all files and folders inside, with the time of each last write by the store's clock."""
+        return {info.base_name: info.mtime.timestamp() if info.mtime else 0.0 for info in self._infos()}
+
+    def _infos(self) -> list[Any]:
         from pyarrow import fs
 
         with self._reported("", "read"):
-            found = self._filesystem.get_file_info(fs.FileSelector(self._path, allow_not_found=True))
-        return {info.base_name: info.mtime.timestamp() if info.mtime else 0.0 for info in found}
+            found: list[Any] = self._filesystem.get_file_info(fs.FileSelector(self._path, allow_not_found=True))
+        return found
 
     @contextmanager
     def _reported(self, name: str, action: str, missing_is_no_error: bool = False) -> Iterator[None]:

@@ -1,7 +1,7 @@
 """The files of a trial: outcome, claim, run and failure, each read as it was written."""
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
@@ -43,10 +43,10 @@ def test_the_outcome_is_read_as_it_was_written(trial: TrialFolder) -> None:
 
 
 def test_an_outcome_from_before_an_optional_field_is_read(trial: TrialFolder) -> None:
-    trial.write_trained(Trained([EPOCH], RESULT))
-    written = json.loads(trial.folder.read(TRAINED_FILE))
+    written = asdict(Trained([EPOCH], RESULT))
     for name in ("validation_accuracy", "system"):
         del written["history"][0][name]
+    del written["weights"]
     trial.folder.write(TRAINED_FILE, json.dumps(written).encode())
     assert trial.read_trained().history == [replace(EPOCH, system={})]
 
