@@ -5,8 +5,9 @@ import json
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
 
+from analysis.duration import seconds_of
 from analysis.errors import closest
 from analysis.measures import ALL_IN_IDENTITIES, GRADIENT_PASSES, HEADLINE_ORDERS, MEASURES, Scope, is_all
 
@@ -23,6 +24,8 @@ LEAST_RESOLVABLE = 0.5  # below, an entropy counts eigenvalues that round-off hi
 
 Positive = Annotated[float, Field(gt=0)]
 Several = Field(min_length=1)
+Duration = Annotated[float, BeforeValidator(seconds_of), Field(gt=0, allow_inf_nan=False)]  # in seconds
+SILENCE_LIMIT = 3600.0
 
 
 class Section(BaseModel):
@@ -103,7 +106,7 @@ def _known_loss(name: str) -> str:
 
 
 class LossSettings(Section):
-    """The loss whose curvature and rises are measured; the networks are trained with the plain cross-entropy."""
+    """The loss whose curvature and rises are measured; by default the plain cross-entropy, whatever was trained."""
 
     name: Annotated[
         str,
@@ -138,6 +141,9 @@ def _known_measure(name: str) -> str:
 
 MeasureName = Annotated[str, AfterValidator(_known_measure)]
 Order = Annotated[float, Field(gt=0)]
+
+
+LIMITS = {"time_limit", "silence_limit"}
 
 
 class SharpnessSettings(Section):
@@ -186,6 +192,11 @@ class SharpnessSettings(Section):
     loss: Annotated[LossSettings, Field(description="the loss that is measured: its name, or its name and options")] = (
         LossSettings()
     )
+
+    time_limit: Annotated[Duration | None, Field(description="after which a measuring task is ended and fails")] = None
+    silence_limit: Annotated[
+        Duration | None, Field(description="without a pass or a line of output, after which a task is ended and fails")
+    ] = SILENCE_LIMIT
 
     @field_validator("loss", mode="before")
     @classmethod
@@ -243,9 +254,10 @@ class SharpnessSettings(Section):
 
         With `measures: all` it is the same in every version, though later ones know more measures: a sweep that was
         measured stays measured. Its report lacks the new measures; a list that names them is another measurement. The
-        default loss is not in it.
+        default loss is not in it, nor are limits, which change no result.
         """
-        content = self.model_dump(mode="json", exclude={"loss"} if self.loss == LossSettings() else set())
+        excluded = LIMITS | ({"loss"} if self.loss == LossSettings() else set())
+        content = self.model_dump(mode="json", exclude=excluded)
         if is_all(self.measures):
             content["measures"] = list(ALL_IN_IDENTITIES)
         canonical = json.dumps(content, sort_keys=True)

@@ -27,8 +27,8 @@ from analysis.sharpness.measure import measure_subject
 from orchestrator.config.expand import expand
 from orchestrator.config.load import load, shipped_sweeps
 from orchestrator.executors.actor import load_subject
+from trainables.cache_folder import CACHE_VARIABLE
 from trainables.catalogue import NETWORKS
-from trainables.data.image_cache import CACHE_VARIABLE
 from trainables.models import build_model
 from trainables.training.loop import train
 from trainables.trial.folder import LAST_CHECKPOINT, TrialFolder

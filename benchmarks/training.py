@@ -32,8 +32,8 @@ from torch.nn.functional import cross_entropy
 from torch.utils.data import DataLoader
 from torchvision import transforms
 
+from trainables.cache_folder import CACHE_VARIABLE
 from trainables.data import Dataset, load_dataset
-from trainables.data.image_cache import CACHE_VARIABLE
 from trainables.models import build_model
 from trainables.training.trainer import Trainer
 from trainables.trial.specs import DataSpec, TrialSpec

@@ -5,10 +5,11 @@ import os
 import typer
 
 from orchestrator.commands.judging import measure, report
-from orchestrator.commands.keeping import verify
+from orchestrator.commands.keeping import clean, list_
 from orchestrator.commands.looking import measures, plan, status, sweeps, ui
 from orchestrator.commands.options import Version
 from orchestrator.commands.running import preflight, remeasure, retry, run, stop
+from orchestrator.commands.verifying import verify
 
 # Read by MLflow when it is imported, in this process and in those it starts.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -16,7 +17,23 @@ os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
 os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
 os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 
-COMMANDS = (sweeps, measures, plan, run, status, retry, remeasure, report, ui, stop, preflight, verify, measure)
+COMMANDS = (
+    sweeps,
+    measures,
+    plan,
+    run,
+    status,
+    retry,
+    remeasure,
+    report,
+    ui,
+    list_,
+    clean,
+    verify,
+    stop,
+    preflight,
+    measure,
+)
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -27,7 +44,7 @@ app = typer.Typer(
     "\n\nStart with `renyi run digits`: a whole study in a few minutes, on any laptop.",
 )
 for command in COMMANDS:
-    app.command()(command)
+    app.command(command.__name__.rstrip("_"))(command)
 
 
 @app.callback()

@@ -6,11 +6,14 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.markup import escape
+from rich.padding import Padding
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 from analysis.measures import MEASURES
 from analysis.settings import SharpnessSettings
+from orchestrator.config.sampling import num_combinations
 from orchestrator.events import (
     EpochsDone,
     Event,
@@ -61,9 +64,13 @@ def show_measures() -> None:
 def show_plan(plan: "Plan") -> None:
     """Show the grid, what is done, and the cost of the rest."""
     config = plan.config
-    console.print(f"[bold]{config.name}[/]: {len(plan.specs)} trials of {config.model} on {config.data.dataset}")
+    count = f"{len(plan.specs)}" if plan.part_of is None else f"{len(plan.specs)} of {plan.part_of}"
+    console.print(f"[bold]{config.name}[/]: {count} trials of {config.model} on {config.data.dataset}")
     for sub_grid in config.grid:
         console.print(f"  {_sub_grid(sub_grid)}" + (f" × seeds {list(config.seeds)}" if len(config.seeds) > 1 else ""))
+    if config.sample is not None:
+        size = f"{num_combinations(config.grid, config.seeds):,}".replace(",", " ")
+        console.print(f"  sample: {plan.part_of or len(plan.specs)} of {size} combinations, seed {config.sample.seed}")
     settings = config.sharpness
     console.print(
         f"  measures: {', '.join(settings.measures)} on {settings.samples} samples, {len(settings.orders)} orders"
@@ -73,7 +80,9 @@ def show_plan(plan: "Plan") -> None:
         console.print(f"  forward passes over the samples to measure a trial: {passes}")
     if config.shifts:
         console.print(f"  shifts of the test images: {', '.join(config.shifts)}")
-    console.print(f"  states: {_counts(plan)}")
+    if config.resources.max_concurrent is not None:
+        console.print(f"  at most {config.resources.max_concurrent} trials are trained at once")
+    console.print(f"  states: {_counts(plan) or 'none'}")
     console.print(f"  to do: {_to_do(plan)}")
     console.print(f"  results: {config.folder}\n  tracking: {config.shown_tracking}")
 
@@ -83,16 +92,24 @@ def show_status(status: "Status") -> None:
     plan, activity = status.plan, status.activity
     console.print(f"[bold]{plan.config.name}[/]: {len(plan.specs)} trials: {_counts(plan)}")
     if status.driver is None:
-        console.print(f"  never started; to do: {_to_do(plan)}")
+        _paragraph(f"never started; to do: {_to_do(plan)}")
     else:
-        console.print(f"  {'running' if status.running else 'not running; last'}: {status.driver}", markup=False)
+        _paragraph(f"{'running' if status.running else 'not running; last'}: {status.driver}")
         if not status.done:
             remaining = "" if status.seconds_left is None else f"; about {_duration(status.seconds_left)} left"
-            console.print(f"  to do: {_to_do(plan)}{remaining}")
+            _paragraph(f"to do: {_to_do(plan)}{remaining}")
         for name, node in activity.nodes.items() if activity else ():
-            console.print(f"  {name}: {_node(node)}", markup=False)
+            _paragraph(f"{name}: {_node(node)}")
     show_damages(plan.store.folder.uri, status.damages, "the next `renyi run` writes it again")
     show_failures(plan)
+
+
+def _paragraph(text: str, indent: int = 2) -> None:
+    """Show a text in whole words at the width of the terminal; as one line where it is no terminal."""
+    if console.is_terminal:
+        console.print(Padding(Text(text), (0, 0, 0, indent)), soft_wrap=False)
+    else:
+        console.print(" " * indent + text, markup=False)
 
 
 def show_avoided(activity: "Activity | None") -> None:
@@ -129,6 +146,13 @@ def show_interruption(plan: "Plan") -> None:
     console.print("their last checkpoint. The same command resumes the sweep.")
 
 
+def show_stop(plan: "Plan") -> None:
+    """Show that a sweep stopped at its first failure, and how it goes on."""
+    measured = plan.counts[TrialState.MEASURED]
+    console.print(f"stopped at the first failure: {measured}/{len(plan.specs)} trials are measured and kept. The same")
+    console.print("command goes on with the others, from their last checkpoints.")
+
+
 def show_failures(plan: "Plan") -> None:
     """Show each failed trial once, with its reason, and the command that runs it again."""
     if not plan.failed:
@@ -136,10 +160,16 @@ def show_failures(plan: "Plan") -> None:
     console.print(f"[bold red]{len(plan.failed)} failed[/]")
     for spec in plan.failed[:MAX_FAILURES_SHOWN]:
         failure = plan.store.failure(spec.trial_id)
-        console.print(f"  {spec.trial_id}  {spec.label}\n      in {failure.stage}: {failure.reason}", markup=False)
+        console.print(f"  {spec.trial_id}  {spec.label}", markup=False)
+        _paragraph(f"in {failure.stage}: {failure.reason}", 6)
     if len(plan.failed) > MAX_FAILURES_SHOWN:
         console.print(f"  … and {len(plan.failed) - MAX_FAILURES_SHOWN} more")
     console.print(f"  try them again with: renyi retry {plan.config.name}")
+
+
+def show_warning(text: str) -> None:
+    """Show what went wrong beside the sweep and does not affect it."""
+    stderr_console.print(text, markup=False, style="yellow")
 
 
 def show_tracking_trouble(reason: str) -> None:

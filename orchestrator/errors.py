@@ -7,3 +7,8 @@ class UsageError(Exception):
     def __init__(self, *problems: str) -> None:
         super().__init__("\n".join(problems))
         self.problems = problems
+
+
+class DefectError(Exception):
+    """A mistake in this package or in what it calls, in one line that names the file with its traceback. Exit code
+    DEFECT."""

@@ -9,4 +9,5 @@ class ExitCode(IntEnum):
     ALL_MEASURED = 0
     SOME_FAILED = 1
     BAD_INPUT = 2
+    DEFECT = 3
     INTERRUPTED = 130

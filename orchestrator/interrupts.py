@@ -63,6 +63,24 @@ class Interrupts:
         raise KeyboardInterrupt
 
 
+@contextmanager
+def interrupted_after(seconds: float | None, text: str = "") -> Iterator[None]:
+    """Interrupt the block as Ctrl-C does, once it has taken so long; None: never. `text` is shown then."""
+    timer = threading.Timer(seconds or 0.0, _interrupt, [text])
+    timer.daemon = True
+    if seconds is not None:
+        timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
+
+
+def _interrupt(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)  # noqa: T201 - as below
+    os.kill(os.getpid(), signal.SIGINT)
+
+
 def _leave() -> None:
     """End the process without waiting for anything."""
     text = "\ninterrupted: finished work is kept. The same command resumes from the last checkpoints."

@@ -1,9 +1,16 @@
 """`renyi report`: from the results of one or several sweeps to the verdict, the files, and a copy on the parent run."""
 
+import hashlib
+import re
 import shlex
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
+from orchestrator.config.expand import expand
+from orchestrator.config.grid import values_of_axes
+from orchestrator.config.sampling import num_combinations
+from orchestrator.config.selection import select
 from orchestrator.config.sweep_config import SweepConfig
 from orchestrator.display import console, show_comparison, show_verdict
 from orchestrator.store.closing import REPORT_FOLDER, list_again
@@ -25,6 +32,7 @@ def report_sweeps(
     source: Source = "tracking",
     tracker: "Tracker | None" = None,
     gaps: Sequence[str] = (),
+    only: str | None = None,
 ) -> "Report":
     """Judge the measures by the results in MLflow (or in the store), show the verdict, and keep the report.
 
@@ -37,9 +45,12 @@ def report_sweeps(
         source: where results are read.
         tracker: of the first sweep, where one is open: it logs the files as soon as MLflow answers.
         gaps: what measures are ranked against, as `analysis.results.targets` names it; by default the gap in loss.
+        only: conditions on the trials, as `orchestrator.config.selection` reads them. The report of such a part is
+            kept beside that of the whole sweep, in a folder of its own.
 
     Raises:
         AnalysisError: an unknown gap, or one that no trial has.
+        UsageError: no trial fulfils the conditions, or one of them is wrong.
     """
     from analysis.report.report import build_report
     from analysis.results.targets import distinct, target_of
@@ -49,14 +60,16 @@ def report_sweeps(
     first, *others = configs
     names = [config.name for config in configs]
     words = " ".join(shlex.quote(command) for command in commands or names)
+    words += f" --only {shlex.quote(only)}" if only is not None else ""
     words += "".join(f" --gap {shlex.quote(key)}" for key in gaps)
     reproduce = [*(f"renyi run {shlex.quote(command)}" for command in commands or names), f"renyi report {words}"]
-    report = build_report([_results(config, source) for config in configs], reproduce, targets)
+    results = [_part(config, _results(config, source), only) for config in configs]
+    report = build_report(results, reproduce, targets)
     for name, lines in report.lines.items():
         show_verdict(name, lines, report.targets[name])
     if report.comparison is not None and report.comparison.repeated:
         show_comparison(report.comparison)
-    name_of_folder = f"{REPORT_FOLDER}-{'-'.join(names)}" if others else REPORT_FOLDER
+    name_of_folder = _folder(names, only)
     folder = checked(open_folder(first.folder) / name_of_folder)
     folder.delete(MANIFEST_FILE)
     for name, data in report.files.items():
@@ -69,10 +82,38 @@ def report_sweeps(
     elif source == "tracking":
         from orchestrator.tracking.experiment import log_report
 
-        log_report(first, report.files, report.note, name_of_folder if others else None)
+        log_report(first, report.files, report.note, name_of_folder if others or only is not None else None)
     console.print(f"  the whole report: {(folder / 'report.html').uri}")
     console.print(f"  review every run in MLflow: renyi ui {first.name}")
     return report
+
+
+def _folder(names: Sequence[str], only: str | None) -> str:
+    """The name of the folder of a report; different sweeps and conditions have different ones."""
+    name = f"{REPORT_FOLDER}-{'-'.join(names)}" if len(names) > 1 else REPORT_FOLDER
+    if only is None:
+        return name
+    digest = hashlib.sha256(only.encode()).hexdigest()[:6]
+    return f"{name}-only-{re.sub(r'[^A-Za-z0-9._]+', '-', only)[:60].strip('-')}-{digest}"
+
+
+def _part(config: SweepConfig, results: "SweepResults", only: str | None) -> "SweepResults":
+    """The results as the report is about them: what it must know of a sampled grid, and the chosen trials alone."""
+    from analysis.results.sweep import SampledGrid, part_of
+
+    specs = expand(config)
+    size = num_combinations(config.grid, config.seeds)
+    if config.sample is not None and len(specs) < size:
+        coupled = {frozenset(axis.names) for sub_grid in config.grid for axis in sub_grid.axes if len(axis.names) > 1}
+        grid = SampledGrid(tuple(coupled), values_of_axes(config.grid))
+        count = f"{size:,}".replace(",", " ")
+        part = f"a random sample of {len(specs)} of the grid's {count} combinations, seed {config.sample.seed}"
+        results = replace(results, grid=grid, remarks=(part, *results.remarks))
+    if only is None:
+        return results
+    chosen = [spec.trial_id for spec in select(specs, only)]
+    part = f"only those with {only}, {len(chosen)} of the sweep's {len(specs)} trials"
+    return part_of(results, chosen, f"{config.name} ({only})", part)
 
 
 def _results(config: SweepConfig, source: Source) -> "SweepResults":

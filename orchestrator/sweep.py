@@ -2,11 +2,13 @@
 
 import os
 from collections.abc import Collection
+from contextlib import closing
 from typing import Literal
 
 from orchestrator.config.sweep_config import SweepConfig
 from orchestrator.display import (
     SweepProgress,
+    console,
     show_avoided,
     show_damages,
     show_derived,
@@ -14,22 +16,27 @@ from orchestrator.display import (
     show_interruption,
     show_pending,
     show_plan,
+    show_stop,
     show_tracking_recovery,
     show_tracking_trouble,
     show_work,
 )
-from orchestrator.events import TrialEvent
+from orchestrator.events import TrialEvent, TrialFailed
 from orchestrator.executors.protocol import Executor
 from orchestrator.exit_codes import ExitCode
 from orchestrator.interrupts import Interrupts
+from orchestrator.on_end import exit_code_of, run_on_end
+from orchestrator.rehearsal import rehearsal_of, rehearse
 from orchestrator.report import report_sweeps
 from orchestrator.store.activity import ActivityFile, read_activity
 from orchestrator.store.changes import Changes
 from orchestrator.store.closing import close_sweep, reopen_sweep
 from orchestrator.store.from_spectra import measure_from_spectra
-from orchestrator.store.lease import Lease
+from orchestrator.store.inventory import write_index
+from orchestrator.store.lease import Lease, LeaseError
 from orchestrator.store.plan import Plan, make_plan
 from orchestrator.store.repair import remove
+from orchestrator.store.steering import Steering
 from orchestrator.store.trial_store import TrialState, TrialStore
 from orchestrator.store.verify import verify_trial
 from orchestrator.tracking.protocol import Stopped, Tracker
@@ -37,6 +44,7 @@ from trainables.trial.storage import open_folder
 
 ExecutorName = Literal["ray", "inline"]
 NO_CHANGES = Changes()
+WHOLE = Steering()
 
 
 def run_sweep(
@@ -45,6 +53,8 @@ def run_sweep(
     command: str | None = None,
     only: Collection[str] | None = None,
     changes: Changes = NO_CHANGES,
+    steering: Steering = WHOLE,
+    rehearsed: bool = True,
 ) -> ExitCode:
     """Do what the store shows as missing, bring MLflow up to date, and report.
 
@@ -56,42 +66,66 @@ def run_sweep(
         command: what the user typed for the sweep, for the report; by default the sweep's name.
         only: ids of the trials to work on; None for all.
         changes: what to change in the store first, such as failures to forget.
+        steering: the part of the sweep that the command is about, and whether it stops at a failure.
+        rehearsed: whether networks and optimizers are rehearsed before anything starts.
 
     Returns:
-        ALL_MEASURED, SOME_FAILED or INTERRUPTED.
+        ALL_MEASURED: no trial of the part failed; SOME_FAILED or INTERRUPTED.
 
     Raises:
-        UsageError: another driver works on the sweep, or MLflow does not answer; nothing was started.
+        UsageError: another driver works on the sweep, MLflow does not answer, or the preflight or the rehearsal found
+            problems; nothing was started.
         StorageError: the storage failed. What was finished is kept.
     """
-    check_own_measures(config)
-    command = command or config.name
+    try:
+        code = _run(config, executor, command or config.name, only, changes, steering, rehearsed)
+    except LeaseError:  # another driver has it
+        raise
+    except BaseException as error:
+        run_on_end(config, exit_code_of(error))
+        raise
+    run_on_end(config, code)
+    return code
+
+
+def _run(
+    config: SweepConfig,
+    executor: ExecutorName,
+    command: str,
+    only: Collection[str] | None,
+    changes: Changes,
+    steering: Steering,
+    rehearsed: bool,
+) -> ExitCode:
     with Interrupts() as interrupts, Lease(open_folder(config.folder), f"renyi run {command}") as lease:
         closed = reopen_sweep(open_folder(config.folder))
         if changes.remove:
             only = remove(open_folder(config.folder), changes.remove)
         plan = make_plan(config)
         plan.store.mark_layout()
+        write_index(plan)
         plan.store.clear()
-        if executor == "ray" and "RAY_ADDRESS" in os.environ and plan.work.trials:
-            from orchestrator.executors.ray.preflight import preflight
-
-            preflight(config)
+        _check_before_start(plan, steering.part(plan, only), executor, changes, rehearsed)
         tracker = _open_tracker(plan)
         try:
-            _apply(changes, plan)
             _forget_damaged_checkpoints(plan)
-            plan = make_plan(config)
-            show_plan(plan)
-            _do(plan, executor, tracker, only)
+            plan, part = _changed(plan, changes, steering, only)
+            show_plan(part)
+            stopped = _do(plan, part, executor, tracker, only, steering.fail_fast)
             done = make_plan(config)
+            failed = steering.about(done)
             show_work(plan, done)
             show_avoided(read_activity(plan.store.folder))
+            if stopped:
+                show_failures(failed)
+                show_stop(done)
+                _close(tracker, interrupts, config, Stopped.FAILED)
+                return ExitCode.SOME_FAILED
             pending = tracker.wait()
             report_sweeps([config], [command], "store" if pending else "tracking", tracker)
-            show_failures(done)
+            show_failures(failed)
             complete = _close(tracker, interrupts, config)
-            if complete and (closed or plan.work.trials or changes != NO_CHANGES):
+            if complete and (closed or part.work.trials or changes != NO_CHANGES):
                 close_sweep(plan.store.folder, lease.number)
                 lease.closed = True
         except KeyboardInterrupt:
@@ -103,16 +137,40 @@ def run_sweep(
             if not lease.lost:
                 _close(tracker, interrupts, config, Stopped.FAILED)
             raise
-    return ExitCode.SOME_FAILED if done.failed else ExitCode.ALL_MEASURED
+    return ExitCode.SOME_FAILED if failed.failed else ExitCode.ALL_MEASURED
 
 
-def _apply(changes: Changes, plan: Plan) -> None:
-    """Change the store as a command asks."""
+def _check_before_start(plan: Plan, part: Plan, executor: ExecutorName, changes: Changes, rehearsed: bool) -> None:
+    """Find what would make trials fail, on every node of a cluster or on this machine; nothing if there is no work.
+
+    Raises:
+        UsageError: all problems, a line each.
+    """
+    again = [spec for spec in plan.failed if spec.trial_id in changes.forget_failures]
+    work = part.work
+    if not work.trials and not again:
+        return
+    rehearsal = rehearsal_of(plan.config, [*work.to_train, *again]) if rehearsed else None
+    if executor == "ray" and "RAY_ADDRESS" in os.environ:
+        from orchestrator.executors.ray.preflight import preflight
+
+        preflight(plan.config, rehearsal)
+    elif rehearsal is not None:
+        rehearse(rehearsal, lambda text: console.print(f"  {text}"))
+
+
+def _changed(plan: Plan, changes: Changes, steering: Steering, only: Collection[str] | None) -> tuple[Plan, Plan]:
+    """Change the store as a command asks; the plan afterwards, and the part of it that the command works on."""
+    chosen = None
+    if changes.derive_measurements:
+        part = steering.part(plan, only)
+        chosen = None if part.part_of is None else set(part.states)  # no others once these are measured
+        show_derived(measure_from_spectra(part))
     for trial_id in changes.forget_failures:
         plan.store.forget_failure(trial_id)
         _remove_damaged(plan, trial_id)  # it may be why the trial failed
-    if changes.derive_measurements:
-        show_derived(measure_from_spectra(plan))
+    plan = make_plan(plan.config)
+    return plan, steering.part(plan, only) if chosen is None else plan.part(chosen)
 
 
 def _forget_damaged_checkpoints(plan: Plan) -> None:
@@ -129,19 +187,34 @@ def _remove_damaged(plan: Plan, trial_id: str) -> None:
     remove(plan.store.folder, damages)
 
 
-def _do(plan: Plan, executor: ExecutorName, tracker: Tracker, only: Collection[str] | None) -> None:
-    """Train and measure what is missing, recording and showing each event."""
-    with SweepProgress(plan) as progress, ActivityFile(plan.store.folder) as activity:
+def _do(
+    plan: Plan,
+    part: Plan,
+    executor: ExecutorName,
+    tracker: Tracker,
+    only: Collection[str] | None,
+    fail_fast: bool,
+) -> bool:
+    """Train and measure what is missing of a part of the plan, recording and showing each event.
+
+    Returns:
+        Whether it stopped because a trial had failed.
+    """
+    with SweepProgress(part) as progress, ActivityFile(plan.store.folder) as activity:
         tracker.reconcile(plan.states, lambda trial_id: progress.say(f"logging {trial_id}, missing in MLflow"))
-        work = plan.work if only is None else plan.work.only(only)
+        work = part.work if only is None else part.work.only(only)
         if not work.trials:
-            return
+            return False
         progress.say(f"starting the {executor} executor")
-        for event in _open_executor(executor, plan.config, plan.store).run(work):
-            activity.record(event)
-            if isinstance(event, TrialEvent):
-                tracker.record(event)
-            progress.update(event)
+        with closing(_open_executor(executor, plan.config, plan.store).run(work)) as events:
+            for event in events:
+                activity.record(event)
+                if isinstance(event, TrialEvent):
+                    tracker.record(event)
+                progress.update(event)
+                if fail_fast and isinstance(event, TrialFailed):
+                    return True
+    return False
 
 
 def _close(tracker: Tracker, interrupts: Interrupts, config: SweepConfig, stopped: Stopped | None = None) -> bool:
@@ -151,19 +224,6 @@ def _close(tracker: Tracker, interrupts: Interrupts, config: SweepConfig, stoppe
     if pending:
         show_pending(config, pending, tracker.trouble)
     return not pending
-
-
-def check_own_measures(config: SweepConfig) -> None:
-    """Import the measures that the sweep names by dotted path, so that a bad path is reported before any training.
-
-    Raises:
-        AnalysisError: a path does not import.
-    """
-    if config.sharpness.own_measures:
-        from analysis.sharpness.measures.own import load_measure
-
-        for path in config.sharpness.own_measures:
-            load_measure(path)
 
 
 def _open_executor(name: ExecutorName, config: SweepConfig, store: TrialStore) -> Executor:

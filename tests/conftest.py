@@ -5,12 +5,13 @@ import gc
 import os
 import shutil
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from hypothesis import settings
 
+from tests import forked_worker
 from tests.small_pictures import draw_each_once
 
 # Many small processes on few cores: threads would only wait for each other.
@@ -102,6 +103,14 @@ def young_heap(old_heap: None, monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def one_kind_of_picture(monkeypatch: pytest.MonkeyPatch) -> None:
     draw_each_once(monkeypatch)
+
+
+@pytest.fixture(autouse=True, scope="session")
+def forked_workers() -> Iterator[None]:
+    """Workers of this process start at once, with all that it has imported."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("trainables.processes.running.launch", forked_worker.fork)
+        yield
 
 
 @pytest.fixture(autouse=True)

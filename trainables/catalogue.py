@@ -30,6 +30,7 @@ class DataSet:
 
     loader: str  # `file.function` in trainables.data, called with the DataSpec
     train_images: int = 0  # 0: not known before the files are read
+    side: int = 0  # pixels of the square images; 0: likewise
 
 
 @dataclass(frozen=True)
@@ -89,10 +90,10 @@ NETWORKS: dict[str, Network] = {
     ),
 }
 DATA_SETS: dict[str, DataSet] = {
-    "digits": DataSet("digits.load_digits", 1000),
-    "cifar10": DataSet("cifar.load_cifar", 50_000),
-    "cifar100": DataSet("cifar.load_cifar", 50_000),
-    "tiny_imagenet": DataSet("tiny_imagenet.load_tiny_imagenet", 100_000),
+    "digits": DataSet("digits.load_digits", 1000, 8),
+    "cifar10": DataSet("cifar.load_cifar", 50_000, 32),
+    "cifar100": DataSet("cifar.load_cifar", 50_000, 32),
+    "tiny_imagenet": DataSet("tiny_imagenet.load_tiny_imagenet", 100_000, 64),
     "parquet": DataSet("parquet.load_parquet"),
 }
 # The strength of each corruption at severities 1 to 5: those of CIFAR-10-C (arXiv 1903.12261).

@@ -11,6 +11,10 @@ class DivergedError(TrainingError):
     """The loss became NaN or infinite: the trial is recorded as failed, with this reason."""
 
 
+class DamagedImageError(TrainingError):
+    """An image of a data set can't be read or decoded; the message has file, row and cause."""
+
+
 class StorageError(TrainingError):
     """The storage can't be read or written at the moment. This ends the sweep and fails no trial: everything written is
     intact, and the same command goes on once the storage works again."""

@@ -43,6 +43,7 @@ class Evidence:
     gap_with_training: KendallTau  # τ of the training loss with the gap
     states: Mapping[str, int] = field(default_factory=dict)  # of all trials of the sweep, measured or not
     failures: Mapping[str, str] = field(default_factory=dict)  # trial_id → reason
+    remarks: tuple[str, ...] = ()  # what a reader must know of the choice of the sweep's trials
     interval: str = "bootstrap"  # the method by which its intervals were made
 
     @cached_property
@@ -76,8 +77,8 @@ def gather(results: SweepResults, target: Target = LOSS, seed: int = 0) -> Evide
     Raises:
         AnalysisError: no trial has the target.
     """
-    matrix = SweepMatrix.of(results.table, results.name, target)
-    return evidence_of(matrix, seed, results.states, results.failures, results.spectra)
+    matrix = SweepMatrix.of(results.table, results.name, target, results.grid)
+    return evidence_of(matrix, seed, results.states, results.failures, results.spectra, results.remarks)
 
 
 def evidence_of(
@@ -86,6 +87,7 @@ def evidence_of(
     states: Mapping[str, int] = MappingProxyType({}),
     failures: Mapping[str, str] = MappingProxyType({}),
     spectra: Mapping[str, Quadratures] = MappingProxyType({}),
+    remarks: tuple[str, ...] = (),
 ) -> Evidence:
     """All tables of a matrix: of a sweep's, or of somebody's table."""
     association = associate(matrix, seed)
@@ -104,4 +106,5 @@ def evidence_of(
         kendall_tau(matrix.trials[TRAIN_LOSS], matrix.gap, seed, matrix.axes.cells),
         states,
         failures,
+        remarks,
     )

@@ -86,7 +86,7 @@ def _unnamed(sweep: SweepResults, targets: Sequence[Target]) -> list[Ranking]:
     """The ranking by the gap in error, where it is logged and no table of its own is asked for."""
     if ERROR in targets or ERROR.column not in sweep.table or sweep.table[ERROR.column].isna().all():
         return []
-    return [Ranking.computed(SweepMatrix.of(sweep.table, sweep.name, ERROR))]
+    return [Ranking.computed(SweepMatrix.of(sweep.table, sweep.name, ERROR, sweep.grid))]
 
 
 def _agreements(evidence: Sequence[Evidence], elsewhere: Mapping[str, list[Ranking]]) -> dict[str, VerdictLine]:

@@ -10,6 +10,7 @@ from numpy.typing import NDArray
 from analysis import schema
 from analysis.measures import headline_of
 from analysis.report.grid_axes import SEED, GridAxes, grid_axes
+from analysis.results.sweep import SampledGrid
 from analysis.results.table import ModelTable
 from analysis.results.targets import LOSS, Target, check_known, column_target, with_targets
 from analysis.statistics.relabeling import Design
@@ -30,9 +31,12 @@ class SweepMatrix:
     target: Target  # what the measures are ranked against
     without_gap: int  # measured trials that have no finite gap, and so are left out
     axis_names: tuple[str, ...] | None = None  # the columns that are axes; None: every parameter that varies
+    grid: SampledGrid | None = None  # of which the trials are a sample
 
     @classmethod
-    def of(cls, results: pd.DataFrame, name: str, target: Target = LOSS) -> "SweepMatrix":
+    def of(
+        cls, results: pd.DataFrame, name: str, target: Target = LOSS, grid: SampledGrid | None = None
+    ) -> "SweepMatrix":
         """Arrange the tidy table as matrices; layers keep their order, and all layers together come last.
 
         Raises:
@@ -60,6 +64,7 @@ class SweepMatrix:
             kept,
             target,
             int((~finite).sum()),
+            grid=grid,
         )
 
     @classmethod
@@ -102,7 +107,7 @@ class SweepMatrix:
     @cached_property
     def axes(self) -> GridAxes:
         """The positions of the trials in the grid."""
-        return grid_axes(self.trials, self.axis_names)
+        return grid_axes(self.trials, self.axis_names, self.grid)
 
     @cached_property
     def design(self) -> Design:

@@ -70,6 +70,7 @@ def _data(evidence: Evidence) -> str:
     if evidence.failures:
         reason, count = Counter(evidence.failures.values()).most_common(1)[0]
         parts.append(f"{count} failed with: {reason}")
+    parts += evidence.remarks
     if matrix.n:
         parts.append(f"{matrix.target.title} {matrix.gap.min():.3g} to {matrix.gap.max():.3g}")
     if matrix.without_gap:

@@ -17,6 +17,7 @@ OPTIMIZER_NAMES = {  # those of the paper in the order of its table 1, then othe
     "eigen_sam": "Eigen-SAM",
     "rsam": "RSAM",
     "adam": "Adam",
+    "adamw": "AdamW",
     "look_sam": "LookSAM",
     "gsam": "GSAM",
     "friendly_sam": "Friendly SAM",

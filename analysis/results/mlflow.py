@@ -1,6 +1,8 @@
 """The results of a sweep from MLflow, as one tidy table; no other file of the analysis reads MLflow."""
 
 import tempfile
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,7 +16,7 @@ from analysis import schema
 from analysis.errors import AnalysisError
 from analysis.garbage import no_garbage_collection
 from analysis.results.parquet import spectra_from_parquet
-from analysis.results.sweep import READING_THREADS, SweepResults, TrialRecord, tidy_table
+from analysis.results.sweep import READING_THREADS, SweepResults, TrialRecord, others_remark, tidy_table
 from analysis.spectrum.quadrature import Quadratures
 
 if TYPE_CHECKING:
@@ -22,11 +24,13 @@ if TYPE_CHECKING:
     from mlflow.entities import Run
 
 PAGE = 1000
+PENDING, TRAINED, MEASURED, FAILED = "pending", "trained", "measured", "failed"  # states, as drivers log them
 
+_TEXTS = frozenset({"dataset", "model", "optimizer"})  # parameters that are text, whatever they look like
 _WORDS: dict[str, object] = {"None": None, "True": True, "False": False}
 
 
-def load_results(tracking_uri: str, experiment: str) -> pd.DataFrame:
+def load_results(tracking_uri: str, experiment: str, trial_ids: Collection[str] | None = None) -> pd.DataFrame:
     """All measurements of a sweep, one row for each (trial, layer, measure, parameter).
 
     Columns: those of `Measurement`; trial_id and every parameter of the trial (model, optimizer, learning_rate, …,
@@ -36,11 +40,13 @@ def load_results(tracking_uri: str, experiment: str) -> pd.DataFrame:
     Args:
         tracking_uri: address of the MLflow server or database.
         experiment: name of the sweep.
+        trial_ids: the trials to read; left out, every trial that was ever recorded under the name, also those that the
+            sweep's file no longer has.
 
     Raises:
         AnalysisError: no such experiment, or no trial of it has been measured yet.
     """
-    table = load_sweep(tracking_uri, experiment, spectra=False).table
+    table = load_sweep(tracking_uri, experiment, spectra=False, trial_ids=trial_ids).table
     if table.empty:
         raise AnalysisError(
             f"no trial of sweep {experiment!r} has been measured yet; `renyi status` shows its progress"
@@ -48,8 +54,21 @@ def load_results(tracking_uri: str, experiment: str) -> pd.DataFrame:
     return table
 
 
-def load_sweep(tracking_uri: str, experiment: str, spectra: bool = True) -> SweepResults:
+def load_sweep(
+    tracking_uri: str,
+    experiment: str,
+    spectra: bool = True,
+    trial_ids: Collection[str] | None = None,
+    measurement_id: str | None = None,
+) -> SweepResults:
     """The tidy table of a sweep, with the states and failures of its trials and, if wanted, their spectra.
+
+    Args:
+        tracking_uri: address of the MLflow server or database.
+        experiment: name of the sweep.
+        spectra: whether spectra are read, too.
+        trial_ids: the trials of the sweep; those that have no run are pending. Left out, all that were ever recorded.
+        measurement_id: of the settings to read; a trial that was measured with others counts as trained.
 
     Raises:
         AnalysisError: no such experiment.
@@ -58,20 +77,43 @@ def load_sweep(tracking_uri: str, experiment: str, spectra: bool = True) -> Swee
 
     client = MlflowClient(tracking_uri)
     trials = f"tags.`{schema.TAG_KIND}` = '{schema.KIND_TRIAL}'"
-    runs = search_runs(client, experiment_id(tracking_uri, experiment), trials)
-    states = pd.Series([run.data.tags.get(schema.TAG_STATE, "unknown") for run in runs], dtype=object)
-    measured = [run for run, state in zip(runs, states, strict=True) if state == "measured"]
+    recorded = _one_a_trial(search_runs(client, experiment_id(tracking_uri, experiment), trials))
+    chosen = recorded.keys() if trial_ids is None else dict.fromkeys(trial_ids)
+    runs = {trial_id: recorded[trial_id] for trial_id in chosen if trial_id in recorded}
+    states = {trial_id: _state(run, measurement_id) for trial_id, run in runs.items()}
+    lost = {trial_id: run for trial_id, run in runs.items() if states[trial_id] == MEASURED and not _has_tables(run)}
+    states |= dict.fromkeys(lost, TRAINED)
+    measured = [run for trial_id, run in runs.items() if states[trial_id] == MEASURED]
     with ThreadPoolExecutor(READING_THREADS) as readers:
         records = list(readers.map(lambda run: _record(client, run), measured))
         found = readers.map(lambda run: _spectra(client, run), measured) if spectra else iter(())
         by_trial = dict(zip((record.trial_id for record in records), found, strict=False))
     failures = {
-        run.data.tags[schema.TAG_TRIAL_ID]: run.data.tags[schema.TAG_REASON]
-        for run, state in zip(runs, states, strict=True)
-        if state == "failed" and schema.TAG_REASON in run.data.tags
+        trial_id: run.data.tags[schema.TAG_REASON]
+        for trial_id, run in runs.items()
+        if states[trial_id] == FAILED and schema.TAG_REASON in run.data.tags
     }
-    counts = {str(state): int(count) for state, count in states.value_counts().items()}
-    return SweepResults(experiment, tidy_table(records), counts, failures, by_trial, tracking_uri)
+    counts = Counter(states.get(trial_id, PENDING) for trial_id in chosen)
+    remarks = [*others_remark(len(recorded.keys() - set(chosen))), *_lost_remark(list(lost.values()))]
+    return SweepResults(experiment, tidy_table(records), dict(counts), failures, by_trial, tracking_uri, tuple(remarks))
+
+
+def _one_a_trial(runs: Iterable["Run"]) -> dict[str, "Run"]:
+    """By trial the run that is read: of several, the first that was measured, or the first of all."""
+    found: dict[str, Run] = {}
+    for run in sorted(runs, key=lambda run: int(run.info.start_time)):
+        tags = run.data.tags
+        first = found.setdefault(tags[schema.TAG_TRIAL_ID], run)
+        if first.data.tags.get(schema.TAG_STATE) != MEASURED == tags.get(schema.TAG_STATE):
+            found[tags[schema.TAG_TRIAL_ID]] = run
+    return found
+
+
+def _state(run: "Run", measurement_id: str | None) -> str:
+    """The state of a trial by its run's tags; `measured` means: with these settings."""
+    state: str = run.data.tags.get(schema.TAG_STATE, "unknown")
+    settings = run.data.tags.get(schema.TAG_MEASUREMENT_ID, measurement_id)
+    return TRAINED if state == MEASURED and measurement_id not in (None, settings) else state
 
 
 def experiment_id(tracking_uri: str, experiment: str) -> str:
@@ -105,7 +147,7 @@ def _record(client: "MlflowClient", run: "Run") -> TrialRecord:
     prefix = f"{schema.GENERALIZATION_PREFIX}/"
     return TrialRecord(
         run.data.tags[schema.TAG_TRIAL_ID],
-        {name: _typed(value) for name, value in run.data.params.items()},
+        {name: value if name in _TEXTS else _typed(value) for name, value in run.data.params.items()},
         {name.removeprefix(prefix): value for name, value in run.data.metrics.items() if name.startswith(prefix)},
         pq.read_table(pa.BufferReader(_artifact(client, run, schema.MEASUREMENTS_FILE))),
     )
@@ -117,11 +159,34 @@ def _spectra(client: "MlflowClient", run: "Run") -> Quadratures:
 
 def _artifact(client: "MlflowClient", run: "Run", name: str) -> bytes:
     """The bytes of a run's artifact. From a disk they are read directly: MLflow's download takes ten times as long."""
-    address = urlparse(run.info.artifact_uri)
-    if address.scheme in ("", "file"):
-        return (Path(unquote(address.path)) / name).read_bytes()
+    folder = _folder(run)
+    if folder is not None:
+        return (folder / name).read_bytes()
     with tempfile.TemporaryDirectory(prefix="renyi-artifact-") as scratch:
         return Path(client.download_artifacts(run.info.run_id, name, scratch)).read_bytes()
+
+
+def _folder(run: "Run") -> Path | None:
+    """Where a run's artifacts are on a disk; None if they are not on one."""
+    address = urlparse(run.info.artifact_uri)
+    return Path(unquote(address.path)) if address.scheme in ("", "file") else None
+
+
+def _has_tables(run: "Run") -> bool:
+    """Whether the tables of a measured run can be read, as far as that is known without asking a server."""
+    folder = _folder(run)
+    return folder is None or all((folder / name).exists() for name in (schema.MEASUREMENTS_FILE, schema.SPECTRA_FILE))
+
+
+def _lost_remark(lost: Sequence["Run"]) -> list[str]:
+    """The remark that the tables of measured trials are gone; none if all are there."""
+    if not lost:
+        return []
+    return [
+        f"{len(lost)} measured left out, whose tables are not at {lost[0].info.artifact_uri}"
+        + (" and so on" if len(lost) > 1 else "")
+        + "; `renyi report --source store` reads those in the storage"
+    ]
 
 
 def _typed(text: str) -> Any:

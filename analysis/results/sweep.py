@@ -1,7 +1,7 @@
 """The results of a sweep, from any storage: its measurements in one tidy table, and the states of its trials."""
 
-from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pandas as pd
@@ -24,6 +24,14 @@ class TrialRecord:
 
 
 @dataclass(frozen=True)
+class SampledGrid:
+    """The grid of which a sweep's trials are a sample: what the trials alone do not show of it."""
+
+    coupled: tuple[frozenset[str], ...] = ()  # axes that move together
+    values: Mapping[tuple[str, str], Sequence[object]] = field(default_factory=dict)  # by optimizer and axis, all
+
+
+@dataclass(frozen=True)
 class SweepResults:
     """A sweep at one moment: the results of its measured trials, and the states of all trials."""
 
@@ -33,6 +41,33 @@ class SweepResults:
     failures: Mapping[str, str] = field(default_factory=dict)  # trial_id → reason
     spectra: Mapping[str, Quadratures] = field(default_factory=dict)  # trial_id → its quadratures by layer
     source: str = ""  # where the results were read: a database's address or a folder
+    remarks: tuple[str, ...] = ()  # what a reader must know of the choice of its trials
+    grid: SampledGrid | None = None  # of which the trials are a sample; None: they fill it, as far as they are measured
+
+
+def part_of(results: SweepResults, trial_ids: Collection[str], name: str, part: str) -> SweepResults:
+    """The results of some of a sweep's trials, under a name that says so."""
+    chosen = set(trial_ids)
+    table = results.table[results.table[schema.TRIAL_ID].isin(chosen)] if len(results.table) else results.table
+    failures = {trial_id: reason for trial_id, reason in results.failures.items() if trial_id in chosen}
+    measured = table[schema.TRIAL_ID].nunique() if len(table) else 0
+    states = {"measured": measured, "failed": len(failures), "unfinished": len(chosen) - measured - len(failures)}
+    spectra = {trial_id: found for trial_id, found in results.spectra.items() if trial_id in chosen}
+    return replace(
+        results,
+        name=name,
+        table=table.reset_index(drop=True),
+        states=states,
+        failures=failures,
+        spectra=spectra,
+        remarks=(part, *results.remarks),
+    )
+
+
+def others_remark(count: int) -> list[str]:
+    """The remark that trials stand under a sweep's name which its file does not have; none if there are none."""
+    stand = "1 other trial stands" if count == 1 else f"{count} other trials stand"
+    return [f"{stand} under the sweep's name, not in its file and not counted"] if count else []
 
 
 def tidy_table(records: Iterable[TrialRecord]) -> pd.DataFrame:

@@ -6,6 +6,7 @@ from torch import Tensor, nn
 from torch.func import functional_call
 
 from analysis.errors import AnalysisError
+from analysis.life import alive
 from analysis.sharpness.tree import Tree
 
 OUTPUT_NAMES = ("logits", "out")  # Hugging Face's and torchvision's segmentation networks'
@@ -17,6 +18,7 @@ def run(model: nn.Module, state: Mapping[str, Tensor], inputs: Tree) -> Tensor:
     Raises:
         AnalysisError: the result holds no tensor of outputs, or it is not clear which.
     """
+    alive()
     if isinstance(inputs, dict):
         return outputs_in(functional_call(model, dict(state), (), inputs))
     return outputs_in(functional_call(model, dict(state), inputs if isinstance(inputs, tuple) else (inputs,)))

@@ -7,14 +7,15 @@ import typer
 
 from analysis.errors import AnalysisError
 from orchestrator.display import stderr_console
-from orchestrator.errors import UsageError
+from orchestrator.errors import DefectError, UsageError
 from orchestrator.exit_codes import ExitCode
 from trainables.errors import TrainingError
 
 
 @contextmanager
 def usage_errors() -> Iterator[None]:
-    """End the command with a message and BAD_INPUT where the input is wrong, and with INTERRUPTED after Ctrl-C."""
+    """End the command with a message and BAD_INPUT where the input is wrong, with DEFECT where this program is, and
+    with INTERRUPTED after Ctrl-C."""
     try:
         yield
     except KeyboardInterrupt as error:
@@ -23,3 +24,6 @@ def usage_errors() -> Iterator[None]:
     except (UsageError, AnalysisError, TrainingError) as error:
         stderr_console.print(str(error), markup=False, style="red")
         raise typer.Exit(ExitCode.BAD_INPUT) from error
+    except DefectError as error:
+        stderr_console.print(str(error), markup=False, style="red")
+        raise typer.Exit(ExitCode.DEFECT) from error

@@ -14,6 +14,7 @@ from orchestrator.commands.options import (
     Flip,
     Gaps,
     MeasureColumns,
+    Only,
     Output,
     ResultSource,
     Sample,
@@ -23,6 +24,7 @@ from orchestrator.commands.options import (
     Tracking,
     TrainingLoss,
 )
+from orchestrator.commands.part import words
 from orchestrator.config.load import load
 from orchestrator.errors import UsageError
 
@@ -36,6 +38,7 @@ def report(
         typer.Option(help="Read results from MLflow (`tracking`) or from the storage (`store`)."),
     ] = ResultSource.tracking,
     gap: Gaps = None,
+    only: Only = None,
     cluster: ClusterFile = None,
     table: Table = None,
     axes: Axes = None,
@@ -50,6 +53,8 @@ def report(
     Prints the verdict in ten lines. Writes tables, figures and a page (`report.html`) beside the results, and logs
     them to the first sweep's parent run. Several sweeps are compared on one page.
 
+    With `--only` it judges a part of the trials, says so, and is kept beside the report of the whole sweep.
+
     With `--table` it judges anybody's models: a CSV or Parquet file with one row a model. The columns that were taken
     as measures are named, and why others were not.
 
@@ -58,22 +63,22 @@ def report(
     """
     with usage_errors():
         of_table = {"--axes": axes, "--training-loss": training_loss, "--measures": measures, "--flip": flip}
-        of_sweep = {"SWEEP": sweeps, "--storage": storage, "--tracking": tracking, "--cluster": cluster}
+        of_sweep = {"SWEEP": sweeps, "--storage": storage, "--tracking": tracking, "--cluster": cluster, "--only": only}
         check_options(table is not None, of_sweep, {**of_table, "--sample": sample, "--output": output})
         if table is not None:
             from orchestrator.report_table import report_table
 
             report_table(table, axes or [], gap or [], training_loss, measures, flip or [], output, sample)
             return
-        words = sweeps or []
+        named = sweeps or []
         if cluster:
             chosen = [word for key in gap or () for word in ("--gap", key)]
-            options = [*addresses(storage, tracking), "--source", source.value, *chosen]
-            call_on(cluster, words, "report", options)
-        configs = [load(sweep, storage, tracking) for sweep in words]
+            options = [*addresses(storage, tracking), "--source", source.value, *chosen, *words(only)]
+            call_on(cluster, named, "report", options)
+        configs = [load(sweep, storage, tracking) for sweep in named]
         from orchestrator.report import report_sweeps
 
-        report_sweeps(configs, words, source.value, gaps=gap or ())
+        report_sweeps(configs, named, source.value, gaps=gap or (), only=only)
 
 
 def measure(

@@ -1,114 +1,114 @@
-"""Commands about what lies in the storage: is it what was written, and what did it come from?"""
+"""Commands about what is kept: every sweep of a storage or a tracking server, and what of a sweep can be removed."""
 
-from pathlib import Path
+import json
+import os
+from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
-from analysis.progress import progress_bar
 from orchestrator.commands.endings import usage_errors
-from orchestrator.commands.options import Executor, ExecutorName, Storage, Tracking
-from orchestrator.config.load import load, shipped_sweeps
-from orchestrator.config.sweep_config import SweepConfig
-from orchestrator.display import console, show_damages
-from orchestrator.errors import UsageError
-from orchestrator.exit_codes import ExitCode
-from orchestrator.store.changes import Changes
-from orchestrator.store.lease import Lease
-from orchestrator.store.repair import remove
-from orchestrator.store.verify import Damage, Verification, sweeps_in, verify_sweep
-from trainables.trial.manifest import TRIALS_FOLDER
-from trainables.trial.storage import Folder, is_remote, open_folder
-
-MOST_SHOWN = 1000  # damaged files, a line each
-Target = Annotated[
-    str,
-    typer.Argument(
-        metavar="SWEEP",
-        help="A sweep file (YAML), the name of a shipped sweep, or the folder of a sweep or of a whole storage.",
-        show_default=False,
-    ),
-]
+from orchestrator.commands.on_cluster import addresses, call_on
+from orchestrator.commands.options import ClusterFile, Storage, Sweep, Tracking
+from orchestrator.config.load import load
+from orchestrator.config.sweep_config import DEFAULT_STORAGE, STORAGE_VARIABLE
+from orchestrator.display import console
+from orchestrator.keeping_tables import ASKED, show_list, show_removals
+from orchestrator.store.cleaning import Kind, removals, remove
+from orchestrator.store.closing import close_sweep, reopen_sweep
+from orchestrator.store.lease import Lease, current_driver
+from orchestrator.store.listing import ListedSweep, list_sweeps
+from orchestrator.store.plan import make_plan
+from trainables.trial.storage import absolute, open_folder
 
 
-def verify(
-    sweep: Target,
-    fast: Annotated[
-        bool, typer.Option(help="Trust files that have their size and were not written after their step was done.")
-    ] = False,
-    repair: Annotated[bool, typer.Option(help="Make again exactly what is damaged.")] = False,
-    executor: Executor = None,
-    storage: Storage = None,
-    tracking: Tracking = None,
+def list_(
+    as_json: Annotated[bool, typer.Option("--json", help="Print one JSON list, for programs.")] = False,
+    storage: Annotated[
+        str | None,
+        typer.Option(
+            help="Folder or address (s3://, gs://) of the sweeps. Left out: the environment variable RENYI_STORAGE, or "
+            "~/renyi.",
+            show_default=False,
+        ),
+    ] = None,
+    tracking: Annotated[
+        str | None,
+        typer.Option(
+            help="Address of an MLflow server or database: list the sweeps recorded there, in place of a storage.",
+            show_default=False,
+        ),
+    ] = None,
+    cluster: ClusterFile = None,
 ) -> None:
-    """Check that every file in a sweep's folder is the one that was written, and name those that are not.
+    """List every sweep of a storage or a tracking server: its trials by state, its dates, the disk it takes.
 
-    With `--repair` the damaged files are removed, and a sweep given by its file or name is run for what they were
-    part of. Given a folder, which does not say how to run, `renyi run` does that later. Results of versions before 0.3
-    have no digests: of them it is checked whether they can be read.
+    Without a sweep file, the trials that a file asked for are those of its last `renyi run`.
 
-    Exit code: 0 all is as it was written, or is again; 1 damaged files.
-
-    Example: `renyi verify digits`, `renyi verify ~/renyi --fast`, `renyi verify my_sweep.yaml --repair`
+    Example: `renyi list`, `renyi list --storage s3://bucket/sweeps`, `renyi list --tracking http://mlflow.example:5000`
     """
     with usage_errors():
-        config = None if is_folder(sweep) else load(sweep, storage, tracking)
-        folders = {config.name: open_folder(config.folder)} if config else sweeps_of(sweep)
-        damages = {name: checked(name, folder, fast).damages for name, folder in folders.items()}
-        if not any(damages.values()):
-            return
-        if not repair:
-            console.print(f"mend it with: renyi verify {sweep} --repair", markup=False)
-            raise typer.Exit(ExitCode.SOME_FAILED)
-        if config is not None:
-            raise typer.Exit(_made_again(config, executor, sweep, damages[config.name]))
-        for name, folder in folders.items():
-            with Lease(folder, f"renyi verify {sweep} --repair"):
-                trial_ids = remove(folder, damages[name])
-            console.print(f"{name}: removed; renyi run makes it again, of {len(trial_ids)} trials", markup=False)
+        if cluster:
+            call_on(cluster, [], "list", [*(["--json"] if as_json else []), *addresses(storage, tracking)])
+        found: Sequence[ListedSweep] = []
+        place = ""
+        if storage is not None or tracking is None:
+            place = absolute(storage or os.environ.get(STORAGE_VARIABLE) or DEFAULT_STORAGE)
+            found = list_sweeps(open_folder(place))
+        if tracking is not None:
+            from orchestrator.tracking.listing import list_recorded
+
+            found = [*found, *list_recorded(tracking)]
+            place = f"{place} and {tracking}" if place else tracking
+        if as_json:
+            print(json.dumps([sweep.to_json() for sweep in found]))  # noqa: T201 - for programs
+        else:
+            show_list(found, place)
 
 
-def is_folder(word: str) -> bool:
-    """Whether the user named a folder, on a disk or in an object store."""
-    return is_remote(word) or (word not in shipped_sweeps() and Path(word).expanduser().is_dir())
+def clean(
+    sweep: Sweep,
+    checkpoints: Annotated[bool, typer.Option("--checkpoints", help=ASKED[Kind.CHECKPOINTS])] = False,
+    other_trials: Annotated[bool, typer.Option("--other-trials", help=ASKED[Kind.OTHER_TRIALS])] = False,
+    old_measurements: Annotated[bool, typer.Option("--old-measurements", help=ASKED[Kind.OLD_MEASUREMENTS])] = False,
+    yes: Annotated[bool, typer.Option("--yes", help="Remove it. Without this option nothing is removed.")] = False,
+    storage: Storage = None,
+    tracking: Tracking = None,
+    cluster: ClusterFile = None,
+) -> None:
+    """Show what of a sweep's folder can be removed, how much that frees, and what can't be had afterwards.
 
+    With `--yes` it is removed, unless the sweep runs. Without the names of kinds, all kinds are meant. Runs in MLflow
+    are kept.
 
-def sweeps_of(word: str) -> dict[str, Folder]:
-    """The folders of the sweeps at a path or an address: that of one sweep, or of a storage with several.
-
-    Raises:
-        UsageError: there is none.
+    Example: `renyi clean digits`, `renyi clean digits --checkpoints --yes`
     """
-    folder = open_folder(word if is_remote(word) else str(Path(word).expanduser().absolute()))
-    if TRIALS_FOLDER in folder.names():
-        return {word: folder}
-    found = {name: folder / name for name in sweeps_in(folder)}
-    if not found:
-        raise UsageError(f"{word}: holds no sweep; give a sweep's folder, or the storage in which it is")
-    return found
-
-
-def checked(name: str, folder: Folder, fast: bool) -> Verification:
-    """What is found in a sweep's folder, shown as it is found."""
-    with progress_bar() as bar:
-        found = verify_sweep(folder, fast, bar)
-    show_damages(folder.uri, found.damages[:MOST_SHOWN])
-    if len(found.damages) > MOST_SHOWN:
-        console.print(f"… and {len(found.damages) - MOST_SHOWN} more")
-    if found.unverifiable:
-        console.print(
-            f"{name}: {len(found.unverifiable)} folders were written by an earlier version, without digests: not "
-            f"verifiable, but readable ({found.unverifiable[0]}{', …' * (len(found.unverifiable) > 1)})",
-            markup=False,
-        )
-    outcome = f"{len(found.damages)} of them damaged" if found.damages else "none is damaged"
-    console.print(f"{name}: {found.files} files, {found.bytes / 1e6:.1f} MB read; {outcome}", markup=False)
-    return found
-
-
-def _made_again(config: SweepConfig, executor: ExecutorName | None, sweep: str, damages: list[Damage]) -> int:
-    """Remove what is damaged and run the sweep for that, both under its lease."""
-    from orchestrator.sweep import run_sweep
-
-    changes = Changes(remove=tuple(damages))
-    return run_sweep(config, (executor or ExecutorName.ray).value, sweep, changes=changes)
+    with usage_errors():
+        given = zip(Kind, (checkpoints, other_trials, old_measurements), strict=True)
+        kinds = [kind for kind, wanted in given if wanted]
+        if cluster:
+            named = [*(f"--{kind.value}" for kind in kinds), *(["--yes"] if yes else [])]
+            call_on(cluster, [sweep], "clean", [*named, *addresses(storage, tracking)])
+        config = load(sweep, storage, tracking)
+        plan = make_plan(config)
+        wanted = [each for each in removals(plan) if each.kind in (kinds or Kind)]
+        if not yes or not any(each.items for each in wanted):
+            driver = current_driver(plan.store.folder)
+            show_removals(plan, wanted)
+            if any(each.items for each in wanted):
+                running = driver is not None and driver.is_at_work
+                console.print(
+                    "nothing is removed while the sweep runs" if running else "nothing was removed; --yes removes it"
+                )
+            return
+        with Lease(open_folder(config.folder), f"renyi clean {sweep}") as lease:
+            plan = make_plan(config)  # anew: a driver may have worked on it since
+            wanted = [each for each in removals(plan) if each.kind in (kinds or Kind)]
+            show_removals(plan, wanted)
+            closed = reopen_sweep(plan.store.folder)
+            for each in wanted:
+                remove(plan.store, each)
+            if closed:
+                close_sweep(plan.store.folder, lease.number)
+                lease.closed = True
+        console.print("removed")

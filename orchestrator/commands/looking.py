@@ -8,7 +8,8 @@ import typer
 
 from orchestrator.commands.endings import usage_errors
 from orchestrator.commands.on_cluster import addresses, call_on
-from orchestrator.commands.options import ClusterFile, Storage, Sweep, Tracking
+from orchestrator.commands.options import ClusterFile, Limit, Only, Storage, Sweep, Tracking
+from orchestrator.commands.part import steering
 from orchestrator.config.load import SHIPPED, load, shipped_sweeps
 from orchestrator.display import console, show_measures, show_plan, show_status
 from orchestrator.intervals import STATUS
@@ -37,13 +38,18 @@ def measures() -> None:
     show_measures()
 
 
-def plan(sweep: Sweep, storage: Storage = None, tracking: Tracking = None) -> None:
+def plan(
+    sweep: Sweep, only: Only = None, limit: Limit = None, storage: Storage = None, tracking: Tracking = None
+) -> None:
     """Show the grid, what is done already, and the cost of the rest. Runs nothing.
 
-    Example: `renyi plan digits`
+    With `--only` and `--limit`: of the part that `renyi run` would work on with the same options.
+
+    Example: `renyi plan digits`, `renyi plan digits --only 'learning_rate>0.01' --limit 5`
     """
     with usage_errors():
-        show_plan(make_plan(load(sweep, storage, tracking)))
+        config = load(sweep, storage, tracking)
+        show_plan(steering(config, only, limit).part(make_plan(config)))
 
 
 def status(

@@ -8,6 +8,7 @@ from typing import Annotated
 
 import typer
 
+from analysis.duration import seconds_of
 from orchestrator.config.load import load, shipped_sweeps
 from orchestrator.display import console
 from orchestrator.errors import UsageError
@@ -46,6 +47,23 @@ def complete_failed_trial(context: typer.Context, incomplete: str) -> Iterable[t
     except (UsageError, StorageError):
         return []
     return [(spec.trial_id, spec.label) for spec in failed if spec.trial_id.startswith(incomplete)]
+
+
+def time_limit_of(text: str | None) -> float | None:
+    """The seconds of a time limit.
+
+    Raises:
+        UsageError: it is no duration, or not positive.
+    """
+    if text is None:
+        return None
+    try:
+        seconds = float(seconds_of(text))
+    except ValueError as error:
+        raise UsageError(f"--time-limit {text}: {error}") from error
+    if seconds <= 0:
+        raise UsageError(f"--time-limit {text}: must be longer than 0")
+    return seconds
 
 
 def show_version(wanted: bool) -> None:
@@ -104,6 +122,36 @@ ClusterFile = Annotated[
         help="A file of Ray's cluster launcher, e.g. cluster.yaml: run the command on that cluster.",
         show_default=False,
     ),
+]
+TimeLimit = Annotated[
+    str | None,
+    typer.Option(
+        metavar="DURATION",
+        help="End the sweep after this time, such as 90s, 30min or 8h, as Ctrl-C does; the same command resumes it.",
+        show_default=False,
+    ),
+]
+WithRehearsal = Annotated[
+    bool, typer.Option(help="Try every network with its optimizer on a few images before anything starts.")
+]
+Only = Annotated[
+    str | None,
+    typer.Option(
+        "--only",
+        help="Only trials with these parameters: conditions separated by commas, each with =, !=, <, <=, > or >=; "
+        "several values as `a|b`; `null` for what is not set. Example: 'optimizer=sgd|sam,learning_rate>0.01'.",
+        show_default=False,
+    ),
+]
+Limit = Annotated[
+    int | None,
+    typer.Option(
+        min=1, help="Only the first so many of the missing trials, in the order of the grid.", show_default=False
+    ),
+]
+FailFast = Annotated[
+    bool,
+    typer.Option("--fail-fast", help="Stop when a trial has failed, with exit code 1; the others keep what they have."),
 ]
 Gaps = Annotated[
     list[str] | None,

@@ -1,7 +1,8 @@
 """The grid in a sweep file: its syntax, and the points that it describes."""
 
 import itertools
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
@@ -30,6 +31,11 @@ class SubGrid:
     optimizer: str
     axes: tuple[Axis, ...]
 
+    @property
+    def size(self) -> int:
+        """The number of its points."""
+        return math.prod(len(axis.values) for axis in self.axes)
+
     def points(self) -> Iterator[dict[str, Any]]:
         """Every combination of the axes, the last axis running fastest."""
         for combination in itertools.product(*(axis.values for axis in self.axes)):
@@ -38,6 +44,17 @@ class SubGrid:
                 for axis, values in zip(self.axes, combination, strict=True)
                 for name, value in zip(axis.names, values, strict=True)
             }
+
+
+def values_of_axes(grid: Sequence[SubGrid]) -> dict[tuple[str, str], list[Any]]:
+    """By optimizer and axis all values that the sub-grids give it."""
+    values: dict[tuple[str, str], dict[Any, None]] = {}
+    for sub_grid in grid:
+        for axis in sub_grid.axes:
+            for position, name in enumerate(axis.names):
+                there = values.setdefault((sub_grid.optimizer, name), {})
+                there |= dict.fromkeys(value[position] for value in axis.values)
+    return {key: list(there) for key, there in values.items()}
 
 
 def parse_grid(raw: Any) -> tuple[tuple[SubGrid, ...], list[ConfigProblem]]:
@@ -112,6 +129,9 @@ def _parse_axis(key: str, name: str, raw: Any, optimizer: str) -> tuple[Axis | N
     values, problems = _parse_values(key, raw if isinstance(raw, list) else [raw], adapter)
     if problems:
         return None, problems
+    if name in TrainingSpec.NOT_IDENTITY and len(values) > 1:
+        message = "changes how a trial is computed, not which trial it is; give one value here, or under training"
+        return None, [ConfigProblem(key, message)]
     return Axis((name,), tuple((value,) for value in values)), _duplicates(key, values)
 
 

@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import yaml
 from pydantic import BaseModel, ValidationError
@@ -144,7 +144,9 @@ def _keys(location: list[int | str]) -> list[str]:
     section: type[BaseModel] = SweepConfig
     for part in location:
         annotation = section.model_fields[str(part)].annotation
-        if not (isinstance(annotation, type) and issubclass(annotation, BaseModel)):
+        kinds = [kind for kind in (annotation, *get_args(annotation)) if isinstance(kind, type)]  # `Section | None`
+        found = next((kind for kind in kinds if issubclass(kind, BaseModel)), None)
+        if found is None:
             return []
-        section = annotation
+        section = found
     return list(section.model_fields)

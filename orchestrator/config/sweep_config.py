@@ -10,6 +10,8 @@ from pydantic import AfterValidator, Field, field_validator, model_validator
 from analysis.errors import closest
 from analysis.settings import Section, SharpnessSettings
 from orchestrator.config.grid import SubGrid
+from orchestrator.config.sampling import Sample
+from orchestrator.config.tags import Notes, Tags
 from trainables.catalogue import NETWORKS, SHIFTS
 from trainables.trial.specs import DataSpec, NonNegativeInt, PositiveInt, TrainingOptions
 from trainables.trial.storage import absolute, is_remote, join, without_secrets
@@ -58,6 +60,7 @@ class Resources(Section):
 
     trial: ProcessResources = ProcessResources()
     pool: PoolResources = PoolResources()
+    max_concurrent: PositiveInt | None = None  # trials that are trained at once; None: as many as there is room for
 
 
 class SweepConfig(Section, arbitrary_types_allowed=True):
@@ -69,11 +72,15 @@ class SweepConfig(Section, arbitrary_types_allowed=True):
     training: TrainingConfig
     grid: tuple[SubGrid, ...]
     seeds: Annotated[tuple[NonNegativeInt, ...], Field(min_length=1)] = (0,)
+    sample: Sample | None = None  # trials drawn from the grid; None: all of them
     sharpness: SharpnessSettings = SharpnessSettings()
     shifts: tuple[ShiftName, ...] = ()  # of the test images, under which each trained network is evaluated too
     resources: Resources = Resources()
     storage: Annotated[str, Field(validate_default=True)] = ""
     tracking: Annotated[str | None, Field(validate_default=True)] = None
+    tags: Tags = Field(default_factory=dict)  # on every run in MLflow
+    notes: Notes = ""  # at the head of the parent run's description in MLflow
+    on_end: Annotated[str, Field(min_length=1)] | None = None  # a command of the shell, run however the sweep ends
     system_metrics: bool = Field(default_factory=lambda: os.environ.get(SYSTEM_METRICS_VARIABLE, "") in ("true", "1"))
 
     @field_validator("model")

@@ -1,13 +1,15 @@
 """The actor that measures trained trials and evaluates them under shifts, in a cluster's pool or in this process."""
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from functools import cache
 from typing import Any
 
 import torch
 
 from analysis.errors import UndefinedMeasureError
+from analysis.life import alive
 from analysis.schema import STDERR_SUFFIX, TRAIN_LOSS_SUBSET
 from analysis.settings import SharpnessSettings
 from analysis.sharpness.means import stderr_of_mean
@@ -98,7 +100,7 @@ class SharpnessActor:
             action()
         except StorageError:  # no fault of the trial
             raise
-        except Exception as error:  # noqa: BLE001 - a failed measurement is a result with a reason
+        except (Exception, SystemExit, KeyboardInterrupt) as error:  # noqa: BLE001 - a failure is a result
             write_failure(folder, Failure.of(stage, error))
             return False
         return True
@@ -106,6 +108,9 @@ class SharpnessActor:
     def _measured(self, trial_id: str, task: MeasuringTask) -> Measured:
         started = time.perf_counter()
         trial = self._store.trial(trial_id)
+        if self._data is not None:
+            load_dataset(self._data)
+        alive()  # downloading and decoding may take long
         subject, indices = load_subject(trial, LAST_CHECKPOINT, self._settings, self._device, self._data)
         inputs = measured_from(trial, subject, self._settings)
         subject = replace(subject, spectra_of=task.spectra_of)
@@ -126,6 +131,16 @@ def measured_from(trial: TrialFolder, subject: Subject, settings: SharpnessSetti
     """What a subject was made from: the SHA-256 of its weights, and of each checkpoint as a file."""
     files = [LAST_CHECKPOINT, *([INITIAL_CHECKPOINT] if settings.needs_initial_weights else [])]
     return {WEIGHTS: weights_digest(subject.model.state_dict()), **{name: trial.folder.sha256(name) for name in files}}
+
+
+@cache
+def _actor(*arguments: Any) -> SharpnessActor:
+    return SharpnessActor(*arguments)
+
+
+def call_actor(arguments: tuple[Any, ...], method: str, *of_method: Any) -> Iterator[bool]:
+    """What an actor made with these arguments returns; it is made once a process."""
+    yield getattr(_actor(*arguments), method)(*of_method)
 
 
 def _defined(spectra: Mapping[str, Spectrum]) -> dict[str, SpectralQuadrature]:

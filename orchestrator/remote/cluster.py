@@ -5,8 +5,9 @@ import io
 import shlex
 import socket
 import subprocess
+import tarfile
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,6 +19,7 @@ from orchestrator.config.sweep_config import SweepConfig
 from orchestrator.display import console
 from orchestrator.errors import UsageError
 from orchestrator.exit_codes import ExitCode
+from orchestrator.own_code import files_of, look_beside, own_code
 
 ENVIRONMENT = ". ~/renyi.env && export RAY_ADDRESS=auto"  # the file has PATH, storage, tracking: clusters/install.sh
 SWEEPS = "renyi-sweeps"  # the folder in the head's home for the users' own sweep files
@@ -53,7 +55,7 @@ class Cluster:
         return done.returncode
 
     def send(self, sweep: str) -> str:
-        """Copy the sweep file to the head, unless it is a shipped one.
+        """Copy the sweep file to the head, unless it is a shipped one, and with it the user's own code that it names.
 
         Returns:
             Its name there: that of a shipped sweep, or a path.
@@ -61,10 +63,15 @@ class Cluster:
         if sweep in shipped_sweeps():
             return sweep
         path = Path(sweep).expanduser()
-        there = f"{SWEEPS}/{path.name}"
-        if self.run(["bash", "-c", f"mkdir -p ~/{SWEEPS} && cat > ~/{shlex.quote(there)}"], path.read_bytes()):
-            raise UsageError(f"{self.file}: the sweep file can't be written to ~/{there} on the head")
-        return f"~/{there}"
+        look_beside(sweep)
+        code = own_code(_check(sweep))
+        folder = f"{SWEEPS}/{path.stem}" if code else SWEEPS
+        quoted = shlex.quote(folder)
+        fresh = f"rm -rf ~/{quoted}" if code else "true"
+        unpack = f"{fresh} && mkdir -p ~/{quoted} && tar -x -C ~/{quoted}"
+        if self.run(["bash", "-c", unpack], packed([(path.name, path), *files_of(code)])):
+            raise UsageError(f"{self.file}: the sweep file can't be written to ~/{folder} on the head")
+        return f"~/{folder}/{path.name}"
 
     @contextlib.contextmanager
     def tunnel(self, local: int, remote: int) -> Iterator[None]:
@@ -88,6 +95,15 @@ class Cluster:
 
     def _ssh(self, *options: str) -> list[str]:
         return ["ssh", *self.ssh_options, *options, self.login]
+
+
+def packed(files: Iterable[tuple[str, Path]]) -> bytes:
+    """A tar archive of files, by their names in it."""
+    data = io.BytesIO()
+    with tarfile.open(fileobj=data, mode="w") as archive:
+        for name, path in files:
+            archive.add(path, name, recursive=False)
+    return data.getvalue()
 
 
 def open_cluster(file: str) -> Cluster:

@@ -3,7 +3,7 @@
 import math
 import os
 import statistics
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 
@@ -32,11 +32,13 @@ class Cost:
     recorded: bool  # whether it is from timings of this sweep's finished trials
     cores: int
     gpu: bool = False  # whether the seconds are those of one GPU, not of one core
+    max_concurrent: int | None = None  # trials that are trained at once, at most
 
     @property
     def wall_seconds(self) -> float:
-        """Seconds until all is done, if all cores of this machine are busy."""
-        return (self.train_seconds + self.measure_seconds) / self.cores
+        """Seconds until all is done, if all cores of this machine are busy that may be."""
+        at_best = (self.train_seconds + self.measure_seconds) / self.cores
+        return at_best if self.max_concurrent is None else max(at_best, self.train_seconds / self.max_concurrent)
 
 
 def estimate_cost(
@@ -45,6 +47,8 @@ def estimate_cost(
     settings: SharpnessSettings,
     store: TrialStore,
     gpu: bool = False,
+    max_concurrent: int | None = None,
+    finished: Sequence[str] = (),
 ) -> Cost | None:
     """The cost of the work that remains; None if the size of a network is unknown and no trial is finished.
 
@@ -54,13 +58,16 @@ def estimate_cost(
         settings: what is measured for each.
         store: the store with the timings of finished trials.
         gpu: whether trials run on GPUs.
+        max_concurrent: how many trials are trained at once, at most.
+        finished: ids of other measured trials of the sweep, whose timings count too.
     """
     to_train = [spec for spec in specs if states[spec.trial_id] in (TrialState.PENDING, TrialState.TRAINING)]
     to_measure = to_train + [spec for spec in specs if states[spec.trial_id] is TrialState.TRAINED]
     sizes = [size_of(spec.model, spec.data.dataset) for spec in specs]
     known = all(sizes)
     flops = flops_a_second(gpu)
-    training, measuring = _recorded(specs, states, store)
+    done = [spec.trial_id for spec in specs if states[spec.trial_id] is TrialState.MEASURED]
+    training, measuring = _recorded([*done, *finished][:MAX_RECORDS], store)
     recorded = training is not None and measuring is not None
     if not recorded and not known:
         return None
@@ -68,7 +75,7 @@ def estimate_cost(
     measure = [measuring if measuring is not None else _measure_seconds(spec, settings, flops) for spec in to_measure]
     # Initial and last weights, 4 bytes each; the optimizer's state is deleted after training.
     disk = sum(2 * 4 * size.parameters for size in sizes if size is not None) if known else 0
-    return Cost(sum(train), sum(measure), disk, recorded, os.cpu_count() or 1, gpu)
+    return Cost(sum(train), sum(measure), disk, recorded, os.cpu_count() or 1, gpu, max_concurrent)
 
 
 def flops_a_second(gpu: bool) -> float:
@@ -89,11 +96,8 @@ def passes_a_trial(settings: SharpnessSettings) -> dict[str, float]:
     return dict(sorted(((name, count) for name, count in passes.items() if count), key=lambda item: -item[1]))
 
 
-def _recorded(
-    specs: list[TrialSpec], states: Mapping[str, TrialState], store: TrialStore
-) -> tuple[float | None, float | None]:
+def _recorded(done: Sequence[str], store: TrialStore) -> tuple[float | None, float | None]:
     """Median seconds of training and of measuring of finished trials; None without one."""
-    done = [spec.trial_id for spec in specs if states[spec.trial_id] is TrialState.MEASURED][:MAX_RECORDS]
     training, measuring = [], []
     for trial_id in done:
         with suppress(DamagedError):  # an estimate does without it
@@ -105,7 +109,8 @@ def _recorded(
 def _train_seconds(spec: TrialSpec, flops_a_second: float) -> float:
     images = DATA_SETS[spec.data.dataset].train_images - (spec.data.validation or 0)
     training = spec.training
-    steps = min(training.epochs * -(-images // training.batch_size), training.iterations or math.inf)
+    an_epoch = images // training.batch_size if training.drop_last else -(-images // training.batch_size)
+    steps = min(training.epochs * an_epoch, training.iterations or math.inf)
     # A forward pass, and a backward pass at twice its cost.
     flops = 3 * _known_size(spec).flops * min(training.batch_size, images)
     return steps * PASSES_A_STEP.get(spec.optimizer.name, 1) * (STEP_SECONDS + flops / flops_a_second)

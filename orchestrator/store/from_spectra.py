@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from analysis.errors import UndefinedMeasureError
 from analysis.measures import MEASURES
 from analysis.schema import Measurement
-from analysis.settings import SharpnessSettings
+from analysis.settings import LIMITS, SharpnessSettings
 from analysis.spectrum.measures import SPECTRAL_MEASURES, Spectra
 from orchestrator.store.measurement import Measured, read_measured, read_settings, write_measured
 from orchestrator.store.plan import Plan
@@ -28,7 +28,9 @@ def measure_from_spectra(plan: Plan) -> list[str]:
     settings = plan.config.sharpness
     done = []
     for spec in plan.specs:
-        if plan.states[spec.trial_id] is not TrialState.TRAINED:
+        state = plan.states[spec.trial_id]
+        without_checkpoint = state is TrialState.FAILED and plan.store.is_cleaned(spec.trial_id)
+        if state is not TrialState.TRAINED and not without_checkpoint:
             continue
         measurements = plan.store.trial(spec.trial_id).measurements
         for other in measurements.names():
@@ -48,7 +50,8 @@ def measure_from_spectra(plan: Plan) -> list[str]:
 
 def derivable(settings: SharpnessSettings, stored: SharpnessSettings) -> bool:
     """Whether a measurement with some settings follows from one with others, without the network."""
-    same = stored.model_copy(update={"orders": settings.orders, "measures": settings.measures}) == settings
+    free = {name: getattr(settings, name) for name in ("orders", "measures", *LIMITS)}
+    same = stored.model_copy(update=free) == settings
     has_spectra = any(name in OF_HESSIAN for name in stored.measures)
     available = {*stored.measures, *(OF_HESSIAN if has_spectra else ())}
     return same and available >= set(settings.measures)

@@ -10,13 +10,16 @@ from trainables.trial.folder import Generalization, ShiftedTest, Trained
 def of_training(trained: Trained) -> dict[str, float]:
     """Losses, accuracies and gaps over whole data sets, each with its standard error, and two values of the epochs.
 
-    The two are the best epoch's test accuracy, and the last epoch's validation accuracy where there is one.
+    The two are the test accuracy of the best epoch that was evaluated, and the validation accuracy of the last epoch,
+    where there is one.
     """
     result, last = trained.generalization, trained.history[-1]
     gaps = (schema.GAP_LOSS, schema.GAP_ERROR)
     names = [*vars(result), *gaps, *(gap + schema.STDERR_SUFFIX for gap in gaps)]
     quantities = {name: getattr(result, name) for name in names}
-    quantities[schema.TEST_ACCURACY_BEST] = max(epoch.test_accuracy for epoch in trained.history)
+    quantities[schema.TEST_ACCURACY_BEST] = max(
+        epoch.test_accuracy for epoch in trained.history if epoch.test_accuracy is not None
+    )
     if last.validation_accuracy is not None:
         quantities[schema.VALIDATION_ACCURACY] = last.validation_accuracy
     return quantities

@@ -1,8 +1,8 @@
 """The plan of a sweep: its trials, what is done, and what is missing."""
 
 from collections import Counter
-from collections.abc import Collection
-from dataclasses import dataclass, field
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 
 from orchestrator.config.expand import expand
 from orchestrator.config.sweep_config import SweepConfig
@@ -43,6 +43,7 @@ class Plan:
     states: dict[str, TrialState]
     missing_shifts: dict[str, tuple[str, ...]]  # of each trial
     cost: Cost | None
+    part_of: int | None = None  # trials of the sweep, where this is the plan of a part of them
 
     @property
     def counts(self) -> Counter[TrialState]:
@@ -68,6 +69,17 @@ class Plan:
         """The trials that failed."""
         return self._in(TrialState.FAILED)
 
+    def part(self, trial_ids: Collection[str]) -> "Plan":
+        """The plan of some of the trials, with the cost of their missing work."""
+        chosen = set(trial_ids)
+        specs = [spec for spec in self.specs if spec.trial_id in chosen]
+        states = {spec.trial_id: self.states[spec.trial_id] for spec in specs}
+        missing = {spec.trial_id: self.missing_shifts[spec.trial_id] for spec in specs}
+        finished = [trial_id for trial_id, state in self.states.items() if state is TrialState.MEASURED]
+        cost = _cost(self.config, specs, states, self.store, finished)
+        whole = len(self.specs) if self.part_of is None else self.part_of
+        return replace(self, specs=specs, states=states, missing_shifts=missing, cost=cost, part_of=whole)
+
     def _in(self, *states: TrialState) -> list[TrialSpec]:
         return [spec for spec in self.specs if self.states[spec.trial_id] in states]
 
@@ -83,5 +95,15 @@ def make_plan(config: SweepConfig) -> Plan:
         else store.missing_shifts(spec.trial_id)
         for spec in specs
     }
-    cost = estimate_cost(specs, states, config.sharpness, store, gpu=config.resources.trial.gpus > 0)
-    return Plan(config, store, specs, states, missing, cost)
+    return Plan(config, store, specs, states, missing, _cost(config, specs, states, store))
+
+
+def _cost(
+    config: SweepConfig,
+    specs: list[TrialSpec],
+    states: Mapping[str, TrialState],
+    store: TrialStore,
+    finished: Sequence[str] = (),
+) -> Cost | None:
+    gpu, most = config.resources.trial.gpus > 0, config.resources.max_concurrent
+    return estimate_cost(specs, states, config.sharpness, store, gpu, most, finished)

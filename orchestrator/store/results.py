@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 
 from analysis import schema
 from analysis.results.parquet import spectra_from_parquet
-from analysis.results.sweep import READING_THREADS, SweepResults, TrialRecord, tidy_table
+from analysis.results.sweep import READING_THREADS, SweepResults, TrialRecord, others_remark, tidy_table
 from orchestrator.store.generalization import of_shift, of_subset, of_training
 from orchestrator.store.plan import Plan
 from orchestrator.store.trial_store import TrialState
@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 
 def stored_sweep(plan: Plan, spectra: bool = True) -> SweepResults:
-    """The same as `analysis.results.mlflow.load_sweep`, read from the files of the trial store."""
+    """The same as `analysis.results.mlflow.load_sweep` of the plan's trials, read from the files of the trial store."""
     measured = [spec for spec in plan.specs if plan.states[spec.trial_id] is TrialState.MEASURED]
     with ThreadPoolExecutor(READING_THREADS) as readers:
         records = list(readers.map(lambda spec: _record(plan, spec), measured))
@@ -31,7 +31,8 @@ def stored_sweep(plan: Plan, spectra: bool = True) -> SweepResults:
         by_trial = dict(zip((spec.trial_id for spec in measured), found, strict=False))
     failures = {spec.trial_id: plan.store.failure(spec.trial_id).reason for spec in plan.failed}
     states = {state.value: count for state, count in plan.counts.items()}
-    return SweepResults(plan.config.name, tidy_table(records), states, failures, by_trial, plan.config.folder)
+    remarks = tuple(others_remark(len(plan.store.trial_ids() - plan.states.keys())))
+    return SweepResults(plan.config.name, tidy_table(records), states, failures, by_trial, plan.config.folder, remarks)
 
 
 def _record(plan: Plan, spec: TrialSpec) -> TrialRecord:

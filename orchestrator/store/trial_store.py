@@ -1,12 +1,14 @@
 """The trial store: a folder for each trial, whose files define what is done. Every step ends with one atomic write."""
 
 import os
+from collections.abc import Callable, Collection
 from enum import StrEnum
 from importlib.metadata import version
 from pathlib import Path
 
 from orchestrator.errors import UsageError
 from trainables.trial.folder import (
+    CLEANED_FILE,
     FAILED_FILE,
     LAST_CHECKPOINT,
     SHIFTS_FOLDER,
@@ -19,7 +21,8 @@ from trainables.trial.folder import (
 )
 from trainables.trial.folder import MEASURED_FILE as MEASURED_FILE
 from trainables.trial.folder import MEASUREMENTS_FOLDER as MEASUREMENTS_FOLDER
-from trainables.trial.manifest import TRIALS_FOLDER, CheckedFolder
+from trainables.trial.manifest import TRIALS_FOLDER as TRIALS_FOLDER
+from trainables.trial.manifest import CheckedFolder
 from trainables.trial.specs import TrialSpec
 from trainables.trial.storage import Folder, LocalFolder, is_remote, open_folder
 
@@ -37,6 +40,38 @@ class TrialState(StrEnum):
     FAILED = "failed"  # training, measuring or an evaluation under a shift raised; the reason is recorded
 
 
+def state_of(
+    files: Collection[str],
+    measured: Callable[[], Collection[str]],
+    shifted: Callable[[], Collection[str]],
+    shifts: Collection[str],
+) -> TrialState:
+    """The state of a trial, from the names of its files.
+
+    A trial without its checkpoints has failed where something is wanted of it that needs them.
+
+    Args:
+        files: in its folder.
+        measured: lists the folder of the measurement that is wanted; called if there may be one.
+        shifted: lists the folder of its evaluations under shifts; the same.
+        shifts: under which it is to be evaluated.
+    """
+    if FAILED_FILE in files:
+        return TrialState.FAILED
+    if TRAINED_FILE not in files:
+        return TrialState.TRAINING if LAST_CHECKPOINT in files else TrialState.PENDING
+    of_measurement = measured() if MEASUREMENTS_FOLDER in files else ()
+    if MEASURED_FILE in of_measurement:
+        evaluated = shifted() if shifts and SHIFTS_FOLDER in files else ()
+        lacking = _is_cleaned(files) and any(f"{name}.json" not in evaluated for name in shifts)
+        return TrialState.FAILED if FAILED_FILE in evaluated or lacking else TrialState.MEASURED
+    return TrialState.FAILED if FAILED_FILE in of_measurement or _is_cleaned(files) else TrialState.TRAINED
+
+
+def _is_cleaned(files: Collection[str]) -> bool:
+    return CLEANED_FILE in files and LAST_CHECKPOINT not in files
+
+
 class TrialStore:
     """The trials of one sweep, with their measurements for one set of settings, and the shifts that it asks for."""
 
@@ -49,22 +84,26 @@ class TrialStore:
         """The folder of a trial; it need not exist."""
         return TrialFolder(self.folder / TRIALS_FOLDER / trial_id, trial_id)
 
+    def trial_ids(self) -> set[str]:
+        """The trials that have a folder, whether or not a sweep's file still has them."""
+        return set((self.folder / TRIALS_FOLDER).names())
+
     def measurement(self, trial_id: str) -> CheckedFolder:
         """The folder of a trial's measurements with the sweep's settings."""
         return self.trial(trial_id).measurements / self.measurement_id
 
     def state(self, trial_id: str) -> TrialState:
         """The state of a trial, from the names of its files."""
-        files = set(self.trial(trial_id).folder.names())
-        if FAILED_FILE in files:
-            return TrialState.FAILED
-        if TRAINED_FILE not in files:
-            return TrialState.TRAINING if LAST_CHECKPOINT in files else TrialState.PENDING
-        measured = set(self.measurement(trial_id).names()) if MEASUREMENTS_FOLDER in files else set()
-        if MEASURED_FILE in measured:
-            shifted = self.trial(trial_id).shifts.names() if self.shifts and SHIFTS_FOLDER in files else ()
-            return TrialState.FAILED if FAILED_FILE in shifted else TrialState.MEASURED
-        return TrialState.FAILED if FAILED_FILE in measured else TrialState.TRAINED
+        return state_of(
+            set(self.trial(trial_id).folder.names()),
+            lambda: set(self.measurement(trial_id).names()),
+            lambda: set(self.trial(trial_id).shifts.names()),
+            self.shifts,
+        )
+
+    def is_cleaned(self, trial_id: str) -> bool:
+        """Whether `renyi clean` has removed the trial's checkpoints."""
+        return _is_cleaned(set(self.trial(trial_id).folder.names()))
 
     def states(self, specs: list[TrialSpec]) -> dict[str, TrialState]:
         """The state of every trial of a grid, by trial_id and in the grid's order.
@@ -73,7 +112,7 @@ class TrialStore:
             UsageError: a newer version of this package wrote the store.
         """
         self.check_layout()
-        known = set((self.folder / TRIALS_FOLDER).names())
+        known = self.trial_ids()
         return {
             spec.trial_id: self.state(spec.trial_id) if spec.trial_id in known else TrialState.PENDING for spec in specs
         }
@@ -92,6 +131,12 @@ class TrialStore:
         for folder in self._folders(trial_id):
             if FAILED_FILE in folder.names():
                 return read_failure(folder)
+        if self.is_cleaned(trial_id):
+            return Failure(
+                "measuring",
+                "`renyi clean` has removed its checkpoints, and what the sweep file asks for now needs them; to train "
+                f"it again, remove its folder {self.trial(trial_id).folder.uri}",
+            )
         raise FileNotFoundError(f"trial {trial_id} did not fail")
 
     def check_layout(self) -> None:

@@ -9,11 +9,13 @@ from datetime import datetime
 from analysis.progress import NO_BAR, ProgressBar
 from orchestrator.store.activity import ACTIVITY_FILE
 from orchestrator.store.closing import REPORT_FOLDER, read_at, read_closing
+from orchestrator.store.inventory import INDEX_FILE
 from orchestrator.store.lease import DRIVER_FOLDER, last_lease
 from orchestrator.store.measurement import PART, part_digests
 from orchestrator.store.trial_store import LAYOUT_FILE
 from trainables.errors import DamagedError
 from trainables.trial.folder import (
+    CLEANED_FILE,
     FAILED_FILE,
     INPUTS,
     MEASURED_FILE,
@@ -36,7 +38,7 @@ from trainables.trial.manifest import (
 )
 from trainables.trial.seal import SealError, different, is_sealed_json, trial_of_zip, unsealed_json
 from trainables.trial.specs import TrialSpec
-from trainables.trial.storage import Folder, Stat
+from trainables.trial.storage import Folder, StoredFile
 
 READERS = 8  # threads; hashing and reading run beside each other
 
@@ -151,7 +153,7 @@ class _Check:
 
     def notes(self, folder: Folder) -> Verification:
         """What drivers keep up to date."""
-        for name in (LAYOUT_FILE, ACTIVITY_FILE):
+        for name in (LAYOUT_FILE, ACTIVITY_FILE, INDEX_FILE):
             self._note(folder, "", name)
         driver = folder / DRIVER_FOLDER
         for name in driver.names():
@@ -185,9 +187,9 @@ class _Check:
             if name.startswith(PART) and name.endswith(MEASURED_FILE):
                 self._part(folder, path, name)
 
-    def _step(self, folder: CheckedFolder, path: str, record: str) -> dict[str, Stat]:
+    def _step(self, folder: CheckedFolder, path: str, record: str) -> dict[str, StoredFile]:
         """The files of one step, by its manifest if it has one; what is there."""
-        there = folder.stats()
+        there = {file.path: file for file in folder.tree() if "/" not in file.path and file.path[0] != "."}
         for name in NOTES:
             if name in there:
                 self._note(folder, path, name)
@@ -205,18 +207,20 @@ class _Check:
         return there
 
     def _listed(
-        self, folder: CheckedFolder, path: str, record: str, manifest: Manifest, there: dict[str, Stat]
+        self, folder: CheckedFolder, path: str, record: str, manifest: Manifest, there: dict[str, StoredFile]
     ) -> None:
         """The files of a finished step."""
         damages: list[Damage] = []
         newest = 0.0
         self._count(folder, MANIFEST_FILE, 0)
-        last = there[record].modified if record in there else there[MANIFEST_FILE].modified
+        last = there[record].written if record in there else there[MANIFEST_FILE].written
         for name, entry in manifest.files.items():
             if name not in there:
+                if name.endswith(".pt") and CLEANED_FILE in there:
+                    continue
                 damages.append(Damage(path + name, "is missing"))
                 continue
-            if self.fast and name != record and there[name].size == entry.size and there[name].modified <= last:
+            if self.fast and name != record and there[name].size == entry.size and there[name].written <= last:
                 self._count(folder, name, 0)
                 continue
             data = self._read(folder, name)
@@ -234,7 +238,7 @@ class _Check:
             damages = [Damage(path + MANIFEST_FILE, reason)]
         self.found.damages += damages
 
-    def _without_manifest(self, folder: CheckedFolder, path: str, there: dict[str, Stat]) -> None:
+    def _without_manifest(self, folder: CheckedFolder, path: str, there: dict[str, StoredFile]) -> None:
         """A finished step of an earlier version; or one whose manifest is gone, as a seal in it shows."""
         files = [name for name in there if name not in NOTES and not name.startswith(PART)]
         for name in files:
@@ -246,7 +250,7 @@ class _Check:
         if files:
             self.found.unverifiable.append(path)
 
-    def _unfinished(self, folder: CheckedFolder, path: str, there: dict[str, Stat]) -> None:
+    def _unfinished(self, folder: CheckedFolder, path: str, there: dict[str, StoredFile]) -> None:
         """A step at work, or one that was interrupted."""
         trial_id = folder.place
         for name in there:

@@ -15,7 +15,8 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from orchestrator.config.sweep_config import SweepConfig
 from orchestrator.errors import UsageError
-from trainables.trial.storage import is_remote, join
+from orchestrator.tracking.moved import follow_moved_storage
+from trainables.trial.storage import is_remote
 
 SETUP_LOCK = 0x52656E7969  # any number of this package's own
 
@@ -42,10 +43,11 @@ def answering(config: SweepConfig) -> Iterator[None]:
 
 
 def open_client(config: SweepConfig) -> MlflowClient:
-    """A client of the sweep's tracking address, with its artifacts in the present storage folder.
+    """A client of the sweep's tracking address; in a database, its artifacts are in the present storage folder.
 
     Raises:
         SQLAlchemyError: the database does not answer. MLflow itself would try for an hour.
+        UsageError: the sweep has another storage.
     """
     if not is_remote(config.storage):
         Path(config.storage).mkdir(parents=True, exist_ok=True)  # SQLite makes files, not folders
@@ -56,8 +58,8 @@ def open_client(config: SweepConfig) -> MlflowClient:
         engine.connect().close()
         with _alone(engine):
             _create_at_once(engine)
-            if artifact_location(config) is not None:
-                _follow_moved_folder(config, engine)
+            if inspect(engine).has_table("experiments"):
+                follow_moved_storage(config, engine)
             return MlflowClient(config.tracking_uri)
     finally:
         engine.dispose()
@@ -103,53 +105,12 @@ def _alone(engine: Engine) -> Iterator[None]:
             yield
 
 
-def artifact_location(config: SweepConfig) -> str | None:
-    """The address of artifacts: beside the results; None where a tracking server decides.
-
-    With a database, MLflow's own default is the folder in which a command happens to be started.
-    """
-    if config.tracking_uri.startswith("http"):
-        return None
-    address = join(join(config.storage, "mlartifacts"), config.name)
-    return address if is_remote(address) else Path(address).as_uri()
-
-
 def log_files(client: MlflowClient, run_id: str, files: Mapping[str, bytes], folder: str | None = None) -> None:
     """Log files as artifacts of a run."""
     with tempfile.TemporaryDirectory(prefix="renyi-log-") as scratch:
         for name, data in files.items():
             (Path(scratch) / name).write_bytes(data)
         client.log_artifacts(run_id, scratch, folder)
-
-
-def _follow_moved_folder(config: SweepConfig, engine: Engine) -> None:
-    """Correct the addresses of artifacts in MLflow after the storage folder was moved.
-
-    MLflow keeps the absolute address with the experiment and again with every run, and has no call to change either.
-    """
-    if not inspect(engine).has_table("experiments"):
-        return
-    with engine.begin() as connection:
-        query = text("SELECT experiment_id, artifact_location FROM experiments WHERE name = :name")
-        found = connection.execute(query, {"name": config.name}).first()
-        here = artifact_location(config)
-        if found is None or found.artifact_location == here or not found.artifact_location.startswith("file:"):
-            return
-        values = {
-            "here": here,
-            "key": found.experiment_id,
-            "there": found.artifact_location,
-            "size": len(found.artifact_location),
-            "rest": len(found.artifact_location) + 1,
-        }
-        connection.execute(text("UPDATE experiments SET artifact_location = :here WHERE experiment_id = :key"), values)
-        connection.execute(
-            text(
-                "UPDATE runs SET artifact_uri = :here || substr(artifact_uri, :rest) "
-                "WHERE experiment_id = :key AND substr(artifact_uri, 1, :size) = :there"
-            ),
-            values,
-        )
 
 
 def _deepest(error: BaseException) -> str:

@@ -17,6 +17,7 @@ from mlflow.utils.mlflow_tags import (
 
 from analysis import schema
 from orchestrator.config.sweep_config import SweepConfig
+from orchestrator.config.tags import MAX_TEXT
 from trainables.trial.folder import LAST_CHECKPOINT, Trained
 from trainables.trial.specs import TrialSpec
 from trainables.trial.storage import Folder
@@ -27,13 +28,17 @@ AXIS_PREFIX = "axis."
 
 
 def trial_tags(spec: TrialSpec, config: SweepConfig) -> dict[str, str]:
-    """Optimizer, network, data set, and the value on every axis that the grid varies: `tags.optimizer = 'adam'`."""
+    """Optimizer, network, data set, and the value on every axis that the grid varies: `tags.optimizer = 'adam'`.
+
+    An axis on which the trial has no value (null) has the tag `None`.
+    """
     parameters = spec.parameters()
+    values = {**spec.training.model_dump(), **spec.optimizer.model_dump(), "model": spec.model}
     tags = {name: str(parameters[name]) for name in ("optimizer", "model", "dataset")}
     for sub_grid in config.grid:
         for axis in sub_grid.axes:
             if sub_grid.optimizer == spec.optimizer.name and len(axis.values) > 1:
-                tags |= {f"{AXIS_PREFIX}{name}": str(parameters[name]) for name in axis.names}
+                tags |= {f"{AXIS_PREFIX}{name}": str(values[name]) for name in axis.names}
     if len(config.seeds) > 1:
         tags[f"{AXIS_PREFIX}seed"] = str(spec.seed)
     return tags
@@ -47,7 +52,17 @@ def origin_tags(config: SweepConfig) -> dict[str, str]:
         MLFLOW_SOURCE_TYPE: "JOB",
         MLFLOW_USER: getpass.getuser(),
         **code_tags(),
+        **config.tags,
     }
+
+
+def parent_note(config: SweepConfig, verdict: str = "") -> str:
+    """The description of the parent run: the file's notes, then the verdict as far as MLflow has room for it."""
+    text = "\n\n".join(part for part in (config.notes, verdict) if part)
+    if len(text) <= MAX_TEXT:
+        return text
+    rest = "\n\n… and more in the artifact `report.html`"
+    return text[: MAX_TEXT - len(rest)] + rest
 
 
 @cache

@@ -4,16 +4,18 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mlflow import MlflowClient
-from mlflow.entities import Run
+from mlflow.entities import Run, RunTag
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NAME, MLFLOW_RUN_NOTE
 
 from analysis import schema
 from analysis.results.mlflow import experiment_id, load_sweep, search_runs
 from analysis.results.sweep import SweepResults
+from orchestrator.config.expand import expand
 from orchestrator.config.sweep_config import SweepConfig
 from orchestrator.errors import UsageError
-from orchestrator.tracking.client import answering, artifact_location, log_files, open_client
-from orchestrator.tracking.description import origin_tags
+from orchestrator.tracking.client import answering, log_files, open_client
+from orchestrator.tracking.description import origin_tags, parent_note
+from orchestrator.tracking.moved import TAG_STORAGE, artifact_location, claim
 
 
 @dataclass(frozen=True)
@@ -34,7 +36,7 @@ def open_experiment(config: SweepConfig) -> Experiment:
     """Open the sweep's experiment and its parent run; both are created the first time.
 
     Raises:
-        UsageError: the tracking address can't be used.
+        UsageError: the tracking address can't be used, or the sweep has another storage there.
     """
     with answering(config):
         client = open_client(config)
@@ -45,7 +47,7 @@ def open_experiment(config: SweepConfig) -> Experiment:
 
 
 def recorded_sweep(config: SweepConfig) -> SweepResults:
-    """The results of a sweep as MLflow holds them.
+    """The results of the trials in a sweep's file, as MLflow holds them.
 
     Raises:
         UsageError: the tracking address can't be used.
@@ -53,7 +55,10 @@ def recorded_sweep(config: SweepConfig) -> SweepResults:
     """
     with answering(config):
         open_client(config)
-        return load_sweep(config.tracking_uri, config.name)
+        trial_ids = [spec.trial_id for spec in expand(config)]
+        return load_sweep(
+            config.tracking_uri, config.name, trial_ids=trial_ids, measurement_id=config.sharpness.measurement_id
+        )
 
 
 def log_report(config: SweepConfig, files: Mapping[str, bytes], note: str, folder: str | None = None) -> None:
@@ -68,7 +73,7 @@ def log_report(config: SweepConfig, files: Mapping[str, bytes], note: str, folde
         for run in search_runs(client, key, f"tags.`{schema.TAG_KIND}` = '{schema.KIND_SWEEP}'"):
             log_files(client, run.info.run_id, files, folder)
             if folder is None:
-                client.set_tag(run.info.run_id, MLFLOW_RUN_NOTE, note)
+                client.set_tag(run.info.run_id, MLFLOW_RUN_NOTE, parent_note(config, note))
 
 
 def _find_or_create(client: MlflowClient, config: SweepConfig) -> str:
@@ -79,23 +84,36 @@ def _find_or_create(client: MlflowClient, config: SweepConfig) -> str:
             f"`mlflow experiments restore -x {found.experiment_id}` brings it back, or give the sweep another name"
         )
     if found is not None:
+        claim(config, client, found)
         return str(found.experiment_id)
-    # Without this tag the UI opens the experiment in its view for generative AI.
-    tags = {"mlflow.experimentKind": "custom_model_development"}
+    # Without the first tag the UI opens the experiment in its view for generative AI.
+    tags = {"mlflow.experimentKind": "custom_model_development", TAG_STORAGE: config.storage}
     return str(client.create_experiment(config.name, artifact_location=artifact_location(config), tags=tags))
 
 
 def _open_parent(client: MlflowClient, config: SweepConfig, key: str, existing: Sequence[Run]) -> str:
     if existing:
-        run_id = str(keep_one(client, existing).info.run_id)
+        run = keep_one(client, existing)
+        run_id = str(run.info.run_id)
         client.update_run(run_id, status="RUNNING")
+        changed = changed_tags(run, config)
+        if not run.data.tags.get(MLFLOW_RUN_NOTE, "").startswith(config.notes):  # the verdict comes back at the end
+            changed.append(RunTag(MLFLOW_RUN_NOTE, parent_note(config)))
+        if changed:
+            client.log_batch(run_id, tags=changed)
         return run_id
     tags = {
         **origin_tags(config),
         MLFLOW_RUN_NAME: f"sweep {config.name}",
         schema.TAG_KIND: schema.KIND_SWEEP,
+        **({MLFLOW_RUN_NOTE: parent_note(config)} if config.notes else {}),
     }
     return str(client.create_run(key, tags=tags).info.run_id)
+
+
+def changed_tags(run: Run, config: SweepConfig) -> list[RunTag]:
+    """The file's tags that a run does not have, or has with another text."""
+    return [RunTag(name, text) for name, text in config.tags.items() if run.data.tags.get(name) != text]
 
 
 def keep_one(client: MlflowClient, runs: Sequence[Run], named: str | None = None) -> Run:

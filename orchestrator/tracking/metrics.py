@@ -13,7 +13,9 @@ from orchestrator.store.generalization import of_shift, of_subset, of_training
 from trainables.trial.folder import EpochMetrics, Generalization, ShiftedTest, Trained
 
 SYSTEM_PREFIX = "system"  # what the UI shows on its page of system metrics
-EPOCH_METRICS = ("train_loss", "test_loss", "test_accuracy", "validation_accuracy", "learning_rate")
+EPOCH_METRICS = (
+    *("train_loss", "averaged_train_loss", "test_loss", "test_accuracy", "validation_accuracy", "learning_rate"),
+)
 
 
 def of_epochs(epochs: Iterable[EpochMetrics]) -> list[Metric]:

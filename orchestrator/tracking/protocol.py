@@ -30,6 +30,7 @@ class Tracker(Protocol):
 
         Raises:
             StorageError: an earlier write failed, and the record was not the cause.
+            DefectError: an earlier write failed by a mistake in a program, which no repetition mends.
         """
 
     def log_report(self, files: Mapping[str, bytes], note: str) -> None:
@@ -39,7 +40,7 @@ class Tracker(Protocol):
         """Wait until everything is logged, or until nothing has been for a while; how many writes are still pending.
 
         Raises:
-            StorageError: a write failed, and the record was not the cause.
+            StorageError, DefectError: as `record`.
         """
 
     def finish(self, stopped: Stopped | None = None) -> int:
@@ -49,8 +50,8 @@ class Tracker(Protocol):
             stopped: why the sweep ended early, if it did; the runs of trials that were cut off are closed too.
 
         Raises:
-            StorageError: a write failed, and the record was not the cause. Not raised for a sweep that ended early,
-                since that has an error or an exit code of its own; an interrupted one counts the write as pending.
+            StorageError, DefectError: as `record`. Not raised for a sweep that ended early, since that has an error or
+                an exit code of its own; an interrupted one counts the write as pending.
         """
 
     @property

@@ -14,28 +14,28 @@ class RetryQueue:
 
     A new job replaces a waiting one with the same key. So the effect of a job must not depend on what happened before,
     and a job may run more than once. A job that fails goes to the end of the queue, and is tried again after the
-    others. What is still queued when the process ends is lost with it: the owner of the jobs must be able to find out
-    by other means that they are not done.
+    others; one whose error can't pass is given up. What is still queued when the process ends is lost with it: the
+    owner of the jobs must be able to find out by other means that they are not done.
     """
 
     def __init__(
         self,
         on_trouble: Callable[[str], None],
         on_recovery: Callable[[], None],
-        fatal: tuple[type[Exception], ...] = (),
+        may_pass: Callable[[Exception], bool],
     ) -> None:
         """An empty queue with its thread.
 
         Args:
             on_trouble: called with the reason, at the first failure after a success.
             on_recovery: called at the first success after a failure.
-            fatal: errors after which a job is given up; `check` raises them.
+            may_pass: whether a job is repeated after an error; if not, `check` raises it.
         """
         self._on_trouble = on_trouble
         self._on_recovery = on_recovery
-        self._fatal = fatal
+        self._may_pass = may_pass
         self._failure: Exception | None = None
-        self.given_up = 0  # jobs that failed with a fatal error
+        self.given_up = 0  # jobs whose error can't pass
         self._jobs: dict[str, Job] = {}
         self._changed = threading.Condition()
         self._at_work = False
@@ -51,7 +51,7 @@ class RetryQueue:
             self._changed.notify_all()
 
     def check(self) -> None:
-        """Raise the fatal error of a job, if there was one."""
+        """Raise the error after which a job was given up, if there was one; the first, if there were several."""
         if self._failure is not None:
             raise self._failure
 
@@ -92,11 +92,12 @@ class RetryQueue:
             reason = ""
             try:
                 job()
-            except self._fatal as error:
-                self._failure = error
-                self.given_up += 1
-            except Exception as error:  # noqa: BLE001 - whatever it is, the job is tried again and the reason shown
-                reason = _one_line(error)
+            except Exception as error:  # noqa: BLE001 - kept, and raised by `check` or shown as the reason
+                if self._may_pass(error):
+                    reason = _one_line(error)
+                else:
+                    self._failure = self._failure or error
+                    self.given_up += 1
             self._notify(reason)
             with self._changed:
                 self._at_work = False

@@ -13,7 +13,7 @@ from orchestrator.config.sweep_config import SweepConfig
 from orchestrator.store.trial_store import TrialState, TrialStore
 from orchestrator.tracking.client import log_files
 from orchestrator.tracking.description import TAG_CHECKPOINT, dataset_input, origin_tags, trial_note, trial_tags
-from orchestrator.tracking.experiment import Experiment, keep_one
+from orchestrator.tracking.experiment import Experiment, changed_tags, keep_one
 from orchestrator.tracking.metrics import milliseconds, of_epochs, of_measurement, of_shifts, of_trained
 from trainables.trial.folder import LAST_CHECKPOINT, MEASURED_FILE, EpochMetrics, read_json
 from trainables.trial.specs import TrialSpec
@@ -56,7 +56,10 @@ class TrialRuns:
         by_trial: dict[str, list[Run]] = defaultdict(list)
         for run in experiment.trial_runs:
             by_trial[run.data.tags[schema.TAG_TRIAL_ID]].append(run)
-        self._logged = {trial_id: _Logged.of(self._keep_one(trial_id, runs)) for trial_id, runs in by_trial.items()}
+        kept = {trial_id: self._keep_one(trial_id, runs) for trial_id, runs in by_trial.items()}
+        self._logged = {trial_id: _Logged.of(run) for trial_id, run in kept.items()}
+        changed = {trial_id: changed_tags(run, config) for trial_id, run in kept.items()}
+        self.with_other_tags = [trial_id for trial_id, tags in changed.items() if tags]  # than the file has now
 
     def is_up_to_date(self, trial_id: str, state: TrialState) -> bool:
         """Whether the run of a trial in this state shows all that the store has."""
@@ -70,6 +73,12 @@ class TrialRuns:
         if state is TrialState.MEASURED and not self._has_shifts(trial_id, logged):
             return False
         return logged.tags.get(schema.TAG_MEASUREMENT_ID, "") in ("", self._store.measurement_id)
+
+    def tag(self, trial_id: str) -> None:
+        """Give a trial's run the tags that the file has now."""
+        if trial_id in self._logged:  # else its run is looked for when there is more to log
+            tags = [RunTag(name, text) for name, text in self._config.tags.items()]
+            self._client.log_batch(self._logged[trial_id].run_id, tags=tags)
 
     def _has_shifts(self, trial_id: str, logged: _Logged) -> bool:
         """Whether a run shows the shifts that the sweep asks for, as far as the store has them."""
@@ -106,8 +115,8 @@ class TrialRuns:
             raise
 
     def close_sweep(self, stopped: str | None) -> None:
-        """Close the parent run, with how many trials are in each state; of a sweep that ended early, also the runs of
-        trials that were cut off.
+        """Close the parent run, with how many trials of the file are in each state, and how many other trials have runs
+        under the sweep's name; of a sweep that ended early, also the runs of trials that were cut off.
 
         Args:
             stopped: MLflow's status for a sweep that ended early, KILLED or FAILED.
@@ -117,6 +126,7 @@ class TrialRuns:
             if stopped and states.get(trial_id) not in _FINAL and logged.status == "RUNNING":
                 self._client.set_terminated(logged.run_id, "KILLED")
         counts = {state.value: list(states.values()).count(state) for state in TrialState}
+        counts["others"] = len(self._logged.keys() - self._specs.keys())
         parent = self._experiment.parent_run_id
         self._client.log_batch(
             parent,

@@ -6,14 +6,17 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
+from analysis.errors import AnalysisError
 from orchestrator.config.sweep_config import SweepConfig
+from orchestrator.errors import DefectError, UsageError
 from orchestrator.events import EpochsDone, TrialEvent
 from orchestrator.store.trial_store import TrialState, TrialStore
 from orchestrator.tracking.experiment import log_report, open_experiment
 from orchestrator.tracking.protocol import Stopped
 from orchestrator.tracking.retry_queue import RetryQueue
 from orchestrator.tracking.run import TrialRuns
-from trainables.errors import DamagedError, StorageError
+from orchestrator.tracking.trouble import keep_traceback, may_pass
+from trainables.errors import TrainingError
 from trainables.trial.specs import TrialSpec
 
 SECONDS_BETWEEN_FLUSHES = 20.0  # of a running trial's epochs
@@ -28,7 +31,7 @@ class MLflowTracker:
     """Keeps a sweep's record in MLflow, by jobs in a queue that repeats what MLflow can't do at the moment.
 
     See `Tracker` for what it promises. `RetryQueue` repeats what fails while the driver lives; a later driver logs what
-    this one could not (`reconcile`).
+    this one could not (`reconcile`). A mistake in a program is not repeated: it ends the sweep.
     """
 
     def __init__(
@@ -59,10 +62,13 @@ class MLflowTracker:
         self.experiment_id = experiment.experiment_id
         self.parent_run_id = experiment.parent_run_id
         self._runs = TrialRuns(experiment, config, store, specs)
-        self._queue = RetryQueue(on_trouble, on_recovery, fatal=(StorageError, DamagedError))
+        self._folder = store.folder
+        self._queue = RetryQueue(on_trouble, on_recovery, may_pass)
 
     def reconcile(self, states: Mapping[str, TrialState], progress: Callable[[str], None] = lambda _: None) -> None:
         """Log every trial whose run shows less than the store: what an earlier driver did not live to log."""
+        for trial_id in self._runs.with_other_tags:
+            self._queue.put(f"{trial_id} tags", partial(self._runs.tag, trial_id))
         for trial_id, state in states.items():
             if state in (TrialState.PENDING, TrialState.TRAINING) or self._runs.is_up_to_date(trial_id, state):
                 continue
@@ -71,7 +77,7 @@ class MLflowTracker:
 
     def record(self, event: TrialEvent) -> None:
         """Log what has just happened, epochs only every SECONDS_BETWEEN_FLUSHES; returns at once."""
-        self._queue.check()
+        self._check()
         trial_id = event.trial_id
         if not isinstance(event, EpochsDone):
             self._queue.put(trial_id, partial(self._runs.sync, trial_id))
@@ -89,7 +95,7 @@ class MLflowTracker:
     def wait(self, patience: float = PATIENCE) -> int:
         """Wait until all is logged, or until nothing was for `patience` seconds; how many writes are still pending."""
         pending = self._queue.wait(patience)
-        self._queue.check()
+        self._check()
         return pending
 
     def finish(self, stopped: Stopped | None = None) -> int:
@@ -111,6 +117,19 @@ class MLflowTracker:
     def trouble(self) -> str:
         """Why the last write failed; empty if it succeeded."""
         return self._queue.reason
+
+    def _check(self) -> None:
+        """Raise the error that no repetition mends, if there was one; of a defect, the traceback goes to a file."""
+        try:
+            self._queue.check()
+        except (AnalysisError, TrainingError, UsageError):  # told in a line of their own
+            raise
+        except Exception as error:
+            kept = keep_traceback(self._folder, error)
+            raise DefectError(
+                f"the sweep was stopped by a defect in what writes to MLflow ({self._queue.reason}); its traceback is "
+                f"in {kept}. All finished work is kept: `renyi report {self._config.name} --source store` reads it"
+            ) from error
 
     def _flush(self, trial_id: str) -> None:
         self._queue.put(f"{trial_id} epochs", partial(self._runs.log_epochs, trial_id))

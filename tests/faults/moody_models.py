@@ -4,10 +4,10 @@ import os
 import time
 from pathlib import Path
 
-import ray
 from torch import Tensor, nn
 
 from trainables.models.digits_cnn import DigitsCNN, digits_cnn_bn
+from trainables.trainable import NODE_VARIABLE
 
 BROKEN_NODE_FILE = "RENYI_TEST_BROKEN_NODE"  # names a file that holds the id of the broken node
 SIEGE_FILE = "RENYI_TEST_SIEGE"  # names a file that is there as long as processes are killed
@@ -16,7 +16,7 @@ SIEGE_FILE = "RENYI_TEST_SIEGE"  # names a file that is there as long as process
 def fails_on_one_node(num_classes: int, in_channels: int) -> nn.Module:
     """The digits network, but on the broken node."""
     broken = Path(os.environ[BROKEN_NODE_FILE]).read_text()
-    if ray.get_runtime_context().get_node_id() == broken:
+    if os.environ.get(NODE_VARIABLE) == broken:
         raise FileNotFoundError("/data is not mounted here")
     return DigitsCNN(num_classes, in_channels)
 

@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 
 from orchestrator.config.load import load
-from orchestrator.executors.ray.pool import MAX_DEATHS
-from orchestrator.executors.ray.tuner import MAX_FAILURES
+from orchestrator.executors import watched_actor
 from orchestrator.store.plan import make_plan
 from orchestrator.store.trial_store import TrialState
 from tests.faults.drivers import run
+from trainables.training import watched
 
 pytestmark = [pytest.mark.system, pytest.mark.timeout(900)]
 
@@ -31,9 +31,9 @@ def test_what_kills_its_process_fails_alone(storage: Path, sweep_file: Callable[
     for spec in plan.failed:
         failure = plan.store.failure(spec.trial_id)
         stage, reason = (
-            ("training", f"its process was lost {MAX_FAILURES + 1} times")
+            ("training", f"its process was lost {watched.MAX_PROCESSES} times")
             if spec.seed == 1
-            else ("measuring", f"the task everything ended its process {MAX_DEATHS} times")
+            else ("measuring", f"the task everything ended its process {watched_actor.MAX_PROCESSES} times")
         )
         assert failure.stage == stage
         assert failure.reason.startswith(f"{reason}: ")

@@ -55,3 +55,8 @@ def finish(store: TrialStore, specs: Sequence[TrialSpec], settings: SharpnessSet
 def fail(store: TrialStore, spec: TrialSpec, reason: str = "DivergedError: the loss is nan") -> None:
     """Leave a trial as failed in training."""
     write_failure(store.trial(spec.trial_id).folder, Failure("training", reason))
+
+
+def reseeded(spec: TrialSpec, seed: int = 7) -> TrialSpec:
+    """The same trial with another seed: one that the small sweep does not ask for."""
+    return TrialSpec.model_validate({**spec.model_dump(), "seed": seed})

@@ -2,10 +2,11 @@ import os
 import signal
 import subprocess
 import sys
+import threading
 
 import pytest
 
-from orchestrator.interrupts import SIGNALS, Interrupts
+from orchestrator.interrupts import SIGNALS, Interrupts, interrupted_after
 
 
 def send(which: signal.Signals) -> None:
@@ -63,3 +64,13 @@ with interrupts.Interrupts() as hung, hung.held():
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=30, check=False)
     assert done.returncode == 130
     assert "The same command resumes" in done.stderr
+
+
+def test_a_time_limit_interrupts_as_ctrl_c_does_and_none_does_not(capsys: pytest.CaptureFixture[str]) -> None:
+    with interrupted_after(None), Interrupts():
+        pass
+    with pytest.raises(KeyboardInterrupt), interrupted_after(0.01, "the time limit is over"), Interrupts():
+        threading.Event().wait(60)
+    assert "the time limit is over" in capsys.readouterr().err
+    with interrupted_after(3600), Interrupts():
+        pass

@@ -1,5 +1,6 @@
 """Reports of sweeps with made-up results, from the store and through a tracker; real sweeps are in tests/end_to_end."""
 
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
@@ -7,7 +8,8 @@ import pytest
 
 from orchestrator.config.load import load
 from orchestrator.config.sweep_config import SweepConfig
-from orchestrator.report import report_sweeps
+from orchestrator.errors import UsageError
+from orchestrator.report import _folder, report_sweeps
 from orchestrator.store.trial_store import TrialState, TrialStore
 from orchestrator.tracking.protocol import Stopped, Tracker
 from tests.orchestrator.made_up import ONE_MEASURE, finish
@@ -80,3 +82,39 @@ def test_several_sweeps_share_a_report_under_all_their_names(
     assert set(report.lines) == {"small", "other"}
     assert (storage / "small" / "report-small-other" / "report.html").exists()
     assert not (storage / "other" / "report-small-other").exists()
+
+
+def test_a_report_of_a_part_says_so_and_stands_beside_that_of_the_whole(
+    config: SweepConfig, specs: list[TrialSpec], store: TrialStore, capsys: pytest.CaptureFixture[str]
+) -> None:
+    finish(store, specs, config.sharpness)
+    whole = store.folder / "report"
+    whole.write("report.html", b"of the whole sweep")
+    only = "learning_rate>0.05"
+    report = report_sweeps([config], source="store", only=only)
+    ((name, lines),) = report.lines.items()
+    assert name == f"small ({only})"
+    assert "2 trials measured; only those with learning_rate>0.05, 2 of the sweep's 4 trials" in lines[1].text
+    assert whole.read("report.html") == b"of the whole sweep"
+    (folder,) = [each for each in store.folder.names() if each.startswith("report-only-learning_rate-0.05-")]
+    page = (store.folder / folder).read("report.html").decode()
+    assert "--only &#39;learning_rate&gt;0.05&#39;" in page or "--only 'learning_rate&gt;0.05'" in page
+    with pytest.raises(UsageError, match="did you mean learning_rate"):
+        report_sweeps([config], source="store", only="learning_rates>0")
+
+
+def test_conditions_have_folders_of_their_own() -> None:
+    conditions = ("learning_rate>0.1", "learning_rate<0.1", "learning_rate<=0.1", "a=b|c", "a=b,c=d", "a" * 500)
+    folders = {_folder(["small"], only) for only in conditions}
+    assert len(folders) == len(conditions)
+    assert all(re.fullmatch(r"report-only-[\w.-]{1,80}", folder) for folder in folders)
+    assert _folder(["a", "b"], None) == "report-a-b"
+
+
+def test_a_report_of_a_sample_says_so(
+    specs: list[TrialSpec], store: TrialStore, sweep_file: Callable[..., Path], config: SweepConfig
+) -> None:
+    finish(store, specs, config.sharpness)
+    sampled = load(str(sweep_file(ONE_MEASURE, ("name: small", "name: small\nsample: {trials: 3}"), name="s.yaml")))
+    (lines,) = report_sweeps([sampled], source="store").lines.values()
+    assert "3 trials measured; a random sample of 3 of the grid's 4 combinations, seed 0" in lines[1].text

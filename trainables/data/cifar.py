@@ -4,8 +4,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from trainables.cache_folder import locked
 from trainables.data.dataset import Dataset, Normalization, check_normalization
-from trainables.data.image_cache import About, Image, cached, locked, read_split, write_split
+from trainables.data.decoding import Image
+from trainables.data.image_cache import About, cached, read_split, write_split
 from trainables.data.root import data_root
 from trainables.errors import TrainingError
 from trainables.trial.specs import DataSpec

@@ -52,6 +52,7 @@ class Dataset:
     num_classes: int
     normalize: Normalization
     validation: Split | None = None  # for choices during training; its accuracy is no result
+    classes: tuple[str, ...] = ()  # the label of each class in the files, by the class's number; empty if not known
 
     @property
     def in_channels(self) -> int:
@@ -61,7 +62,7 @@ class Dataset:
     def to(self, device: torch.device) -> "Dataset":
         """The same data on a device."""
         validation = None if self.validation is None else self.validation.to(device)
-        return Dataset(self.train.to(device), self.test.to(device), self.num_classes, self.normalize, validation)
+        return replace(self, train=self.train.to(device), test=self.test.to(device), validation=validation)
 
     def hold_out(self, num_samples: int) -> "Dataset":
         """The same data, with this many training images held out for validation; the same images in every trial.

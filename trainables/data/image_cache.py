@@ -1,15 +1,13 @@
 """Decoded images on this machine's disk: written once, then mapped into the memory of every trial that uses them."""
 
-import fcntl
 import hashlib
+import io
 import json
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import BinaryIO
 
 import numpy as np
 import numpy.typing as npt
@@ -17,15 +15,14 @@ import torch
 from rich.console import Console
 from rich.progress import track
 
+from trainables.cache_folder import CACHE_VARIABLE, cache_folder, locked
 from trainables.data.dataset import Split
+from trainables.data.decoding import Image
 from trainables.errors import TrainingError
 
 FORMAT = 1  # part of every cache's name; another layout gets another number, and so new caches
-CACHE_VARIABLE = "RENYI_CACHE"
 ABOUT_FILE = "about.json"
 CHUNK = 256  # images written at a time
-
-Image = npt.NDArray[np.uint8]  # (C, H, W)
 
 
 @dataclass(frozen=True)
@@ -37,12 +34,8 @@ class About:
     std: tuple[float, ...]
     classes: tuple[str, ...] = ()
     origin: str = ""  # which images are in which split, where that is our choice
-
-
-def cache_folder() -> Path:
-    """The folder of all caches: RENYI_CACHE, or `renyi` in the user's cache folder."""
-    folder = os.environ.get(CACHE_VARIABLE) or Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "renyi"
-    return Path(folder).expanduser().absolute()
+    notes: tuple[str, ...] = ()  # sizes and modes of the images, and what was done to them: clauses of a sentence
+    changed: str = ""  # what earlier versions of this package decoded otherwise; empty if nothing
 
 
 def cached(name: str, source: object, build: Callable[[Path], About]) -> Path:
@@ -89,19 +82,15 @@ def _build(folder: Path, build: Callable[[Path], About]) -> None:
         raise
 
 
-@contextmanager
-def locked(path: Path) -> Iterator[None]:
-    """Hold a lock. The system releases it when this process ends, even if it is killed."""
-    with path.open("w") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield
-
-
 class PixelCounts:
     """How often each pixel value occurs in each channel: gives an exact mean and deviation."""
 
     def __init__(self) -> None:
         self.counts: npt.NDArray[np.int64] = np.zeros((0, 256), np.int64)  # (C, 256)
+
+    def widen(self) -> None:
+        """Let gray images so far count as coloured ones."""
+        self.counts = np.repeat(self.counts, 3, axis=0)
 
     def add(self, images: npt.NDArray[np.uint8]) -> None:
         """Count the pixels of (N, C, H, W) images."""
@@ -122,36 +111,101 @@ class PixelCounts:
 
 
 def write_split(folder: Path, split: str, count: int, rows: Iterable[tuple[Image, int]]) -> PixelCounts:
-    """Write `count` images of one shape with their classes, and return the counts of their pixels.
+    """Write at most `count` images of one size with their classes, and return the counts of their pixels.
+
+    All are gray, or all coloured: as soon as one image has three channels, all of the split have.
 
     The file is written, not mapped: on a full disk a write raises an error, while a mapped file would end the process.
     """
-    counts = PixelCounts()
-    targets = np.empty(count, np.int64)
-    pending: list[Image] = []
     progress = track(
         rows, f"decoding {split} images", count, console=Console(stderr=True), transient=True, update_period=0.5
     )
-    with (folder / f"{split}_images.npy").open("wb") as file:
-        for number, (image, target) in enumerate(progress):
-            if number == 0:
-                header = {"descr": "|u1", "fortran_order": False, "shape": (count, *image.shape)}
-                np.lib.format.write_array_header_1_0(file, header)
-            targets[number] = target
-            pending.append(image)
-            if len(pending) == CHUNK or number + 1 == count:
-                _write_chunk(file, pending, counts)
-        file.flush()
-        os.fsync(file.fileno())
-    np.save(folder / f"{split}_targets.npy", targets)
+    targets: list[int] = []
+    with _SplitFile(folder / f"{split}_images.npy") as file:
+        for image, target in progress:
+            file.add(image)
+            targets.append(target)
+        counts = file.finish()
+    np.save(folder / f"{split}_targets.npy", np.array(targets, np.int64))
     return counts
 
 
-def _write_chunk(file: BinaryIO, pending: list[Image], counts: PixelCounts) -> None:
-    chunk = np.stack(pending)
-    file.write(chunk.tobytes())
-    counts.add(chunk)
-    pending.clear()
+def widen_split(folder: Path, split: str, counts: PixelCounts) -> None:
+    """Give three equal channels to the gray images of a split; to coloured ones nothing is done."""
+    if len(counts.counts) == 1:
+        _widen(folder / f"{split}_images.npy")
+        counts.widen()
+
+
+class _SplitFile:
+    """The images of a split in a file that np.load reads; their number and channels are known at its end."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._pending: list[Image] = []
+        self._shape: tuple[int, ...] = ()  # of an image
+        self._written = 0
+        self._counts = PixelCounts()
+
+    def __enter__(self) -> "_SplitFile":
+        self._file = self._path.open("wb+")
+        self._file.write(_header(0, (1, 1, 1)))
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._file.close()
+
+    def add(self, image: Image) -> None:
+        channels = len(image)
+        if self._shape and channels > self._shape[0]:
+            self.finish()
+            self._file.close()
+            _widen(self._path)
+            self._counts.widen()
+            self._file = self._path.open("rb+")
+            self._file.seek(0, os.SEEK_END)
+        if not self._shape or channels > self._shape[0]:
+            self._shape = image.shape
+        self._pending.append(image if channels == self._shape[0] else np.repeat(image, self._shape[0], axis=0))
+        if len(self._pending) == CHUNK:
+            self._write_pending()
+
+    def finish(self) -> PixelCounts:
+        """Complete the file on the disk, and return the counts of all pixels in it."""
+        self._write_pending()
+        self._file.seek(0)
+        self._file.write(_header(self._written, self._shape or (0, 0, 0)))
+        self._file.flush()
+        os.fsync(self._file.fileno())
+        return self._counts
+
+    def _write_pending(self) -> None:
+        if self._pending:
+            chunk = np.stack(self._pending)
+            self._file.write(chunk.tobytes())
+            self._counts.add(chunk)
+            self._written += len(chunk)
+            self._pending.clear()
+
+
+def _header(count: int, shape: tuple[int, ...]) -> bytes:
+    """The header of an array of images in NumPy's format; as long for one image as for a billion."""
+    buffer = io.BytesIO()
+    np.lib.format.write_array_header_1_0(buffer, {"descr": "|u1", "fortran_order": False, "shape": (count, *shape)})
+    assert buffer.tell() == 128, "the padding keeps it so up to 40 digits"
+    return buffer.getvalue()
+
+
+def _widen(path: Path) -> None:
+    narrow = np.load(path, mmap_mode="r")
+    wide = path.with_name(f"{path.name}.wide")
+    with wide.open("wb") as file:
+        file.write(_header(len(narrow), (3, *narrow.shape[2:])))
+        for first in range(0, len(narrow), CHUNK):
+            file.write(np.repeat(narrow[first : first + CHUNK], 3, axis=1).tobytes())
+        file.flush()
+        os.fsync(file.fileno())
+    wide.replace(path)
 
 
 def read_split(folder: Path, split: str) -> Split:
@@ -172,6 +226,6 @@ def read_split(folder: Path, split: str) -> Split:
 def read_about(folder: Path) -> About:
     """A description of the images in a cache."""
     content = json.loads((folder / ABOUT_FILE).read_text())
-    for name in ("mean", "std", "classes"):
+    for name in {"mean", "std", "classes", "notes"} & set(content):
         content[name] = tuple(content[name])
     return About(**content)

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Protocol
 
 from trainables.data.dataset import Dataset, Normalization, check_normalization
-from trainables.data.decoding import check_shape, decode
-from trainables.data.image_cache import About, Image, cached, read_split, write_split
+from trainables.data.decoding import Decoding, Image, check_shape, decode
+from trainables.data.image_cache import About, cached, read_split, write_split
 from trainables.data.root import data_root
 from trainables.errors import TrainingError
 from trainables.trial.specs import DataSpec
@@ -160,7 +160,7 @@ def _rows(archive: Archive, images: Labelled) -> Iterator[tuple[Image, int]]:
     for name, number in images:
         source = f"{archive.path}: {name}"
         try:
-            image = decode(archive.read(name), "RGB", source)
+            image = decode(archive.read(name), source, Decoding(channels=3)).pixels
         except (KeyError, zipfile.BadZipFile, OSError) as error:
             raise TrainingError(f"{source}: missing or damaged ({error}); download {URL} again") from error
         check_shape(image, SHAPE, source)

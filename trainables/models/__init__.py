@@ -1,10 +1,10 @@
 """Networks by name, or a network of the user's by its dotted path."""
 
-import importlib
 from collections.abc import Callable
 
 from torch import nn
 
+from analysis.dotted import import_dotted
 from trainables.catalogue import NETWORKS
 from trainables.errors import TrainingError
 
@@ -18,19 +18,26 @@ def build_model(name: str, num_classes: int, in_channels: int = 3) -> nn.Module:
     Raises:
         TrainingError: there is no such name, the path can not be imported, or the callable returns no module.
     """
-    factory = _import(f"{__name__}.{NETWORKS[name].factory}" if name in NETWORKS else name)
-    model = factory(num_classes, in_channels)
+    model = model_factory(name)(num_classes, in_channels)
     if not isinstance(model, nn.Module):
         raise TrainingError(f"model {name!r} must return a torch.nn.Module; it returned {type(model).__name__}")
     return model
 
 
-def _import(path: str) -> Callable[[int, int], nn.Module]:
-    module, _, attribute = path.rpartition(".")
-    if not module:
-        raise TrainingError(f"model {path!r} is neither one of {', '.join(NETWORKS)} nor a dotted path")
+def model_factory(name: str) -> Callable[[int, int], nn.Module]:
+    """What makes a network, called with (num_classes, in_channels).
+
+    Raises:
+        TrainingError: there is no such name, or its path can't be imported or called.
+    """
+    if name not in NETWORKS and "." not in name:
+        raise TrainingError(f"model {name!r} is neither one of {', '.join(NETWORKS)} nor a dotted path")
     try:
-        factory: Callable[[int, int], nn.Module] = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        raise TrainingError(f"model {path!r} can't be imported: {error}") from error
+        factory: Callable[[int, int], nn.Module] = import_dotted(
+            f"{__name__}.{NETWORKS[name].factory}" if name in NETWORKS else name
+        )
+    except ImportError as error:
+        raise TrainingError(f"model {name!r} can't be imported: {error}") from error
+    if not callable(factory):
+        raise TrainingError(f"model {name!r} must be callable with (num_classes, in_channels); it is {factory!r}")
     return factory

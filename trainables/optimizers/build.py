@@ -17,6 +17,7 @@ from trainables.optimizers.sam import SAM
 from trainables.optimizers.sharpness_aware import SharpnessAware
 from trainables.trial.specs import (
     AdamSpec,
+    AdamWSpec,
     ASAMSpec,
     EigenSAMSpec,
     FriendlySAMSpec,
@@ -40,7 +41,14 @@ def build_optimizer(spec: OptimizerSpec, model: nn.Module, seed: int = 0) -> Opt
     named = [(name, parameter) for name, parameter in model.named_parameters() if parameter.requires_grad]
     if isinstance(spec, AdamSpec):
         return torch.optim.Adam(named, lr=spec.learning_rate, weight_decay=spec.weight_decay)
-    base: dict[str, Any] = {"lr": spec.learning_rate, "momentum": spec.momentum, "weight_decay": spec.weight_decay}
+    if isinstance(spec, AdamWSpec):
+        return torch.optim.AdamW(named, lr=spec.learning_rate, weight_decay=spec.weight_decay)
+    base: dict[str, Any] = {
+        "lr": spec.learning_rate,
+        "momentum": spec.momentum,
+        "weight_decay": spec.weight_decay,
+        "nesterov": spec.nesterov,
+    }
     if isinstance(spec, SGDSpec):
         return torch.optim.SGD(named, **base)
     base |= {"rho": spec.rho, "bn_second_pass": spec.bn_second_pass}

@@ -3,12 +3,14 @@
 import hashlib
 import io
 import pickle
+import re
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
 
+from analysis.one_line import first_line, plain_text
 from trainables.errors import DamagedError
 from trainables.trial.folder import EpochMetrics
 from trainables.trial.manifest import damaged
@@ -28,10 +30,13 @@ class Checkpoint:
     """The state of training after some epochs. Random draws are seeded by epoch, so it needs no generator's state."""
 
     spec: TrialSpec
-    model: dict[str, Any]  # state_dict
+    model: dict[str, Any]  # state_dict of the network that is evaluated and measured: with `ema_decay` the average
     optimizer: dict[str, Any]  # state_dict; empty in an initial checkpoint, and after the end of training
     history: list[EpochMetrics]  # of the epochs that are done
     scaler: dict[str, Any] = field(default_factory=dict)  # state_dict of the loss scaler; empty without one
+    unaveraged: dict[str, Any] = field(
+        default_factory=dict
+    )  # state_dict of the weights that steps move, if not `model`
 
     @property
     def epoch(self) -> int:
@@ -48,6 +53,7 @@ def save_checkpoint(folder: Folder, name: str, checkpoint: Checkpoint) -> None:
         "optimizer": checkpoint.optimizer,
         "history": [asdict(epoch) for epoch in checkpoint.history],
         "scaler": checkpoint.scaler,
+        "unaveraged": checkpoint.unaveraged,
     }
     torch.save(content, buffer)
     seal_zip(buffer, checkpoint.spec.trial_id)
@@ -80,18 +86,17 @@ def load_checkpoint(
             content["optimizer"],
             [EpochMetrics(**epoch) for epoch in content["history"]],
             content.get("scaler", {}),
+            content.get("unaveraged", {}),
         )
     except SealError as error:
         raise damaged(folder, name, error) from error
     except (RuntimeError, KeyError, TypeError, EOFError, ValueError, pickle.UnpicklingError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise UnreadableError(
-            f"{(folder / name).uri} is not a readable checkpoint of this project: {reason}"
+            f"{(folder / name).uri} is not a readable checkpoint of this project: {why_unreadable(error)}"
         ) from error
-    if trial_id not in (None, checkpoint.spec.trial_id):
-        raise damaged(
-            folder, name, f"expected a checkpoint of trial {trial_id}, found one of {checkpoint.spec.trial_id}"
-        )
+    found = checkpoint.spec.trial_id
+    if trial_id not in (None, found):
+        raise damaged(folder, name, f"expected a checkpoint of trial {trial_id}, found one of {found}")
     return checkpoint
 
 
@@ -106,3 +111,11 @@ def weights_digest(state: Mapping[str, Any]) -> str:
         else:
             found.update(f"{name} {value!r}".encode())
     return found.hexdigest()
+
+
+def why_unreadable(error: BaseException) -> str:
+    """Why torch refused a checkpoint, in one line: what it holds that none may hold, where that is the reason."""
+    refused = re.search(r"GLOBAL (\S+) was not an allowed global", plain_text(str(error)))
+    if refused:
+        return f"it holds a {refused[1]}; keep numbers, strings, lists, dicts and tensors in the state"
+    return first_line(error) or type(error).__name__

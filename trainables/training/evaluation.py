@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from analysis.life import living
 from analysis.sharpness.means import stderr_of_mean
 from trainables.catalogue import Shift
 from trainables.data import Dataset, Normalization, Split
@@ -37,7 +38,7 @@ def evaluate(
 def evaluate_inputs(model: nn.Module, batches: Iterable[Tensor], targets: Tensor) -> tuple[Tensor, Tensor]:
     """As `evaluate`, for batches of inputs that are already normalized."""
     model.eval()
-    logits = torch.cat([model(batch) for batch in batches]).double()
+    logits = torch.cat([model(batch) for batch in living(batches)]).double()
     return cross_entropy(logits, targets, reduction="none"), (logits.argmax(dim=1) == targets).double()
 
 

@@ -28,6 +28,7 @@ from trainables.trial.folder import (
     TrialFolder,
     write_failure,
 )
+from trainables.trial.recipe import misfits
 from trainables.trial.specs import RSAMSpec, TrainingSpec, TrialSpec
 
 CHECKPOINT_SHARE = 0.02  # of the time at most is spent on writing checkpoints
@@ -58,23 +59,26 @@ def train(
     with determinism(spec.training.deterministic):
         data = load_dataset(spec.data).to(device)
         check_validation(spec, data)
+        check_images(spec, data)
         trainer = Trainer(spec, initial_model(spec, data), data)
         history = resume(trainer, trial)
         unsaved: list[EpochMetrics] = []
         due = time.monotonic()
         load = MachineLoad(device) if system_metrics else None
         while not is_done(spec.training, history, trainer.steps_per_epoch):
-            metrics = one_epoch(trainer, len(history), load)
-            best = all(metrics.choice > earlier.choice for earlier in history)
+            metrics = one_epoch(trainer, history, load)
+            best = is_best(metrics, history)
             history = [*history, metrics]
             unsaved.append(metrics)
             # After the last epoch nothing resumes from the optimizer's state, which is two thirds of a checkpoint.
             done = is_done(spec.training, history, trainer.steps_per_epoch)
             state = {} if done else trainer.optimizer.state_dict()
-            checkpoint = Checkpoint(spec, trainer.model.state_dict(), state, history, trainer.scaler.state_dict())
+            moved = {} if done or trainer.averaged is None else trainer.model.state_dict()
+            scaler = trainer.scaler.state_dict()
+            checkpoint = Checkpoint(spec, trainer.network.state_dict(), state, history, scaler, moved)
             if best and spec.training.keep_best:
                 trial.check()
-                save_checkpoint(trial.folder, BEST_CHECKPOINT, replace(checkpoint, optimizer={}))
+                save_checkpoint(trial.folder, BEST_CHECKPOINT, replace(checkpoint, optimizer={}, unaveraged={}))
             started = time.monotonic()
             if done or started >= due:
                 trial.check()
@@ -83,33 +87,42 @@ def train(
                 yield from unsaved
                 unsaved = []
         check_target(spec.training, history)
-        trained = Trained(history, generalization(trainer.model, data), weights_digest(trainer.model.state_dict()))
+        trained = Trained(history, generalization(trainer.network, data), weights_digest(trainer.network.state_dict()))
         trial.check()
         trial.write_trained(trained)
 
 
-def one_epoch(trainer: Trainer, epoch: int, load: MachineLoad | None = None) -> EpochMetrics:
-    """Train for one epoch, then evaluate the network; the load of the machine is read right after the last batch."""
+def one_epoch(trainer: Trainer, history: list[EpochMetrics], load: MachineLoad | None = None) -> EpochMetrics:
+    """Train for one more epoch, then evaluate the network, if that is due.
+
+    It is due every `evaluate_every` epochs, and after the last. What a decision depends on is evaluated in every epoch:
+    the training loss of averaged weights where there is a target for it, the validation accuracy where a warm-up waits
+    for it. The load of the machine is read right after the last batch.
+    """
     started = time.perf_counter()
-    training, data, model = trainer.spec.training, trainer.data, trainer.model
+    training, data, network, epoch = trainer.spec.training, trainer.data, trainer.network, len(history)
     learning_rate = trainer.set_learning_rate(learning_rate_factor(epoch, training))
     steps_left = training.iterations and training.iterations - epoch * trainer.steps_per_epoch
     train_loss = trainer.train_epoch(epoch, steps_left)
-    system = load.read() if load else {}
-    validation_accuracy = None if data.validation is None else accuracy(model, data.validation, data.normalize)
-    trainer.end_epoch(validation_accuracy)
-    test_losses, test_correct = evaluate(model, data.test, data.normalize)
-    return EpochMetrics(
-        epoch=epoch,
-        learning_rate=learning_rate,
-        train_loss=train_loss,
-        test_loss=test_losses.mean().item(),
-        test_accuracy=test_correct.mean().item(),
-        seconds=time.perf_counter() - started,
-        timestamp=time.time(),
-        validation_accuracy=validation_accuracy,
-        system=system,
-    )
+    metrics = EpochMetrics(epoch, learning_rate, train_loss, None, None, 0.0, 0.0, system=load.read() if load else {})
+    if trainer.averaged is not None and training.target_train_loss is not None:
+        losses, _ = evaluate(network, data.train, data.normalize)
+        metrics = replace(metrics, averaged_train_loss=losses.mean().item())
+    last = is_done(training, [*history, metrics], trainer.steps_per_epoch)
+    due = last or (epoch + 1) % training.evaluate_every == 0
+    if data.validation is not None and (due or waits_for_accuracy(trainer.spec)):
+        metrics = replace(metrics, validation_accuracy=accuracy(network, data.validation, data.normalize))
+    trainer.end_epoch(metrics.validation_accuracy)
+    if due:
+        losses, correct = evaluate(network, data.test, data.normalize)
+        metrics = replace(metrics, test_loss=losses.mean().item(), test_accuracy=correct.mean().item())
+    return replace(metrics, seconds=time.perf_counter() - started, timestamp=time.time())
+
+
+def is_best(metrics: EpochMetrics, history: list[EpochMetrics]) -> bool:
+    """Whether an epoch that was evaluated is better than all before it that were."""
+    earlier = [epoch.choice for epoch in history if epoch.choice is not None]
+    return metrics.choice is not None and all(metrics.choice > choice for choice in earlier)
 
 
 def resume(trainer: Trainer, trial: TrialFolder) -> list[EpochMetrics]:
@@ -122,7 +135,10 @@ def resume(trainer: Trainer, trial: TrialFolder) -> list[EpochMetrics]:
         save_checkpoint(trial.folder, INITIAL_CHECKPOINT, Checkpoint(trainer.spec, trainer.model.state_dict(), {}, []))
     if last is None:
         return []
-    trainer.model.load_state_dict(last.model)
+    if trainer.averaged is not None:
+        trainer.averaged.network.load_state_dict(last.model)
+        trainer.averaged.started = True
+    trainer.model.load_state_dict(last.unaveraged or last.model)
     if last.optimizer:
         trainer.optimizer.load_state_dict(last.optimizer)
     if last.scaler:
@@ -151,7 +167,7 @@ def is_done(training: TrainingSpec, history: list[EpochMetrics], steps_per_epoch
     return (
         len(history) >= training.epochs
         or (training.iterations is not None and len(history) * steps_per_epoch >= training.iterations)
-        or (target is not None and bool(history) and history[-1].train_loss <= target)
+        or (target is not None and bool(history) and history[-1].target_loss <= target)
     )
 
 
@@ -161,7 +177,7 @@ def check_target(training: TrainingSpec, history: list[EpochMetrics]) -> None:
     Raises:
         TrainingError: the message has the loss, its target, and the remedy.
     """
-    target, reached = training.target_train_loss, history[-1].train_loss
+    target, reached = training.target_train_loss, history[-1].target_loss
     if target is not None and reached > target:
         raise TrainingError(
             f"training.target_train_loss {target:g} was not reached: the loss is {reached:g} after {len(history)} "
@@ -175,11 +191,27 @@ def check_validation(spec: TrialSpec, data: Dataset) -> None:
     Raises:
         TrainingError: the message has the key and the remedy.
     """
-    if isinstance(spec.optimizer, RSAMSpec) and spec.optimizer.plain_until_accuracy is not None and not data.validation:
+    if waits_for_accuracy(spec) and not data.validation:
         raise TrainingError(
             f"plain_until_accuracy needs validation images, and {spec.data.dataset} has none; hold some out with "
             "data.validation, or give plain_epochs"
         )
+
+
+def waits_for_accuracy(spec: TrialSpec) -> bool:
+    """Whether the steps depend on the validation accuracy of the epochs before."""
+    return isinstance(spec.optimizer, RSAMSpec) and spec.optimizer.plain_until_accuracy is not None
+
+
+def check_images(spec: TrialSpec, data: Dataset) -> None:
+    """Refuse settings that do not fit the images, which for some data sets are known only now.
+
+    Raises:
+        TrainingError: the message has the keys and the remedy.
+    """
+    found = misfits(spec.training, len(data.train), min(data.train.images.shape[2:]))
+    if found:
+        raise TrainingError("; ".join(found))
 
 
 def initial_model(spec: TrialSpec, data: Dataset) -> nn.Module:
@@ -194,6 +226,8 @@ def attempt(
 ) -> Iterator[EpochMetrics]:
     """As `train`, but an error is recorded as the trial's failure, so that other trials go on.
 
+    For a worker process, which Ctrl-C does not reach: a KeyboardInterrupt comes from the user's code.
+
     Raises:
         StorageError: the storage failed, which is not the trial's fault.
         ReplacedError: another worker now trains the trial, and will record its outcome.
@@ -202,6 +236,6 @@ def attempt(
         yield from train(spec, trial, device, system_metrics)
     except (StorageError, ReplacedError):
         raise
-    except Exception as error:  # noqa: BLE001 - a failed trial is a result with a reason, whatever the reason is
+    except (Exception, SystemExit, KeyboardInterrupt) as error:  # noqa: BLE001 - a failed trial is a result
         trial.check()
         write_failure(trial.folder, Failure.of("training", error))

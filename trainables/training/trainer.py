@@ -1,21 +1,25 @@
 """The training steps of an epoch: batches, augmentation, precision, clipping, and the optimizer's own passes."""
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.amp.grad_scaler import GradScaler
-from torch.nn.functional import cross_entropy
 from torch.optim import Optimizer
 
+from analysis.life import living
 from analysis.seeding import derive_seed
 from trainables.data import Augmentation, Dataset
+from trainables.data.cutout import Cutout
+from trainables.data.mixup import Mixture, draw_mixtures
 from trainables.errors import DivergedError
 from trainables.optimizers import SharpnessAware
 from trainables.optimizers.build import base_optimizer, build_optimizer
+from trainables.training.averaging import AveragedNetwork
+from trainables.training.objective import objective
 from trainables.trial.specs import TrainingOptions, TrialSpec
 
 PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}
@@ -24,7 +28,8 @@ PRECISIONS = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": t
 class Trainer:
     """A network with its optimizer and, for float16, its loss scaler; trains one epoch at a time.
 
-    Weights stay in float32. With `compile` the forward pass of training is compiled; evaluation, checkpoints and
+    `network` is what is evaluated, kept and measured: `model`, or with `ema_decay` the average of its weights. Weights
+    stay in float32. With `compile` the forward pass of training is compiled; evaluation, checkpoints and
     measurements use the network as it is.
     """
 
@@ -36,15 +41,23 @@ class Trainer:
         self.model = model.to(self.device, memory_format=self.format)  # type: ignore[call-overload]
         self.optimizer = build_optimizer(spec.optimizer, self.model, spec.seed)
         self.scaler = GradScaler(self.device.type, enabled=spec.training.precision == "float16")
+        decay = spec.training.ema_decay
+        self.averaged = None if decay is None else AveragedNetwork(self.model, decay)
         self._base_rates: list[float] = [group["lr"] for group in self.optimizer.param_groups]
         self._forward: Callable[[Tensor], Tensor] = torch.compile(model) if spec.training.compile else self.model
         if spec.training.gradient_clip is not None:
             base_optimizer(self.optimizer).register_step_pre_hook(self._clip)
 
     @property
+    def network(self) -> nn.Module:
+        """The network that is evaluated, kept and measured."""
+        return self.model if self.averaged is None else self.averaged.network
+
+    @property
     def steps_per_epoch(self) -> int:
-        """Batches of an epoch, the last incomplete one included."""
-        return -(-len(self.data.train) // self.spec.training.batch_size)
+        """Batches of an epoch, the last incomplete one included unless `drop_last`."""
+        count, size = len(self.data.train), self.spec.training.batch_size
+        return count // size if self.spec.training.drop_last else -(-count // size)
 
     def set_learning_rate(self, factor: float) -> float:
         """Set and return the learning rate of an epoch; the factor applies to the base rate above the floor."""
@@ -54,10 +67,10 @@ class Trainer:
         return floor + (self._base_rates[0] - floor) * factor
 
     def train_epoch(self, epoch: int, max_steps: int | None = None) -> float:
-        """Train for one pass over the training set in random batches, the last incomplete one included; the mean loss.
+        """Train for one pass over the training set in random batches; the mean loss, without label smoothing.
 
         Args:
-            epoch: seeds the order of the images and their augmentation, together with the trial's seed.
+            epoch: seeds the order of the images and all that changes them, together with the trial's seed.
             max_steps: end after this many steps; None for the whole epoch.
 
         Raises:
@@ -69,31 +82,53 @@ class Trainer:
         generator = torch.Generator().manual_seed(derive_seed(seed, "batches", epoch))
         order = torch.randperm(count, generator=generator).to(self.device, non_blocking=True)
         augmentation = Augmentation.draw(training, count, seed, epoch).to(self.device) if training.augment else None
+        cutout = self._draw_cutout(epoch)
+        batches = order.split(training.batch_size)[: self.steps_per_epoch][:max_steps]
         total = torch.zeros((), dtype=torch.float64, device=self.device)
         seen = 0
         with seeded(derive_seed(seed, "dropout", epoch), self.device):
-            for indices in order.split(training.batch_size)[:max_steps]:
+            for indices, mixture in living(zip(batches, self._draw_mixtures(batches, epoch), strict=True)):
                 images = self.data.train.images[indices]
                 if augmentation is not None:
                     images = augmentation.apply(images, indices)
-                inputs = self.data.normalize(images).contiguous(memory_format=self.format)
-                total += self._step(inputs, self.data.train.targets[indices]).double() * len(indices)
+                inputs = self.data.normalize(images)
+                if cutout is not None:
+                    inputs = cutout.apply(inputs, indices)
+                if mixture is not None:
+                    inputs = mixture.apply(inputs)
+                inputs = inputs.contiguous(memory_format=self.format)
+                total += self._step(inputs, self.data.train.targets[indices], mixture).double() * len(indices)
                 seen += len(indices)
         mean = total.item() / seen  # the only wait for the device in an epoch
         if not math.isfinite(mean):
             raise DivergedError(f"the training loss became {mean} in epoch {epoch}; try a smaller learning rate")
         return mean
 
-    def _step(self, inputs: Tensor, targets: Tensor) -> Tensor:
-        """Make one step of the optimizer on a batch; the loss before the step."""
+    def _draw_cutout(self, epoch: int) -> Cutout | None:
+        if self.spec.training.cutout is None:
+            return None
+        height, width = self.data.train.images.shape[2:]
+        drawn = Cutout.draw(self.spec.training.cutout, len(self.data.train), height, width, self.spec.seed, epoch)
+        return drawn.to(self.device)
+
+    def _draw_mixtures(self, batches: Sequence[Tensor], epoch: int) -> Iterator[Mixture | None]:
+        if self.spec.training.mixup is None:
+            return iter([None] * len(batches))
+        sizes = [len(indices) for indices in batches]
+        drawn = draw_mixtures(self.spec.training.mixup, sizes, self.spec.seed, epoch)
+        return (mixture.to(self.device) for mixture in drawn)
+
+    def _step(self, inputs: Tensor, targets: Tensor, mixture: Mixture | None) -> Tensor:
+        """Make one step of the optimizer on a batch; the loss before the step, without label smoothing."""
         precision = PRECISIONS[self.spec.training.precision]
+        smoothing = self.spec.training.label_smoothing
 
         def closure() -> Tensor:
             self.optimizer.zero_grad()
             with torch.autocast(self.device.type, precision, enabled=precision is not torch.float32):
-                loss = cross_entropy(self._forward(inputs), targets)
-            self.scaler.scale(loss).backward()
-            return loss.detach()
+                lowered, reported = objective(self._forward(inputs), targets, smoothing, mixture)
+            self.scaler.scale(lowered).backward()
+            return reported
 
         if isinstance(self.optimizer, SharpnessAware):
             loss: Tensor = self.optimizer.step(closure, self.scaler)
@@ -101,6 +136,8 @@ class Trainer:
             loss = closure()
             self.scaler.step(self.optimizer)
         self.scaler.update()
+        if self.averaged is not None:
+            self.averaged.update(self.model)
         return loss
 
     def end_epoch(self, validation_accuracy: float | None) -> None:

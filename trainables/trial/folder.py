@@ -9,18 +9,20 @@ from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, TypeVar, overload
 
+from analysis.one_line import one_line
 from trainables.errors import DamagedError, ReplacedError
+from trainables.trial.manifest import CLEANED_FILE as CLEANED_FILE
 from trainables.trial.manifest import FAILED_FILE as FAILED_FILE
 from trainables.trial.manifest import (
     LISTED_IN,
     MANIFEST_FILE,
-    RUN_FILE,
     CheckedFolder,
     checked,
     damaged,
     parsed,
     place_of,
 )
+from trainables.trial.manifest import RUN_FILE as RUN_FILE
 from trainables.trial.manifest import WORKER_FILE as WORKER_FILE
 from trainables.trial.seal import sealed_json, unsealed_json
 from trainables.trial.specs import TrialSpec
@@ -34,12 +36,7 @@ TRAINED_FILE = "trained.json"
 MEASUREMENTS_FOLDER = "measurements"
 MEASURED_FILE = "measured.json"
 SHIFTS_FOLDER = "shifts"
-LISTED_FILES = (
-    SPEC_FILE,
-    INITIAL_CHECKPOINT,
-    LAST_CHECKPOINT,
-    BEST_CHECKPOINT,
-)  # in a trial's manifest, and its record
+LISTED_FILES = (SPEC_FILE, INITIAL_CHECKPOINT, LAST_CHECKPOINT, BEST_CHECKPOINT)  # in a manifest, beside the record
 TRAINING_FILES = (*LISTED_FILES, TRAINED_FILE, MANIFEST_FILE)  # a worker's own
 INPUTS = "inputs"  # the key of a record under which it says what it was made from
 WEIGHTS = "weights"  # of those, the SHA-256 of the trained weights
@@ -53,18 +50,25 @@ class EpochMetrics:
 
     epoch: int  # zero-based
     learning_rate: float
-    train_loss: float  # mean over the epoch's batches, each before its step
-    test_loss: float  # mean cross-entropy after the epoch
-    test_accuracy: float  # in [0, 1]
+    train_loss: float  # mean cross-entropy over the epoch's batches, each before its step, without label smoothing
+    test_loss: float | None  # mean cross-entropy after the epoch; None where the epoch was not evaluated
+    test_accuracy: float | None  # in [0, 1]
     seconds: float  # wall time of the epoch
     timestamp: float  # Unix time at its end, kept so that a point which is logged twice is one point
     validation_accuracy: float | None = None  # in [0, 1], where the data set has validation images
     system: dict[str, float] = field(default_factory=dict)  # the load of the machine, where the sweep asks for it
 
+    averaged_train_loss: float | None = None  # mean over training images after the epoch, of averaged weights
+
     @property
-    def choice(self) -> float:
+    def choice(self) -> float | None:
         """The accuracy by which the best epoch is chosen: on validation images or, optimistically, on test images."""
         return self.test_accuracy if self.validation_accuracy is None else self.validation_accuracy
+
+    @property
+    def target_loss(self) -> float:
+        """The loss that is compared with `target_train_loss`: where weights are averaged, that of the average."""
+        return self.train_loss if self.averaged_train_loss is None else self.averaged_train_loss
 
 
 @dataclass(frozen=True)
@@ -139,7 +143,7 @@ class Failure:
     def of(cls, stage: str, error: BaseException) -> "Failure":
         """The failure that an exception caused."""
         lines = traceback.format_exception(error)
-        return cls(stage, f"{type(error).__name__}: {error}".splitlines()[0], "".join(lines))
+        return cls(stage, one_line(error), "".join(lines))
 
 
 class TrialFolder:

@@ -11,13 +11,14 @@ from typing import Any, TypeVar
 
 from trainables.errors import DamagedError
 from trainables.trial.seal import SealError, different, digest, sealed_json, unsealed_json
-from trainables.trial.storage import Folder, Stat, without_secrets
+from trainables.trial.storage import Folder, StoredFile, without_secrets
 
 MANIFEST_FILE = "manifest.json"
 FAILED_FILE = "failed.json"
 RUN_FILE = "mlflow_run.json"
 WORKER_FILE = "worker.json"
-NOTES = (FAILED_FILE, WORKER_FILE, RUN_FILE)  # in no step's manifest, since they change on their own
+CLEANED_FILE = "cleaned.json"  # `renyi clean` has removed its checkpoints, or begun to
+NOTES = (FAILED_FILE, WORKER_FILE, RUN_FILE, CLEANED_FILE)  # in no step's manifest, since they change on their own
 LISTED_IN = "listed_in"  # the key of a record by which it says that there is a manifest
 WRITTEN = "written"  # Unix time, the same in a record and its manifest
 TRIALS_FOLDER = "trials"
@@ -103,8 +104,16 @@ class CheckedFolder:
     def names(self) -> list[str]:
         return self.unchecked.names()
 
-    def stats(self) -> dict[str, Stat]:
-        return self.unchecked.stats()
+    def folders(self) -> list[str]:
+        return self.unchecked.folders()
+
+    def tree(self) -> list[StoredFile]:
+        return self.unchecked.tree()
+
+    def remove(self) -> None:
+        self.unchecked.remove()
+        self._known.clear()
+        self._looked = False
 
     def delete(self, name: str) -> None:
         self.unchecked.delete(name)

@@ -7,11 +7,13 @@ from functools import cached_property
 from pathlib import PurePosixPath
 from typing import Annotated, Any, ClassVar, Literal
 
-from pydantic import AfterValidator, BeforeValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
+from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from analysis.errors import closest
-from analysis.settings import Section
+from analysis.settings import LIMITS, SILENCE_LIMIT, Duration, Section
 from trainables.catalogue import DATA_SETS
+from trainables.trial.recipe import contradictions, misfits
 from trainables.trial.storage import absolute
 
 
@@ -23,6 +25,16 @@ def _known_data_set(name: str) -> str:
     if name not in DATA_SETS:
         raise ValueError(f"unknown value {name!r}; {closest(name, DATA_SETS)}")
     return name
+
+
+def _several(value: Any) -> Any:
+    if isinstance(value, int | float):
+        raise ValueError("is a list of epochs, and in a grid a list of such lists: [[30, 60]]")
+    return value
+
+
+def _zero(value: Any) -> Any:
+    return 0.0 if value is None else value
 
 
 def _not_one(order: float) -> float:
@@ -37,12 +49,23 @@ PositiveFloat = Annotated[float, Field(gt=0, allow_inf_nan=False)]
 NonNegativeFloat = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 Degrees = Annotated[float, Field(ge=0, le=180)]
+OpenFraction = Annotated[float, Field(gt=0, lt=1)]
+Smoothing = Annotated[Fraction, BeforeValidator(_zero)]
 RSAMOrder = Annotated[PositiveFloat, AfterValidator(_not_one)]
 ModelName = Annotated[str, Field(min_length=1)]
 Location = Annotated[str, Field(min_length=1), AfterValidator(absolute)]
 Locations = Annotated[tuple[Location, ...], BeforeValidator(_list)]
+Milestones = Annotated[tuple[PositiveInt, ...], Field(min_length=1), BeforeValidator(_several)]
+Byte = Annotated[int, Field(ge=0, le=255)]
+Background = Literal["black", "white"] | tuple[Byte, Byte, Byte]
 BatchNormSecondPass = Literal["freeze", "update"]
 PLAIN_EPOCHS = 5  # the paper's 5; its authors' code takes 6
+
+
+OF_PARQUET = (
+    *("name", "train", "test", "image", "label", "channels", "background", "resize", "crop", "on_damaged"),
+    *("fingerprint", "known_by"),
+)
 
 
 class Spec(Section):
@@ -51,13 +74,24 @@ class Spec(Section):
     NOT_IDENTITY: ClassVar[frozenset[str]] = frozenset()  # fields that do not change the result, nor the trial's id
 
 
+def _refuse(spec: Spec, messages: list[str]) -> None:
+    """Make all of these problems known at once, each as an error of its own."""
+    if messages:
+        errors = [
+            InitErrorDetails(type=PydanticCustomError("value_error", "{error}", {"error": message}), input=spec)
+            for message in messages
+        ]
+        raise ValidationError.from_exception_data(type(spec).__name__, errors)
+
+
 class DataSpec(Spec):
     """The images a trial learns from. Their paths are not part of the trial's id.
 
-    A Parquet set is identified by its `name`, by default that of the folder of its training files.
+    A Parquet set is known by the `fingerprint` of its content, and shown by its `name`, by default that of the folder
+    of its training files. Trials of a version that took no fingerprints are known by the name (`known_by: name`).
     """
 
-    NOT_IDENTITY = frozenset({"root", "train", "test"})
+    NOT_IDENTITY = frozenset({"root", "train", "test", "known_by"})
 
     dataset: Annotated[str, AfterValidator(_known_data_set)]
     root: Location | None = None  # folder of the archives; left out, each machine's RENYI_DATA, or ~/data
@@ -66,6 +100,13 @@ class DataSpec(Spec):
     test: Locations = ()
     image: str = "image"  # column names
     label: str = "label"
+    channels: Literal[1, 3] | None = None  # None: 3 if any image is coloured, else 1
+    background: Background = "black"  # behind transparent pixels: a colour, or red, green and blue of 0 to 255
+    resize: PositiveInt | tuple[PositiveInt, PositiveInt] | None = None  # the shorter side, or height and width
+    crop: PositiveInt | tuple[PositiveInt, PositiveInt] | None = None  # the centre: a square, or height and width
+    on_damaged: Literal["stop", "skip"] = "stop"  # what to do about images that can't be decoded
+    fingerprint: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")] | None = None  # of the content; found in the files
+    known_by: Literal["name", "content"] | None = None  # None: name where the store has such trials, else content
     mean: tuple[float, ...] | None = None  # of the pixels in [0, 1], a value a channel; None: the data set's own
     std: tuple[PositiveFloat, ...] | None = None
     validation: PositiveInt | None = None  # how many training images are held out, the same in every trial
@@ -94,34 +135,49 @@ class DataSpec(Spec):
                 if not getattr(self, key):
                     raise ValueError(f"parquet needs {key}: a Parquet file, a glob, or a list of them")
         else:
-            for key in ("name", "train", "test", "image", "label"):
+            for key in OF_PARQUET:
                 if getattr(self, key) != type(self).model_fields[key].default:
                     raise ValueError(f"{key} is for dataset: parquet; {self.dataset} takes root")
         return self
+
+    @property
+    def is_known_by_content(self) -> bool:
+        """Whether the fingerprint, and not the name, is part of the trial's id."""
+        return self.fingerprint is not None and self.known_by != "name"
 
 
 class TrainingOptions(Spec):
     """The options of training that have defaults, and the number of epochs. A grid may vary any of them."""
 
-    NOT_IDENTITY = frozenset({"channels_last", "compile", "deterministic", "keep_best"})
+    NOT_IDENTITY = frozenset({"channels_last", "compile", "deterministic", "evaluate_every", "keep_best", *LIMITS})
 
     epochs: PositiveInt  # the length of the schedule, and the maximum
     warmup_epochs: NonNegativeInt = 0
-    schedule: Literal["constant", "cosine"] = "cosine"
+    schedule: Literal["constant", "cosine", "multi_step"] = "cosine"
     learning_rate_floor: NonNegativeFloat = 0.0  # where the cosine ends
+    milestones: Milestones | None = None  # epochs from which the rate is multiplied by decay_factor once more
+    decay_factor: OpenFraction | None = None  # 0.1 where left out
     iterations: PositiveInt | None = None  # stop after this many steps, if that comes first
     target_train_loss: PositiveFloat | None = None  # stop after the first epoch with a mean training loss this low
     augment: bool = False  # random crops and flips of the training images
     crop_padding: NonNegativeInt = 4  # black pixels around the image before it is cropped to its size
     flip: bool = True  # half of the images, left to right
     rotation: Degrees = 0.0  # the largest random angle, either way
+    cutout: PositiveInt | None = None  # pixels of a side of the square that is hidden of each training image
+    mixup: PositiveFloat | None = None  # α of Beta(α, α), from which the share of each of two blended images comes
+    label_smoothing: Smoothing = 0.0  # of the loss that training lowers; no loss that is reported or measured has it
+    drop_last: bool = False  # leave out the last incomplete batch of an epoch
+    ema_decay: OpenFraction | None = None  # a step, of the average of the weights that is evaluated, kept and measured
     gradient_clip: PositiveFloat | None = None  # largest norm of the final gradient
     precision: Literal["float32", "bfloat16", "float16"] = "float32"  # of forward and backward passes, by autocast
-    # These change how the result is computed, not the result.
+    # These change how the result is computed and watched, not the result.
     channels_last: bool = False
     compile: bool = False
     deterministic: bool = False  # refuse kernels whose results vary from run to run
     keep_best: bool = False  # one more checkpoint, of the best epoch
+    evaluate_every: PositiveInt = 1  # epochs from one evaluation to the next; the last epoch is evaluated always
+    time_limit: Duration | None = None  # since a trial was started or resumed; then it is ended and fails
+    silence_limit: Duration | None = SILENCE_LIMIT  # without a step or a line of output; then likewise
 
 
 class TrainingSpec(TrainingOptions):
@@ -131,12 +187,7 @@ class TrainingSpec(TrainingOptions):
 
     @model_validator(mode="after")
     def _consistent(self) -> "TrainingSpec":
-        if self.warmup_epochs >= self.epochs:
-            raise ValueError(f"warmup_epochs ({self.warmup_epochs}) must be less than epochs ({self.epochs})")
-        if not self.augment:
-            for name in ("crop_padding", "flip", "rotation"):
-                if getattr(self, name) != TrainingOptions.model_fields[name].default:
-                    raise ValueError(f"{name} has no effect without augment: true")
+        _refuse(self, contradictions(self))
         return self
 
 
@@ -146,6 +197,13 @@ class MomentumSpec(Spec):
     learning_rate: PositiveFloat
     momentum: Fraction = 0.9
     weight_decay: NonNegativeFloat = 0.0
+    nesterov: bool = False
+
+    @model_validator(mode="after")
+    def _nesterov_needs_momentum(self) -> "MomentumSpec":
+        if self.nesterov and not self.momentum:
+            raise ValueError("nesterov: true needs a momentum above 0")
+        return self
 
 
 class SGDSpec(MomentumSpec):
@@ -160,6 +218,14 @@ class AdamSpec(Spec):
     name: Literal["adam"]
     learning_rate: PositiveFloat
     weight_decay: NonNegativeFloat = 0.0
+
+
+class AdamWSpec(Spec):
+    """Adam with decoupled weight decay, w ← w − lr·λ·w beside Adam's step, and PyTorch's default betas."""
+
+    name: Literal["adamw"]
+    learning_rate: PositiveFloat
+    weight_decay: NonNegativeFloat = 0.01  # PyTorch's
 
 
 class SAMSpec(MomentumSpec):
@@ -251,6 +317,7 @@ class FriendlySAMSpec(MomentumSpec):
 OPTIMIZER_SPECS: dict[str, type[Spec]] = {
     "sgd": SGDSpec,
     "adam": AdamSpec,
+    "adamw": AdamWSpec,
     "sam": SAMSpec,
     "asam": ASAMSpec,
     "eigen_sam": EigenSAMSpec,
@@ -260,9 +327,22 @@ OPTIMIZER_SPECS: dict[str, type[Spec]] = {
     "friendly_sam": FriendlySAMSpec,
 }
 OptimizerSpec = Annotated[
-    SGDSpec | AdamSpec | SAMSpec | ASAMSpec | EigenSAMSpec | RSAMSpec | LookSAMSpec | GSAMSpec | FriendlySAMSpec,
+    SGDSpec
+    | AdamSpec
+    | AdamWSpec
+    | SAMSpec
+    | ASAMSpec
+    | EigenSAMSpec
+    | RSAMSpec
+    | LookSAMSpec
+    | GSAMSpec
+    | FriendlySAMSpec,
     Field(discriminator="name"),
 ]
+
+# Added since version 0.1, whose runs have no such parameter: logged only where they differ from their defaults, so that
+# an older run and a newer one of the same settings have the same parameters.
+_LOGGED_WHERE_SET = frozenset({"nesterov", "label_smoothing", "drop_last"})
 
 # Short names of parameters, in the order of labels.
 _LABELS = {
@@ -271,6 +351,10 @@ _LABELS = {
     "learning_rate": "lr",
     "batch_size": "bs",
     "weight_decay": "wd",
+    "label_smoothing": "smoothing",
+    "cutout": "cutout",
+    "mixup": "mixup",
+    "ema_decay": "ema",
     "seed": "seed",
 }
 
@@ -284,6 +368,13 @@ class TrialSpec(Spec):
     optimizer: OptimizerSpec
     seed: NonNegativeInt = 0
 
+    @model_validator(mode="after")
+    def _fits_the_images(self) -> "TrialSpec":
+        known = DATA_SETS[self.data.dataset]
+        if known.train_images:
+            _refuse(self, misfits(self.training, known.train_images - (self.data.validation or 0), known.side))
+        return self
+
     @cached_property
     def trial_id(self) -> str:
         """Short SHA-256 of the canonical JSON of all fields that determine the weights and differ from their defaults.
@@ -291,14 +382,19 @@ class TrialSpec(Spec):
         Since defaults are left out, finished trials keep their ids when a later version adds an optional field. For the
         same reason a default must never change.
         """
-        excluded = {"data": set(DataSpec.NOT_IDENTITY), "training": set(TrainingSpec.NOT_IDENTITY)}
+        known_by_the_other = {"name"} if self.data.is_known_by_content else {"fingerprint"}
+        excluded = {
+            "data": set(DataSpec.NOT_IDENTITY | known_by_the_other),
+            "training": set(TrainingSpec.NOT_IDENTITY),
+        }
         fields = self.model_dump(mode="json", exclude_defaults=True, exclude=excluded)
         return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:12]
 
     def parameters(self) -> dict[str, Any]:
         """All fields in one flat mapping, as they are logged: dataset, model, optimizer, learning_rate, …
 
-        Fields that are not set are left out, and so are paths, which may differ from one start to the next.
+        Fields that are not set are left out, and so are paths, which may differ from one start to the next. Fields that
+        version 0.1 did not have are left out where they are at their defaults.
         """
         data = self.data.model_dump(exclude=set(DataSpec.NOT_IDENTITY), exclude_defaults=True)
         data["dataset"] = data.pop("name", self.data.dataset)
@@ -311,7 +407,13 @@ class TrialSpec(Spec):
             **self.training.model_dump(exclude=set(TrainingSpec.NOT_IDENTITY)),
             "seed": self.seed,
         }
-        return {name: value for name, value in fields.items() if value is not None}
+        if self.training.milestones is not None:
+            fields["milestones"] = " ".join(map(str, self.training.milestones))
+        return {
+            name: value
+            for name, value in fields.items()
+            if value is not None and (value or name not in _LOGGED_WHERE_SET)
+        }
 
     @property
     def label(self) -> str:

@@ -20,11 +20,12 @@ CLAIM_SECONDS = 60.0  # after this, a claim to create a file is void: its proces
 
 
 @dataclass(frozen=True)
-class Stat:
-    """The size of a file, and when it was last written."""
+class StoredFile:
+    """A file as a listing shows it."""
 
+    path: str  # from the folder that was listed, with slashes
     size: int  # bytes
-    modified: float  # Unix time, by the storage's clock
+    written: float  # Unix time of the last write, by the storage's clock
 
 
 class Folder(Protocol):
@@ -47,11 +48,17 @@ class Folder(Protocol):
     def names(self) -> list[str]:
         """The names of the files and folders inside, sorted; empty if the folder does not exist."""
 
-    def stats(self) -> dict[str, Stat]:
-        """The size and time of each file inside, by name; folders are left out."""
-
     def delete(self, name: str) -> None:
         """Remove a file, if it exists."""
+
+    def folders(self) -> list[str]:
+        """The names of the folders inside, sorted; empty if the folder does not exist."""
+
+    def tree(self) -> list[StoredFile]:
+        """All files here and in the folders inside, unfinished ones included, sorted by path."""
+
+    def remove(self) -> None:
+        """Remove the folder with all that is in it, if it exists; one file after another."""
 
     def clear(self, *names: str) -> None:
         """Remove what killed writers of these files, or of any file, left unfinished. A write that still runs fails."""
@@ -110,16 +117,30 @@ class LocalFolder:
             return sorted(entry.name for entry in os.scandir(self.path) if not entry.name.startswith("."))
         return []
 
-    def stats(self) -> dict[str, Stat]:
-        with self._reported("", "read", missing_is_no_error=True), suppress(FileNotFoundError):
-            files = [entry for entry in os.scandir(self.path) if entry.is_file() and not entry.name.startswith(".")]
-            found = {entry.name: entry.stat() for entry in files}
-            return {name: Stat(stat.st_size, stat.st_mtime) for name, stat in found.items()}
-        return {}
-
     def delete(self, name: str) -> None:
         with self._reported(name, "deleted"):
             (self.path / name).unlink(missing_ok=True)
+
+    def folders(self) -> list[str]:
+        with self._reported("", "read", missing_is_no_error=True), suppress(FileNotFoundError):
+            return sorted(entry.name for entry in os.scandir(self.path) if entry.is_dir())
+        return []
+
+    def tree(self) -> list[StoredFile]:
+        found: list[StoredFile] = []
+        with self._reported("", "read"):
+            for folder, _, names in os.walk(self.path):
+                for name in names:
+                    path = Path(folder) / name
+                    with suppress(FileNotFoundError):  # replaced or removed since
+                        status = path.stat()
+                        relative = path.relative_to(self.path).as_posix()
+                        found.append(StoredFile(relative, status.st_size, status.st_mtime))
+        return sorted(found, key=lambda file: file.path)
+
+    def remove(self) -> None:
+        with self._reported("", "removed"), suppress(FileNotFoundError):
+            shutil.rmtree(self.path)
 
     def clear(self, *names: str) -> None:
         with self._reported("", "read", missing_is_no_error=True):
@@ -278,15 +299,30 @@ class RemoteFolder:
     def names(self) -> list[str]:
         return sorted(self._written())
 
-    def stats(self) -> dict[str, Stat]:
-        from pyarrow import fs
-
-        files = [info for info in self._infos() if info.type == fs.FileType.File and not info.base_name.startswith(".")]
-        return {info.base_name: Stat(info.size, info.mtime.timestamp() if info.mtime else 0.0) for info in files}
-
     def delete(self, name: str) -> None:
         with self._reported(name, "deleted"), suppress(FileNotFoundError):
             self._filesystem.delete_file(f"{self._path}/{name}")
+
+    def folders(self) -> list[str]:
+        from pyarrow import fs
+
+        return sorted(info.base_name for info in self._found() if info.type == fs.FileType.Directory)
+
+    def tree(self) -> list[StoredFile]:
+        from pyarrow import fs
+
+        files = [
+            StoredFile(
+                info.path.removeprefix(f"{self._path}/"), info.size, info.mtime.timestamp() if info.mtime else 0.0
+            )
+            for info in self._found(recursive=True)
+            if info.type == fs.FileType.File
+        ]
+        return sorted(files, key=lambda file: file.path)
+
+    def remove(self) -> None:
+        with self._reported("", "removed"), suppress(FileNotFoundError):
+            self._filesystem.delete_dir(self._path)
 
     def clear(self, *names: str) -> None:
         for name in self._listing():
@@ -314,13 +350,15 @@ class RemoteFolder:
 
     def _listing(self) -> dict[str, float]:
         """The names of all files and folders inside, with the time of each last write by the store's clock."""
-        return {info.base_name: info.mtime.timestamp() if info.mtime else 0.0 for info in self._infos()}
+        return {info.base_name: info.mtime.timestamp() if info.mtime else 0.0 for info in self._found()}
 
-    def _infos(self) -> list[Any]:
+    def _found(self, recursive: bool = False) -> list[Any]:
+        """What pyarrow tells of the files and folders inside."""
         from pyarrow import fs
 
         with self._reported("", "read"):
-            found: list[Any] = self._filesystem.get_file_info(fs.FileSelector(self._path, allow_not_found=True))
+            selector = fs.FileSelector(self._path, allow_not_found=True, recursive=recursive)
+            found: list[Any] = self._filesystem.get_file_info(selector)
         return found
 
     @contextmanager

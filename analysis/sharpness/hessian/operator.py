@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from analysis.errors import AnalysisError
+from analysis.life import alive
 from analysis.sharpness.hessian.build import OperatorBuilder
 from analysis.sharpness.hessian.choice import AUTO, CHOICES, Choice, choose, fall_back
 from analysis.sharpness.hessian.cost import EngineCost
@@ -83,6 +84,7 @@ class HessianBlock:
         """
         if V.ndim != 2 or V.shape[1] != self.dim:
             raise AnalysisError(f"vectors must be (p, {self.dim}); got {tuple(V.shape)}")
+        alive()
         with torch.inference_mode(False), naming_derivatives(self.problem, self.layer):
             return self.operator.matmat(V.clone() if V.is_inference() else V.detach())
 

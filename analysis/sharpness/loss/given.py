@@ -1,12 +1,12 @@
 """What the argument `loss` takes, and the loss that it means."""
 
-import importlib
 from collections.abc import Callable
 from typing import Any
 
 from torch import Tensor, nn
 from torch.nn import functional
 
+from analysis.dotted import import_dotted
 from analysis.errors import AnalysisError, closest
 from analysis.settings import LossSettings
 from analysis.sharpness.loss.cross_entropy import CrossEntropy
@@ -59,13 +59,10 @@ def loss_in(settings: LossSettings) -> Loss:
     """
     if settings.name == "cross_entropy":
         return CrossEntropy(settings.label_smoothing, settings.class_weights)
-    module, _, attribute = settings.name.rpartition(".")
     try:
-        return loss_of(getattr(importlib.import_module(module), attribute))
-    except (ImportError, AttributeError) as error:
-        raise AnalysisError(
-            f"loss {settings.name!r} can't be imported: {error}; the package must be installed, or on PYTHONPATH"
-        ) from error
+        return loss_of(import_dotted(settings.name))
+    except ImportError as error:
+        raise AnalysisError(f"loss {settings.name!r} can't be imported: {error}") from error
 
 
 def _of_module(module: nn.Module) -> Loss:

@@ -1,13 +1,14 @@
 """Measures that users write themselves, by dotted path."""
 
-import importlib
 import math
 from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 
+from analysis.dotted import import_dotted
 from analysis.errors import AnalysisError, UndefinedMeasureError
+from analysis.life import alive
 from analysis.schema import ALL_LAYERS, Measurement
 from analysis.sharpness.layers import evaluation_mode, widened_copy
 from analysis.sharpness.loss import Targets
@@ -27,18 +28,16 @@ def load_measure(path: str) -> Callable[[Subject], list[Measurement]]:
         AnalysisError: the path does not lead to a callable. Later, when it is called: the measure raised an error, or
             returned something else.
     """
-    module, _, attribute = path.rpartition(".")
     try:
-        function = getattr(importlib.import_module(module), attribute)
-    except (ImportError, AttributeError) as error:
-        raise AnalysisError(
-            f"measure {path!r} can't be imported: {error}; the package must be installed, or on PYTHONPATH"
-        ) from error
+        function = import_dotted(path)
+    except ImportError as error:
+        raise AnalysisError(f"measure {path!r} can't be imported: {error}") from error
     if not callable(function):
         raise AnalysisError(f"measure {path!r} must be callable with (model, inputs, targets); it is {function!r}")
 
     def rows(subject: Subject) -> list[Measurement]:
         model = widened_copy(subject.model)
+        model.register_forward_pre_hook(lambda *_: alive())
         try:
             with evaluation_mode(model):
                 result = function(model, *_samples(subject))

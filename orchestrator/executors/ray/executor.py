@@ -25,6 +25,7 @@ from orchestrator.executors.ray.placement import place_largest_pool, place_pool
 from orchestrator.executors.ray.pool import MeasuringPool
 from orchestrator.executors.ray.tuner import Tuning
 from orchestrator.intervals import EVENTS, NODES
+from orchestrator.own_code import own_code
 from orchestrator.store.plan import Work
 from orchestrator.store.trial_store import TrialState, TrialStore
 from trainables.data.preparation import prepare_dataset
@@ -50,11 +51,11 @@ class RayExecutor:
         self._tuners: Counter[str] = Counter()  # trial → Tuners that ended without having trained it
         self._specs: dict[str, TrialSpec] = {}
 
-    def run(self, work: Work) -> Iterator[Event]:
+    def run(self, work: Work) -> Generator[Event, None, None]:
         """Train and measure side by side; the pool is up before the first trial starts."""
         if "RAY_ADDRESS" not in os.environ:
             prepare_dataset(self._config.data)  # once, in the process whose output and errors are seen
-        connect()
+        connect(own_code(self._config))
         try:
             pool = self._open_pool()
             self._specs = {spec.trial_id: spec for spec in work.trials}

@@ -4,7 +4,7 @@ import gc
 import logging
 import os
 import signal
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +20,13 @@ NODE_GROUP_LABEL = "ray.io/node-group"  # on nodes that an autoscaler manages
 SHORT_ID = 6
 
 
-def connect() -> None:
-    """Join the cluster at RAY_ADDRESS, or start a quiet local one."""
+def connect(own_code: Sequence[Path] = ()) -> None:
+    """Join the cluster at RAY_ADDRESS, or start a quiet local one.
+
+    Args:
+        own_code: modules and packages of the user's that a cluster's nodes need; they are sent there.
+    """
+    ships = own_code and "RAY_ADDRESS" in os.environ
     quiet = {
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_ENABLE_AUTO_CONNECT": "0",  # a thread that outlives the cluster must not start another
@@ -39,6 +44,7 @@ def connect() -> None:
         include_dashboard=False,
         configure_logging=True,
         logging_level=logging.ERROR,
+        runtime_env={"py_modules": [str(path) for path in own_code]} if ships else None,
     )
     signal.signal(signal.SIGTERM, on_sigterm)  # Ray's own handler would abort without a message
 

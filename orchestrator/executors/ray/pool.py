@@ -14,10 +14,12 @@ from analysis.settings import SharpnessSettings
 from orchestrator.config.sweep_config import PoolResources
 from orchestrator.events import Event, MeasuringEnded, MeasuringStarted, TrialFailed, TrialMeasured
 from orchestrator.executors.ray.nodes import avoiding
+from orchestrator.executors.watched_actor import WatchedActor
 from orchestrator.store.measurement import missing_parts
 from orchestrator.store.tasks import ONLY_SHIFTS, MeasuringTask, divide
 from orchestrator.store.trial_store import TrialState, TrialStore
 from trainables.errors import StorageError
+from trainables.processes.worker import Worker
 from trainables.trial.folder import Failure, write_failure
 from trainables.trial.specs import DataSpec, TrialSpec
 
@@ -277,14 +279,12 @@ class MeasuringPool:
 
 
 class MeasuringActor:
-    """A measuring actor that reports its node. It imports torch, which would double the memory of the driver."""
+    """A measuring actor that reports its node. A worker beside it does what may hang or end its process."""
 
     def __init__(
         self, store_folder: str, settings: SharpnessSettings, threads: int, data: DataSpec, shifts: tuple[str, ...]
     ) -> None:
-        from orchestrator.executors.actor import SharpnessActor
-
-        self._actor = SharpnessActor(store_folder, settings, threads, data, shifts)
+        self._actor = WatchedActor(Worker(), store_folder, settings, threads, data, shifts)
 
     def measure(self, trial_id: str) -> bool:
         """As `SharpnessActor` does."""

@@ -23,6 +23,8 @@ from orchestrator.errors import UsageError
 from orchestrator.executors.ray.nodes import LAUNCHER_FILE, connect, leave, possible_nodes, present_nodes
 from orchestrator.executors.ray.placement import place_pool
 from orchestrator.intervals import JOIN, LOSS
+from orchestrator.own_code import own_code
+from orchestrator.rehearsal import SKIP, Rehearsal, problems_here
 from trainables.errors import StorageError, TrainingError
 from trainables.trial.specs import DataSpec
 from trainables.trial.storage import Folder, open_folder
@@ -35,21 +37,21 @@ TRACKING_SECONDS = 10.0
 MAX_SKEW_SECONDS = 5.0
 
 
-def preflight(config: SweepConfig) -> None:
+def preflight(config: SweepConfig, rehearsal: Rehearsal | None = None) -> None:
     """Check the cluster at RAY_ADDRESS (or this machine) for a sweep.
 
     Takes about ten seconds: each node starts a process that imports torch. The first time, each node also downloads
-    the data.
+    the data. With a rehearsal, each node also tries every network with its optimizer on a few images.
 
     Raises:
         UsageError: all problems, each with its remedy.
     """
-    connect()
+    connect(own_code(config))
     try:
         problems = tracking_problems(config) + _size_problems(config)
         nodes = [node for node in ray.nodes() if node["Alive"]]
         console.print(f"  preflight: {len(nodes)} nodes")
-        answers = _ask(config, nodes)
+        answers = _ask(config, nodes, rehearsal)
         problems += node_problems(answers, config.folder)
     finally:
         leave()
@@ -69,6 +71,7 @@ class NodeAnswer:
     shared: bool = True  # whether it sees what the driver wrote, and the driver what it wrote
     data: str | None = None
     gpus: str | None = None
+    rehearsal: tuple[str, ...] = ()  # the problems of its rehearsal
     silence: str | None = None  # why it gave no answer
 
 
@@ -99,6 +102,10 @@ class Probe:
         except (TrainingError, OSError) as error:
             return str(error)
         return None
+
+    def rehearsed(self, rehearsal: Rehearsal | None) -> list[str]:
+        """The problems of a rehearsal here."""
+        return problems_here(rehearsal) if rehearsal is not None else []
 
     def gpus(self, expected: float) -> str | None:
         """Why torch can't use the GPUs that Ray counts here, or None."""
@@ -133,6 +140,7 @@ def tracking_problems(config: SweepConfig) -> list[str]:
 def node_problems(answers: Sequence[NodeAnswer], folder: str) -> list[str]:
     """The problems of nodes; one that many nodes share is one line. The first answer is that of the driver's node."""
     found: dict[str, list[str]] = defaultdict(list)
+    rehearsed: dict[str, list[str]] = defaultdict(list)
     driver = answers[0]
     for node in answers:
         if node.silence:
@@ -162,17 +170,22 @@ def node_problems(answers: Sequence[NodeAnswer], folder: str) -> list[str]:
             found[f"data: on {{}}: {node.data}"].append(node.name)
         if node.gpus:
             found[f"{{}}: {node.gpus}; compare `nvidia-smi` with torch's CUDA release"].append(node.name)
-    return [text.replace("{}", ", ".join(names)) for text, names in found.items()]
+        for problem in node.rehearsal:
+            rehearsed[problem].append(node.name)
+    said = [f"{problem} (on {', '.join(names)})" for problem, names in rehearsed.items()]
+    return [text.replace("{}", ", ".join(names)) for text, names in found.items()] + said + [SKIP] * bool(said)
 
 
-def _ask(config: SweepConfig, nodes: Sequence[Mapping[str, Any]]) -> list[NodeAnswer]:
+def _ask(
+    config: SweepConfig, nodes: Sequence[Mapping[str, Any]], rehearsal: Rehearsal | None = None
+) -> list[NodeAnswer]:
     """Ask every node at once, the driver's first."""
     here = ray.get_runtime_context().get_node_id()
     ordered = sorted(nodes, key=lambda node: (node["NodeID"] != here, node["NodeManagerAddress"]))
     token = _file("preflight")
     folder = open_folder(config.folder)
     unwritable = _write(folder, token, token.encode())
-    interviews = [_Interview(config, node, token) for node in ordered]
+    interviews = [_Interview(config, node, token, rehearsal) for node in ordered]
     try:
         answers = {interview.node_id: interview.answer(folder, unwritable) for interview in interviews}
         lost = _lost({node_id for node_id, answer in answers.items() if answer.silence})
@@ -203,7 +216,7 @@ def _file(name: str) -> str:
 class _Interview:
     """The questions to one node, sent all at once."""
 
-    def __init__(self, config: SweepConfig, node: Mapping[str, Any], token: str) -> None:
+    def __init__(self, config: SweepConfig, node: Mapping[str, Any], token: str, rehearsal: Rehearsal | None) -> None:
         expected = node["Resources"].get("GPU", 0.0) if _wants_gpus(config) else 0.0
         actor_class: Any = ray.remote(Probe)
         self._probe = actor_class.options(
@@ -220,6 +233,7 @@ class _Interview:
             "gpus": self._probe.gpus.remote(expected),
         }
         self._data = self._probe.data.remote(config.data)
+        self._rehearsed = self._probe.rehearsed.remote(rehearsal)
 
     def answer(self, folder: Folder, unwritable: str | None) -> NodeAnswer:
         """Wait for the answers.
@@ -233,12 +247,15 @@ class _Interview:
                 zip(self._questions, ray.get(list(self._questions.values()), timeout=ANSWER_SECONDS), strict=True)
             )
             data = ray.get(self._data, timeout=DATA_SECONDS)
+            rehearsed = [] if data else ray.get(self._rehearsed, timeout=DATA_SECONDS)
             skew = self._skew()
         except (ray.exceptions.RayError, ray.exceptions.GetTimeoutError) as error:
             return NodeAnswer(self._name, {}, silence=f"{type(error).__name__}: {error}".splitlines()[0])
         refusal, seen = answers["storage"]
         shared = unwritable is not None or (seen and _read(folder, self.file) == self._token.encode())
-        return NodeAnswer(self._name, answers["versions"], skew, refusal, shared, data, answers["gpus"])
+        return NodeAnswer(
+            self._name, answers["versions"], skew, refusal, shared, data, answers["gpus"], tuple(rehearsed)
+        )
 
     def _skew(self) -> float:
         before = time.time()

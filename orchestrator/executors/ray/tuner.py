@@ -82,7 +82,11 @@ class Tuning:
                 tune.Tuner(
                     tune.with_resources(_train, placement),
                     param_space={"task": tune.grid_search(tasks)},
-                    tune_config=tune.TuneConfig(reuse_actors=True, trial_dirname_creator=_trial_id),
+                    tune_config=tune.TuneConfig(
+                        reuse_actors=True,
+                        trial_dirname_creator=_trial_id,
+                        max_concurrent_trials=config.resources.max_concurrent,
+                    ),
                     run_config=tune.RunConfig(
                         name=config.name,
                         storage_path=scratch,
@@ -170,9 +174,7 @@ class _Relay(tune.Callback):
 
 
 def _train(config: dict[str, Any]) -> None:
-    from trainables.trainable import (
-        trainable,
-    )  # torch would double the memory of the driver
+    from trainables.trainable import trainable
 
     trainable(json.loads(config["task"]))
 

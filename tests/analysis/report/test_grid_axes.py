@@ -1,7 +1,11 @@
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 
 from analysis.report.grid_axes import grid_axes
+from analysis.results.sweep import SampledGrid
+from analysis.statistics.relabeling import Design
 from tests.analysis.simulated import simulated_sweep
 
 
@@ -34,6 +38,41 @@ def test_an_optimizer_with_other_numbers_of_values_is_held_but_not_judged() -> N
     )
     assert axes.averaged == ("learning_rate",)
     assert set(axes.labels) == {"optimizer", "learning_rate"}
+
+
+def random_trials(n: int, seed: int = 0) -> tuple[pd.DataFrame, SampledGrid]:
+    """A sample of a grid of 10⁴ values on two axes, of which another two are coupled."""
+    values = [k / 1000 for k in range(10_000)]
+    rng = np.random.default_rng(seed)
+    a, b, c = (rng.choice(10_000, n, replace=False) for _ in range(3))
+    frame = trials(optimizer="sgd", a=np.take(values, a), b=np.take(values, b), c=np.take(values, c), d=2 * c)
+    known: dict[tuple[str, str], Sequence[object]] = {("sgd", name): values for name in "abc"}
+    known["sgd", "d"] = [2 * k for k in range(10_000)]
+    return frame, SampledGrid((frozenset("cd"),), known)
+
+
+def test_axes_of_a_sample_that_vary_together_by_chance_are_not_coupled() -> None:
+    frame, grid = random_trials(20)
+    assert set(grid_axes(frame).labels) == {"a & b & c & d"}  # each value once: as if all were one axis
+    assert set(grid_axes(frame, grid=grid).labels) == {"a", "b", "c & d"}
+
+
+def test_a_sample_is_not_taken_for_a_complete_grid() -> None:
+    frame, grid = random_trials(20)
+    without, with_grid = (Design.of(grid_axes(frame, grid=each).labels).null() for each in (None, grid))
+    assert without.levels
+    assert not with_grid.levels
+    assert "configurations of the grid are missing" in with_grid.why_cells
+
+
+def test_values_that_were_not_drawn_keep_their_place_among_those_of_their_optimizer() -> None:
+    frame = trials(optimizer=["sgd"] * 2 + ["adam"] * 2, lr=[0.1, 0.3, 0.01, 0.02], clip=[None, 1.0, None, 2.0])
+    known: dict[tuple[str, str], Sequence[object]] = {("sgd", "lr"): [0.3, 0.2, 0.1], ("adam", "lr"): [0.02, 0.01]}
+    known["sgd", "clip"] = [None, 1.0]
+    axes = grid_axes(frame, grid=SampledGrid((), known))
+    assert axes.labels["lr"].tolist() == [0, 2, 0, 1]
+    assert axes.labels["clip"].tolist() == [1, 0, 1, 0]
+    assert axes.averaged == ("lr", "clip")  # SGD has three learning rates, and Adam has two
 
 
 def test_axes_of_a_product_are_apart() -> None:

@@ -1,6 +1,6 @@
 import pyarrow as pa
 
-from analysis.results.sweep import TrialRecord, tidy_table
+from analysis.results.sweep import SweepResults, TrialRecord, part_of, tidy_table
 from tests.analysis.simulated import SCHEMA, row
 
 
@@ -22,3 +22,19 @@ def test_a_trial_without_measurements_has_no_row_and_no_trial_has_the_columns_st
     empty = tidy_table([])
     assert empty.empty
     assert {"trial_id", "value", "gap_loss", "train_loss"} <= set(empty.columns)
+
+
+def test_a_part_has_its_own_trials_states_and_failures() -> None:
+    table = tidy_table([record(each, "trace", "l2") for each in ("a", "b")])
+    sweep = SweepResults("s", table, {"measured": 2, "failed": 2}, {"c": "nan", "d": "nan"}, {"a": {}, "b": {}})
+    part = part_of(sweep, ["b", "c", "e"], "s (x=1)", "only x=1")
+    assert list(part.table["trial_id"]) == ["b", "b"]
+    assert part.states == {"measured": 1, "failed": 1, "unfinished": 1}
+    assert (list(part.failures), list(part.spectra), part.remarks, part.name) == (
+        ["c"],
+        ["b"],
+        ("only x=1",),
+        "s (x=1)",
+    )
+    nothing = part_of(SweepResults("s", tidy_table([]), {}), ["a"], "s", "only x=1")
+    assert nothing.states == {"measured": 0, "failed": 0, "unfinished": 1}

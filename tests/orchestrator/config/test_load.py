@@ -111,6 +111,30 @@ def test_all_mistakes_are_reported_at_once(sweep_file: SweepFile) -> None:
     assert {problem.split(": ")[1] for problem in found} == {"training.epochs", "grid[0].optimizer", "sharpness.sample"}
 
 
+def test_contradictions_of_a_combination_are_all_reported(sweep_file: SweepFile) -> None:
+    axes = (
+        "0.1\n    momentum: [0, 0.9]\n    nesterov: [false, true]\n    mixup: [null, 0.2]\n    milestones: [null, [1]]"
+    )
+    path = sweep_file(("[0.05, 0.1]", axes), ("epochs: 2", "epochs: 2, target_train_loss: 0.1, flip: false"))
+    assert {problem.removeprefix(f"{path}: grid[0]: ").partition(":")[0] for problem in problems(path)} == {
+        "nesterov",
+        "target_train_loss and mixup exclude each other",
+        "flip has no effect without augment",
+        "milestones has no effect without schedule",
+    }
+
+
+def test_schedules_may_be_compared(sweep_file: SweepFile) -> None:
+    coupled = "{schedule: [cosine, multi_step], milestones: [null, [1]]}"
+    path = sweep_file(("[0.05, 0.1]", f"0.1\n    coupled: {coupled}\n    mixup: [null, 0.2]"))
+    found = {
+        (spec.training.schedule, spec.training.milestones, spec.training.mixup) for spec in expand(load(str(path)))
+    }
+    assert found == {
+        (*schedule, mixup) for schedule in (("cosine", None), ("multi_step", (1,))) for mixup in (None, 0.2)
+    }
+
+
 @pytest.mark.parametrize(
     ("content", "expected"),
     [

@@ -64,3 +64,12 @@ def test_the_passes_of_a_trial_are_told_apart() -> None:
 def test_a_network_of_unknown_size_has_no_cost_before_its_first_trial(store: TrialStore) -> None:
     trial = spec(model="my.network")
     assert estimate_cost([trial], {trial.trial_id: TrialState.PENDING}, SharpnessSettings(), store) is None
+
+
+def test_a_limit_on_concurrent_trials_makes_training_take_longer(store: TrialStore) -> None:
+    trials = [spec(epochs=epochs) for epochs in range(1, 30)]
+    states = {each.trial_id: TrialState.PENDING for each in trials}
+    costs = [estimate_cost(trials, states, SharpnessSettings(), store, max_concurrent=most) for most in (None, 1, 999)]
+    free, one, many = (cost.wall_seconds for cost in costs if cost is not None)
+    assert one == pytest.approx(max(free, costs[1].train_seconds if costs[1] else 0))
+    assert many == free <= one

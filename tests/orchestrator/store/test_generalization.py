@@ -24,6 +24,13 @@ def test_the_last_epochs_validation_accuracy_is_given_where_there_is_one() -> No
     assert of_training(replace(trained, history=history))[schema.VALIDATION_ACCURACY] == pytest.approx(0.8)
 
 
+def test_the_best_epoch_is_one_that_was_evaluated() -> None:
+    trained = outcome()
+    first, last = trained.history
+    unseen = replace(last, test_loss=None, test_accuracy=None)
+    assert of_training(replace(trained, history=[unseen, first]))[schema.TEST_ACCURACY_BEST] == first.test_accuracy
+
+
 def test_the_gap_of_the_measured_samples_uses_their_loss() -> None:
     record = {"train_loss_subset": 0.12, "train_loss_subset_stderr": 0.03, "seconds": 1.0}
     found = of_subset(outcome().generalization, record)

@@ -6,8 +6,10 @@ from mlflow import MlflowClient
 from orchestrator.config.sweep_config import SweepConfig
 from orchestrator.errors import UsageError
 from orchestrator.store.trial_store import TrialStore
+from orchestrator.tracking.description import parent_note
 from orchestrator.tracking.experiment import log_report, open_experiment
 from orchestrator.tracking.tracker import MLflowTracker
+from tests.orchestrator.made_up import finish
 from tests.orchestrator.tracking.recorded import create_run, trial_runs
 from trainables.trial.specs import TrialSpec
 
@@ -32,6 +34,35 @@ def test_a_report_goes_to_the_parent_run(config: SweepConfig) -> None:
     client = MlflowClient(config.tracking_uri)
     assert {artifact.path for artifact in client.list_artifacts(parent)} == {"report.html", "report-small-other"}
     assert client.get_run(parent).data.tags["mlflow.note.content"] == "the verdict"
+
+
+def test_the_files_tags_and_notes_are_on_its_runs_as_they_are_now(
+    config: SweepConfig, specs: list[TrialSpec], store: TrialStore
+) -> None:
+    def runs(tags: dict[str, str], notes: str) -> MLflowTracker:
+        changed = config.model_copy(update={"tags": tags, "notes": notes})
+        tracker = MLflowTracker(changed, store, specs)
+        tracker.reconcile(store.states(specs))
+        tracker.log_report({}, "the verdict") if notes == "second" else None
+        assert tracker.wait() == 0
+        return tracker
+
+    finish(store, specs[:1], config.sharpness)
+    client = MlflowClient(config.tracking_uri)
+    parent = runs({"team": "a"}, "first").parent_run_id
+    assert client.get_run(parent).data.tags["mlflow.note.content"] == "first"
+    runs({"team": "b", "paper": "2"}, "second")
+    runs({"team": "b", "paper": "2"}, "second")
+    assert client.get_run(parent).data.tags["mlflow.note.content"] == "second\n\nthe verdict"
+    for run in [client.get_run(parent), *trial_runs(config)]:
+        assert (run.data.tags["team"], run.data.tags["paper"]) == ("b", "2")
+
+
+def test_notes_stand_before_a_verdict_that_mlflow_would_cut_off(config: SweepConfig) -> None:
+    note = parent_note(config.model_copy(update={"notes": "n" * 4000}), "v" * 9000)
+    assert len(note) == 8000
+    assert note.startswith("n" * 4000 + "\n\nv")
+    assert note.endswith("`report.html`")
 
 
 def test_an_experiment_deleted_by_hand_is_reported(config: SweepConfig, store: TrialStore) -> None:

@@ -21,6 +21,16 @@ def test_an_epoch_has_a_point_for_each_metric_that_it_has() -> None:
     assert {(point.step, point.timestamp) for point in points.values()} == {(0, 1_000_000)}
 
 
+def test_an_epoch_that_was_not_evaluated_has_no_point_of_the_test_images() -> None:
+    first, _ = outcome().history
+    (unseen,) = [replace(first, test_loss=None, test_accuracy=None, averaged_train_loss=0.5)]
+    assert {point.key for point in of_epochs([unseen])} == {
+        "training/train_loss",
+        "training/averaged_train_loss",
+        "training/learning_rate",
+    }
+
+
 def test_a_trained_trial_has_its_epochs_and_its_gap_at_the_time_of_the_last_one() -> None:
     points = of_trained(outcome())
     (gap,) = (point for point in points if point.key == "generalization/gap_loss")

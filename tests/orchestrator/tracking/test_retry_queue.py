@@ -16,6 +16,10 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "LONGEST_PAUSE", 0.1)
 
 
+def always(_: Exception) -> bool:
+    return True
+
+
 class Target:
     """Something to write to that fails while it is down."""
 
@@ -33,7 +37,7 @@ class Target:
 
 def test_what_fails_is_repeated_until_it_succeeds() -> None:
     target, said = Target(), list[str]()
-    queue = RetryQueue(said.append, lambda: said.append("again"))
+    queue = RetryQueue(said.append, lambda: said.append("again"), always)
     for text in "abc":
         queue.put(text, lambda text=text: target.write(text))  # type: ignore[misc]
     assert queue.wait(0.2) == 3
@@ -47,24 +51,25 @@ def test_what_fails_is_repeated_until_it_succeeds() -> None:
 
 
 def test_what_fails_for_good_is_raised_by_check_and_not_repeated() -> None:
-    def fail() -> None:
+    def fail(what: str) -> None:
         tries.append(1)
-        raise FileNotFoundError("gone")
+        raise FileNotFoundError(what)
 
     said, tries, done = list[str](), list[int](), list[str]()
-    queue = RetryQueue(said.append, lambda: None, fatal=(OSError,))
+    queue = RetryQueue(said.append, lambda: None, lambda error: not isinstance(error, OSError))
     queue.check()
-    queue.put("a", fail)
+    queue.put("a", partial(fail, "gone"))
     queue.put("b", lambda: done.append("b"))
-    assert (queue.wait(5), queue.given_up) == (0, 1)
+    queue.put("c", partial(fail, "gone as well"))
+    assert (queue.wait(5), queue.given_up) == (0, 2)
     assert queue.reason == "FileNotFoundError: gone"
     with pytest.raises(FileNotFoundError, match="gone"):
         queue.check()
-    assert (tries, done, said) == ([1], ["b"], [])
+    assert (tries, done, said) == ([1, 1], ["b"], [])
 
 
 def test_putting_never_waits() -> None:
-    queue = RetryQueue(lambda _: None, lambda: None)
+    queue = RetryQueue(lambda _: None, lambda: None, always)
     begun, gate = threading.Event(), threading.Event()
 
     def slow() -> None:
@@ -83,7 +88,7 @@ def test_putting_never_waits() -> None:
 def test_a_job_that_never_succeeds_keeps_no_other_from_it() -> None:
     target = Target()
     target.down = False
-    queue = RetryQueue(lambda _: None, lambda: None)
+    queue = RetryQueue(lambda _: None, lambda: None, always)
     queue.put("bad", lambda: target.write(1 / 0))  # type: ignore[arg-type]
     for text in "abc":
         queue.put(text, lambda text=text: target.write(text))  # type: ignore[misc]
@@ -94,7 +99,7 @@ def test_a_job_that_never_succeeds_keeps_no_other_from_it() -> None:
 
 def test_a_later_job_replaces_one_of_the_same_key_that_waits() -> None:
     target = Target()
-    queue = RetryQueue(lambda _: None, lambda: None)
+    queue = RetryQueue(lambda _: None, lambda: None, always)
     queue.put("trial", lambda: target.write("trained"))
     queue.put("trial", lambda: target.write("measured"))
     queue.wait(0.1)
@@ -106,7 +111,7 @@ def test_a_later_job_replaces_one_of_the_same_key_that_waits() -> None:
 
 def test_waiting_goes_on_while_something_is_achieved() -> None:
     done: list[int] = []
-    queue = RetryQueue(lambda _: None, lambda: None)
+    queue = RetryQueue(lambda _: None, lambda: None, always)
 
     def work(number: int) -> None:
         time.sleep(0.1)

@@ -6,11 +6,13 @@ import pytest
 from mlflow import MlflowClient
 
 from orchestrator.config.sweep_config import SweepConfig
+from orchestrator.errors import DefectError
 from orchestrator.events import EpochsDone, TrialFailed, TrialTrained
 from orchestrator.store.trial_store import TrialState, TrialStore
 from orchestrator.tracking import tracker as module
 from orchestrator.tracking.protocol import Stopped
 from orchestrator.tracking.tracker import MLflowTracker
+from orchestrator.tracking.trouble import TRACEBACK_FILE
 from tests.orchestrator.tracking.recorded import HISTORY, OUTCOME, create_run, trial_runs
 from trainables.errors import StorageError
 from trainables.trial.folder import Failure, Trained, write_failure
@@ -165,3 +167,31 @@ def test_storage_that_fails_beside_mlflow_is_reported_at_the_end(
     else:
         with pytest.raises(StorageError, match=str(place)):
             tracker.finish()
+
+
+def test_a_mistake_in_the_program_ends_the_sweep_and_is_not_taken_for_trouble(
+    config: SweepConfig, specs: list[TrialSpec], store: TrialStore, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def wrong(*_: object) -> dict[str, str]:
+        raise KeyError("gradient_clip")
+
+    said: list[str] = []
+    monkeypatch.setattr("orchestrator.tracking.run.trial_tags", wrong)
+    tracker = MLflowTracker(config, store, specs, said.append, lambda: said.append("again"))
+    store.trial(specs[0].trial_id).write_trained(Trained(HISTORY, OUTCOME))
+    tracker.record(TrialTrained(specs[0].trial_id))
+    with pytest.raises(DefectError) as told:
+        tracker.wait(60)
+    with pytest.raises(DefectError):
+        tracker.record(TrialTrained(specs[1].trial_id))
+    assert said == []
+    message = str(told.value)
+    assert "\n" not in message
+    assert "KeyError: 'gradient_clip'" in message
+    assert "renyi report small --source store" in message
+    text = (Path(config.folder) / TRACEBACK_FILE).read_text()
+    assert str(Path(config.folder) / TRACEBACK_FILE) in message
+    assert text.startswith("Traceback")
+    assert "in wrong" in text
+    assert tracker.finish(Stopped.FAILED) == 0  # what can be written, is
+    assert MlflowClient(config.tracking_uri).get_run(tracker.parent_run_id).info.status == "FAILED"

@@ -83,8 +83,8 @@ def test_given_constants_are_used_and_must_fit(tmp_path: Path, test_file: Path) 
     [
         (17, b"not an image", 0, r"row 17: not a readable image"),
         (20, IMAGES[20][:60], 0, r"row 20: not a readable image .*damaged, get it again"),
-        (3, None, 0, r"row 3: the image column holds no bytes"),
-        (5, IMAGES[5], -1, r"row 5: the class is -1; it must be a whole number"),
+        (3, None, 0, r"row 3: there is no image: the column holds no bytes and no path"),
+        (5, IMAGES[5], -1, r"row 5: the class is -1, which commonly means no label; leave such rows out"),
         (5, IMAGES[5], None, r"row 5: the class is None"),
         (9, encode(draw(1, size=9)[0]), 0, r"row 9: the image is 9×9, the first one 8×8"),
     ],
@@ -117,6 +117,9 @@ def test_a_bad_file_is_named_with_its_remedy(tmp_path: Path, test_file: Path, im
     with pytest.raises(TrainingError, match=r"no column 'img', but image, label; name them"):
         load(str(good), test_file, image="img")
     more = write_parquet(tmp_path / "more.parquet", IMAGES[:4], [9, 9, 9, 9])
-    with pytest.raises(TrainingError, match=r"data.test has the class 9, but data.train only 0 to 3"):
+    with pytest.raises(
+        TrainingError,
+        match=r"data.test has the class 9 .*more\.parquet: row 0; 4 rows\), but data.train only 0, 1, 2, 3",
+    ):
         load(str(good), more)
     assert not list(image_cache.glob("[!.]*")), "a failed build left a cache"

@@ -70,6 +70,29 @@ def test_deleted_files_are_gone(folder: Folder) -> None:
     assert folder.names() == []
 
 
+def test_a_tree_lists_all_files_with_their_sizes_and_is_removed_as_a_whole(folder: Folder) -> None:
+    assert (folder / "missing").tree() == (folder / "missing").folders() == []
+    (folder / "missing").remove()
+    folder.write("b", b"123")
+    (folder / "trials" / "0123").write("a.json", b"1")
+    (folder / "trials" / "0123" / "measurements").write("c", b"")
+    (folder / "trials-of-others").write("d", b"12345")
+    found = folder.tree()
+    assert [(file.path, file.size) for file in found] == [
+        ("b", 3),
+        ("trials-of-others/d", 5),
+        ("trials/0123/a.json", 1),
+        ("trials/0123/measurements/c", 0),
+    ]
+    assert all(abs(file.written - time.time()) < 60 for file in found)
+    assert folder.folders() == ["trials", "trials-of-others"]
+    (folder / "trials").remove()
+    assert [file.path for file in folder.tree()] == ["b", "trials-of-others/d"]
+    assert "trials" not in folder.names()
+    folder.remove()
+    assert folder.tree() == []
+
+
 def test_folders_lie_in_folders(folder: Folder) -> None:
     inner = folder / "trials" / "0123"
     inner.write("a.json", b"one")

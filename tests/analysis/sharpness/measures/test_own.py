@@ -57,5 +57,5 @@ def test_the_wrong_thing_is_named(name: str, message: str) -> None:
 
 
 def test_a_package_that_is_not_there_is_named_with_the_remedy() -> None:
-    with pytest.raises(AnalysisError, match="'nowhere'; the package must be installed, or on PYTHONPATH"):
+    with pytest.raises(AnalysisError, match="'nowhere'; the package must be installed, beside"):
         load_measure("nowhere.mine")

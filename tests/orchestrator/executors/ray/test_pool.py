@@ -7,7 +7,8 @@ import pytest
 
 from orchestrator.config.sweep_config import SweepConfig
 from orchestrator.events import Event, MeasuringEnded, MeasuringStarted, TrialFailed, TrialMeasured
-from orchestrator.executors.ray.pool import MAX_DEATHS, MeasuringPool
+from orchestrator.executors.ray.pool import MeasuringPool
+from orchestrator.executors.watched_actor import MAX_PROCESSES
 from orchestrator.store.trial_store import MEASURED_FILE, TrialState, TrialStore
 from tests.local_ray import local_ray
 from trainables.training.device import default_device
@@ -92,7 +93,7 @@ def test_a_pool_grows_and_shrinks_and_says_whether_it_did(
 def test_a_task_that_ends_its_process_every_time_is_given_up(
     config: SweepConfig, store: TrialStore, specs: list[TrialSpec], node: str
 ) -> None:
-    """Its actor is started again for the trials that follow."""
+    """Its worker is started again for the trials that follow."""
     content = specs[0].model_dump()
     deadly = TrialSpec.model_validate(content | {"optimizer": content["optimizer"] | {"weight_decay": 9.0}})
     train([deadly, specs[0]], store)
@@ -106,9 +107,9 @@ def test_a_task_that_ends_its_process_every_time_is_given_up(
         TrialMeasured(trial_ids[1]),
     ]
     ended = [event for event in found if isinstance(event, MeasuringEnded)]
-    assert [event.succeeded for event in ended if event.trial_id == deadly.trial_id] == [False] * MAX_DEATHS
+    assert [event.succeeded for event in ended if event.trial_id == deadly.trial_id] == [False]
     assert store.failure(deadly.trial_id).reason.startswith(
-        f"the task everything ended its process {MAX_DEATHS} times: "
+        f"the task everything ended its process {MAX_PROCESSES} times: "
     )
     pool.resize([])
 

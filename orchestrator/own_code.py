@@ -1,0 +1,100 @@
+"""The user's own code: where it is looked for, and which of it a sweep needs, so that a cluster gets it too."""
+
+import ast
+import os
+import sys
+from collections.abc import Iterable, Iterator
+from importlib.machinery import PathFinder
+from pathlib import Path
+
+from orchestrator.config.load import shipped_sweeps
+from orchestrator.config.sweep_config import SweepConfig
+from trainables.catalogue import NETWORKS
+from trainables.processes.child import PATH_VARIABLE
+
+OURS = ("analysis", "trainables", "orchestrator", "renyi")
+SKIPPED = ("__pycache__",)
+
+
+def look_beside(sweep: str) -> None:
+    """Have the processes that train and measure find modules in the sweep file's folder and in the current one.
+
+    Both come after all that is installed, so that no folder there hides a package.
+    """
+    here = Path.cwd()
+    folders = [] if sweep in shipped_sweeps() else [Path(sweep).expanduser().absolute().parent]
+    os.environ[PATH_VARIABLE] = os.pathsep.join(dict.fromkeys(map(str, [*folders, here])))
+
+
+def folders() -> list[Path]:
+    """The folders in which own code is looked for."""
+    return [Path(each) for each in os.environ.get(PATH_VARIABLE, "").split(os.pathsep) if each]
+
+
+def own_code(config: SweepConfig) -> list[Path]:
+    """The modules and packages in these folders that the sweep's dotted paths lead to, and what these import there."""
+    found: dict[str, Path] = {}
+    waiting = [path.partition(".")[0] for path in _dotted_paths(config)]
+    while waiting:
+        name = waiting.pop()
+        place = None if name in found else _find(name)
+        if place is not None:
+            found[name] = place
+            waiting += _imports(place)
+    return list(found.values())
+
+
+def files_of(code: Iterable[Path]) -> Iterator[tuple[str, Path]]:
+    """Each file of modules and packages, by its path below the folder that holds them."""
+    for place in code:
+        if place.is_file():
+            yield place.name, place
+            continue
+        for file in sorted(place.rglob("*")):
+            if file.is_file() and not set(file.parts) & set(SKIPPED):
+                yield str(file.relative_to(place.parent)), file
+
+
+def _dotted_paths(config: SweepConfig) -> list[str]:
+    of_grid = [
+        str(value)
+        for sub_grid in config.grid
+        for axis in sub_grid.axes
+        for values in axis.values
+        for name, value in zip(axis.names, values, strict=True)
+        if name == "model"
+    ]
+    models = [model for model in (config.model, *of_grid) if model not in NETWORKS]
+    return [path for path in (*models, *config.sharpness.own_measures, config.sharpness.loss.name) if "." in path]
+
+
+def _find(name: str) -> Path | None:
+    if name in OURS or name in sys.stdlib_module_names or _is_installed(name):
+        return None
+    for folder in folders():
+        if (folder / name).is_dir() and any((folder / name).glob("*.py")):
+            return folder / name
+        if (folder / f"{name}.py").is_file():
+            return folder / f"{name}.py"
+    return None
+
+
+def _is_installed(name: str) -> bool:
+    """Whether a module is found before own code is looked for."""
+    own = ["", *map(str, folders())]
+    spec = PathFinder.find_spec(name, [each for each in sys.path if each not in own])
+    return spec is not None and spec.origin is not None
+
+
+def _imports(place: Path) -> Iterator[str]:
+    """The first names of the modules that code imports; none of a file that can't be parsed: importing it says why."""
+    for file in [place] if place.is_file() else place.rglob("*.py"):
+        try:
+            tree = ast.parse(file.read_bytes())
+        except (SyntaxError, ValueError, OSError):
+            continue
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Import):
+                yield from (alias.name.partition(".")[0] for alias in node.names)
+            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
+                yield node.module.partition(".")[0]
