@@ -363,6 +363,6 @@ def _read_parquet(data: bytes) -> None:
 
 def sweeps_in(folder: Folder) -> Iterator[str]:
     """The names of the sweeps in a storage's folder."""
-    for name in folder.names():
-        if TRIALS_FOLDER in (folder / name).names():
+    for name in folder.folders():
+        if TRIALS_FOLDER in (folder / name).folders():
             yield name
