@@ -11,6 +11,7 @@ from typing import Any
 
 from analysis.one_line import first_line, one_line
 
+PATH_VARIABLE = "RENYI_PATH"  # folders in which modules of the user's are looked for last, as in PYTHONPATH
 REMEDY = "the package must be installed, beside the sweep file, in the current folder, or on PYTHONPATH"
 
 

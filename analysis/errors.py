@@ -3,6 +3,8 @@
 import difflib
 from collections.abc import Iterable
 
+LONGEST_WORD = 100  # that is compared with others
+
 
 class AnalysisError(Exception):
     """A measure or a statistic that can't be computed; the message says which, why, and what to do."""
@@ -15,5 +17,11 @@ class UndefinedMeasureError(AnalysisError):
 def closest(word: str, choices: Iterable[str]) -> str:
     """The hint that ends an error message about an unknown word: the nearest choice, or all of them."""
     known = list(choices)
-    near = difflib.get_close_matches(word, known, n=1)
+    near = difflib.get_close_matches(word[:LONGEST_WORD], known, n=1)
     return f"did you mean {near[0]}?" if near else f"known: {', '.join(known)}"
+
+
+def is_dotted(path: str) -> bool:
+    """Whether a word is of the form `package.module.name`."""
+    first, *others = path.split(".")
+    return bool(others) and all(part.isidentifier() for part in (first, *others))

@@ -2,14 +2,16 @@
 
 import hashlib
 import json
+from collections import Counter
 from enum import StrEnum
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, field_validator, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, field_validator, model_validator
 
 from analysis.duration import seconds_of
-from analysis.errors import closest
+from analysis.errors import closest, is_dotted
 from analysis.measures import ALL_IN_IDENTITIES, GRADIENT_PASSES, HEADLINE_ORDERS, MEASURES, Scope, is_all
+from analysis.section import Section
 
 # The 37 orders of the paper, which leave out Shannon's (1).
 PAPER_ORDERS: tuple[float, ...] = (
@@ -26,12 +28,6 @@ Positive = Annotated[float, Field(gt=0)]
 Several = Field(min_length=1)
 Duration = Annotated[float, BeforeValidator(seconds_of), Field(gt=0, allow_inf_nan=False)]  # in seconds
 SILENCE_LIMIT = 3600.0
-
-
-class Section(BaseModel):
-    """A frozen part of a YAML file that refuses keys it does not know."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
 
 class WorstCaseSettings(Section):
@@ -52,6 +48,10 @@ class WorstCaseSettings(Section):
         """The ρ of a measure; those of an n-step measure are those of its one-step form."""
         rhos: tuple[float, ...] = getattr(self, measure.removesuffix("_n"))
         return rhos
+
+    def at(self, measure: str, rho: float) -> "WorstCaseSettings":
+        """The settings with one ρ of a measure."""
+        return self.model_copy(update={measure.removesuffix("_n"): (rho,)})
 
     def passes(self, measure: str) -> float:
         """Forward passes that a measure costs for each block."""
@@ -97,7 +97,7 @@ class HaarSettings(Section):
 
 
 def _known_loss(name: str) -> str:
-    if name == "cross_entropy" or "." in name:
+    if name == "cross_entropy" or is_dotted(name):
         return name
     raise ValueError(
         f"unknown loss {name!r}: the networks of a sweep are classifiers, whose targets are classes; give "
@@ -134,9 +134,9 @@ class SpectraOf(StrEnum):
 
 
 def _known_measure(name: str) -> str:
-    if name in MEASURES or "." in name:
+    if name in MEASURES or is_dotted(name):
         return name
-    raise ValueError(f"unknown measure {name!r}; {closest(name, MEASURES)} (or the dotted path of your own)")
+    raise ValueError(f"unknown measure {name[:80]!r}; {closest(name, MEASURES)} (or the dotted path of your own)")
 
 
 MeasureName = Annotated[str, AfterValidator(_known_measure)]
@@ -193,6 +193,10 @@ class SharpnessSettings(Section):
         LossSettings()
     )
 
+    code: Annotated[
+        str | None,
+        Field(description="digest of the sources of your own measures; `identity: code` in the sweep file sets it"),
+    ] = None
     time_limit: Annotated[Duration | None, Field(description="after which a measuring task is ended and fails")] = None
     silence_limit: Annotated[
         Duration | None, Field(description="without a pass or a line of output, after which a task is ended and fails")
@@ -216,8 +220,8 @@ class SharpnessSettings(Section):
     @field_validator("measures")
     @classmethod
     def _each_once(cls, measures: tuple[str, ...]) -> tuple[str, ...]:
-        for measure in measures:
-            if measures.count(measure) > 1:
+        for measure, count in Counter(measures).items():
+            if count > 1:
                 raise ValueError(f"has the measure {measure!r} more than once")
         return measures
 
@@ -256,8 +260,8 @@ class SharpnessSettings(Section):
         measured stays measured. Its report lacks the new measures; a list that names them is another measurement. The
         default loss is not in it, nor are limits, which change no result.
         """
-        excluded = LIMITS | ({"loss"} if self.loss == LossSettings() else set())
-        content = self.model_dump(mode="json", exclude=excluded)
+        unset = ({"loss"} if self.loss == LossSettings() else set()) | ({"code"} if self.code is None else set())
+        content = self.model_dump(mode="json", exclude=LIMITS | unset)
         if is_all(self.measures):
             content["measures"] = list(ALL_IN_IDENTITIES)
         canonical = json.dumps(content, sort_keys=True)

@@ -4,6 +4,7 @@ python benchmarks/orchestration.py            # all of it, about 15 minutes on t
 python benchmarks/orchestration.py scale 100 1000
 python benchmarks/orchestration.py trials 50
 python benchmarks/orchestration.py memory 1000
+python benchmarks/orchestration.py grids 100000
 """
 
 import contextlib
@@ -34,9 +35,10 @@ RECORD = {  # MLflow's tables that hold a run, and the column that names it
 }
 
 
-def sweep_text(trials: int, seeds: int = 10) -> str:
+def sweep_text(trials: int, seeds: int = 10, rates: int = 1) -> str:
     """A sweep of that many trials whose training and measuring cost next to nothing."""
-    decays = [round(1e-6 * (number + 1), 9) for number in range(trials // seeds)]
+    learning_rates = [round(0.1 / (number + 1), 9) for number in range(rates)]
+    decays = [round(1e-6 * (number + 1), 9) for number in range(trials // seeds // rates)]
     return f"""\
 name: scale
 data: {{dataset: digits}}
@@ -44,7 +46,7 @@ model: digits_cnn
 training: {{epochs: 1, batch_size: 1000}}
 grid:
   - optimizer: sgd
-    learning_rate: 0.1
+    learning_rate: {learning_rates}
     weight_decay: {decays}
 seeds: {list(range(seeds))}
 sharpness: {{samples: 20, measures: [l2]}}
@@ -178,6 +180,19 @@ def scale(sizes: Iterable[int]) -> None:
             print(f"{trials:>7}  logging  {milliseconds.split()[-1]:>8} ms a trial", flush=True)
 
 
+def grids(trials: int) -> None:
+    """Plans of a sweep that has not begun: all trials on one axis, and on two."""
+    print(f"{'trials':>7}  {'axes':4} {'seconds':>8} {'MB':>6}  target at 100 000")
+    for axes, rates in (("one", 1), ("two", 100)):
+        with tempfile.TemporaryDirectory(prefix="renyi-grids-") as scratch:
+            path = Path(scratch) / "sweep.yaml"
+            path.write_text(sweep_text(trials, seeds=1, rates=rates))
+            command = [*RENYI, "plan", str(path), "--storage", f"{scratch}/storage"]
+            seconds, megabytes, code, output = timed(command, dict(os.environ))
+            assert code == 0, output
+            print(f"{trials:>7}  {axes:4} {seconds:8.2f} {megabytes:6.0f}  8 s", flush=True)
+
+
 def no_op(config: dict[str, Any]) -> None:
     """A trial that only says that it is there, as ours do when they start."""
     import ray
@@ -282,6 +297,8 @@ def main(arguments: list[str]) -> None:
         scale(map(int, numbers) if numbers else SIZES)
     if what in ("all", "trials"):
         trials(int(numbers[0]) if numbers else 200)
+    if what in ("all", "grids"):
+        grids(int(numbers[0]) if numbers else 100_000)
     if what in ("all", "memory"):
         memory(int(numbers[0]) if numbers else 1000)
 

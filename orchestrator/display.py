@@ -24,6 +24,7 @@ from orchestrator.events import (
     TrialMeasured,
     TrialTrained,
 )
+from orchestrator.store.code import changed_code, versions_of
 from orchestrator.store.cost import passes_a_trial
 from orchestrator.store.trial_store import TrialState, TrialStore
 from trainables.trial.specs import TrialSpec
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     from orchestrator.config.sweep_config import SweepConfig
     from orchestrator.store.activity import Activity, NodeActivity
     from orchestrator.store.cost import Cost
+    from orchestrator.store.known_sets import DataState
     from orchestrator.store.plan import Plan
     from orchestrator.store.status import Status
     from orchestrator.store.verify import Damage
@@ -61,8 +63,16 @@ def show_measures() -> None:
     )
 
 
-def show_plan(plan: "Plan") -> None:
-    """Show the grid, what is done, and the cost of the rest."""
+def show_data(state: "DataState") -> None:
+    """Show which set the data are, and why they can't be used."""
+    for note in state.notes:
+        console.print(f"  data: {note}", markup=False)
+    for problem in (state.problem or "").splitlines():
+        console.print(f"  {problem}", markup=False, style="red")
+
+
+def show_plan(plan: "Plan", data: "DataState | None" = None) -> None:
+    """Show the grid, the data, what is done, and the cost of the rest."""
     config = plan.config
     count = f"{len(plan.specs)}" if plan.part_of is None else f"{len(plan.specs)} of {plan.part_of}"
     console.print(f"[bold]{config.name}[/]: {count} trials of {config.model} on {config.data.dataset}")
@@ -71,6 +81,7 @@ def show_plan(plan: "Plan") -> None:
     if config.sample is not None:
         size = f"{num_combinations(config.grid, config.seeds):,}".replace(",", " ")
         console.print(f"  sample: {plan.part_of or len(plan.specs)} of {size} combinations, seed {config.sample.seed}")
+    show_data(data or plan.data)
     settings = config.sharpness
     console.print(
         f"  measures: {', '.join(settings.measures)} on {settings.samples} samples, {len(settings.orders)} orders"
@@ -81,16 +92,23 @@ def show_plan(plan: "Plan") -> None:
     if config.shifts:
         console.print(f"  shifts of the test images: {', '.join(config.shifts)}")
     if config.resources.max_concurrent is not None:
-        console.print(f"  at most {config.resources.max_concurrent} trials are trained at once")
+        console.print(f"  trials that are trained at once: at most {config.resources.max_concurrent}")
     console.print(f"  states: {_counts(plan) or 'none'}")
     console.print(f"  to do: {_to_do(plan)}")
-    console.print(f"  results: {config.folder}\n  tracking: {config.shown_tracking}")
+    places = [config.data.root] if config.data.root else [*config.data.train, *config.data.test]
+    if places:
+        console.print(f"  data: {', '.join(places)}", markup=False)
+    for line in [*versions_of(plan), *changed_code(plan)]:
+        console.print(f"  {line}", markup=False, style="yellow")
+    console.print(f"  results: {config.folder}\n  tracking: {config.shown_tracking}", markup=False)
 
 
 def show_status(status: "Status") -> None:
     """Show counts by state, the work of each node, the time that remains, and every failure with its reason."""
     plan, activity = status.plan, status.activity
     console.print(f"[bold]{plan.config.name}[/]: {len(plan.specs)} trials: {_counts(plan)}")
+    if plan.data.problem:
+        show_data(plan.data)
     if status.driver is None:
         _paragraph(f"never started; to do: {_to_do(plan)}")
     else:
@@ -164,7 +182,7 @@ def show_failures(plan: "Plan") -> None:
         _paragraph(f"in {failure.stage}: {failure.reason}", 6)
     if len(plan.failed) > MAX_FAILURES_SHOWN:
         console.print(f"  … and {len(plan.failed) - MAX_FAILURES_SHOWN} more")
-    console.print(f"  try them again with: renyi retry {plan.config.name}")
+    console.print(f"  try them again with: renyi retry {plan.config.typed}", markup=False)
 
 
 def show_warning(text: str) -> None:
@@ -186,7 +204,8 @@ def show_tracking_recovery() -> None:
 def show_pending(config: "SweepConfig", pending: int, reason: str) -> None:
     """Show what the record in MLflow lacks at the end of a sweep."""
     console.print(f"not logged: {pending} writes to MLflow at {config.shown_tracking} ({reason}).", markup=False)
-    console.print("All results are in the store; `renyi run` logs what is missing once MLflow answers.")
+    console.print("All results are in the store. Once MLflow answers, this logs what is missing:")
+    console.print(f"  renyi run {config.typed}", markup=False)
 
 
 def show_derived(trial_ids: "Sequence[str]") -> None:

@@ -64,6 +64,27 @@ class Interrupts:
 
 
 @contextmanager
+def interrupted_by_signals() -> Iterator[None]:
+    """While entered, `kill` and the end of the terminal raise KeyboardInterrupt in the main thread, as Ctrl-C does.
+
+    What is ignored stays ignored: SIGHUP under nohup.
+    """
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise KeyboardInterrupt
+
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    previous = {each: handler for each in numbers if (handler := signal.getsignal(each)) is not signal.SIG_IGN}
+    try:
+        for each in previous:
+            signal.signal(each, interrupt)
+        yield
+    finally:
+        for each, handler in previous.items():
+            signal.signal(each, handler)
+
+
+@contextmanager
 def interrupted_after(seconds: float | None, text: str = "") -> Iterator[None]:
     """Interrupt the block as Ctrl-C does, once it has taken so long; None: never. `text` is shown then."""
     timer = threading.Timer(seconds or 0.0, _interrupt, [text])

@@ -7,10 +7,11 @@ from collections.abc import Iterable, Iterator
 from importlib.machinery import PathFinder
 from pathlib import Path
 
+from analysis.dotted import PATH_VARIABLE
 from orchestrator.config.load import shipped_sweeps
+from orchestrator.config.own_code import look_in
 from orchestrator.config.sweep_config import SweepConfig
 from trainables.catalogue import NETWORKS
-from trainables.processes.child import PATH_VARIABLE
 
 OURS = ("analysis", "trainables", "orchestrator", "renyi")
 SKIPPED = ("__pycache__",)
@@ -21,9 +22,7 @@ def look_beside(sweep: str) -> None:
 
     Both come after all that is installed, so that no folder there hides a package.
     """
-    here = Path.cwd()
-    folders = [] if sweep in shipped_sweeps() else [Path(sweep).expanduser().absolute().parent]
-    os.environ[PATH_VARIABLE] = os.pathsep.join(dict.fromkeys(map(str, [*folders, here])))
+    look_in(*([] if sweep in shipped_sweeps() else [Path(sweep).expanduser().absolute().parent]))
 
 
 def folders() -> list[Path]:

@@ -12,10 +12,13 @@ from orchestrator.config.grid import values_of_axes
 from orchestrator.config.sampling import num_combinations
 from orchestrator.config.selection import select
 from orchestrator.config.sweep_config import SweepConfig
-from orchestrator.display import console, show_comparison, show_verdict
+from orchestrator.display import console, show_comparison, show_data, show_verdict
+from orchestrator.errors import UsageError
 from orchestrator.store.closing import REPORT_FOLDER, list_again
+from orchestrator.store.known_sets import identify
 from orchestrator.store.plan import make_plan
 from trainables.trial.manifest import MANIFEST_FILE, checked
+from trainables.trial.specs import TrialSpec
 from trainables.trial.storage import open_folder
 
 if TYPE_CHECKING:
@@ -28,7 +31,6 @@ Source = Literal["tracking", "store"]
 
 def report_sweeps(
     configs: Sequence[SweepConfig],
-    commands: Sequence[str] = (),
     source: Source = "tracking",
     tracker: "Tracker | None" = None,
     gaps: Sequence[str] = (),
@@ -41,7 +43,6 @@ def report_sweeps(
 
     Args:
         configs: the sweeps, the first of which keeps the report.
-        commands: what the user typed for each sweep, for the page's last section; by default the sweeps' names.
         source: where results are read.
         tracker: of the first sweep, where one is open: it logs the files as soon as MLflow answers.
         gaps: what measures are ranked against, as `analysis.results.targets` names it; by default the gap in loss.
@@ -57,13 +58,16 @@ def report_sweeps(
 
     targets = [target_of(key) for key in distinct(gaps or ("loss",))]
 
-    first, *others = configs
+    first, *others = configs = [_identified(config) for config in configs]
     names = [config.name for config in configs]
-    words = " ".join(shlex.quote(command) for command in commands or names)
+    words = " ".join(config.typed for config in configs)
     words += f" --only {shlex.quote(only)}" if only is not None else ""
     words += "".join(f" --gap {shlex.quote(key)}" for key in gaps)
-    reproduce = [*(f"renyi run {shlex.quote(command)}" for command in commands or names), f"renyi report {words}"]
-    results = [_part(config, _results(config, source), only) for config in configs]
+    reproduce = [*(f"renyi run {config.typed}" for config in configs), f"renyi report {words}"]
+    chosen = [None if only is None else select(expand(config), only) for config in configs]
+    results = [
+        _part(config, _results(config, source), only, part) for config, part in zip(configs, chosen, strict=True)
+    ]
     report = build_report(results, reproduce, targets)
     for name, lines in report.lines.items():
         show_verdict(name, lines, report.targets[name])
@@ -84,8 +88,16 @@ def report_sweeps(
 
         log_report(first, report.files, report.note, name_of_folder if others or only is not None else None)
     console.print(f"  the whole report: {(folder / 'report.html').uri}")
-    console.print(f"  review every run in MLflow: renyi ui {first.name}")
+    console.print(f"  review every run in MLflow: renyi ui {first.typed}", markup=False)
     return report
+
+
+def _identified(config: SweepConfig) -> SweepConfig:
+    """The sweep with its data set's fingerprint; says why, if that can't be found."""
+    state = identify(config)
+    if state.known is None:
+        show_data(state)
+    return state.config
 
 
 def _folder(names: Sequence[str], only: str | None) -> str:
@@ -97,7 +109,9 @@ def _folder(names: Sequence[str], only: str | None) -> str:
     return f"{name}-only-{re.sub(r'[^A-Za-z0-9._]+', '-', only)[:60].strip('-')}-{digest}"
 
 
-def _part(config: SweepConfig, results: "SweepResults", only: str | None) -> "SweepResults":
+def _part(
+    config: SweepConfig, results: "SweepResults", only: str | None, chosen: Sequence[TrialSpec] | None
+) -> "SweepResults":
     """The results as the report is about them: what it must know of a sampled grid, and the chosen trials alone."""
     from analysis.results.sweep import SampledGrid, part_of
 
@@ -109,18 +123,22 @@ def _part(config: SweepConfig, results: "SweepResults", only: str | None) -> "Sw
         count = f"{size:,}".replace(",", " ")
         part = f"a random sample of {len(specs)} of the grid's {count} combinations, seed {config.sample.seed}"
         results = replace(results, grid=grid, remarks=(part, *results.remarks))
-    if only is None:
+    if chosen is None:
         return results
-    chosen = [spec.trial_id for spec in select(specs, only)]
     part = f"only those with {only}, {len(chosen)} of the sweep's {len(specs)} trials"
-    return part_of(results, chosen, f"{config.name} ({only})", part)
+    return part_of(results, [spec.trial_id for spec in chosen], f"{config.name} ({only})", part)
 
 
 def _results(config: SweepConfig, source: Source) -> "SweepResults":
     if source == "store":
         from orchestrator.store.results import stored_sweep
 
-        return stored_sweep(make_plan(config))
+        plan = make_plan(config)
+        if not plan.store.folder.names():
+            raise UsageError(
+                f"{config.name}: has no results in {config.folder} yet; run it first: renyi run {config.typed}"
+            )
+        return stored_sweep(plan)
     from orchestrator.tracking.experiment import recorded_sweep
 
     return recorded_sweep(config)

@@ -21,6 +21,7 @@ from orchestrator.display import (
     show_tracking_trouble,
     show_work,
 )
+from orchestrator.errors import UsageError
 from orchestrator.events import TrialEvent, TrialFailed
 from orchestrator.executors.protocol import Executor
 from orchestrator.exit_codes import ExitCode
@@ -31,8 +32,10 @@ from orchestrator.report import report_sweeps
 from orchestrator.store.activity import ActivityFile, read_activity
 from orchestrator.store.changes import Changes
 from orchestrator.store.closing import close_sweep, reopen_sweep
+from orchestrator.store.code import check_code
 from orchestrator.store.from_spectra import measure_from_spectra
 from orchestrator.store.inventory import write_index
+from orchestrator.store.known_sets import record_set
 from orchestrator.store.lease import Lease, LeaseError
 from orchestrator.store.plan import Plan, make_plan
 from orchestrator.store.repair import remove
@@ -40,6 +43,7 @@ from orchestrator.store.steering import Steering
 from orchestrator.store.trial_store import TrialState, TrialStore
 from orchestrator.store.verify import verify_trial
 from orchestrator.tracking.protocol import Stopped, Tracker
+from trainables.errors import TrainingError
 from trainables.trial.storage import open_folder
 
 ExecutorName = Literal["ray", "inline"]
@@ -63,7 +67,7 @@ def run_sweep(
     Args:
         config: the sweep.
         executor: where trials run.
-        command: what the user typed for the sweep, for the report; by default the sweep's name.
+        command: what the user typed for the sweep, for whoever finds it running; by default the config's own words.
         only: ids of the trials to work on; None for all.
         changes: what to change in the store first, such as failures to forget.
         steering: the part of the sweep that the command is about, and whether it stops at a failure.
@@ -73,12 +77,14 @@ def run_sweep(
         ALL_MEASURED: no trial of the part failed; SOME_FAILED or INTERRUPTED.
 
     Raises:
-        UsageError: another driver works on the sweep, MLflow does not answer, or the preflight or the rehearsal found
-            problems; nothing was started.
+        UsageError: another driver works on the sweep, MLflow does not answer, the preflight or the rehearsal found
+            problems, or results would mix two versions of the user's code; nothing was started.
         StorageError: the storage failed. What was finished is kept.
     """
     try:
-        code = _run(config, executor, command or config.name, only, changes, steering, rehearsed)
+        if executor == "ray":
+            _check_ray(config)
+        code = _run(config, executor, command or config.typed, only, changes, steering, rehearsed)
     except LeaseError:  # another driver has it
         raise
     except BaseException as error:
@@ -102,6 +108,12 @@ def _run(
         if changes.remove:
             only = remove(open_folder(config.folder), changes.remove)
         plan = make_plan(config)
+        state, config = plan.data, plan.config
+        if state.problem and plan.work.trials:
+            raise TrainingError(state.problem)
+        record_set(state, plan.store.folder)
+        if not steering.accept_changed_code:
+            check_code(plan, steering.part(plan, only), changes.forget_failures)
         plan.store.mark_layout()
         write_index(plan)
         plan.store.clear()
@@ -110,7 +122,7 @@ def _run(
         try:
             _forget_damaged_checkpoints(plan)
             plan, part = _changed(plan, changes, steering, only)
-            show_plan(part)
+            show_plan(part, state)
             stopped = _do(plan, part, executor, tracker, only, steering.fail_fast)
             done = make_plan(config)
             failed = steering.about(done)
@@ -122,7 +134,7 @@ def _run(
                 _close(tracker, interrupts, config, Stopped.FAILED)
                 return ExitCode.SOME_FAILED
             pending = tracker.wait()
-            report_sweeps([config], [command], "store" if pending else "tracking", tracker)
+            report_sweeps([config], "store" if pending else "tracking", tracker)
             show_failures(failed)
             complete = _close(tracker, interrupts, config)
             if complete and (closed or part.work.trials or changes != NO_CHANGES):
@@ -151,7 +163,7 @@ def _check_before_start(plan: Plan, part: Plan, executor: ExecutorName, changes:
     if not work.trials and not again:
         return
     rehearsal = rehearsal_of(plan.config, [*work.to_train, *again]) if rehearsed else None
-    if executor == "ray" and "RAY_ADDRESS" in os.environ:
+    if executor == "ray" and os.environ.get("RAY_ADDRESS"):
         from orchestrator.executors.ray.preflight import preflight
 
         preflight(plan.config, rehearsal)
@@ -224,6 +236,21 @@ def _close(tracker: Tracker, interrupts: Interrupts, config: SweepConfig, stoppe
     if pending:
         show_pending(config, pending, tracker.trouble)
     return not pending
+
+
+def _check_ray(config: SweepConfig) -> None:
+    """Report what keeps Ray from starting before anything is written, unless nothing is left for it to do.
+
+    Raises:
+        UsageError: RAY_ADDRESS does not answer, or there is no room for Ray's sockets.
+    """
+    from orchestrator.executors.ray.address import check_ray
+
+    try:
+        check_ray()
+    except UsageError:
+        if make_plan(config).work.trials:
+            raise
 
 
 def _open_executor(name: ExecutorName, config: SweepConfig, store: TrialStore) -> Executor:

@@ -77,9 +77,12 @@ def _command(words: tuple[str, ...], environment: Mapping[str, str], folder: str
     for number in (1, 2):
         os.dup2(stream, number)
     from orchestrator.cli import app
+    from tests import forked_worker
+    from trainables.processes import running
 
     sys.argv = ["renyi", *words]
     draw_nothing(pytest.MonkeyPatch())
+    running.launch = forked_worker.fork
     try:
         app()
     finally:

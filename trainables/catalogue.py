@@ -31,6 +31,7 @@ class DataSet:
     loader: str  # `file.function` in trainables.data, called with the DataSpec
     train_images: int = 0  # 0: not known before the files are read
     side: int = 0  # pixels of the square images; 0: likewise
+    fixed_normalization: bool = False  # whether it ignores `mean` and `std`
 
 
 @dataclass(frozen=True)
@@ -90,7 +91,7 @@ NETWORKS: dict[str, Network] = {
     ),
 }
 DATA_SETS: dict[str, DataSet] = {
-    "digits": DataSet("digits.load_digits", 1000, 8),
+    "digits": DataSet("digits.load_digits", 1000, 8, fixed_normalization=True),
     "cifar10": DataSet("cifar.load_cifar", 50_000, 32),
     "cifar100": DataSet("cifar.load_cifar", 50_000, 32),
     "tiny_imagenet": DataSet("tiny_imagenet.load_tiny_imagenet", 100_000, 64),

@@ -16,7 +16,15 @@ from analysis import schema
 from analysis.errors import AnalysisError
 from analysis.garbage import no_garbage_collection
 from analysis.results.parquet import spectra_from_parquet
-from analysis.results.sweep import READING_THREADS, SweepResults, TrialRecord, others_remark, tidy_table
+from analysis.results.sweep import (
+    READING_THREADS,
+    SweepResults,
+    TrialRecord,
+    code_remarks,
+    others_remark,
+    tidy_table,
+    trained_by,
+)
 from analysis.spectrum.quadrature import Quadratures
 
 if TYPE_CHECKING:
@@ -73,9 +81,7 @@ def load_sweep(
     Raises:
         AnalysisError: no such experiment.
     """
-    from mlflow import MlflowClient
-
-    client = MlflowClient(tracking_uri)
+    client = _open(tracking_uri, experiment)
     trials = f"tags.`{schema.TAG_KIND}` = '{schema.KIND_TRIAL}'"
     recorded = _one_a_trial(search_runs(client, experiment_id(tracking_uri, experiment), trials))
     chosen = recorded.keys() if trial_ids is None else dict.fromkeys(trial_ids)
@@ -95,6 +101,7 @@ def load_sweep(
     }
     counts = Counter(states.get(trial_id, PENDING) for trial_id in chosen)
     remarks = [*others_remark(len(recorded.keys() - set(chosen))), *_lost_remark(list(lost.values()))]
+    remarks += code_remarks(record.trained_by for record in records)
     return SweepResults(experiment, tidy_table(records), dict(counts), failures, by_trial, tracking_uri, tuple(remarks))
 
 
@@ -122,12 +129,30 @@ def experiment_id(tracking_uri: str, experiment: str) -> str:
     Raises:
         AnalysisError: no experiment has that name.
     """
-    from mlflow import MlflowClient
-
-    found = MlflowClient(tracking_uri).get_experiment_by_name(experiment)
+    found = _open(tracking_uri, experiment).get_experiment_by_name(experiment)
     if found is None:
-        raise AnalysisError(f"no sweep named {experiment!r} at {tracking_uri}; run it first with `renyi run`")
+        raise _no_sweep(experiment, tracking_uri)
     return str(found.experiment_id)
+
+
+def _open(tracking_uri: str, experiment: str) -> "MlflowClient":
+    """A client to read with: MLflow itself makes a SQLite file, or a folder, that is not there."""
+    from mlflow import MlflowClient
+    from sqlalchemy.engine import make_url
+
+    if tracking_uri.startswith("sqlite"):
+        path = Path(make_url(tracking_uri).database or "")
+        if not (path.is_file() and path.stat().st_size):
+            raise _no_sweep(experiment, tracking_uri, ": there is no database")
+    elif tracking_uri.startswith(("file:", "/", ".")):
+        path = Path(unquote(urlparse(tracking_uri).path) if tracking_uri.startswith("file:") else tracking_uri)
+        if not path.is_dir():
+            raise _no_sweep(experiment, tracking_uri, ": there is no such folder")
+    return MlflowClient(tracking_uri)
+
+
+def _no_sweep(experiment: str, tracking_uri: str, why: str = "") -> AnalysisError:
+    return AnalysisError(f"no sweep named {experiment!r} at {tracking_uri}{why}; run it first with `renyi run`")
 
 
 def search_runs(client: "MlflowClient", experiment: str, wanted: str) -> list["Run"]:
@@ -150,7 +175,16 @@ def _record(client: "MlflowClient", run: "Run") -> TrialRecord:
         {name: value if name in _TEXTS else _typed(value) for name, value in run.data.params.items()},
         {name.removeprefix(prefix): value for name, value in run.data.metrics.items() if name.startswith(prefix)},
         pq.read_table(pa.BufferReader(_artifact(client, run, schema.MEASUREMENTS_FILE))),
+        _trained_by(run),
     )
+
+
+def _trained_by(run: "Run") -> dict[str, str]:
+    tags = run.data.tags
+    version, package, code, data = (
+        tags.get(tag, "") for tag in (schema.TAG_VERSION, schema.TAG_PACKAGE, schema.TAG_CODE, schema.TAG_DATA)
+    )
+    return trained_by(version, package, run.data.params.get("model", ""), code, data)
 
 
 def _spectra(client: "MlflowClient", run: "Run") -> Quadratures:

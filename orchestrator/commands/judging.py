@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from orchestrator.commands.endings import usage_errors
-from orchestrator.commands.on_cluster import addresses, call_on
+from orchestrator.commands.on_cluster import call_on
 from orchestrator.commands.options import (
     Axes,
     ClusterFile,
@@ -25,7 +25,7 @@ from orchestrator.commands.options import (
     TrainingLoss,
 )
 from orchestrator.commands.part import words
-from orchestrator.config.load import load
+from orchestrator.config.load import address_options, load
 from orchestrator.errors import UsageError
 
 
@@ -73,12 +73,12 @@ def report(
         named = sweeps or []
         if cluster:
             chosen = [word for key in gap or () for word in ("--gap", key)]
-            options = [*addresses(storage, tracking), "--source", source.value, *chosen, *words(only)]
+            options = [*address_options(storage, tracking), "--source", source.value, *chosen, *words(only)]
             call_on(cluster, named, "report", options)
         configs = [load(sweep, storage, tracking) for sweep in named]
         from orchestrator.report import report_sweeps
 
-        report_sweeps(configs, named, source.value, gaps=gap or (), only=only)
+        report_sweeps(configs, source.value, gaps=gap or (), only=only)
 
 
 def measure(

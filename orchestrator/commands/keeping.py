@@ -1,17 +1,16 @@
 """Commands about what is kept: every sweep of a storage or a tracking server, and what of a sweep can be removed."""
 
 import json
-import os
 from collections.abc import Sequence
 from typing import Annotated
 
 import typer
 
 from orchestrator.commands.endings import usage_errors
-from orchestrator.commands.on_cluster import addresses, call_on
+from orchestrator.commands.on_cluster import call_on
 from orchestrator.commands.options import ClusterFile, Storage, Sweep, Tracking
-from orchestrator.config.load import load
-from orchestrator.config.sweep_config import DEFAULT_STORAGE, STORAGE_VARIABLE
+from orchestrator.config.load import address_options, load
+from orchestrator.config.locations import storage_of, tracking_of
 from orchestrator.display import console
 from orchestrator.keeping_tables import ASKED, show_list, show_removals
 from orchestrator.store.cleaning import Kind, removals, remove
@@ -19,7 +18,7 @@ from orchestrator.store.closing import close_sweep, reopen_sweep
 from orchestrator.store.lease import Lease, current_driver
 from orchestrator.store.listing import ListedSweep, list_sweeps
 from orchestrator.store.plan import make_plan
-from trainables.trial.storage import absolute, open_folder
+from trainables.trial.storage import open_folder
 
 
 def list_(
@@ -49,15 +48,16 @@ def list_(
     """
     with usage_errors():
         if cluster:
-            call_on(cluster, [], "list", [*(["--json"] if as_json else []), *addresses(storage, tracking)])
+            call_on(cluster, [], "list", [*(["--json"] if as_json else []), *address_options(storage, tracking)])
         found: Sequence[ListedSweep] = []
         place = ""
         if storage is not None or tracking is None:
-            place = absolute(storage or os.environ.get(STORAGE_VARIABLE) or DEFAULT_STORAGE)
+            place = storage_of(storage)
             found = list_sweeps(open_folder(place))
         if tracking is not None:
             from orchestrator.tracking.listing import list_recorded
 
+            tracking = tracking_of(tracking)
             found = [*found, *list_recorded(tracking)]
             place = f"{place} and {tracking}" if place else tracking
         if as_json:
@@ -88,7 +88,7 @@ def clean(
         kinds = [kind for kind, wanted in given if wanted]
         if cluster:
             named = [*(f"--{kind.value}" for kind in kinds), *(["--yes"] if yes else [])]
-            call_on(cluster, [sweep], "clean", [*named, *addresses(storage, tracking)])
+            call_on(cluster, [sweep], "clean", [*named, *address_options(storage, tracking)])
         config = load(sweep, storage, tracking)
         plan = make_plan(config)
         wanted = [each for each in removals(plan) if each.kind in (kinds or Kind)]

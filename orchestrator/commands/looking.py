@@ -7,11 +7,12 @@ from typing import Annotated
 import typer
 
 from orchestrator.commands.endings import usage_errors
-from orchestrator.commands.on_cluster import addresses, call_on
+from orchestrator.commands.on_cluster import call_on
 from orchestrator.commands.options import ClusterFile, Limit, Only, Storage, Sweep, Tracking
 from orchestrator.commands.part import steering
-from orchestrator.config.load import SHIPPED, load, shipped_sweeps
+from orchestrator.config.load import SHIPPED, address_options, load, shipped_sweeps
 from orchestrator.display import console, show_measures, show_plan, show_status
+from orchestrator.exit_codes import ExitCode
 from orchestrator.intervals import STATUS
 from orchestrator.store.plan import make_plan
 from orchestrator.store.status import read_status
@@ -49,7 +50,10 @@ def plan(
     """
     with usage_errors():
         config = load(sweep, storage, tracking)
-        show_plan(steering(config, only, limit).part(make_plan(config)))
+        found = make_plan(config)
+        show_plan(steering(config, only, limit).part(found))
+        if found.data.problem and found.data.known is None:
+            raise typer.Exit(ExitCode.BAD_INPUT)
 
 
 def status(
@@ -67,7 +71,7 @@ def status(
     with usage_errors():
         if cluster:
             shown = [*(["--watch"] if watch else []), *(["--json"] if as_json else [])]
-            call_on(cluster, [sweep], "status", [*shown, *addresses(storage, tracking)])
+            call_on(cluster, [sweep], "status", [*shown, *address_options(storage, tracking)])
         config = load(sweep, storage, tracking)
         while True:
             found = read_status(config)

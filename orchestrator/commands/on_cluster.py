@@ -8,12 +8,6 @@ from orchestrator.commands.options import ExecutorName
 from orchestrator.errors import UsageError
 
 
-def addresses(storage: str | None, tracking: str | None) -> list[str]:
-    """The options for the addresses of results and tracking, as words of a command on a cluster."""
-    given = (("--storage", storage), ("--tracking", tracking))
-    return [word for name, value in given if value is not None for word in (name, value)]
-
-
 def run_on(cluster: str, executor: ExecutorName | None, sweep: str, command: list[str]) -> NoReturn:
     """Run a command about a sweep as a Ray job of a cluster, and end with its exit code."""
     if executor is not None:

@@ -110,8 +110,8 @@ Tracking = Annotated[
 Executor = Annotated[
     ExecutorName | None,
     typer.Option(
-        help="`ray`, the default: all of this machine, or the cluster at RAY_ADDRESS. `inline`: this process, for "
-        "debugging.",
+        help="`ray`, the default: all of this machine, or the cluster at RAY_ADDRESS. `inline`: one worker beside this "
+        "process, whose output is shown, for debugging.",
         show_default=False,
     ),
 ]
@@ -152,6 +152,13 @@ Limit = Annotated[
 FailFast = Annotated[
     bool,
     typer.Option("--fail-fast", help="Stop when a trial has failed, with exit code 1; the others keep what they have."),
+]
+AcceptChangedCode = Annotated[
+    bool,
+    typer.Option(
+        "--accept-changed-code",
+        help="Go on although the code of your own network or measures is not the one that made the trials so far.",
+    ),
 ]
 Gaps = Annotated[
     list[str] | None,

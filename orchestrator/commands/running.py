@@ -7,8 +7,9 @@ import typer
 
 from analysis.duration import in_words
 from orchestrator.commands.endings import usage_errors
-from orchestrator.commands.on_cluster import addresses, call_on, run_on
+from orchestrator.commands.on_cluster import call_on, run_on
 from orchestrator.commands.options import (
+    AcceptChangedCode,
     ClusterFile,
     Executor,
     ExecutorName,
@@ -24,16 +25,16 @@ from orchestrator.commands.options import (
     time_limit_of,
 )
 from orchestrator.commands.part import steering, words
-from orchestrator.config.load import load
+from orchestrator.config.load import address_options, load
 from orchestrator.config.sweep_config import SweepConfig
 from orchestrator.display import MAX_FAILURES_SHOWN, show_failures
 from orchestrator.errors import UsageError
 from orchestrator.interrupts import interrupted_after
-from orchestrator.own_code import look_beside
-from orchestrator.rehearsal import rehearsal_of
+from orchestrator.rehearsal import Rehearsal, rehearsal_of
 from orchestrator.store.changes import Changes
 from orchestrator.store.plan import Plan, make_plan
 from orchestrator.store.steering import Steering
+from trainables.errors import StorageError
 
 
 def run(
@@ -41,6 +42,7 @@ def run(
     only: Only = None,
     limit: Limit = None,
     fail_fast: FailFast = False,
+    accept_changed_code: AcceptChangedCode = False,
     executor: Executor = None,
     storage: Storage = None,
     tracking: Tracking = None,
@@ -50,7 +52,8 @@ def run(
 ) -> None:
     """Train and measure every trial that is missing, log to MLflow, and rank the measures.
 
-    The same command resumes an interrupted sweep. After a grid was extended, it runs the new trials only.
+    The same command resumes an interrupted sweep. After a grid was extended, it runs the new trials only. If the code
+    of your own network or measures has changed since, it says so and asks for `--accept-changed-code`.
 
     Exit code: 0 no trial failed, 1 some trials failed, 2 bad input, 3 a defect of this program, 130 interrupted. With
     `--only`, these trials count.
@@ -64,11 +67,15 @@ def run(
         seconds = time_limit_of(time_limit)
         if cluster:
             span = [] if time_limit is None else ["--time-limit", time_limit]
-            options = [*span, *([] if rehearsal else ["--no-rehearsal"]), *words(only, limit, fail_fast)]
-            run_on(cluster, executor, sweep, ["run", *options, *addresses(storage, tracking)])
+            options = [
+                *span,
+                *([] if rehearsal else ["--no-rehearsal"]),
+                *words(only, limit, fail_fast, accept_changed_code),
+            ]
+            run_on(cluster, executor, sweep, ["run", *options, *address_options(storage, tracking)])
         with interrupted_after(seconds, f"the time limit of {in_words(seconds or 0)} is over"):
-            config = _load(sweep, storage, tracking)
-            part = steering(config, only, limit, fail_fast)
+            config = load(sweep, storage, tracking)
+            part = steering(config, only, limit, fail_fast, accept_changed_code)
             raise typer.Exit(_run(config, executor, sweep, part, rehearsed=rehearsal))
 
 
@@ -78,6 +85,7 @@ def retry(
     only: Only = None,
     limit: Limit = None,
     fail_fast: FailFast = False,
+    accept_changed_code: AcceptChangedCode = False,
     executor: Executor = None,
     storage: Storage = None,
     tracking: Tracking = None,
@@ -89,11 +97,11 @@ def retry(
     """
     with usage_errors():
         if cluster:
-            options = [*words(only, limit, fail_fast), *addresses(storage, tracking)]
+            options = [*words(only, limit, fail_fast, accept_changed_code), *address_options(storage, tracking)]
             named = [word for name in trial or () for word in ("--trial", name)]
             run_on(cluster, executor, sweep, ["retry", *named, *options])
-        config = _load(sweep, storage, tracking)
-        part = steering(config, only, limit, fail_fast)
+        config = load(sweep, storage, tracking)
+        part = steering(config, only, limit, fail_fast, accept_changed_code)
         before = part.about(make_plan(config))
         chosen = chosen_failures(before, trial)[:limit]
         show_failures(before)
@@ -105,6 +113,7 @@ def remeasure(
     only: Only = None,
     limit: Limit = None,
     fail_fast: FailFast = False,
+    accept_changed_code: AcceptChangedCode = False,
     executor: Executor = None,
     storage: Storage = None,
     tracking: Tracking = None,
@@ -119,10 +128,10 @@ def remeasure(
     """
     with usage_errors():
         if cluster:
-            options = [*words(only, limit, fail_fast), *addresses(storage, tracking)]
+            options = [*words(only, limit, fail_fast, accept_changed_code), *address_options(storage, tracking)]
             run_on(cluster, executor, sweep, ["remeasure", *options])
-        config = _load(sweep, storage, tracking)
-        part = steering(config, only, limit, fail_fast)
+        config = load(sweep, storage, tracking)
+        part = steering(config, only, limit, fail_fast, accept_changed_code)
         work = part.about(make_plan(config)).work
         trained = [spec.trial_id for spec in [*work.to_measure, *work.to_shift]]
         raise typer.Exit(_run(config, executor, sweep, part, trained, Changes(derive_measurements=True)))
@@ -150,18 +159,19 @@ def preflight(sweep: Sweep, storage: Storage = None, tracking: Tracking = None, 
     """
     with usage_errors():
         if cluster:
-            call_on(cluster, [sweep], "preflight", addresses(storage, tracking))
+            call_on(cluster, [sweep], "preflight", address_options(storage, tracking))
         from orchestrator.executors.ray.preflight import preflight as check
 
-        config = _load(sweep, storage, tracking)
-        check(config, rehearsal_of(config, make_plan(config).work.to_train))
+        config = load(sweep, storage, tracking)
+        check(config, _rehearsal(config))
 
 
-def _load(sweep: str, storage: str | None, tracking: str | None) -> SweepConfig:
-    """Read a sweep file, and have its own networks and measures be found beside it."""
-    config = load(sweep, storage, tracking)
-    look_beside(sweep)
-    return config
+def _rehearsal(config: SweepConfig) -> Rehearsal | None:
+    """That of the trials still to be trained; None where the storage can't be read, which the preflight reports."""
+    try:
+        return rehearsal_of(config, make_plan(config).work.to_train)
+    except StorageError:
+        return None
 
 
 def chosen_failures(plan: Plan, trial_ids: list[str] | None) -> list[str]:

@@ -2,18 +2,30 @@
 
 import itertools
 import math
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import Any
+from typing import Annotated, Any
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import AfterValidator, TypeAdapter, ValidationError
 
-from analysis.errors import closest
-from orchestrator.config.problems import ConfigProblem, say
+from analysis.errors import closest, is_dotted
+from analysis.section import CheckedNumbers
+from orchestrator.config.problems import ConfigProblem, say, short, shown
+from trainables.catalogue import NETWORKS
 from trainables.trial.specs import OPTIMIZER_SPECS, ModelName, Spec, TrainingSpec
 
 COUPLED = "coupled"
+
+
+def _known_model(name: str) -> str:
+    if name not in NETWORKS and not is_dotted(name):
+        raise ValueError(f"unknown model {shown(name)}; {closest(name, NETWORKS)} (or a dotted path of your own)")
+    return name
+
+
+KnownModel = Annotated[ModelName, AfterValidator(_known_model)]
 
 
 @dataclass(frozen=True)
@@ -60,7 +72,7 @@ def values_of_axes(grid: Sequence[SubGrid]) -> dict[tuple[str, str], list[Any]]:
 def parse_grid(raw: Any) -> tuple[tuple[SubGrid, ...], list[ConfigProblem]]:
     """The sub-grids of a file, and all their problems."""
     if not isinstance(raw, list) or not raw:
-        return (), [ConfigProblem("grid", f"must be a list of at least one sub-grid; got {raw!r}")]
+        return (), [ConfigProblem("grid", f"must be a list of at least one sub-grid; got {shown(raw)}")]
     parsed = [_parse_sub_grid(f"grid[{index}]", entry) for index, entry in enumerate(raw)]
     problems = [problem for _, found in parsed for problem in found]
     return tuple(sub_grid for sub_grid, _ in parsed if sub_grid is not None), problems
@@ -68,10 +80,13 @@ def parse_grid(raw: Any) -> tuple[tuple[SubGrid, ...], list[ConfigProblem]]:
 
 def _parse_sub_grid(key: str, raw: Any) -> tuple[SubGrid | None, list[ConfigProblem]]:
     if not isinstance(raw, Mapping):
-        return None, [ConfigProblem(key, f"must be a mapping of axes; got {raw!r}")]
+        return None, [ConfigProblem(key, f"must be a mapping of axes; got {shown(raw)}")]
     optimizer = raw.get("optimizer")
+    if isinstance(optimizer, list | Mapping):
+        problem = f"must be one name; write a sub-grid for each optimizer; got {shown(optimizer)}"
+        return None, [ConfigProblem(f"{key}.optimizer", problem)]
     if optimizer not in OPTIMIZER_SPECS:
-        found = "is missing" if optimizer is None else f"unknown optimizer {optimizer!r}"
+        found = "is missing" if optimizer is None else f"unknown optimizer {shown(optimizer)}"
         return None, [ConfigProblem(f"{key}.optimizer", f"{found}; {closest(str(optimizer), OPTIMIZER_SPECS)}")]
     axes: list[Axis] = []
     problems: list[ConfigProblem] = []
@@ -81,13 +96,13 @@ def _parse_sub_grid(key: str, raw: Any) -> tuple[SubGrid | None, list[ConfigProb
         if name == COUPLED:
             axis, found_problems = _parse_coupled(f"{key}.{COUPLED}", values, optimizer)
         else:
-            axis, found_problems = _parse_axis(f"{key}.{name}", str(name), values, optimizer)
+            axis, found_problems = _parse_axis(f"{key}.{short(name)}", name, values, optimizer)
         problems += found_problems
         if axis is not None:
             axes.append(axis)
     names = [name for axis in axes for name in axis.names]
     problems += [
-        ConfigProblem(f"{key}.{name}", "is given twice, alone and coupled; keep one")
+        ConfigProblem(f"{key}.{short(name)}", "is given twice, alone and coupled; keep one")
         for name in sorted(set(names))
         if names.count(name) > 1
     ]
@@ -96,21 +111,23 @@ def _parse_sub_grid(key: str, raw: Any) -> tuple[SubGrid | None, list[ConfigProb
 
 def _parse_coupled(key: str, raw: Any, optimizer: str) -> tuple[Axis | None, list[ConfigProblem]]:
     if not isinstance(raw, Mapping) or not raw:
-        return None, [ConfigProblem(key, f"must be a mapping of lists of equal length; got {raw!r}")]
+        return None, [ConfigProblem(key, f"must be a mapping of lists of equal length; got {shown(raw)}")]
     problems: list[ConfigProblem] = []
     columns: list[tuple[Any, ...]] = []
     for name, values in raw.items():
-        adapter, problem = _adapter(f"{key}.{name}", str(name), optimizer)
+        adapter, problem = _adapter(f"{key}.{short(name)}", name, optimizer)
         if problem is not None or adapter is None:
             problems += [problem] if problem else []
             continue
         if not isinstance(values, list) or not values:
-            problems.append(ConfigProblem(f"{key}.{name}", f"must be a list of at least one value; got {values!r}"))
+            problems.append(
+                ConfigProblem(f"{key}.{short(name)}", f"must be a list of at least one value; got {shown(values)}")
+            )
             continue
-        column, found = _parse_values(f"{key}.{name}", values, adapter)
+        column, found = _parse_values(f"{key}.{short(name)}", values, adapter)
         columns.append(column)
         problems += found
-    lengths = {str(name): len(values) for name, values in raw.items() if isinstance(values, list)}
+    lengths = {name: len(values) for name, values in raw.items() if isinstance(values, list)}
     if len(set(lengths.values())) > 1:
         counts = ", ".join(f"{name} has {length}" for name, length in lengths.items())
         problems.append(ConfigProblem(key, f"lists that move together must have equal length; {counts}"))
@@ -148,7 +165,7 @@ def _parse_values(key: str, raw: list[Any], adapter: TypeAdapter[Any]) -> tuple[
 
 
 def _duplicates(key: str, values: tuple[Any, ...]) -> list[ConfigProblem]:
-    twice = sorted({str(value) for value in values if values.count(value) > 1})
+    twice = sorted(str(value) for value, count in Counter(values).items() if count > 1)
     return [ConfigProblem(key, f"has the value {value} more than once; keep one") for value in twice]
 
 
@@ -157,7 +174,11 @@ def _adapter(key: str, name: str, optimizer: str) -> tuple[TypeAdapter[Any] | No
     adapters = _adapters(optimizer)
     if name in adapters:
         return adapters[name], None
-    return None, ConfigProblem(key, f"{optimizer} has no axis {name!r}; {closest(name, [*adapters, COUPLED])}")
+    return None, ConfigProblem(key, f"{optimizer} has no axis {shown(name)}; {closest(name, [*adapters, COUPLED])}")
+
+
+def _checked(annotation: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(Annotated[annotation, CheckedNumbers()])
 
 
 @cache
@@ -165,9 +186,9 @@ def _adapters(optimizer: str) -> dict[str, TypeAdapter[Any]]:
     """The validator of each possible axis of a sub-grid: the optimizer's fields, those of training, and the model."""
     specs: tuple[type[Spec], ...] = (OPTIMIZER_SPECS[optimizer], TrainingSpec)
     adapters: dict[str, TypeAdapter[Any]] = {
-        name: TypeAdapter(field.rebuild_annotation())
+        name: _checked(field.rebuild_annotation())
         for spec in specs
         for name, field in spec.model_fields.items()
         if name != "name"
     }
-    return {**adapters, "model": TypeAdapter(ModelName)}
+    return {**adapters, "model": TypeAdapter(KnownModel)}

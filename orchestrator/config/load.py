@@ -1,20 +1,30 @@
 """Reading a sweep file: YAML in, one frozen and validated object out, all errors at once."""
 
+import json
+import os
 import re
+import shlex
 from pathlib import Path
 from typing import Any, get_args
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from analysis.errors import closest
+from orchestrator.config.consistency import check_consistency
 from orchestrator.config.expand import check_combinations
 from orchestrator.config.grid import parse_grid
-from orchestrator.config.problems import ConfigProblem, say
+from orchestrator.config.locations import locate
+from orchestrator.config.own_code import look_in, with_code
+from orchestrator.config.problems import ConfigProblem, say, short, shown
 from orchestrator.config.sweep_config import SweepConfig
+from orchestrator.config.sweep_text import read_mapping
 from orchestrator.errors import UsageError
+from trainables.trial.storage import without_secrets
 
 SHIPPED = Path(__file__).parents[1] / "sweeps"
+IGNORED = "x-"  # keys that begin like this hold what other keys refer to by anchors
+MAX_PROBLEMS = 50
+TYPED_VARIABLE = "RENYI_TYPED"  # on a cluster: the words of the user's own machine, by the sweep's name on the cluster
 
 
 def shipped_sweeps() -> list[str]:
@@ -30,79 +40,74 @@ def find(sweep: str) -> Path:
     """
     if sweep in shipped_sweeps():
         return SHIPPED / f"{sweep}.yaml"
-    path = Path(sweep).expanduser()
-    if not path.exists():
+    try:
+        path = Path(sweep).expanduser()
+        there, folder = path.exists(), path.is_dir()
+    except (OSError, RuntimeError, ValueError) as error:  # over-long, of an unknown user, with a null byte
+        reason = error.strerror if isinstance(error, OSError) else str(error)
+        raise UsageError(f"{shown(sweep)}: can't be the path of a sweep file: {reason}") from error
+    if not there:
         raise UsageError(
             f"{sweep}: no such file, and no shipped sweep of that name; {closest(sweep, shipped_sweeps())}"
         )
-    if path.is_dir():
+    if folder:
         raise UsageError(f"{sweep}: is a folder; give a sweep file (YAML)")
     return path
 
 
-def load(sweep: str, storage: str | None = None, tracking: str | None = None) -> SweepConfig:
-    """Read and check a sweep file, or a shipped sweep by its name.
+def load(sweep: str, storage: str | None = None, tracking: str | None = None, elsewhere: bool = False) -> SweepConfig:
+    """Read and check a sweep file, or a shipped sweep by its name. From then on its own modules are found beside it.
+
+    Creates nothing.
 
     Args:
         sweep: a path or a shipped name.
         storage, tracking: override what the file says.
+        elsewhere: the sweep runs on another machine, whose variables and disk are not known here.
 
     Raises:
         UsageError: all problems of the file, each as `file: key: what is wrong; did you mean …?`.
     """
     path = find(sweep)
-    raw = _read(path)
-    raw |= {key: value for key, value in (("storage", storage), ("tracking", tracking)) if value is not None}
+    folder = path.absolute().parent if path.is_file() else Path.cwd()  # of a pipe there is none
+    look_in(*([] if path.parent == SHIPPED else [folder]))
+    raw = {key: value for key, value in read_mapping(path).items() if not key.startswith(IGNORED)}
+    places = locate(raw, folder, {"storage": storage, "tracking": tracking}, elsewhere)
     grid, problems = parse_grid(raw.get("grid")) if "grid" in raw else ((), [ConfigProblem("grid", "is missing")])
+    problems = places.problems + problems
+    located = {**raw, "storage": places.storage, "tracking": places.tracking, "grid": grid}
+    if places.data:
+        located["data"] = {**raw["data"], **places.data}
+    typed = json.loads(os.environ.get(TYPED_VARIABLE, "{}")).get(sweep, [sweep])
+    words = shlex.join(map(without_secrets, [*typed, *address_options(storage, tracking)]))
     config: SweepConfig | None = None
     try:
-        config = SweepConfig.model_validate({**raw, "grid": grid})
+        config = SweepConfig.model_validate(located).as_typed(words)
     except ValidationError as error:
         problems += _without_echoes([_problem(detail) for detail in error.errors()])
     if config is not None and not problems:
-        problems += check_combinations(config)
+        problems += check_consistency(config) or check_combinations(config)
+    if config is not None and not problems:
+        config, problems = with_code(config)
     if config is None or problems:
-        raise UsageError(*(f"{path}: {problem.key}: {problem.message}" for problem in problems))
+        told = [f"{path}: {problem.key}: {problem.message}" for problem in problems[:MAX_PROBLEMS]]
+        more = len(problems) - len(told)
+        raise UsageError(*told, *([f"{path}: and {more} more problems"] if more else []))
     return config
 
 
-class _Loader(yaml.SafeLoader):
-    """YAML 1.1 as PyYAML reads it, except that `1e-3` is a number and that a repeated key is an error."""
-
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        keys = [self.construct_object(key, deep=deep) for key, _ in node.value]
-        twice = [str(key) for key in keys if keys.count(key) > 1]
-        if twice:
-            raise yaml.MarkedYAMLError(problem=f"the key {twice[0]!r} is given twice", problem_mark=node.start_mark)
-        return super().construct_mapping(node, deep)
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
-)
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        content = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
-    except yaml.MarkedYAMLError as error:
-        line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
-        raise UsageError(f"{path}: {line}not valid YAML: {error.problem}") from error
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
-        raise UsageError(f"{path}: not a YAML text file: {error}".splitlines()[0]) from error
-    except OSError as error:
-        raise UsageError(f"{path}: can't be read: {error.strerror}") from error
-    if content is None:
-        raise UsageError(f"{path}: is empty; `renyi sweeps` shows files to start from")
-    if not isinstance(content, dict):
-        raise UsageError(f"{path}: must be a mapping of keys such as name, data, grid; got {type(content).__name__}")
-    return content
+def address_options(storage: str | None, tracking: str | None) -> list[str]:
+    """The options for the addresses of results and tracking, as words of a command."""
+    given = (("--storage", storage), ("--tracking", tracking))
+    return [word for name, value in given if value is not None for word in (name, value)]
 
 
 def _problem(detail: Any) -> ConfigProblem:
     """One of pydantic's errors as a problem of the file."""
-    location = [part for part in detail["loc"] if not _is_branch(part)]
-    key = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in location).lstrip(".")
+    *way, last = detail["loc"] or ("",)
+    is_key = detail["type"] in ("extra_forbidden", "missing")  # whatever it looks like
+    location = [*(part for part in way if not _is_branch(part)), *([last] if is_key or not _is_branch(last) else [])]
+    key = "".join(f"[{part}]" if isinstance(part, int) else f".{short(part)}" for part in location).lstrip(".")
     match detail["type"]:
         case "extra_forbidden":
             return ConfigProblem(key, f"unknown key; {closest(str(location[-1]), _keys(location[:-1]))}")
@@ -110,7 +115,9 @@ def _problem(detail: Any) -> ConfigProblem:
             return ConfigProblem(key, "is missing")
         case "literal_error":
             choices = re.findall(r"'([^']+)'", detail["ctx"]["expected"])
-            return ConfigProblem(key, f"unknown value {detail['input']!r}; {closest(str(detail['input']), choices)}")
+            return ConfigProblem(
+                key, f"unknown value {shown(detail['input'])}; {closest(str(detail['input']), choices)}"
+            )
         case "value_error":
             return ConfigProblem(key or "file", str(detail["ctx"]["error"]))
         case _:

@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
+from analysis.section import Section
 from analysis.seeding import derive_seed
-from analysis.settings import Section
 from orchestrator.config.grid import Axis, SubGrid
 
 ROUNDS = 8  # of the Feistel network; 4 make a permutation that no test of polynomial cost tells from a random one

@@ -2,24 +2,26 @@
 
 import os
 import re
+import shlex
+from collections import Counter
 from functools import cached_property
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, field_validator, model_validator
+from pydantic import AfterValidator, Field, PrivateAttr, field_validator, model_validator
 
 from analysis.errors import closest
-from analysis.settings import Section, SharpnessSettings
-from orchestrator.config.grid import SubGrid
+from analysis.section import Section
+from analysis.settings import SharpnessSettings
+from orchestrator.config.grid import KnownModel, SubGrid
+from orchestrator.config.locations import DATABASE_FILE, LONGEST_NAME, storage_of, tracking_of_machine
 from orchestrator.config.sampling import Sample
 from orchestrator.config.tags import Notes, Tags
-from trainables.catalogue import NETWORKS, SHIFTS
+from trainables.catalogue import SHIFTS
+from trainables.trial.code import own_sources
 from trainables.trial.specs import DataSpec, NonNegativeInt, PositiveInt, TrainingOptions
-from trainables.trial.storage import absolute, is_remote, join, without_secrets
+from trainables.trial.storage import is_remote, join, without_secrets
 
-STORAGE_VARIABLE = "RENYI_STORAGE"
-TRACKING_VARIABLE = "RENYI_TRACKING"
 SYSTEM_METRICS_VARIABLE = "MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING"  # MLflow's own
-DEFAULT_STORAGE = "~/renyi"
 
 
 def _known_shift(name: str) -> str:
@@ -40,8 +42,17 @@ class TrainingConfig(TrainingOptions):
 class ProcessResources(Section):
     """The resources of one process; with fractions, several processes share a core or a GPU."""
 
-    cpus: Annotated[float, Field(gt=0)] = 1
-    gpus: Annotated[float, Field(ge=0)] = 0
+    cpus: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 1
+    gpus: Annotated[float, Field(ge=0, allow_inf_nan=False)] = 0
+
+    @field_validator("gpus")
+    @classmethod
+    def _whole_or_a_part_of_one(cls, gpus: float) -> float:
+        if gpus > 1 and gpus != int(gpus):
+            raise ValueError(
+                f"should be a whole number, or less than 1: a process shares one GPU at most; got {gpus:g}"
+            )
+        return gpus
 
     @property
     def threads(self) -> int:
@@ -50,9 +61,21 @@ class ProcessResources(Section):
 
 
 class PoolResources(ProcessResources):
-    """The pool of measuring actors; `cpus` and `gpus` are for each of them."""
+    """The pool of measuring actors; `cpus` and `gpus` are for each of them.
 
-    actors: PositiveInt = 1
+    With `auto` it takes what trials leave free, and gives it back when trials wait. A number keeps so many actors, with
+    resources that no trial gets.
+    """
+
+    actors: Literal["auto"] | int = "auto"
+
+    @field_validator("actors", mode="before")
+    @classmethod
+    def _auto_or_a_number(cls, actors: Any) -> Any:
+        whole = isinstance(actors, float) and actors.is_integer()
+        if actors != "auto" and (isinstance(actors, bool) or not (isinstance(actors, int) or whole) or actors <= 0):
+            raise ValueError(f"should be auto, or a whole number greater than 0; got {actors!r}")
+        return actors
 
 
 class Resources(Section):
@@ -66,9 +89,9 @@ class Resources(Section):
 class SweepConfig(Section, arbitrary_types_allowed=True):
     """A sweep: what varies, what is measured, where it runs and where results go."""
 
-    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$")]
+    name: Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9_.-]*$", max_length=LONGEST_NAME)]
     data: DataSpec
-    model: str
+    model: KnownModel
     training: TrainingConfig
     grid: tuple[SubGrid, ...]
     seeds: Annotated[tuple[NonNegativeInt, ...], Field(min_length=1)] = (0,)
@@ -76,19 +99,13 @@ class SweepConfig(Section, arbitrary_types_allowed=True):
     sharpness: SharpnessSettings = SharpnessSettings()
     shifts: tuple[ShiftName, ...] = ()  # of the test images, under which each trained network is evaluated too
     resources: Resources = Resources()
-    storage: Annotated[str, Field(validate_default=True)] = ""
-    tracking: Annotated[str | None, Field(validate_default=True)] = None
+    identity: Literal["settings", "code"] = "settings"  # code: trials of changed code of the user's are other trials
+    storage: str = Field(default_factory=lambda: storage_of(None))  # an absolute path, or an address
+    tracking: str | None = Field(default_factory=tracking_of_machine)
     tags: Tags = Field(default_factory=dict)  # on every run in MLflow
     notes: Notes = ""  # at the head of the parent run's description in MLflow
     on_end: Annotated[str, Field(min_length=1)] | None = None  # a command of the shell, run however the sweep ends
     system_metrics: bool = Field(default_factory=lambda: os.environ.get(SYSTEM_METRICS_VARIABLE, "") in ("true", "1"))
-
-    @field_validator("model")
-    @classmethod
-    def _known_model(cls, name: str) -> str:
-        if name not in NETWORKS and "." not in name:
-            raise ValueError(f"unknown model {name!r}; {closest(name, NETWORKS)} (or a dotted path of your own)")
-        return name
 
     @field_validator("seeds")
     @classmethod
@@ -100,26 +117,39 @@ class SweepConfig(Section, arbitrary_types_allowed=True):
     @field_validator("shifts")
     @classmethod
     def _distinct_shifts(cls, shifts: tuple[str, ...]) -> tuple[str, ...]:
-        twice = sorted({name for name in shifts if shifts.count(name) > 1})
+        twice = sorted(name for name, count in Counter(shifts).items() if count > 1)
         if twice:
             raise ValueError(f"has {', '.join(twice)} more than once; keep one")
         return shifts
-
-    @field_validator("storage")
-    @classmethod
-    def _absolute_storage(cls, storage: str) -> str:
-        return absolute(storage or os.environ.get(STORAGE_VARIABLE) or DEFAULT_STORAGE)
-
-    @field_validator("tracking")
-    @classmethod
-    def _tracking_of_this_machine(cls, tracking: str | None) -> str | None:
-        return tracking or os.environ.get(TRACKING_VARIABLE) or None
 
     @model_validator(mode="after")
     def _tracked_somewhere(self) -> "SweepConfig":
         if self.tracking is None and is_remote(self.storage):
             raise ValueError("tracking is missing: with remote storage there is no folder to keep a SQLite file in")
         return self
+
+    _typed: str | None = PrivateAttr(None)
+
+    @property
+    def typed(self) -> str:
+        """The words that stand for this sweep in a command: `sweep.yaml --storage /results`, ready to be pasted."""
+        return self._typed or shlex.quote(self.name)
+
+    def as_typed(self, words: str) -> "SweepConfig":
+        """The same sweep, as the user names it."""
+        config = self.model_copy()
+        config._typed = words
+        return config
+
+    @cached_property
+    def codes(self) -> dict[str, str]:
+        """By dotted path the digest of the sources of each network of the user's; empty unless it is part of a trial's
+        identity."""
+        names = {self.model} if self.identity == "code" else set()
+        for axis in (axis for sub_grid in self.grid for axis in sub_grid.axes if names and "model" in axis.names):
+            names |= {str(values[axis.names.index("model")]) for values in axis.values}
+        found = {name: own_sources(name) for name in names}
+        return {name: sources.digest for name, sources in found.items() if sources is not None}
 
     @cached_property
     def folder(self) -> str:
@@ -133,7 +163,7 @@ class SweepConfig(Section, arbitrary_types_allowed=True):
         PostgreSQL needs psycopg 3, which SQLAlchemy chooses by default only since its version 2.1.
         """
         if self.tracking is None:
-            return f"sqlite:///{self.storage}/mlflow.db"
+            return f"sqlite:///{self.storage}/{DATABASE_FILE}"
         return re.sub(r"^postgres(ql)?://", "postgresql+psycopg://", self.tracking)
 
     @property

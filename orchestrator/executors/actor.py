@@ -17,7 +17,7 @@ from analysis.sharpness.measure import measure_subject
 from analysis.sharpness.subject import Subject
 from analysis.spectrum.measures import Spectrum
 from analysis.spectrum.quadrature import SpectralQuadrature
-from orchestrator.store.measurement import Measured, assemble, write_measured, write_part
+from orchestrator.store.measurement import CODE, Measured, assemble, write_measured, write_part
 from orchestrator.store.tasks import MeasuringTask, whole
 from orchestrator.store.trial_store import MEASURED_FILE, TrialStore
 from trainables.data import load_dataset, stratified_indices
@@ -27,6 +27,7 @@ from trainables.training.checkpoints import load_checkpoint, weights_digest
 from trainables.training.device import default_device
 from trainables.training.evaluation import EVALUATION_BATCH, evaluate_inputs
 from trainables.training.shifts import evaluate_shifts
+from trainables.trial.code import code_of
 from trainables.trial.folder import (
     INITIAL_CHECKPOINT,
     INPUTS,
@@ -111,12 +112,14 @@ class SharpnessActor:
         if self._data is not None:
             load_dataset(self._data)
         alive()  # downloading and decoding may take long
-        subject, indices = load_subject(trial, LAST_CHECKPOINT, self._settings, self._device, self._data)
-        inputs = measured_from(trial, subject, self._settings)
+        settings = task.narrowed(self._settings)
+        subject, indices = load_subject(trial, LAST_CHECKPOINT, settings, self._device, self._data)
+        inputs = measured_from(trial, subject, settings)
         subject = replace(subject, spectra_of=task.spectra_of)
         rows = measure_subject(subject, task.measures)
         losses, _ = evaluate_inputs(subject.model, subject.inputs.split(EVALUATION_BATCH), subject.targets)
         record: dict[str, Any] = {
+            CODE: code_of(self._settings.own_measures).to_json(),
             "seconds": time.perf_counter() - started,
             TRAIN_LOSS_SUBSET: losses.mean().item(),
             TRAIN_LOSS_SUBSET + STDERR_SUFFIX: stderr_of_mean(losses),

@@ -21,7 +21,7 @@ class InlineExecutor:
         self._data = config.data
         self._system_metrics = config.system_metrics
         self._threads = config.resources.trial.threads
-        self._worker = Worker()
+        self._worker = Worker(shown=True)
         self._actor = WatchedActor(
             self._worker, store.folder.uri, config.sharpness, self._threads, config.data, store.shifts
         )

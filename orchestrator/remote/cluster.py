@@ -2,23 +2,25 @@
 
 import contextlib
 import io
+import json
 import shlex
 import socket
 import subprocess
 import tarfile
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import yaml
 
-from orchestrator.config.load import load, shipped_sweeps
+from orchestrator.config.load import TYPED_VARIABLE, load, shipped_sweeps
 from orchestrator.config.sweep_config import SweepConfig
 from orchestrator.display import console
 from orchestrator.errors import UsageError
 from orchestrator.exit_codes import ExitCode
+from orchestrator.interrupts import interrupted_by_signals
 from orchestrator.own_code import files_of, look_beside, own_code
 
 ENVIRONMENT = ". ~/renyi.env && export RAY_ADDRESS=auto"  # the file has PATH, storage, tracking: clusters/install.sh
@@ -36,8 +38,13 @@ class Cluster:
     login: str  # user@address
     ssh_options: tuple[str, ...]
 
-    def run(self, words: Sequence[str], stdin: bytes | None = None) -> int:
+    def run(self, words: Sequence[str], stdin: bytes | None = None, typed: Mapping[str, str] | None = None) -> int:
         """Run a command on the head, and show its output here.
+
+        Args:
+            words: the command.
+            stdin: what it reads.
+            typed: what the user typed for each sweep in it, so that the advice it prints works here.
 
         Returns:
             Its exit code. Ctrl-C ends the output here, not the command, and raises KeyboardInterrupt.
@@ -45,7 +52,9 @@ class Cluster:
         Raises:
             UsageError: the head does not answer.
         """
-        command = f"{ENVIRONMENT} && exec {shlex.join(words)}"
+        named = {there: [here, "--cluster", self.file] for there, here in (typed or {}).items()}
+        advice = f" && export {TYPED_VARIABLE}={shlex.quote(json.dumps(named))}" if named else ""
+        command = f"{ENVIRONMENT}{advice} && exec {shlex.join(words)}"
         done = subprocess.run([*self._ssh(), command], input=stdin if stdin is not None else b"", check=False)
         if done.returncode == CONNECTION_LOST:
             raise UsageError(
@@ -149,19 +158,21 @@ def run_sweep_on(file: str, sweep: str, command: Sequence[str]) -> int:
     there = cluster.send(sweep)
     console.print(f"{config.name} on {cluster.login}, as a Ray job: Ctrl-C leaves it running")
     try:
-        return cluster.run(["python", "-m", "orchestrator.remote.job", "run", config.name, *command, there])
+        job = ["python", "-m", "orchestrator.remote.job", "run", config.name, *command, there]
+        return cluster.run(job, typed={there: sweep})
     except KeyboardInterrupt:
-        console.print(
-            f"\nthe sweep goes on without this terminal. See its output again: renyi run {sweep} --cluster {file}"
-        )
-        console.print(f"  end it: renyi stop {sweep} --cluster {file}")
+        words = shlex.join([sweep, "--cluster", file])
+        console.print("\nthe sweep goes on without this terminal.")
+        console.print(f"  see its output again: renyi run {words}\n  end it: renyi stop {words}", markup=False)
         return ExitCode.INTERRUPTED
 
 
 def stop_sweep_on(file: str, sweep: str) -> int:
     """End the job of a sweep; its trials keep their last checkpoints."""
     config = _check(sweep)
-    return open_cluster(file).run(["python", "-m", "orchestrator.remote.job", "stop", config.name])
+    code = open_cluster(file).run(["python", "-m", "orchestrator.remote.job", "stop", config.name])
+    console.print(f"  resume it: renyi run {shlex.join([sweep, '--cluster', file])}", markup=False)
+    return code
 
 
 def call_on(file: str, sweeps: Sequence[str], command: Sequence[str], options: Sequence[str] = ()) -> int:
@@ -169,7 +180,8 @@ def call_on(file: str, sweeps: Sequence[str], command: Sequence[str], options: S
     for sweep in sweeps:
         _check(sweep)
     cluster = open_cluster(file)
-    return cluster.run(["renyi", *command, *(cluster.send(sweep) for sweep in sweeps), *options])
+    typed = {cluster.send(sweep): sweep for sweep in sweeps}
+    return cluster.run(["renyi", *command, *typed, *options], typed=typed)
 
 
 def show_ui_of(file: str, sweep: str, port: int) -> int:
@@ -178,7 +190,7 @@ def show_ui_of(file: str, sweep: str, port: int) -> int:
     if _listens(port):
         raise UsageError(f"--port: {port} is in use on 127.0.0.1; give another one")
     cluster = open_cluster(file)
-    with cluster.tunnel(port, MLFLOW_PORT):
+    with interrupted_by_signals(), cluster.tunnel(port, MLFLOW_PORT):
         from analysis.results.mlflow import experiment_id
 
         address = f"http://127.0.0.1:{port}"
@@ -191,7 +203,7 @@ def show_ui_of(file: str, sweep: str, port: int) -> int:
 
 def _check(sweep: str) -> SweepConfig:
     """Report mistakes in the sweep file before anything is sent to the cluster, which decides where results go."""
-    return load(sweep, tracking="http://127.0.0.1")
+    return load(sweep, tracking="http://127.0.0.1", elsewhere=True)
 
 
 def _find_head(file: str, path: Path, config: dict[str, Any]) -> Cluster:

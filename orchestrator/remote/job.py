@@ -6,6 +6,7 @@
 
 import asyncio
 import logging
+import os
 import shlex
 import sys
 import time
@@ -13,6 +14,7 @@ from collections.abc import Sequence
 
 from ray.job_submission import JobDetails, JobStatus, JobSubmissionClient
 
+from orchestrator.config.load import TYPED_VARIABLE
 from orchestrator.display import console, stderr_console
 from orchestrator.exit_codes import ExitCode
 from orchestrator.intervals import JOB
@@ -29,7 +31,10 @@ def run(client: JobSubmissionClient, sweep: str, words: Sequence[str]) -> int:
     """
     running = _running(client, sweep)
     if running is None:
-        job_id = client.submit_job(entrypoint=f"exec renyi {shlex.join(words)}", metadata={SWEEP: sweep})
+        typed = {name: os.environ[name] for name in (TYPED_VARIABLE,) if name in os.environ}
+        environment = {"env_vars": typed} if typed else None
+        entrypoint = f"exec renyi {shlex.join(words)}"
+        job_id = client.submit_job(entrypoint=entrypoint, metadata={SWEEP: sweep}, runtime_env=environment)
     else:
         job_id = str(running.submission_id)
         console.print(f"{sweep} is running already ({running.entrypoint.removeprefix('exec ')}); its output so far:")
@@ -53,7 +58,7 @@ def stop(client: JobSubmissionClient, sweep: str) -> int:
     job_id = str(running.submission_id)
     client.stop_job(job_id)
     _wait(client, job_id)
-    console.print(f"{sweep} is stopped; `renyi run` resumes it")
+    console.print(f"{sweep} is stopped")
     return 0
 
 

@@ -7,12 +7,15 @@ from dataclasses import dataclass, replace
 
 from orchestrator.store.activity import ACTIVITY_FILE
 from orchestrator.store.inventory import INDEX_FILE
+from orchestrator.store.known_sets import SETS_FILE
 from orchestrator.store.trial_store import LAYOUT_FILE
 from trainables.trial.folder import MEASUREMENTS_FOLDER, SHIFTS_FOLDER, read_json, write_json
 from trainables.trial.manifest import MANIFEST_FILE, NOTES, TRIALS_FOLDER, WRITTEN, Entry
 from trainables.trial.storage import Folder
 
 REPORT_FOLDER = "report"
+REHEARSALS_FOLDER = "rehearsals"  # which passed; without them they are repeated, so the sweep's manifest has none
+NOTES_OF_SWEEP = (LAYOUT_FILE, ACTIVITY_FILE, INDEX_FILE, SETS_FILE)
 READERS = 8  # threads
 
 
@@ -27,7 +30,7 @@ class Closing:
 def close_sweep(folder: Folder, driver: int) -> None:
     """Write the sweep's manifest. Costs one read of each small file, about five a trial."""
     names = folder.names()
-    paths = [name for name in names if name in (LAYOUT_FILE, ACTIVITY_FILE, INDEX_FILE)]
+    paths = [name for name in names if name in NOTES_OF_SWEEP]
     reports = [name for name in names if name == REPORT_FOLDER or name.startswith(f"{REPORT_FOLDER}-")]
     paths += [f"{name}/{MANIFEST_FILE}" for name in reports if MANIFEST_FILE in (folder / name).names()]
     trials = folder / TRIALS_FOLDER

@@ -72,7 +72,8 @@ def estimate_cost(
     if not recorded and not known:
         return None
     train = [training if training is not None else _train_seconds(spec, flops) for spec in to_train]
-    measure = [measuring if measuring is not None else _measure_seconds(spec, settings, flops) for spec in to_measure]
+    passes = sum(passes_a_trial(settings).values()) * settings.samples
+    measure = [measuring if measuring is not None else passes * _known_size(spec).flops / flops for spec in to_measure]
     # Initial and last weights, 4 bytes each; the optimizer's state is deleted after training.
     disk = sum(2 * 4 * size.parameters for size in sizes if size is not None) if known else 0
     return Cost(sum(train), sum(measure), disk, recorded, os.cpu_count() or 1, gpu, max_concurrent)
@@ -81,6 +82,18 @@ def estimate_cost(
 def flops_a_second(gpu: bool) -> float:
     """Floating-point operations per second that are assumed for one GPU, or one core."""
     return GPU_FLOPS if gpu else CPU_FLOPS
+
+
+def longest_first(specs: list[TrialSpec], gpu: bool = False) -> list[TrialSpec]:
+    """Trials in the order of their training time, the longest first; as they were where it is the same or unknown."""
+    if not all(size_of(spec.model, spec.data.dataset) for spec in specs):
+        return specs
+    return sorted(specs, key=lambda spec: -train_seconds(spec, gpu))
+
+
+def train_seconds(spec: TrialSpec, gpu: bool = False) -> float:
+    """Seconds that training is expected to take on one GPU, or one core; of a network of known size."""
+    return _train_seconds(spec, flops_a_second(gpu))
 
 
 def passes_a_trial(settings: SharpnessSettings) -> dict[str, float]:
@@ -114,10 +127,6 @@ def _train_seconds(spec: TrialSpec, flops_a_second: float) -> float:
     # A forward pass, and a backward pass at twice its cost.
     flops = 3 * _known_size(spec).flops * min(training.batch_size, images)
     return steps * PASSES_A_STEP.get(spec.optimizer.name, 1) * (STEP_SECONDS + flops / flops_a_second)
-
-
-def _measure_seconds(spec: TrialSpec, settings: SharpnessSettings, flops_a_second: float) -> float:
-    return sum(passes_a_trial(settings).values()) * _known_size(spec).flops * settings.samples / flops_a_second
 
 
 def _known_size(spec: TrialSpec) -> NetworkSize:

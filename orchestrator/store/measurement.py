@@ -1,9 +1,10 @@
 """The measurement of a trial in the store: parts while it is incomplete, then the whole. Needs no torch."""
 
+import itertools
 import json
 import time
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
 from pydantic import ValidationError
@@ -26,6 +27,7 @@ from trainables.trial.storage import Folder
 GAUSS_NEWTON_FILE = "gauss_newton_spectra.parquet"
 SAMPLES_FILE = "samples.json"
 PART = "part-"
+CODE = "code"  # that measured, in the record
 FILES = "files"  # the key of a part's record under which it lists them
 
 T = TypeVar("T")
@@ -132,10 +134,14 @@ def assemble(folder: Folder, tasks: Sequence[MeasuringTask], settings: Sharpness
     except FileNotFoundError:
         folder.read(MEASURED_FILE)  # another process has already put them together
         return
+    inputs: dict[str, str] = {}  # a task reads the initial weights only where its measures need them
     for task, part in zip(tasks, parts, strict=True):
-        if part.record.get(INPUTS) != parts[0].record.get(INPUTS):
+        of_part = part.record.get(INPUTS, {})
+        if any(inputs.get(name, of) != of for name, of in of_part.items()):
             raise damaged(folder, _record(task), "was made from another checkpoint than the other parts")
-    write_measured(folder, _joined(parts, tasks, settings), settings)
+        inputs |= of_part
+    joined = _joined(parts, tasks, settings)
+    write_measured(folder, replace(joined, record={**joined.record, INPUTS: inputs}), settings)
     for name in folder.names():
         if name.startswith(PART):
             folder.delete(name)
@@ -146,7 +152,7 @@ def _joined(parts: Sequence[Measured], tasks: Sequence[MeasuringTask], settings:
     ordered = [
         part for _, part in sorted(zip(tasks, parts, strict=True), key=lambda pair: pair[0].name == "all_layers")
     ]
-    rows = [row for name in settings.measures for part in ordered for row in part.rows if row.measure == name]
+    rows = [row for name in settings.measures for row in _rows_of(name, ordered)]
     seconds = {task.name: part.record["seconds"] for task, part in zip(tasks, parts, strict=True)}
     return Measured(
         rows,
@@ -155,6 +161,16 @@ def _joined(parts: Sequence[Measured], tasks: Sequence[MeasuringTask], settings:
         parts[0].indices,
         {**parts[0].record, "seconds": sum(seconds.values()), "task_seconds": seconds},
     )
+
+
+def _rows_of(measure: str, parts: Sequence[Measured]) -> list[Measurement]:
+    """A measure's rows from all parts: in their order, or block by block where each part has another parameter."""
+    found = [[row for row in part.rows if row.measure == measure] for part in parts]
+    found = [rows for rows in found if rows]
+    parameters = [{row.parameter for row in rows} for rows in found]
+    if any(mine != other for mine, other in itertools.pairwise(parameters)):
+        return [row for rows in zip(*found, strict=True) for row in rows]
+    return [row for rows in found for row in rows]
 
 
 def _prefix(task: MeasuringTask) -> str:

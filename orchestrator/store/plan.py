@@ -7,6 +7,7 @@ from dataclasses import dataclass, field, replace
 from orchestrator.config.expand import expand
 from orchestrator.config.sweep_config import SweepConfig
 from orchestrator.store.cost import Cost, estimate_cost
+from orchestrator.store.known_sets import DataState, identify
 from orchestrator.store.trial_store import TrialState, TrialStore
 from trainables.trial.specs import TrialSpec
 
@@ -35,7 +36,7 @@ class Work:
 
 @dataclass(frozen=True)
 class Plan:
-    """A sweep compared with its store."""
+    """A sweep compared with its store. Its `config` has the fingerprint of the data set, where that has one."""
 
     config: SweepConfig
     store: TrialStore
@@ -43,6 +44,7 @@ class Plan:
     states: dict[str, TrialState]
     missing_shifts: dict[str, tuple[str, ...]]  # of each trial
     cost: Cost | None
+    data: DataState
     part_of: int | None = None  # trials of the sweep, where this is the plan of a part of them
 
     @property
@@ -85,7 +87,13 @@ class Plan:
 
 
 def make_plan(config: SweepConfig) -> Plan:
-    """Expand the grid and look up each trial in the store."""
+    """Identify the data set, expand the grid, and look up each trial in the store.
+
+    Raises:
+        UsageError: it can't be told whether trials of the store are of this data set.
+    """
+    data = identify(config)
+    config = data.config
     specs = expand(config)
     store = TrialStore(config.folder, config.sharpness.measurement_id, config.shifts)
     states = store.states(specs)
@@ -95,7 +103,7 @@ def make_plan(config: SweepConfig) -> Plan:
         else store.missing_shifts(spec.trial_id)
         for spec in specs
     }
-    return Plan(config, store, specs, states, missing, _cost(config, specs, states, store))
+    return Plan(config, store, specs, states, missing, _cost(config, specs, states, store), data)
 
 
 def _cost(

@@ -6,6 +6,7 @@ from orchestrator.store.measurement import PART
 from orchestrator.store.verify import Damage
 from trainables.trial.folder import (
     BEST_CHECKPOINT,
+    CODE_FILE,
     FAILED_FILE,
     LAST_CHECKPOINT,
     MEASUREMENTS_FOLDER,
@@ -15,14 +16,14 @@ from trainables.trial.folder import (
 from trainables.trial.manifest import MANIFEST_FILE, NOTES, TRIALS_FOLDER, checked
 from trainables.trial.storage import Folder
 
-WEIGHT_FILES = (LAST_CHECKPOINT, BEST_CHECKPOINT)  # only training makes them
+OF_ALL_EPOCHS = (LAST_CHECKPOINT, BEST_CHECKPOINT, CODE_FILE)  # only training from its beginning makes them
 
 
 def remove(folder: Folder, damages: Iterable[Damage]) -> list[str]:
     """Remove damaged files of a sweep, and the marks that say that their steps are done.
 
-    - A checkpoint: the trial is trained again. If that gives the same weights, as on a CPU it does, its measurements
-      stay; else they are made again (`TrialFolder.write_trained`).
+    - A checkpoint, or the record of the code that trained it: the trial is trained again. If that gives the same
+      weights, as on a CPU it does, its measurements stay; else they are made again (`TrialFolder.write_trained`).
     - Another file of training: the trial is evaluated again from its last checkpoint.
     - A file of a measurement: that measurement is made again. Of one of its parts: that part.
     - A result under a shift: that evaluation is done again; the manifest of them: all of them.
@@ -57,7 +58,7 @@ def _of_training(trial: Folder, name: str) -> None:
         return
     for folder in (trial, trial / SHIFTS_FOLDER, *(trial / MEASUREMENTS_FOLDER / each for each in measurements)):
         folder.delete(FAILED_FILE)  # this may be why
-    for other in (TRAINED_FILE, MANIFEST_FILE, *(WEIGHT_FILES if name in WEIGHT_FILES else ())):
+    for other in (TRAINED_FILE, MANIFEST_FILE, *(OF_ALL_EPOCHS if name in OF_ALL_EPOCHS else ())):
         trial.delete(other)
 
 

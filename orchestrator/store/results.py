@@ -9,7 +9,8 @@ import pyarrow.parquet as pq
 
 from analysis import schema
 from analysis.results.parquet import spectra_from_parquet
-from analysis.results.sweep import READING_THREADS, SweepResults, TrialRecord, others_remark, tidy_table
+from analysis.results.sweep import READING_THREADS, SweepResults, TrialRecord, code_remarks, others_remark, tidy_table
+from orchestrator.store.code import trained_by_of
 from orchestrator.store.generalization import of_shift, of_subset, of_training
 from orchestrator.store.plan import Plan
 from orchestrator.store.trial_store import TrialState
@@ -31,8 +32,11 @@ def stored_sweep(plan: Plan, spectra: bool = True) -> SweepResults:
         by_trial = dict(zip((spec.trial_id for spec in measured), found, strict=False))
     failures = {spec.trial_id: plan.store.failure(spec.trial_id).reason for spec in plan.failed}
     states = {state.value: count for state, count in plan.counts.items()}
-    remarks = tuple(others_remark(len(plan.store.trial_ids() - plan.states.keys())))
-    return SweepResults(plan.config.name, tidy_table(records), states, failures, by_trial, plan.config.folder, remarks)
+    remarks = others_remark(len(plan.store.trial_ids() - plan.states.keys()))
+    remarks += code_remarks(record.trained_by for record in records)
+    return SweepResults(
+        plan.config.name, tidy_table(records), states, failures, by_trial, plan.config.folder, tuple(remarks)
+    )
 
 
 def _record(plan: Plan, spec: TrialSpec) -> TrialRecord:
@@ -43,7 +47,7 @@ def _record(plan: Plan, spec: TrialSpec) -> TrialRecord:
     for name, shifted in trial.read_shifts().items():
         quantities |= of_shift(trained.generalization, name, shifted)
     measurements = _read(folder, schema.MEASUREMENTS_FILE, lambda data: pq.read_table(pa.BufferReader(data)))
-    return TrialRecord(spec.trial_id, spec.parameters(), quantities, measurements)
+    return TrialRecord(spec.trial_id, spec.parameters(), quantities, measurements, trained_by_of(trial, spec.model))
 
 
 def check_weights(trained: Trained, record: Mapping[str, Any], folder: Folder) -> None:

@@ -1,4 +1,4 @@
-"""How much of a sweep a command works on, and when it stops."""
+"""How much of a sweep a command works on, when it stops, and whether it goes on with changed code."""
 
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -13,6 +13,7 @@ class Steering:
     trials: Collection[str] | None = None  # ids; None: all
     limit: int | None = None  # at most so many missing trials, the first in the order of the grid
     fail_fast: bool = False  # stop when a trial has failed
+    accept_changed_code: bool = False  # do what is missing with other code of the user's than what is there
 
     def part(self, plan: Plan, among: Collection[str] | None = None) -> Plan:
         """The part of a plan that the command works on.

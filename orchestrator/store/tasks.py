@@ -3,14 +3,15 @@
 import hashlib
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from analysis.measures import MEASURES, PRODUCT_PASSES
 from analysis.settings import SharpnessSettings, SpectraOf
-from orchestrator.store.cost import flops_a_second
+from orchestrator.store.cost import flops_a_second, passes_a_trial
 from trainables.catalogue import size_of
 from trainables.trial.specs import TrialSpec
 
+MOST_OF_A_TRIAL = 0.1  # share of a trial's measuring in one task, where it can be cut without repeating anything
 LEAST_SECONDS = 30.0  # shorter tasks are not separated, since loading and checking a network again costs a few
 
 
@@ -22,12 +23,23 @@ class MeasuringTask:
     measures: tuple[str, ...]
     spectra_of: SpectraOf
     seconds: float = 0.0  # expected; tasks are sorted by it
+    rho: float | None = None  # of a measure that is cut by it; None: all
 
     @property
     def key(self) -> str:
         """The name of its files. It depends on the content, so tasks of different divisions never share a file."""
-        content = json.dumps([sorted(self.measures), self.spectra_of.value])
+        cut = [] if self.rho is None else [self.rho]
+        content = json.dumps([sorted(self.measures), self.spectra_of.value, *cut])
         return f"{self.name}-{hashlib.sha256(content.encode()).hexdigest()[:8]}"
+
+    def narrowed(self, settings: SharpnessSettings) -> SharpnessSettings:
+        """The settings of its part of the measurement."""
+        if self.rho is None:
+            return settings
+        (measure,) = self.measures
+        if measure == "haar_loss":
+            return settings.model_copy(update={"haar": settings.haar.model_copy(update={"rhos": (self.rho,)})})
+        return settings.model_copy(update={"worst_case": settings.worst_case.at(measure, self.rho)})
 
 
 ONLY_SHIFTS = MeasuringTask("shifts", (), SpectraOf.EVERY)  # of a trial that is measured
@@ -42,15 +54,26 @@ def divide(spec: TrialSpec, settings: SharpnessSettings, gpu: bool = False) -> l
     """The tasks of a trial's measurement, longest first.
 
     Work that takes long and shares nothing with the rest becomes a separate task: the Hessian of all layers at once,
-    each n-step measure, average sharpness, the search for each kind of PAC-Bayes noise, Haar perturbations. The rest
-    stays together: layers share a factor pass, one-step measures a gradient. If the network can be measured within
-    seconds, or its size is unknown, there is one task.
+    each n-step measure, average sharpness, the search for each kind of PAC-Bayes noise, Haar perturbations. An n-step
+    measure or Haar's that is more than `MOST_OF_A_TRIAL` is cut further, by ρ.
+
+    All else stays together, however long it takes, since its parts share what they would have to repeat: layers their
+    factor pass; the probes of one block the deflated eigenvectors, and the products so far, by which it is decided how
+    many more are needed; one-step measures a gradient; the σ of average sharpness its noise; the halvings of a
+    PAC-Bayes search their order. So with spectra the longest task is about half of a trial's measuring. If the network
+    can be measured within seconds, or its size is unknown, there is one task.
     """
     size = size_of(spec.model, spec.data.dataset)
     if size is None:
         return [whole(settings)]
     a_pass = size.flops * settings.samples / flops_a_second(gpu)
-    expensive = [task for task in _separable(settings, a_pass) if task.seconds >= LEAST_SECONDS]
+    total = a_pass * sum(passes_a_trial(settings).values())
+    expensive = [
+        part
+        for task in _separable(settings, a_pass)
+        if task.seconds >= LEAST_SECONDS
+        for part in _cut(task, settings, MOST_OF_A_TRIAL * total)
+    ]
     if not expensive:
         return [whole(settings)]
     taken = {name for task in expensive if task.spectra_of is not SpectraOf.WHOLE for name in task.measures}
@@ -59,6 +82,19 @@ def divide(spec: TrialSpec, settings: SharpnessSettings, gpu: bool = False) -> l
     seconds = PRODUCT_PASSES * settings.max_products * a_pass * (1 if spectral else 2)
     tasks = [*expensive, MeasuringTask("layers", rest, SpectraOf.LAYERS if spectral else SpectraOf.EVERY, seconds)]
     return sorted((task for task in tasks if task.measures), key=lambda task: -task.seconds)
+
+
+def _cut(task: MeasuringTask, settings: SharpnessSettings, most: float) -> list[MeasuringTask]:
+    """A task, or its parts by ρ if it is longer than `most` seconds and they are not too short."""
+    (measure, *_) = task.measures
+    if measure.endswith("_n"):
+        rhos = settings.worst_case.rhos(measure)
+    else:
+        rhos = settings.haar.rhos if measure == "haar_loss" else ()
+    if len(rhos) < 2 or task.seconds <= most or task.seconds / len(rhos) < LEAST_SECONDS:
+        return [task]
+    seconds = task.seconds / len(rhos)
+    return [replace(task, name=f"{task.name}_{rho:g}", seconds=seconds, rho=rho) for rho in rhos]
 
 
 def _separable(settings: SharpnessSettings, a_pass: float) -> Iterable[MeasuringTask]:

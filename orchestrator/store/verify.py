@@ -7,15 +7,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from analysis.progress import NO_BAR, ProgressBar
-from orchestrator.store.activity import ACTIVITY_FILE
-from orchestrator.store.closing import REPORT_FOLDER, read_at, read_closing
-from orchestrator.store.inventory import INDEX_FILE
+from orchestrator.store.closing import NOTES_OF_SWEEP, REHEARSALS_FOLDER, REPORT_FOLDER, read_at, read_closing
 from orchestrator.store.lease import DRIVER_FOLDER, last_lease
 from orchestrator.store.measurement import PART, part_digests
-from orchestrator.store.trial_store import LAYOUT_FILE
 from trainables.errors import DamagedError
 from trainables.trial.folder import (
     CLEANED_FILE,
+    CODE_FILE,
     FAILED_FILE,
     INPUTS,
     MEASURED_FILE,
@@ -153,12 +151,12 @@ class _Check:
 
     def notes(self, folder: Folder) -> Verification:
         """What drivers keep up to date."""
-        for name in (LAYOUT_FILE, ACTIVITY_FILE, INDEX_FILE):
+        for name in NOTES_OF_SWEEP:
             self._note(folder, "", name)
-        driver = folder / DRIVER_FOLDER
-        for name in driver.names():
-            if name.endswith(".json"):
-                self._note(driver, f"{DRIVER_FOLDER}/", name)
+        for inside in (DRIVER_FOLDER, REHEARSALS_FOLDER):
+            for name in (folder / inside).names():
+                if name.endswith(".json"):
+                    self._note(folder / inside, f"{inside}/", name)
         return self.found
 
     def trial(self, folder: Folder, trial_id: str) -> Verification:
@@ -264,6 +262,8 @@ class _Check:
                         self._damage(path, name, f"expected a checkpoint of trial {trial_id}, found one of {found}")
             elif name == SPEC_FILE:
                 self._spec(folder, path)
+            elif name == CODE_FILE:
+                self._note(folder, path, name)
 
     def _spec(self, folder: CheckedFolder, path: str) -> None:
         try:

@@ -3,10 +3,13 @@
 import fcntl
 import os
 import shutil
+import socket
 import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
+from urllib.request import getproxies
 
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
@@ -19,6 +22,7 @@ from orchestrator.tracking.moved import follow_moved_storage
 from trainables.trial.storage import is_remote
 
 SETUP_LOCK = 0x52656E7969  # any number of this package's own
+ANSWER_SECONDS = 10.0
 
 
 @contextmanager
@@ -42,6 +46,28 @@ def answering(config: SweepConfig) -> Iterator[None]:
         ) from error
 
 
+def check_answer(config: SweepConfig) -> None:
+    """Ask the server or database once whether it answers, and create none. MLflow itself would try for minutes.
+
+    Raises:
+        OSError: the server does not answer.
+        SQLAlchemyError: the database does not, or the file is none.
+    """
+    if config.tracking_uri.startswith("http"):
+        address = urlsplit(config.tracking_uri)
+        if not getproxies():  # else the proxy may reach what this machine does not
+            port = address.port or (443 if address.scheme == "https" else 80)
+            socket.create_connection((str(address.hostname), port), ANSWER_SECONDS).close()
+        return
+    engine = create_engine(config.tracking_uri)
+    try:
+        if engine.dialect.name != "sqlite" or Path(str(engine.url.database)).is_file():
+            with engine.connect() as connection:
+                inspect(connection).has_table("experiments")
+    finally:
+        engine.dispose()
+
+
 def open_client(config: SweepConfig) -> MlflowClient:
     """A client of the sweep's tracking address; in a database, its artifacts are in the present storage folder.
 
@@ -55,7 +81,8 @@ def open_client(config: SweepConfig) -> MlflowClient:
         return MlflowClient(config.tracking_uri)
     engine = create_engine(config.tracking_uri)
     try:
-        engine.connect().close()
+        with engine.connect() as connection:
+            inspect(connection).has_table("experiments")  # fails where a file is no database
         with _alone(engine):
             _create_at_once(engine)
             if inspect(engine).has_table("experiments"):

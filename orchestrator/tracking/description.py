@@ -1,7 +1,10 @@
 """What describes a run in MLflow: tags to filter by, the data set, a description for people to read."""
 
 import getpass
+import os
+import shlex
 import subprocess
+from collections.abc import Sequence
 from functools import cache
 from importlib.metadata import version
 from pathlib import Path
@@ -16,13 +19,14 @@ from mlflow.utils.mlflow_tags import (
 )
 
 from analysis import schema
+from analysis.results.sweep import THEN
 from orchestrator.config.sweep_config import SweepConfig
 from orchestrator.config.tags import MAX_TEXT
+from trainables.trial.code import Code
 from trainables.trial.folder import LAST_CHECKPOINT, Trained
 from trainables.trial.specs import TrialSpec
 from trainables.trial.storage import Folder
 
-TAG_VERSION = "renyi.version"
 TAG_CHECKPOINT = "renyi.checkpoint"
 AXIS_PREFIX = "axis."
 
@@ -48,12 +52,23 @@ def origin_tags(config: SweepConfig) -> dict[str, str]:
     """Which sweep a run belongs to, which command made it, who, and with which version of the code."""
     return {
         schema.TAG_SWEEP: config.name,
-        MLFLOW_SOURCE_NAME: f"renyi run {config.name}",
+        MLFLOW_SOURCE_NAME: f"renyi run {config.typed}",
         MLFLOW_SOURCE_TYPE: "JOB",
-        MLFLOW_USER: getpass.getuser(),
+        MLFLOW_USER: _user(),
         **code_tags(),
         **config.tags,
     }
+
+
+def trained_by_tags(versions: Sequence[Code]) -> dict[str, str]:
+    """The code that trained a trial; of a trial that was continued with other code, each version in order."""
+    found = {
+        schema.TAG_VERSION: [code.version for code in versions],
+        schema.TAG_PACKAGE: [code.package for code in versions],
+        schema.TAG_CODE: [sources.digest for code in versions for sources in code.own.values()],
+        schema.TAG_DATA: [code.data for code in versions if code.data is not None],
+    }
+    return {tag: THEN.join(dict.fromkeys(values)) for tag, values in found.items() if values}
 
 
 def parent_note(config: SweepConfig, verdict: str = "") -> str:
@@ -68,16 +83,28 @@ def parent_note(config: SweepConfig, verdict: str = "") -> str:
 @cache
 def code_tags() -> dict[str, str]:
     """The version of this package; where it runs from a clone, its commit too."""
-    tags = {TAG_VERSION: version("renyi-sharpness")}
+    tags = {schema.TAG_VERSION: version("renyi-sharpness")}
     here = Path(__file__).resolve().parent
-    commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, check=False)
+    try:
+        commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, check=False)
+    except OSError:  # no git, as in many containers
+        return tags
     return tags | ({MLFLOW_GIT_COMMIT: commit.stdout.strip()} if commit.returncode == 0 else {})
+
+
+def _user() -> str:
+    """Who runs this: a name, or the number where no name belongs to it, as in containers."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        return str(os.getuid())
 
 
 def dataset_input(config: SweepConfig) -> DatasetInput:
     """The data set as MLflow records one: the same digest for every trial on the same data."""
-    name = config.data.dataset
-    dataset = Dataset(name=name, digest=name, source_type="code", source=f"trainables.data:{name}")
+    name = config.data.name or config.data.dataset
+    digest, source = config.data.fingerprint or name, f"trainables.data:{config.data.dataset}"
+    dataset = Dataset(name=name, digest=digest, source_type="code", source=source)
     return DatasetInput(dataset, [InputTag(MLFLOW_DATASET_CONTEXT, "training and test")])
 
 
@@ -96,6 +123,6 @@ def trial_note(spec: TrialSpec, trained: Trained, folder: Folder) -> str:
             "",
             f"Measures at every order: artifact `{schema.MEASUREMENTS_FILE}`; raw spectra: `{schema.SPECTRA_FILE}`.",
             "",
-            f"Measure it again: `renyi measure {checkpoint}`",
+            f"Measure it again: `renyi measure {shlex.quote(checkpoint)}`",
         ]
     )

@@ -1,5 +1,6 @@
 """A sweep's experiment in MLflow and the parent run in it: opened, read, and given the report."""
 
+import shlex
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -8,12 +9,13 @@ from mlflow.entities import Run, RunTag
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NAME, MLFLOW_RUN_NOTE
 
 from analysis import schema
+from analysis.errors import AnalysisError
 from analysis.results.mlflow import experiment_id, load_sweep, search_runs
 from analysis.results.sweep import SweepResults
 from orchestrator.config.expand import expand
 from orchestrator.config.sweep_config import SweepConfig
 from orchestrator.errors import UsageError
-from orchestrator.tracking.client import answering, log_files, open_client
+from orchestrator.tracking.client import answering, check_answer, log_files, open_client
 from orchestrator.tracking.description import origin_tags, parent_note
 from orchestrator.tracking.moved import TAG_STORAGE, artifact_location, claim
 
@@ -50,15 +52,31 @@ def recorded_sweep(config: SweepConfig) -> SweepResults:
     """The results of the trials in a sweep's file, as MLflow holds them.
 
     Raises:
-        UsageError: the tracking address can't be used.
-        AnalysisError: the sweep has not been run yet.
+        UsageError: the tracking address can't be used, or the sweep has not been run yet.
     """
+    find_experiment(config)
     with answering(config):
         open_client(config)
         trial_ids = [spec.trial_id for spec in expand(config)]
         return load_sweep(
             config.tracking_uri, config.name, trial_ids=trial_ids, measurement_id=config.sharpness.measurement_id
         )
+
+
+def find_experiment(config: SweepConfig) -> str:
+    """MLflow's key of the sweep's experiment. Creates nothing.
+
+    Raises:
+        UsageError: the tracking address can't be used, or the sweep has not been run yet.
+    """
+    with answering(config):
+        check_answer(config)
+        try:
+            return experiment_id(config.tracking_uri, config.name)
+        except AnalysisError as error:
+            raise UsageError(
+                f"{config.name}: has no results at {config.shown_tracking} yet; run it first: renyi run {config.typed}"
+            ) from error
 
 
 def log_report(config: SweepConfig, files: Mapping[str, bytes], note: str, folder: str | None = None) -> None:
@@ -81,7 +99,8 @@ def _find_or_create(client: MlflowClient, config: SweepConfig) -> str:
     if found is not None and found.lifecycle_stage != "active":
         raise UsageError(
             f"tracking: experiment {config.name!r} at {config.shown_tracking} was deleted in MLflow; "
-            f"`mlflow experiments restore -x {found.experiment_id}` brings it back, or give the sweep another name"
+            f"`MLFLOW_TRACKING_URI={shlex.quote(config.shown_tracking)} mlflow experiments restore -x "
+            f"{found.experiment_id}` brings it back, or give the sweep another name"
         )
     if found is not None:
         claim(config, client, found)

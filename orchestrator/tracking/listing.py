@@ -71,6 +71,5 @@ def _listed(client: MlflowClient, experiment: Experiment, shown: str) -> ListedS
 
 
 def _end(run: Run) -> int:
-    """Milliseconds at which a run ended, or was last known to be at work."""
-    points = [int(metric.timestamp) for metric in run.data._metric_objs]
-    return max([int(run.info.end_time or 0), int(run.info.start_time), *points])
+    """Milliseconds at which a run ended; of one that still runs, or was cut off, at which it started."""
+    return int(run.info.end_time or run.info.start_time)

@@ -12,7 +12,14 @@ from analysis import schema
 from orchestrator.config.sweep_config import SweepConfig
 from orchestrator.store.trial_store import TrialState, TrialStore
 from orchestrator.tracking.client import log_files
-from orchestrator.tracking.description import TAG_CHECKPOINT, dataset_input, origin_tags, trial_note, trial_tags
+from orchestrator.tracking.description import (
+    TAG_CHECKPOINT,
+    dataset_input,
+    origin_tags,
+    trained_by_tags,
+    trial_note,
+    trial_tags,
+)
 from orchestrator.tracking.experiment import Experiment, changed_tags, keep_one
 from orchestrator.tracking.metrics import milliseconds, of_epochs, of_measurement, of_shifts, of_trained
 from trainables.trial.folder import LAST_CHECKPOINT, MEASURED_FILE, EpochMetrics, read_json
@@ -202,6 +209,7 @@ class TrialRuns:
         self._unlogged.pop(trial_id, None)
         tags[MLFLOW_RUN_NOTE] = trial_note(self._specs[trial_id], trained, trial.folder)
         tags[TAG_CHECKPOINT] = self._checkpoint(trial_id)
+        tags |= trained_by_tags(trial.read_code())
         shown = logged.tags.get(schema.TAG_STATE) in (TrialState.TRAINED, TrialState.MEASURED)
         return [] if shown else of_trained(trained)
 

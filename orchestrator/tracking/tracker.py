@@ -128,7 +128,7 @@ class MLflowTracker:
             kept = keep_traceback(self._folder, error)
             raise DefectError(
                 f"the sweep was stopped by a defect in what writes to MLflow ({self._queue.reason}); its traceback is "
-                f"in {kept}. All finished work is kept: `renyi report {self._config.name} --source store` reads it"
+                f"in {kept}. All finished work is kept: `renyi report {self._config.typed} --source store` reads it"
             ) from error
 
     def _flush(self, trial_id: str) -> None:

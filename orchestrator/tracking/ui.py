@@ -1,24 +1,23 @@
 """The MLflow UI of a sweep: served from this machine, or its address where a server is running already."""
 
 import socket
-import subprocess
 import sys
 
-from analysis.results.mlflow import experiment_id
 from orchestrator.config.sweep_config import SweepConfig
 from orchestrator.display import console
 from orchestrator.errors import UsageError
+from orchestrator.tracking.experiment import find_experiment
+from orchestrator.tracking.supervised import run
 
 
 def serve(config: SweepConfig, host: str, port: int) -> int:
-    """Serve the sweep's tracking database until interrupted, and print the address.
+    """Serve the sweep's tracking database until interrupted or ended by a signal, and print the address.
 
     Returns:
         The exit code of the server.
 
     Raises:
-        UsageError: the port is in use.
-        AnalysisError: the sweep has not been run yet.
+        UsageError: the port is in use, or the sweep has not been run yet.
     """
     if config.tracking_uri.startswith("http"):
         console.print(f"the tracking server shows it: {config.tracking_uri}")
@@ -27,11 +26,8 @@ def serve(config: SweepConfig, host: str, port: int) -> int:
         if probe.connect_ex((host, port)) == 0:
             raise UsageError(f"--port: {port} is in use on {host}; give another one")
     # Without the last part MLflow opens in its view for generative AI, whatever the experiment's kind.
-    page = f"#/experiments/{experiment_id(config.tracking_uri, config.name)}/runs?workflowType=machine_learning"
+    page = f"#/experiments/{find_experiment(config)}/runs?workflowType=machine_learning"
     console.print(f"MLflow: http://{host}:{port}/{page}\n  (ready in about 20 s; Ctrl-C ends it)")
     command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", config.tracking_uri]
     command += ["--host", host, "--port", str(port), "--workers", "1"]
-    try:
-        return subprocess.run(command, check=False).returncode
-    except KeyboardInterrupt:
-        return 0
+    return run(command)

@@ -13,7 +13,7 @@ from orchestrator.config.load import load
 from orchestrator.store.plan import make_plan
 from orchestrator.store.results import stored_sweep
 from trainables.errors import DamagedError
-from trainables.trial.folder import FAILED_FILE, LAST_CHECKPOINT, TRAINED_FILE
+from trainables.trial.folder import CODE_FILE, FAILED_FILE, LAST_CHECKPOINT, TRAINED_FILE
 from trainables.trial.manifest import MANIFEST_FILE
 
 SweepFile = Callable[..., Path]
@@ -99,3 +99,20 @@ def test_an_interrupted_trial_with_a_damaged_checkpoint_starts_again_and_says_so
     assert f"{trial / LAST_CHECKPOINT} is damaged: expected a checkpoint of trial {trial.name}" in result.output
     again = torch.load(trial / LAST_CHECKPOINT)["model"]
     assert all(torch.equal(again[name], weights[name]) for name in weights)
+
+
+def test_damaged_code_is_named_by_every_command_that_would_use_it(storage: Path, finished: Path) -> None:
+    code = min((storage / "small" / "trials").iterdir()) / CODE_FILE
+    sound = code.read_bytes()
+    for data in (sound[: len(sound) // 2], b"[]", None):
+        code.unlink() if data is None else code.write_bytes(data)
+        for words in (("plan",), ("report", "--source", "store"), ("run", "--executor", "inline")):
+            result = renyi(words[0], finished, *words[1:])
+            assert result.exit_code == 2, (words, result.output)
+            assert f"{code} is damaged: " in result.output
+            assert "--repair` removes what is damaged" in result.output
+        assert renyi("status", finished).exit_code == 0
+        assert f"{code} is damaged: " in renyi("verify", finished).output
+    mended = renyi("verify", finished, "--repair", "--executor", "inline")
+    assert "1 trained, 1 measured; 4 trials in all" in mended.output
+    assert code.read_bytes() == sound

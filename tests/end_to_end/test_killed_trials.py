@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 
 from analysis.results.parquet import measurements_from_parquet
@@ -28,13 +29,35 @@ def without_clock(trained: Trained) -> tuple[list[EpochMetrics], Any]:
     return [replace(epoch, seconds=0, timestamp=0) for epoch in trained.history], trained.generalization
 
 
-def test_killed_ten_times(tmp_path: Path) -> None:
-    # Batch-norm, momentum and augmentation: everything that a checkpoint has to bring back.
-    optimizer = {"name": "sgd", "learning_rate": 0.05, "momentum": 0.9, "weight_decay": 1e-4}
-    training = {"epochs": 32, "batch_size": 500, "augment": True, "crop_padding": 1, "rotation": 10}
-    wanted = TrialSpec.model_validate(
-        {"data": {"dataset": "digits"}, "model": "digits_cnn_bn", "training": training, "optimizer": optimizer}
+def trial(training: dict[str, Any], optimizer: dict[str, Any]) -> TrialSpec:
+    """Batch-norm, momentum and augmentation: what a checkpoint of any trial has to bring back; and what is given."""
+    return TrialSpec.model_validate(
+        {
+            "data": {"dataset": "digits"},
+            "model": "digits_cnn_bn",
+            "training": {"epochs": 32, "batch_size": 500, "augment": True, "crop_padding": 1, "rotation": 10}
+            | training,
+            "optimizer": {"name": "sgd", "learning_rate": 0.05, "weight_decay": 1e-4} | optimizer,
+        }
     )
+
+
+STEPS: dict[str, Any] = {"schedule": "multi_step", "milestones": [8, 16, 24], "decay_factor": 0.5, "ema_decay": 0.9}
+IMAGES: dict[str, Any] = {"batch_size": 300, "drop_last": True, "cutout": 3, "mixup": 0.4, "label_smoothing": 0.1}
+RECIPE = STEPS | IMAGES | {"evaluate_every": 3}
+
+
+@pytest.mark.parametrize(
+    "wanted",
+    [
+        pytest.param(trial({}, {}), id="plain"),
+        pytest.param(trial(RECIPE, {"name": "sam", "nesterov": True}), id="recipe-over-sam", marks=pytest.mark.system),
+        pytest.param(
+            trial(RECIPE, {"name": "adamw", "learning_rate": 0.002}), id="recipe-over-adamw", marks=pytest.mark.system
+        ),
+    ],
+)
+def test_killed_ten_times(tmp_path: Path, wanted: TrialSpec) -> None:
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(["tests.end_to_end.training_process", "pytest"])
     whole, cut = (TrialStore(str(tmp_path / name), SETTINGS.measurement_id) for name in ("whole", "cut"))

@@ -91,7 +91,7 @@ def test_a_trial_whose_shift_failed_is_retried_by_itself(storage: Path, finished
     code, output = renyi("run", path, "--executor", "inline")
     assert code == 1
     assert "0 trained, 0 measured, 3 evaluated under shifts; 4 trials in all" in output
-    assert "in shifts: TrainingError: " in output
+    assert "in shifts: DamagedError: " in output
     assert "3 measured, 1 failed" in renyi("status", path)[1]
     checkpoint.write_bytes(weights)
     code, output = renyi("retry", path, "--executor", "inline")

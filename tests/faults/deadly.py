@@ -1,7 +1,9 @@
-"""A network and a measure that end the process they are in, as where memory runs out or a driver crashes."""
+"""A network and a measure that end or block the process they are in, as where memory runs out or a driver crashes."""
 
 import os
 import signal
+import sys
+import time
 
 import torch
 from torch import Tensor, nn
@@ -11,9 +13,16 @@ from trainables.models.digits_cnn import DigitsCNN
 
 
 def fate_by_seed(num_classes: int, in_channels: int) -> nn.Module:
-    """The digits network; seed 1 ends its process, seed 2 starts with weights near zero, where they stay."""
+    """The digits network; seed 1 ends its process, seed 2 starts with weights near zero, where they stay.
+
+    Seed 3 asks Python to exit, and seed 4 hangs.
+    """
     if torch.initial_seed() == derive_seed(1, "initial weights"):
         os.kill(os.getpid(), signal.SIGKILL)
+    if torch.initial_seed() == derive_seed(3, "initial weights"):
+        sys.exit("no licence for this network")
+    if torch.initial_seed() == derive_seed(4, "initial weights"):
+        time.sleep(3600)
     network = DigitsCNN(num_classes, in_channels)
     if torch.initial_seed() == derive_seed(2, "initial weights"):
         with torch.no_grad():

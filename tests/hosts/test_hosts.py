@@ -311,7 +311,7 @@ def test_running_it_again_trains_nothing(hosts: Hosts) -> None:
 
 
 def test_remeasure_measures_on_every_host_and_trains_nothing(hosts: Hosts) -> None:
-    text = SWEEP.replace("samples: 20", "samples: 25").replace("actors: 1", "actors: 3")
+    text = SWEEP.replace("samples: 20", "samples: 25").replace("actors: 1", "actors: auto")
     write_sweep(hosts, "remeasured.yaml", text)
     until(lambda: running_nodes(hosts) == 3, 120, "three nodes again")
     done = renyi(hosts, "remeasure ~/remeasured.yaml")

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
+from analysis.dotted import PATH_VARIABLE
 from orchestrator.config.expand import expand
 from orchestrator.config.load import load
 from orchestrator.own_code import files_of, look_beside, own_code
 from orchestrator.rehearsal import problems_here, rehearsal_of
 from orchestrator.remote.cluster import packed
-from trainables.processes.child import PATH_VARIABLE
 
 SweepFile = Callable[..., Path]
 

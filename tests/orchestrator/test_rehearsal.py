@@ -10,12 +10,15 @@ from orchestrator import rehearsal as module
 from orchestrator.config.expand import expand
 from orchestrator.config.load import load
 from orchestrator.errors import UsageError
-from orchestrator.rehearsal import problems_here, rehearsal_of, rehearse
+from orchestrator.rehearsal import _has_passed, problems_here, rehearsal_of, rehearse
 from trainables.data.dataset import Dataset, Split
 from trainables.training.rehearsal import _label_problems
+from trainables.trial.folder import write_json
+from trainables.trial.storage import LocalFolder
 
 HERE = "tests.orchestrator.odd_networks"
 SweepFile = Callable[..., Path]
+pytestmark = pytest.mark.usefixtures("young_heap")
 MEASURES = "measures: [renyi, renyi_gauss_newton, trace, lambda_max, l2]"
 
 
@@ -88,6 +91,7 @@ def test_a_last_batch_of_one_is_found_where_it_fails(found: Callable[..., list[s
         len([each for each in problems if f"training.batch_size {size}: the last batch of the 1000" in each]) == count
     )
     assert not found(with_model("plain"), sizes)
+    assert not found(with_model("batch_norm"), (sizes[0], f"{sizes[1]}, drop_last: true"))
 
 
 def test_all_problems_come_at_once(found: Callable[..., list[str]]) -> None:
@@ -129,7 +133,7 @@ def test_what_is_right_passes_with_every_optimizer_even_where_it_will_diverge(
 )
 def test_labels_are_checked(train: list[int], test: list[int], expected: list[str]) -> None:
     splits = [Split(torch.zeros(len(each), 1, 2, 2, dtype=torch.uint8), torch.tensor(each)) for each in (train, test)]
-    assert list(_label_problems("x", Dataset(*splits, 3, None))) == expected  # type: ignore[arg-type]
+    assert list(_label_problems("x", Dataset(splits[0], splits[1], 3, None))) == expected  # type: ignore[arg-type]
 
 
 def test_one_that_passed_is_not_repeated_until_code_or_settings_change(
@@ -162,3 +166,13 @@ def test_one_that_passed_is_not_repeated_until_code_or_settings_change(
     monkeypatch.setattr(module, "machine", lambda: ["another"])
     (tmp_path / "part_of_mine.py").write_text(f"from {HERE} import plain\n")
     assert again()
+
+
+def test_a_record_that_is_not_what_was_written_is_none(tmp_path: Path) -> None:
+    folder = LocalFolder(tmp_path)
+    write_json(folder, "a.json", {})
+    assert _has_passed(folder, "a.json")
+    sealed = folder.read("a.json")
+    for name, data in (("b.json", sealed), ("a.json", sealed[:-1]), ("a.json", b"[]"), ("a.json", b"")):
+        folder.write(name, data)
+        assert not _has_passed(folder, name)

@@ -62,13 +62,13 @@ def test_a_report_goes_to_the_folder_and_to_the_tracker(
     finish(store, specs, config.sharpness)
     tracker = Remembering()
     opened: Tracker = tracker
-    report_sweeps([config], ["sweep.yaml"], "store", opened)
+    report_sweeps([config], "store", opened)
     files = {file.name for file in (storage / "small" / "report").iterdir()} - {MANIFEST_FILE}
     assert {"report.html", "verdict.md", "tau.csv"} <= files
     ((logged, note),) = tracker.reports
     assert logged == files
     assert "verdict" in note
-    assert "renyi run sweep.yaml" in (storage / "small" / "report" / "report.html").read_text()
+    assert f"renyi run {config.typed}" in (storage / "small" / "report" / "report.html").read_text()
     assert str(storage / "small" / "report" / "report.html") in capsys.readouterr().out
 
 

@@ -29,6 +29,13 @@ def test_the_recorded_number_of_digits_is_right() -> None:
     assert len(load_dataset(DataSpec(dataset="digits")).train.targets) == DATA_SETS["digits"].train_images
 
 
+def test_the_recorded_sides_are_those_of_the_images() -> None:
+    assert {name: known.side for name, known in DATA_SETS.items() if known.side} == {
+        name: pixels for name, (_, _, pixels) in SHAPES.items()
+    }
+    assert load_dataset(DataSpec(dataset="digits")).train.images.shape[2:] == (8, 8)
+
+
 def test_a_network_of_ones_own_has_no_recorded_size() -> None:
     assert size_of("my.network", "digits") is None
     assert size_of("resnet18", "parquet") is None

@@ -97,7 +97,8 @@ def check_normalization(mean: Sequence[float], std: Sequence[float], channels: i
 def stratified_indices(targets: Tensor, num_samples: int, seed: int) -> Tensor:
     """Indices of a class-stratified draw without replacement, sorted: the fixed samples of a sweep.
 
-    Every class gets ⌊num_samples/C⌋ samples; the first classes get one more each until the remainder is used.
+    Every class that has images gets ⌊num_samples/C⌋ samples; the first ones get one more each until the remainder is
+    used.
 
     Raises:
         TrainingError: there are fewer images than samples, in all or in one class.
@@ -107,11 +108,11 @@ def stratified_indices(targets: Tensor, num_samples: int, seed: int) -> Tensor:
     generator = torch.Generator().manual_seed(derive_seed(seed, "sharpness samples"))
     shuffled = torch.randperm(len(targets), generator=generator)
     classes = targets.cpu()[shuffled]
-    num_classes = int(classes.max()) + 1
-    base, remainder = divmod(num_samples, num_classes)
+    there = classes.unique().tolist()
+    base, remainder = divmod(num_samples, len(there))
     chosen = []
-    for label in range(num_classes):
-        wanted = base + (label < remainder)
+    for position, label in enumerate(there):
+        wanted = base + (position < remainder)
         members = shuffled[classes == label]
         if len(members) < wanted:
             raise TrainingError(

@@ -1,6 +1,8 @@
 """From the bytes of an encoded image to its pixels: 8 bits, upright, on a background, resized and cropped."""
 
 import io
+import struct
+import zlib
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +38,7 @@ class Decoding:
     background: tuple[int, int, int] = (0, 0, 0)  # behind transparent pixels
     resize: int | tuple[int, int] | None = None  # the shorter side, or height and width
     crop: int | tuple[int, int] | None = None  # of the centre: a square, or height and width
+    upright: bool = True  # turn images as EXIF says
 
     @classmethod
     def of(cls, spec: DataSpec) -> "Decoding":
@@ -80,7 +83,7 @@ def decode(data: bytes, source: str, how: Decoding = Decoding()) -> Decoded:
     """
     try:
         with PILImage.open(io.BytesIO(data)) as opened:
-            return _decoded(opened, how)
+            return _decoded(opened, data, how)
     except PILImage.DecompressionBombError as error:
         raise DamagedImageError(
             f"{source}: the image has too many pixels to be decoded ({_reason(error)}); make it smaller, or raise "
@@ -108,10 +111,14 @@ class _UnscalableError(Exception):
     """The values of an image can't be brought to 8 bits; the message says why and what to do."""
 
 
-def _decoded(opened: Any, how: Decoding) -> Decoded:
+def _decoded(opened: Any, data: bytes, how: Decoding) -> Decoded:
     kind, mode = str(opened.format), str(opened.mode)
+    if kind == "PNG":
+        _check_chunks(data)
     several = bool(getattr(opened, "is_animated", False))
-    turned = opened.getexif().get(ORIENTATION, 1) in range(2, 9)  # TIFF is turned by Pillow when it is loaded
+    turned = how.upright and opened.getexif().get(ORIENTATION, 1) in range(
+        2, 9
+    )  # TIFF is turned by Pillow when it is loaded
     tags = (
         {tag: opened.tag_v2.get(tag) for tag in (BITS_PER_SAMPLE, SAMPLE_FORMAT)} if hasattr(opened, "tag_v2") else {}
     )
@@ -128,6 +135,17 @@ def _decoded(opened: Any, how: Decoding) -> Decoded:
     pixels = np.asarray(image, dtype=np.uint8)
     pixels = np.ascontiguousarray(pixels[None] if pixels.ndim == 2 else pixels.transpose(2, 0, 1))
     return Decoded(pixels, kind, mode, turned, transparent, several, largest)
+
+
+def _check_chunks(data: bytes) -> None:
+    """Check a PNG's pixels against their checksums, which Pillow skips."""
+    place = 8
+    while place + 8 <= len(data):
+        length, kind = struct.unpack_from(">I4s", data, place)
+        chunk, checksum = data[place + 4 : place + 8 + length], data[place + 8 + length : place + 12 + length]
+        if kind == b"IDAT" and zlib.crc32(chunk).to_bytes(4, "big") != checksum:
+            raise OSError(f"the checksum of its pixels from byte {place} on is wrong")
+        place += 12 + length
 
 
 def _eight_bits(image: Any, kind: str, tags: dict[int, Any]) -> tuple[Any, int | None]:
@@ -147,10 +165,10 @@ def _eight_bits(image: Any, kind: str, tags: dict[int, Any]) -> tuple[Any, int |
                 f"the image has float values from {low:g} to {high:g}; they must be in [0, 1]: scale them, or save "
                 "8 or 16 bits"
             )
-        scaled, largest = (values * np.float32(256 - 1e-3)).astype(np.uint8), None
+        largest, scaled = None, (values * np.float32(256 - 1e-3)).astype(np.uint8)
     else:
-        scaled, largest = values >> _excess_bits(mode, kind, tags, int(low), int(high)), int(high)
-    found = PILImage.fromarray(scaled.astype(np.uint8))
+        largest, scaled = int(high), (values >> _excess_bits(mode, kind, tags, int(low), int(high))).astype(np.uint8)
+    found = PILImage.fromarray(scaled)
     found.info |= {key: value for key, value in image.info.items() if key == "exif"}
     key = image.info.get("transparency")
     if isinstance(key, int):  # the value that means transparent
@@ -163,7 +181,7 @@ def _excess_bits(mode: str, kind: str, tags: dict[int, Any], low: int, high: int
     bits = tags.get(BITS_PER_SAMPLE, 16)
     bits = bits[0] if isinstance(bits, tuple) else bits
     signed = tags.get(SAMPLE_FORMAT, 1)
-    is_signed = (signed[0] if isinstance(signed, tuple) else signed) == SIGNED
+    is_signed = bool((signed[0] if isinstance(signed, tuple) else signed) == SIGNED)
     if mode == "I" and (bits != 16 or kind not in ("PNG", "PPM", "TIFF")):
         raise _UnscalableError(
             f"the image has integers of 32 bits, from {low} to {high}, of which nothing says what is white; "

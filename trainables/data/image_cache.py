@@ -1,6 +1,5 @@
 """Decoded images on this machine's disk: written once, then mapped into the memory of every trial that uses them."""
 
-import hashlib
 import io
 import json
 import os
@@ -15,12 +14,11 @@ import torch
 from rich.console import Console
 from rich.progress import track
 
-from trainables.cache_folder import CACHE_VARIABLE, cache_folder, locked
+from trainables.cache_folder import CACHE_VARIABLE, cache_of, locked
 from trainables.data.dataset import Split
 from trainables.data.decoding import Image
 from trainables.errors import TrainingError
 
-FORMAT = 1  # part of every cache's name; another layout gets another number, and so new caches
 ABOUT_FILE = "about.json"
 CHUNK = 256  # images written at a time
 
@@ -52,8 +50,7 @@ def cached(name: str, source: object, build: Callable[[Path], About]) -> Path:
     Raises:
         TrainingError: the disk is full, or the folder can't be written.
     """
-    digest = hashlib.sha256(json.dumps([FORMAT, source]).encode()).hexdigest()[:12]
-    folder = cache_folder() / f"{name}-{digest}"
+    folder = cache_of(name, source)
     if folder.exists():
         return folder
     try:

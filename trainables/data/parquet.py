@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyarrow as pa
+from rich.console import Console
 
 from trainables.data.dataset import Dataset, Normalization, check_normalization
 from trainables.data.decoding import Decoded, Decoding, Image, check_shape, decode
@@ -14,10 +15,10 @@ from trainables.data.image_cache import About, cached, read_about, read_split, w
 from trainables.errors import DamagedImageError, TrainingError
 from trainables.tables.files import File, files_of
 from trainables.tables.images import Images
-from trainables.tables.survey import Survey, read_labels, states_of, survey
+from trainables.tables.summary import decoded_from, summary
+from trainables.tables.survey import Survey, read_labels, survey
 from trainables.trial.specs import DataSpec
 
-FORMAT = 2  # of what is decoded how
 ROWS_AT_ONCE = 256
 SKIPPED_SHOWN = 3
 
@@ -38,12 +39,9 @@ def load_parquet(spec: DataSpec) -> Dataset:
             f"data.train, data.test: the files here hold another set ({found.fingerprint}) than the trial's "
             f"({spec.fingerprint}): {', '.join(spec.train)}; put that set's files there, or correct the paths"
         )
-    files, how = files_of(spec), Decoding.of(spec)
-    asked = [how.channels, how.background, how.resize, how.crop, spec.on_damaged]
+    files = files_of(spec)
     folder = cached(
-        spec.name or "parquet",
-        ["parquet", FORMAT, states_of(files, spec), found.named_files, asked],
-        lambda scratch: _build(scratch, files, found, spec),
+        spec.name or "parquet", decoded_from(spec, found), lambda scratch: _build(scratch, files, found, spec)
     )
     about = read_about(folder)
     _check_earlier_trials(spec, found, about)
@@ -58,6 +56,8 @@ def _check_earlier_trials(spec: DataSpec, found: Survey, about: About) -> None:
     changed = [about.changed] if about.changed else []
     if found.renumbered:
         changed.append("its labels are numbered from 0 now, without gaps")
+    if found.reordered:
+        changed.append("classes are matched by name, where files number them differently")
     if spec.known_by == "name" and changed:
         raise TrainingError(
             f"data: the trials of {spec.name!r} are of an earlier version, which decoded this set otherwise: "
@@ -78,10 +78,12 @@ class Seen:
     deep: int = 0
     largest: int = 0  # value of images with more than 8 bits
     otherwise: int = 0
+    first: str = ""  # mode of the first image
     skipped: dict[str, list[str]] = field(default_factory=lambda: {"train": [], "test": []})
 
     def add(self, image: Decoded) -> None:
         """Count one image."""
+        self.first = self.first or image.mode
         self.modes[f"{image.mode} {image.format}"] += 1
         self.sizes[image.pixels.shape[1], image.pixels.shape[2]] += 1
         self.turned += image.turned
@@ -128,9 +130,12 @@ def _build(scratch: Path, files: dict[str, list[File]], found: Survey, spec: Dat
         for split, each in counts.items():
             widen_split(scratch, split, each)
     train = counts["train"]
-    changed = f"{seen.otherwise} images are turned, scaled or put on a background" if seen.otherwise else ""
-    classes = tuple(map(str, found.classes))
-    return About(len(classes), train.mean, train.std, classes, "", seen.notes(how, len(train.mean)), changed)
+    changed = [f"{seen.otherwise} images are turned, scaled or put on a background"] if seen.otherwise else []
+    if spec.channels is None and len(train.mean) != (1 if seen.first in ("1", "L", "I", "I;16") else 3):
+        changed.append(f"it has {len(train.mean)} channels")
+    classes, notes = tuple(map(str, found.classes)), seen.notes(how, len(train.mean))
+    Console(stderr=True, soft_wrap=True).print(summary(spec, found, notes), markup=False)
+    return About(len(classes), train.mean, train.std, classes, "", notes, "; ".join(changed))
 
 
 @dataclass(frozen=True)

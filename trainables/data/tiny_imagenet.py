@@ -17,6 +17,9 @@ NAME = "tiny-imagenet-200"
 URL = f"http://cs231n.stanford.edu/{NAME}.zip"
 NORMALIZATION = Normalization((0.4802, 0.4481, 0.3975), (0.2770, 0.2691, 0.2821))  # as the paper's authors
 SHAPE = (3, 64, 64)
+NUM_CLASSES, TRAIN_A_CLASS, NUM_VALIDATION = 200, 500, 10_000  # as published; another set must have another name
+
+AS_PUBLISHED = Decoding(channels=3, upright=False)
 
 Labelled = list[tuple[str, int]]  # path of an image inside the archive, class
 
@@ -111,6 +114,13 @@ def _build(scratch: Path, archive: Archive) -> About:
     classes = _text(archive, "wnids.txt").split()
     validation, test = _halves(archive, {name: number for number, name in enumerate(classes)})
     train = _train(archive, classes)
+    found = len(classes), len(train) // max(len(classes), 1), len(validation) + len(test)
+    if found != (NUM_CLASSES, TRAIN_A_CLASS, NUM_VALIDATION):
+        raise TrainingError(
+            f"{archive.path}: not TinyImageNet: {found[0]} classes of {found[1]} training images and {found[2]} "
+            f"validation images, where it has {NUM_CLASSES} of {TRAIN_A_CLASS}, and {NUM_VALIDATION}; download {URL} "
+            "again, or give another set as dataset: parquet"
+        )
     counts = write_split(scratch, "train", len(train), _rows(archive, train))
     write_split(scratch, "validation", len(validation), _rows(archive, validation))
     write_split(scratch, "test", len(test), _rows(archive, test))
@@ -160,7 +170,7 @@ def _rows(archive: Archive, images: Labelled) -> Iterator[tuple[Image, int]]:
     for name, number in images:
         source = f"{archive.path}: {name}"
         try:
-            image = decode(archive.read(name), source, Decoding(channels=3)).pixels
+            image = decode(archive.read(name), source, AS_PUBLISHED).pixels
         except (KeyError, zipfile.BadZipFile, OSError) as error:
             raise TrainingError(f"{source}: missing or damaged ({error}); download {URL} again") from error
         check_shape(image, SHAPE, source)

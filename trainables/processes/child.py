@@ -19,13 +19,12 @@ from pathlib import Path
 from typing import Any
 
 from analysis import life
-from analysis.dotted import import_dotted
+from analysis.dotted import PATH_VARIABLE, import_dotted
 from analysis.errors import AnalysisError
 from analysis.one_line import one_line
 from trainables.errors import TrainingError
 
 SECONDS_BETWEEN_SIGNS = 0.5
-PATH_VARIABLE = "RENYI_PATH"  # folders in which modules are looked for last, as in PYTHONPATH
 FIRST_TO_BE_KILLED = "1000"  # where memory runs out: neither the driver nor Ray, which would take more with them
 
 

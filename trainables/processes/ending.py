@@ -8,6 +8,7 @@ from pathlib import Path
 
 from analysis.one_line import plain_text
 
+UNKNOWN = 1 << 16  # in place of an exit code
 CRASH = "Fatal Python error"  # begins what `faulthandler` prints on a crash
 KEPT = 8192  # bytes of output
 _HOME = Path(__file__).parents[2]
@@ -49,6 +50,8 @@ def cause_of_death(status: int, memory: int, out_of_memory: bool, output: str) -
         out_of_memory: whether the kernel killed some process for memory while this one ran.
         output: the last of what it printed.
     """
+    if status == UNKNOWN:
+        return "its process ended, and nobody knows how"
     if status >= 0:
         return f"its process ended itself with exit code {status}"
     name = signal.Signals(-status).name if -status in set(signal.Signals) else f"signal {-status}"

@@ -40,10 +40,15 @@ class Watch:
         self.alive = self.alive or not output
 
     @property
+    def flooded(self) -> bool:
+        """Whether the task printed too much."""
+        return self.printed > MOST_OUTPUT
+
+    @property
     def problem(self) -> str | None:
         """Which limit is exceeded, in words; None if none is."""
         silence = self.limits.silence
-        if self.printed > MOST_OUTPUT:
+        if self.flooded:
             return f"it printed more than {MOST_OUTPUT >> 20} MB"
         if self.limits.seconds is not None and self.age > self.limits.seconds:
             return f"it took longer than {self.limits.section}.time_limit ({in_words(self.limits.seconds)})"

@@ -11,8 +11,9 @@ from multiprocessing import Pipe
 from multiprocessing.connection import wait
 from typing import Protocol
 
-from trainables.processes.ending import KEPT, cause_of_death, innermost_own, out_of_memory_kills
+from trainables.processes.ending import KEPT, UNKNOWN, cause_of_death, innermost_own, out_of_memory_kills
 
+STACK = "most recent call first"  # begins what `faulthandler` prints of a process that lives
 CHUNK = 1 << 20  # bytes of output read at once
 SECONDS_FOR_STACK = 2.0  # for a hanging process to say where it hangs
 
@@ -41,10 +42,10 @@ class RunningChild:
         for descriptor in (lifeline, printed):
             os.close(descriptor)
 
-    def wait(self, seconds: float) -> tuple[bool, int]:
-        """Whether a message is there, and how many bytes were printed, after waiting at most so long for either."""
+    def wait(self, seconds: float) -> tuple[bool, bytes]:
+        """Whether a message is there, and what was printed, after waiting at most so long for either."""
         ready = wait([self.connection, self._output], seconds)
-        return self.connection in ready, self._read() if self._output in ready else 0
+        return self.connection in ready, self._read() if self._output in ready else b""
 
     @property
     def ended(self) -> bool:
@@ -54,7 +55,7 @@ class RunningChild:
     @property
     def output(self) -> str:
         """The last of what it printed since `forget`."""
-        while self._read() == CHUNK:
+        while len(self._read()) == CHUNK:
             pass
         return self._tail.decode(errors="replace")
 
@@ -73,14 +74,15 @@ class RunningChild:
 
     def place(self) -> str:
         """Where a process that hangs is, by its own stack; empty where it can't say."""
-        before = len(self.output)
+        self.forget()
         with suppress(ProcessLookupError):
             os.kill(self.pid, signal.SIGUSR1)
         deadline = time.monotonic() + SECONDS_FOR_STACK
-        while time.monotonic() < deadline and not self.wait(SECONDS_FOR_STACK / 20)[1]:
-            pass
-        stack = self.output[before:] or self.output
-        return innermost_own(stack.rpartition("most recent call first")[2])
+        while time.monotonic() < deadline:
+            _, printed = self.wait(SECONDS_FOR_STACK / 20)
+            if not printed and STACK in self.output:
+                break
+        return innermost_own(self.output.rpartition(STACK)[2])
 
     def close(self) -> None:
         """End it, and all that it started."""
@@ -94,18 +96,21 @@ class RunningChild:
         for descriptor in (self._output, self._lifeline):
             os.close(descriptor)
 
-    def _read(self) -> int:
+    def _read(self) -> bytes:
         try:
             data = os.read(self._output, CHUNK)
         except BlockingIOError:
-            return 0
+            return b""
         self._tail = (self._tail + data)[-KEPT:]
-        return len(data)
+        return data
 
     def _reap(self, options: int) -> bool:
         if self._process.returncode is None:
-            with suppress(ChildProcessError):
+            try:
                 pid, status, usage = os.wait4(self.pid, options)
+            except ChildProcessError:  # somebody else waits for all children of this process
+                self._process.returncode = UNKNOWN
+            else:
                 if pid:
                     self._memory = usage.ru_maxrss * (1 if sys.platform == "darwin" else 1024)
                     self._process.returncode = os.waitstatus_to_exitcode(status)

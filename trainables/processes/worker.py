@@ -1,5 +1,6 @@
 """A watched child process that does one task after another, and is started again where it ended."""
 
+import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -10,6 +11,7 @@ from trainables.processes.ending import LostError, OverdueError
 from trainables.processes.limits import Limits, Watch
 from trainables.processes.running import RunningChild
 
+MOST_SHOWN = 1 << 16  # bytes of a task's output
 LOOK = 0.5  # seconds between two looks at a silent process
 NO_LIMITS = Limits()
 
@@ -23,9 +25,15 @@ class Worker:
     process alone, so a KeyboardInterrupt there is the user's code's.
     """
 
-    def __init__(self, environment: Mapping[str, str] | None = None) -> None:
-        """A worker that has not started; `environment`: variables that it has besides those of this process."""
+    def __init__(self, environment: Mapping[str, str] | None = None, shown: bool = False) -> None:
+        """A worker that has not started.
+
+        Args:
+            environment: variables that it has besides those of this process.
+            shown: whether the first of each task's output is shown on standard error.
+        """
         self._environment = dict(environment or {})
+        self._shown = shown
         self._child: RunningChild | None = None
 
     def run(self, task: str, *arguments: Any, limits: Limits = NO_LIMITS) -> Iterator[Any]:
@@ -50,7 +58,8 @@ class Worker:
             while not done:
                 has_message, printed = child.wait(LOOK)
                 if printed:
-                    watch.sign(printed)
+                    self._show(printed, watch.printed)
+                    watch.sign(len(printed))
                 if has_message:
                     try:
                         kind, value = child.connection.recv()
@@ -79,8 +88,15 @@ class Worker:
             self._child.close()
             self._child = None
 
+    def _show(self, printed: bytes, before: int) -> None:
+        """Show output, of which so many bytes were there before."""
+        if self._shown and before <= MOST_SHOWN:
+            cut = "" if before + len(printed) <= MOST_SHOWN else "\n… the rest of its output is not shown\n"
+            sys.stderr.write(printed[: MOST_SHOWN - before].decode(errors="replace") + cut)
+            sys.stderr.flush()
+
     @staticmethod
     def _overdue(child: RunningChild, watch: Watch) -> OverdueError:
         problem, output = watch.problem or "", child.output
-        place = child.place()
+        place = "" if watch.flooded else child.place()
         return OverdueError(f"{problem}{f', in {place}' if place else ''}; it was ended", output)

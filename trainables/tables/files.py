@@ -48,6 +48,16 @@ class File:
         with source:
             yield file
 
+    @contextmanager
+    def read_through(self) -> Iterator[None]:
+        """Name the file in whatever pyarrow raises on damaged pages."""
+        try:
+            yield
+        except TrainingError:
+            raise
+        except Exception as error:
+            raise TrainingError(f"{self.path}: damaged ({first_line(error)}); get the file again") from error
+
     def damaged(self, row: int, error: BaseException) -> TrainingError:
         """The error for a file whose rows can't be read from a certain one on."""
         return TrainingError(f"{self.path}: damaged after row {row} ({first_line(error)}); get the file again")

@@ -7,8 +7,7 @@ the paths, sizes and times of the files.
 import hashlib
 import json
 import uuid
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from itertools import pairwise
 from typing import Any
@@ -17,8 +16,9 @@ import numpy as np
 import pyarrow as pa
 
 from trainables.cache_folder import cache_folder
-from trainables.errors import DamagedImageError, TrainingError
-from trainables.tables.files import File, files_of, first_line
+from trainables.errors import TrainingError
+from trainables.tables.files import File, files_of
+from trainables.tables.fingerprint import fingerprint
 from trainables.tables.images import Images, image_kind, may_name_files, paths_of
 from trainables.tables.labels import (
     FileLabels,
@@ -33,10 +33,8 @@ from trainables.tables.labels import (
 )
 from trainables.trial.specs import DataSpec
 
-FORMAT = 1  # of a survey in the cache, and of the fingerprint
+FORMAT = 1  # of a survey in the cache
 FOLDER = ".surveys"  # in the cache folder
-ALL_ROWS = 1000  # of a split with at most so many rows every image is part of the fingerprint
-SAMPLED_ROWS = 32  # of a larger one so many, evenly spaced, with the first and the last
 PROBLEMS_SHOWN = 20
 
 
@@ -48,6 +46,7 @@ class Survey:
     kind: Kind  # what labels are in the files
     classes: tuple[Label, ...]  # the label of each class, in the order of the classes' numbers
     counts: dict[str, tuple[int, ...]]  # images of each class, by split
+    reordered: bool = False  # whether a file numbers its class names otherwise than the classes are numbered
     named_files: str = ""  # digest of sizes and times of images that lie in files of their own
 
     @property
@@ -64,9 +63,7 @@ class Survey:
 def survey(spec: DataSpec) -> Survey:
     """Look through the files of a Parquet set, or recall what was found when they were the same.
 
-    The fingerprint is a SHA-256 of what the files say, wherever they lie and however rows are divided among them: the
-    names of the splits, their numbers of rows, the label of each row, and the bytes of images: all of a split of up to
-    `ALL_ROWS` rows, of a larger one `SAMPLED_ROWS`. Costs a read of the labels and of the row groups of these images.
+    Costs a read of all labels, and of the row groups of the images in the fingerprint.
 
     Raises:
         TrainingError: files are missing or damaged, columns or labels do not fit; a line for each problem.
@@ -76,14 +73,14 @@ def survey(spec: DataSpec) -> Survey:
         cache_folder() / FOLDER / f"{hashlib.sha256(json.dumps(states_of(files, spec)).encode()).hexdigest()[:16]}.json"
     )
     with suppress(OSError, ValueError, KeyError, TypeError, AttributeError):
-        known = _from_json(json.loads(path.read_text()))
+        known = _from_json(path.read_text())
         if not known.named_files or known.named_files == _named_files(files, spec):
             return known
     found = _look_through(files, spec)
     with suppress(OSError):
         path.parent.mkdir(parents=True, exist_ok=True)
         temporary = path.with_name(f"{path.name}.{uuid.uuid4().hex}")
-        temporary.write_text(json.dumps(asdict(found)))
+        temporary.write_text(_to_json(found))
         temporary.replace(path)
     return found
 
@@ -114,7 +111,7 @@ def _named_files(files: dict[str, list[File]], spec: DataSpec) -> str:
     for file in (file for found in files.values() for file in found):
         with file.opened() as table:
             if may_name_files(table, spec.image):
-                with _damage(file):
+                with file.read_through():
                     states = Images(file).states(paths_of(table, spec.image))
                 any_named = any_named or bool(states)
                 digest.update(json.dumps(states).encode())
@@ -145,14 +142,15 @@ def _look_through(files: dict[str, list[File]], spec: DataSpec) -> Survey:
     }
     counts = {split: tuple(np.bincount(found, minlength=len(classes)).tolist()) for split, found in targets.items()}
     kind = labels["train"][0][1].kind
-    digest = hashlib.sha256(json.dumps(["parquet", FORMAT, kind, classes]).encode())
-    for split, found in files.items():
-        rows = len(targets[split])
-        digest.update(json.dumps([split, rows]).encode())
-        digest.update(targets[split].astype("<i8").tobytes())
-        for row, image in _sampled(found, sampled_rows(rows), spec):
-            digest.update(json.dumps([row, hashlib.sha256(image).hexdigest()]).encode())
-    return Survey(digest.hexdigest()[:16], kind, classes, counts, _named_files(files, spec))
+    reordered = any(each.names != classes[: len(each.names)] for found in labels.values() for _, each in found)
+    return Survey(
+        fingerprint(files, kind, classes, targets, spec.image),
+        kind,
+        classes,
+        counts,
+        reordered,
+        _named_files(files, spec),
+    )
 
 
 def read_labels(file: File, spec: DataSpec) -> FileLabels:
@@ -183,7 +181,7 @@ def read_labels(file: File, spec: DataSpec) -> FileLabels:
             names = class_names(schema.metadata, spec.label) if integers else ()
         except ValueError as error:
             raise TrainingError(f"{file.path}: {error}; write the file again without them") from error
-        with _damage(file):
+        with file.read_through():
             column = table.read(columns=[spec.label]).column(0)
         return labels_of(column, names, file.path)
 
@@ -222,10 +220,11 @@ def _misfits(labels: dict[str, list[tuple[File, FileLabels]]], files: dict[str, 
             f"{file.path}: row {row}: the class is -1, which commonly means no label; leave such rows out of the file, "
             "or give the class another number"
         ]
+    trained = set(classes)
     for file, each in labels["test"]:
         for code, label in enumerate(each.labels):
-            rows = each.codes == code
-            if label not in classes and rows.any():
+            if label not in trained:
+                rows = each.codes == code
                 problems.append(
                     f"data.test has the class {label} ({file.path}: row {int(rows.argmax())}; {int(rows.sum())} rows), "
                     f"but data.train only {listed(classes)}; train on images of it, or leave these rows out"
@@ -239,53 +238,16 @@ def _said(kind: Kind) -> str:
     ]
 
 
-def sampled_rows(rows: int) -> list[int]:
-    """The rows of a split whose images are part of the fingerprint."""
-    if rows <= ALL_ROWS:
-        return list(range(rows))
-    return [round(k * (rows - 1) / (SAMPLED_ROWS - 1)) for k in range(SAMPLED_ROWS)]
+def _to_json(found: Survey) -> str:
+    content = json.dumps(asdict(found))
+    return json.dumps([content, hashlib.sha256(content.encode()).hexdigest()])
 
 
-def _sampled(files: Sequence[File], rows: list[int], spec: DataSpec) -> Iterator[tuple[int, bytes]]:
-    """The images of these rows of a split, sorted; a missing one is empty."""
-    first = 0
-    for file in files:
-        with file.opened() as table, _damage(file):
-            metadata = table.metadata
-            for group in range(metadata.num_row_groups):
-                count = metadata.row_group(group).num_rows
-                wanted = [row - first for row in rows if first <= row < first + count]
-                for row, value in _values(table, group, wanted, spec.image):
-                    try:
-                        yield first + row, Images(file).encoded(value, "")
-                    except DamagedImageError:
-                        yield first + row, b""
-                first += count
-
-
-def _values(table: Any, group: int, wanted: list[int], column: str) -> Iterator[tuple[int, Any]]:
-    start = 0
-    batches = table.iter_batches(64, row_groups=[group], columns=[column]) if wanted else ()
-    for batch in batches:
-        for row in wanted:
-            if start <= row < start + len(batch):
-                yield row, batch.column(0)[row - start].as_py()
-        start += len(batch)
-        if start > wanted[-1]:
-            return
-
-
-@contextmanager
-def _damage(file: File) -> Iterator[None]:
-    """Name the file in whatever pyarrow raises on damaged pages."""
-    try:
-        yield
-    except TrainingError:
-        raise
-    except Exception as error:
-        raise TrainingError(f"{file.path}: damaged ({first_line(error)}); get the file again") from error
-
-
-def _from_json(content: dict[str, Any]) -> Survey:
-    counts = {split: tuple(found) for split, found in content["counts"].items()}
-    return Survey(content["fingerprint"], content["kind"], tuple(content["classes"]), counts, content["named_files"])
+def _from_json(text: str) -> Survey:
+    """The survey in a file of the cache; ValueError if it is not as it was written."""
+    content, digest = json.loads(text)
+    if hashlib.sha256(content.encode()).hexdigest() != digest:
+        raise ValueError("damaged")
+    found = json.loads(content)
+    counts = {split: tuple(of_split) for split, of_split in found.pop("counts").items()}
+    return Survey(classes=tuple(found.pop("classes")), counts=counts, **found)

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 
 from analysis.one_line import first_line, plain_text
-from trainables.errors import DamagedError
+from trainables.errors import DamagedError, TrainingError
 from trainables.trial.folder import EpochMetrics
 from trainables.trial.manifest import damaged
 from trainables.trial.seal import SealError, seal_zip, trial_of_zip
@@ -19,10 +19,6 @@ from trainables.trial.specs import TrialSpec
 from trainables.trial.storage import Folder
 
 _ZIP = b"PK"
-
-
-class UnreadableError(DamagedError):
-    """A file that torch or this package can't read as a checkpoint."""
 
 
 @dataclass(frozen=True)
@@ -73,11 +69,12 @@ def load_checkpoint(
     Raises:
         FileNotFoundError: there is none.
         DamagedError: the file is not what was written, or of another trial.
-        UnreadableError: the file is no checkpoint of this project, or damaged without a seal that would show it.
+        TrainingError: the file is what was written, and no checkpoint of this project that can be read.
     """
     data = folder.read(name)
+    is_zip = data[:2] == _ZIP  # what else there is, torch may know
     try:
-        if data[:2] == _ZIP:  # what else there is, torch may know
+        if is_zip:
             trial_of_zip(data)
         content = torch.load(io.BytesIO(data), map_location=device or "cpu", weights_only=True)
         checkpoint = Checkpoint(
@@ -91,7 +88,7 @@ def load_checkpoint(
     except SealError as error:
         raise damaged(folder, name, error) from error
     except (RuntimeError, KeyError, TypeError, EOFError, ValueError, pickle.UnpicklingError) as error:
-        raise UnreadableError(
+        raise (TrainingError if is_zip else DamagedError)(
             f"{(folder / name).uri} is not a readable checkpoint of this project: {why_unreadable(error)}"
         ) from error
     found = checkpoint.spec.trial_id

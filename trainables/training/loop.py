@@ -17,6 +17,7 @@ from trainables.training.evaluation import accuracy, evaluate, generalization
 from trainables.training.machine_load import MachineLoad
 from trainables.training.schedules import learning_rate_factor
 from trainables.training.trainer import Trainer, determinism
+from trainables.trial.code import Code, code_of
 from trainables.trial.folder import (
     BEST_CHECKPOINT,
     INITIAL_CHECKPOINT,
@@ -62,6 +63,7 @@ def train(
         check_images(spec, data)
         trainer = Trainer(spec, initial_model(spec, data), data)
         history = resume(trainer, trial)
+        trial.write_code(checked_code(spec))
         unsaved: list[EpochMetrics] = []
         due = time.monotonic()
         load = MachineLoad(device) if system_metrics else None
@@ -70,12 +72,8 @@ def train(
             best = is_best(metrics, history)
             history = [*history, metrics]
             unsaved.append(metrics)
-            # After the last epoch nothing resumes from the optimizer's state, which is two thirds of a checkpoint.
             done = is_done(spec.training, history, trainer.steps_per_epoch)
-            state = {} if done else trainer.optimizer.state_dict()
-            moved = {} if done or trainer.averaged is None else trainer.model.state_dict()
-            scaler = trainer.scaler.state_dict()
-            checkpoint = Checkpoint(spec, trainer.network.state_dict(), state, history, scaler, moved)
+            checkpoint = checkpoint_of(trainer, history, done)
             if best and spec.training.keep_best:
                 trial.check()
                 save_checkpoint(trial.folder, BEST_CHECKPOINT, replace(checkpoint, optimizer={}, unaveraged={}))
@@ -90,6 +88,33 @@ def train(
         trained = Trained(history, generalization(trainer.network, data), weights_digest(trainer.network.state_dict()))
         trial.check()
         trial.write_trained(trained)
+
+
+def checked_code(spec: TrialSpec) -> Code:
+    """The code with which this machine trains a trial.
+
+    Raises:
+        TrainingError: it is not the one that is part of the trial's identity.
+    """
+    code = code_of([spec.model], spec.data)
+    here = code.own[spec.model].digest if spec.model in code.own else "none"
+    if spec.code not in (None, here):
+        raise TrainingError(
+            f"model {spec.model!r}: the code on this machine ({here}) is not the trial's ({spec.code}); bring it here, "
+            "or give the command again to have trials of the code that is here"
+        )
+    return code
+
+
+def checkpoint_of(trainer: Trainer, history: list[EpochMetrics], done: bool) -> Checkpoint:
+    """The state of training after some epochs, `done` or to be continued.
+
+    After the last epoch nothing resumes from the optimizer's state, which is two thirds of a checkpoint.
+    """
+    state = {} if done else trainer.optimizer.state_dict()
+    moved = {} if done or trainer.averaged is None else trainer.model.state_dict()
+    scaler = trainer.scaler.state_dict()
+    return Checkpoint(trainer.spec, trainer.network.state_dict(), state, history, scaler, moved)
 
 
 def one_epoch(trainer: Trainer, history: list[EpochMetrics], load: MachineLoad | None = None) -> EpochMetrics:

@@ -29,9 +29,9 @@ from trainables.data import Dataset, load_dataset, stratified_indices
 from trainables.errors import DivergedError, TrainingError
 from trainables.models import model_factory
 from trainables.processes.ending import innermost_own_frame
-from trainables.training.checkpoints import Checkpoint, save_checkpoint, why_unreadable
+from trainables.training.checkpoints import save_checkpoint, why_unreadable
 from trainables.training.device import default_device
-from trainables.training.loop import check_validation, initial_model, resume
+from trainables.training.loop import check_images, check_validation, checkpoint_of, initial_model, resume
 from trainables.training.trainer import Trainer, determinism, memory_format
 from trainables.trial.cases import Case
 from trainables.trial.folder import LAST_CHECKPOINT, EpochMetrics, TrialFolder
@@ -100,6 +100,7 @@ def _check_outputs(spec: TrialSpec, data: Dataset, settings: SharpnessSettings) 
     images, targets = _batch(spec, data)
     with _stage("it can't be built"):
         check_validation(spec, data)
+        check_images(spec, data)
         model = initial_model(spec, data)
     lazy = [name for name, tensor in [*model.named_parameters(), *model.named_buffers()] if is_lazy(tensor)]
     if lazy:
@@ -152,11 +153,8 @@ def _check_steps(spec: TrialSpec, data: Dataset) -> None:
             loss = trainer.train_epoch(0, max_steps=1)
         alive()
         done = EpochMetrics(0, 0.0, loss, 0.0, 0.0, 0.0, 0.0)
-        states = trainer.model.state_dict(), trainer.optimizer.state_dict()
         with _stage("its state can't be written to a checkpoint", _unreadable):
-            save_checkpoint(
-                trial.folder, LAST_CHECKPOINT, Checkpoint(spec, *states, [done], trainer.scaler.state_dict())
-            )
+            save_checkpoint(trial.folder, LAST_CHECKPOINT, checkpoint_of(trainer, [done], done=False))
         resumed = Trainer(spec, initial_model(spec, data), small)
         with _stage("its checkpoint can't be used", _unreadable):
             resume(resumed, trial)
@@ -171,7 +169,7 @@ def _check_steps(spec: TrialSpec, data: Dataset) -> None:
 
 def _at_once(spec: TrialSpec) -> TrialSpec:
     """The trial without what would delay its costly steps, and without compilation."""
-    training = spec.training.model_copy(update={"compile": False})
+    training = spec.training.model_copy(update={"compile": False, "drop_last": False})
     optimizer = spec.optimizer
     if isinstance(optimizer, RSAMSpec):
         optimizer = optimizer.model_copy(update={"plain_epochs": 0, "plain_until_accuracy": None})
@@ -182,7 +180,7 @@ def _last_batches(case: Case, data: Dataset) -> Iterator[str]:
     """Of batch sizes that leave one image for the last batch of an epoch: those whose trials would fail on it."""
     count = len(data.train)
     for size in case.batch_sizes:
-        if (count % size or size) != 1 or getattr(case.spec.training, "drop_last", False):
+        if (count % size or size) != 1 or case.spec.training.drop_last:
             continue
         model = initial_model(case.spec, data).to(default_device()).train()
         try:

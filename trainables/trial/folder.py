@@ -11,6 +11,7 @@ from typing import Any, TypeVar, overload
 
 from analysis.one_line import one_line
 from trainables.errors import DamagedError, ReplacedError
+from trainables.trial.code import Code
 from trainables.trial.manifest import CLEANED_FILE as CLEANED_FILE
 from trainables.trial.manifest import FAILED_FILE as FAILED_FILE
 from trainables.trial.manifest import (
@@ -29,6 +30,7 @@ from trainables.trial.specs import TrialSpec
 from trainables.trial.storage import Folder
 
 SPEC_FILE = "spec.json"
+CODE_FILE = "code.json"
 INITIAL_CHECKPOINT = "initial.pt"
 LAST_CHECKPOINT = "last.pt"
 BEST_CHECKPOINT = "best.pt"
@@ -36,7 +38,8 @@ TRAINED_FILE = "trained.json"
 MEASUREMENTS_FOLDER = "measurements"
 MEASURED_FILE = "measured.json"
 SHIFTS_FOLDER = "shifts"
-LISTED_FILES = (SPEC_FILE, INITIAL_CHECKPOINT, LAST_CHECKPOINT, BEST_CHECKPOINT)  # in a manifest, beside the record
+# In a manifest, beside the record:
+LISTED_FILES = (SPEC_FILE, CODE_FILE, INITIAL_CHECKPOINT, LAST_CHECKPOINT, BEST_CHECKPOINT)
 TRAINING_FILES = (*LISTED_FILES, TRAINED_FILE, MANIFEST_FILE)  # a worker's own
 INPUTS = "inputs"  # the key of a record under which it says what it was made from
 WEIGHTS = "weights"  # of those, the SHA-256 of the trained weights
@@ -176,6 +179,22 @@ class TrialFolder:
         """Record the trial of this folder."""
         self.folder.write(SPEC_FILE, spec.model_dump_json(indent=2).encode())
 
+    def write_code(self, code: Code) -> None:
+        """Record the code that trains the trial from now on, if it is not the last one recorded."""
+        versions = self.read_code()
+        if versions[-1:] != [code]:
+            write_json(self.folder, CODE_FILE, {"versions": [each.to_json() for each in [*versions, code]]})
+
+    def read_code(self) -> list[Code]:
+        """The code that trained the trial, in order: several where it was continued with other code; none where an
+        earlier version of this package trained it."""
+        try:
+            return read_json(self.folder, CODE_FILE, _versions)
+        except FileNotFoundError:
+            if self.folder.lists(CODE_FILE):
+                raise damaged(self.folder, CODE_FILE, "is missing") from None
+            return []
+
     def write_trained(self, trained: Trained) -> None:
         """Mark the trial as trained: its last checkpoint is now final. Results of other weights are forgotten."""
         self._forget_results_of_other_weights(trained.weights)
@@ -188,7 +207,7 @@ class TrialFolder:
 
     def start_again(self) -> None:
         """Forget all training so far: what can't be relied on is not trained on."""
-        for name in (TRAINED_FILE, MANIFEST_FILE, BEST_CHECKPOINT, LAST_CHECKPOINT, INITIAL_CHECKPOINT, SPEC_FILE):
+        for name in (TRAINED_FILE, MANIFEST_FILE, *reversed(LISTED_FILES)):
             self.folder.delete(name)
 
     @property
@@ -293,6 +312,10 @@ def _weights(folder: Folder, record: str) -> str | None:
         return read_json(folder, record, lambda content: str(content[INPUTS][WEIGHTS]))
     except (FileNotFoundError, DamagedError):
         return None
+
+
+def _versions(content: dict[str, Any]) -> list[Code]:
+    return [Code.of_json(each) for each in content["versions"]]
 
 
 def _trained(content: dict[str, Any]) -> Trained:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 import re
 from functools import cached_property
 from pathlib import PurePosixPath
@@ -11,7 +12,8 @@ from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, mo
 from pydantic_core import InitErrorDetails, PydanticCustomError
 
 from analysis.errors import closest
-from analysis.settings import LIMITS, SILENCE_LIMIT, Duration, Section
+from analysis.section import Section
+from analysis.settings import LIMITS, SILENCE_LIMIT, Duration
 from trainables.catalogue import DATA_SETS
 from trainables.trial.recipe import contradictions, misfits
 from trainables.trial.storage import absolute
@@ -19,6 +21,30 @@ from trainables.trial.storage import absolute
 
 def _list(value: Any) -> Any:
     return [value] if isinstance(value, str) else value
+
+
+def _whole(value: Any, least: int, most: float = math.inf) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and least <= value <= most
+
+
+def _channels(value: Any) -> Any:
+    if value is not None and not (_whole(value, 1) and value in (1, 3)):
+        raise ValueError(f"must be 3 (colour) or 1 (gray); got {value!r}")
+    return value
+
+
+def _size(value: Any) -> Any:
+    pair = isinstance(value, list | tuple) and len(value) == 2 and all(_whole(side, 1) for side in value)
+    if value is not None and not (pair or _whole(value, 1)):
+        raise ValueError(f"must be a whole number of pixels, at least 1, or [height, width]; got {value!r}")
+    return value
+
+
+def _background(value: Any) -> Any:
+    triple = isinstance(value, list | tuple) and len(value) == 3 and all(_whole(each, 0, 255) for each in value)
+    if not (triple or value in ("black", "white")):
+        raise ValueError(f"must be black, white, or [red, green, blue] of 0 to 255; got {value!r}")
+    return value
 
 
 def _known_data_set(name: str) -> str:
@@ -55,9 +81,10 @@ RSAMOrder = Annotated[PositiveFloat, AfterValidator(_not_one)]
 ModelName = Annotated[str, Field(min_length=1)]
 Location = Annotated[str, Field(min_length=1), AfterValidator(absolute)]
 Locations = Annotated[tuple[Location, ...], BeforeValidator(_list)]
+Channels = Annotated[Literal[1, 3], BeforeValidator(_channels)]
+Size = Annotated[int | tuple[int, int], BeforeValidator(_size)]
+Background = Annotated[Literal["black", "white"] | tuple[int, int, int], BeforeValidator(_background)]
 Milestones = Annotated[tuple[PositiveInt, ...], Field(min_length=1), BeforeValidator(_several)]
-Byte = Annotated[int, Field(ge=0, le=255)]
-Background = Literal["black", "white"] | tuple[Byte, Byte, Byte]
 BatchNormSecondPass = Literal["freeze", "update"]
 PLAIN_EPOCHS = 5  # the paper's 5; its authors' code takes 6
 
@@ -100,10 +127,10 @@ class DataSpec(Spec):
     test: Locations = ()
     image: str = "image"  # column names
     label: str = "label"
-    channels: Literal[1, 3] | None = None  # None: 3 if any image is coloured, else 1
+    channels: Channels | None = None  # None: 3 if any image is coloured, else 1
     background: Background = "black"  # behind transparent pixels: a colour, or red, green and blue of 0 to 255
-    resize: PositiveInt | tuple[PositiveInt, PositiveInt] | None = None  # the shorter side, or height and width
-    crop: PositiveInt | tuple[PositiveInt, PositiveInt] | None = None  # the centre: a square, or height and width
+    resize: Size | None = None  # the shorter side, or height and width
+    crop: Size | None = None  # the centre: a square, or height and width
     on_damaged: Literal["stop", "skip"] = "stop"  # what to do about images that can't be decoded
     fingerprint: Annotated[str, Field(pattern=r"^[0-9a-f]{16}$")] | None = None  # of the content; found in the files
     known_by: Literal["name", "content"] | None = None  # None: name where the store has such trials, else content
@@ -135,7 +162,7 @@ class DataSpec(Spec):
                 if not getattr(self, key):
                     raise ValueError(f"parquet needs {key}: a Parquet file, a glob, or a list of them")
         else:
-            for key in OF_PARQUET:
+            for key in (each for each in OF_PARQUET if each in self.model_fields_set):
                 if getattr(self, key) != type(self).model_fields[key].default:
                     raise ValueError(f"{key} is for dataset: parquet; {self.dataset} takes root")
         return self
@@ -367,6 +394,7 @@ class TrialSpec(Spec):
     training: TrainingSpec
     optimizer: OptimizerSpec
     seed: NonNegativeInt = 0
+    code: str | None = None  # the digest of the network's sources, where the sweep makes it a part of the identity
 
     @model_validator(mode="after")
     def _fits_the_images(self) -> "TrialSpec":
@@ -383,11 +411,11 @@ class TrialSpec(Spec):
         same reason a default must never change.
         """
         known_by_the_other = {"name"} if self.data.is_known_by_content else {"fingerprint"}
-        excluded = {
-            "data": set(DataSpec.NOT_IDENTITY | known_by_the_other),
-            "training": set(TrainingSpec.NOT_IDENTITY),
-        }
-        fields = self.model_dump(mode="json", exclude_defaults=True, exclude=excluded)
+        left_out = {"data": DataSpec.NOT_IDENTITY | known_by_the_other, "training": TrainingSpec.NOT_IDENTITY}
+        fields = self.model_dump(mode="json", exclude_defaults=True)
+        for part, names in left_out.items():
+            for name in names & fields[part].keys():
+                del fields[part][name]
         return hashlib.sha256(json.dumps(fields, sort_keys=True).encode()).hexdigest()[:12]
 
     def parameters(self) -> dict[str, Any]:

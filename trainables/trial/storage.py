@@ -9,13 +9,16 @@ import uuid
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Protocol
+from urllib.parse import unquote, urlsplit
 
 from trainables.errors import StorageError, TrainingError
 
 OBJECT_STORES = ("s3", "gcs", "abfs")  # pyarrow's names of stores where an object appears complete or not at all
 NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS)  # errors of file systems without hard links: FAT, some of FUSE
+ANSWER_SECONDS = 5  # for an object store that may have no credentials
 CLAIM_SECONDS = 60.0  # after this, a claim to create a file is void: its process died before it could remove it
 
 
@@ -72,17 +75,33 @@ def join(folder: str, name: str) -> str:
 
 def open_folder(uri: str) -> Folder:
     """Open the folder at a path, or at an address that pyarrow.fs knows (s3://, gs://, hdfs://)."""
-    return RemoteFolder.at(uri) if is_remote(uri) else LocalFolder(Path(uri.removeprefix("file://")))
+    return RemoteFolder.at(uri) if is_remote(uri) else LocalFolder(Path(absolute(uri)))
 
 
 def absolute(location: str) -> str:
-    """A path made absolute, with `~` expanded, so that it is valid in every process; an address is unchanged."""
-    return location if "://" in location else str(Path(location).expanduser().absolute())
+    """A path that is valid in every process: absolute, with `~` expanded, and without `file://`.
+
+    The address of an object store is unchanged.
+
+    Raises:
+        ValueError: a user whose home is not known; a file of another machine.
+    """
+    if is_remote(location):
+        return location
+    if location.startswith("file:"):
+        address = urlsplit(location.replace("?", "%3F").replace("#", "%23"))
+        if address.netloc not in ("", "localhost") or not address.path.startswith("/"):
+            raise ValueError(f"must be file:///absolute/path, without a host; got {location!r}")
+        return unquote(address.path)
+    try:
+        return str(Path(location).expanduser().absolute())
+    except RuntimeError as error:
+        raise ValueError(f"the home folder of {location.partition('/')[0]} is not known; got {location!r}") from error
 
 
 def is_remote(uri: str) -> bool:
     """Whether this is the address of an object store, and not a path."""
-    return "://" in uri and not uri.startswith("file://")
+    return "://" in uri and not uri.startswith("file:")
 
 
 class LocalFolder:
@@ -247,9 +266,11 @@ class RemoteFolder:
         from pyarrow import fs
 
         try:
+            _ask_google(uri)
             filesystem, path = fs.FileSystem.from_uri(uri)
-        except (pa.ArrowInvalid, pa.ArrowKeyError, OSError) as error:
-            raise TrainingError(f"storage {without_secrets(uri)!r} can't be opened: {error}") from error
+        except (pa.ArrowException, OSError) as error:
+            reason = str(error).splitlines()[0]
+            raise TrainingError(f"storage {without_secrets(uri)!r} can't be opened: {reason}") from error
         return cls(filesystem, path, uri)
 
     def __truediv__(self, name: str) -> "RemoteFolder":
@@ -363,9 +384,11 @@ class RemoteFolder:
 
     @contextmanager
     def _reported(self, name: str, action: str, missing_is_no_error: bool = False) -> Iterator[None]:
+        import pyarrow as pa
+
         try:
             yield
-        except OSError as error:
+        except (pa.ArrowException, OSError) as error:
             if missing_is_no_error and isinstance(error, FileNotFoundError):
                 raise
             address = without_secrets(join(self.uri, name) if name else self.uri)
@@ -373,6 +396,18 @@ class RemoteFolder:
                 f"{address} can't be {action}: {str(error).splitlines()[0]}; correct that, then give the same command "
                 "to go on from here"
             ) from error
+
+
+@cache
+def _ask_google(uri: str) -> None:
+    """Ask Google's storage once whether it answers this process: without credentials it would try for 15 minutes."""
+    if not uri.startswith(("gs://", "gcs://")) or "retry_limit_seconds=" in uri:
+        return
+    from pyarrow import fs
+
+    joint = "&" if "?" in uri else "?"
+    filesystem, path = fs.FileSystem.from_uri(f"{uri}{joint}retry_limit_seconds={ANSWER_SECONDS}")
+    filesystem.get_file_info([path])
 
 
 def without_secrets(address: str) -> str:

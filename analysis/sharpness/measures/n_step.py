@@ -111,13 +111,20 @@ def _checkpoints(num_steps: int) -> set[int]:
 
 
 def n_step(subject: Subject, measure: str) -> list[Measurement]:
-    """The rows of `sam_n`, `asam_n`, `sam_linf_n` and `asam_linf_n`, at the ρ of the one-step measures."""
+    """The rows of `sam_n`, `asam_n`, `sam_linf_n` and `asam_linf_n`, at the ρ of the one-step measures.
+
+    Each ρ is an ascent of its own: one at which the loss overflows leaves the others their values.
+    """
     worst_case = subject.settings.worst_case
-    rhos = worst_case.rhos(measure)
     ball = ball_of(measure)
 
-    def values(block: str) -> Values:
-        rise = partial(worst_case_sharpness, subject.landscape(block), ball)
-        return {rho: (rise(rho, worst_case.num_steps, worst_case.batch_size), 0.0) for rho in rhos}
+    def rise(block: str, rho: float) -> Values:
+        landscape = subject.landscape(block)
+        return {rho: (worst_case_sharpness(landscape, ball, rho, worst_case.num_steps, worst_case.batch_size), 0.0)}
 
-    return tabulate(measure, subject.blocks(measure), rhos, values)
+    return [
+        row
+        for block in subject.blocks(measure)
+        for rho in worst_case.rhos(measure)
+        for row in tabulate(measure, [block], [rho], partial(rise, rho=rho))
+    ]

@@ -19,13 +19,15 @@ from orchestrator.events import (
     TrialStarted,
     TrialTrained,
 )
+from orchestrator.executors.ray.autosize import AutoSize
 from orchestrator.executors.ray.circuit_breaker import CircuitBreaker
 from orchestrator.executors.ray.nodes import connect, leave, names_of_nodes, possible_nodes, present_nodes
-from orchestrator.executors.ray.placement import place_largest_pool, place_pool
+from orchestrator.executors.ray.placement import check_fit, place_largest_pool, place_pool
 from orchestrator.executors.ray.pool import MeasuringPool
 from orchestrator.executors.ray.tuner import Tuning
 from orchestrator.intervals import EVENTS, NODES
 from orchestrator.own_code import own_code
+from orchestrator.store.cost import longest_first
 from orchestrator.store.plan import Work
 from orchestrator.store.trial_store import TrialState, TrialStore
 from trainables.data.preparation import prepare_dataset
@@ -50,10 +52,11 @@ class RayExecutor:
         self._looked = time.monotonic()  # when the nodes were last listed
         self._tuners: Counter[str] = Counter()  # trial → Tuners that ended without having trained it
         self._specs: dict[str, TrialSpec] = {}
+        self._auto = AutoSize(config.resources) if config.resources.pool.actors == "auto" else None
 
     def run(self, work: Work) -> Generator[Event, None, None]:
-        """Train and measure side by side; the pool is up before the first trial starts."""
-        if "RAY_ADDRESS" not in os.environ:
+        """Train and measure side by side; a pool of fixed size is up before the first trial starts."""
+        if not os.environ.get("RAY_ADDRESS"):
             prepare_dataset(self._config.data)  # once, in the process whose output and errors are seen
         connect(own_code(self._config))
         try:
@@ -61,7 +64,8 @@ class RayExecutor:
             self._specs = {spec.trial_id: spec for spec in work.trials}
             for spec in [*work.to_measure, *work.to_shift]:
                 pool.submit(spec)
-            to_train: list[TrialSpec] | None = work.to_train
+            # With the longest last, many nodes would wait for one.
+            to_train: list[TrialSpec] | None = longest_first(work.to_train, self._config.resources.trial.gpus > 0)
             while to_train is not None:
                 to_train = yield from self._round(to_train, pool)
         finally:
@@ -71,12 +75,14 @@ class RayExecutor:
         config, resources = self._config, self._config.resources
         possible = possible_nodes()
         if possible is not None:
-            place_pool(resources, possible)  # refuses what can never fit
+            check_fit(resources, possible)  # refuses what can never fit
+        gpu = resources.trial.gpus > 0
+        if resources.pool.actors == "auto":
+            return MeasuringPool(self._store, config.sharpness, resources.pool, config.data, gpu=gpu, sizing=self._auto)
         try:
             nodes = place_pool(resources, present_nodes())
         except UsageError:
             nodes = [""] * resources.pool.actors  # wherever the autoscaler makes room
-        gpu = resources.trial.gpus > 0
         pool = MeasuringPool(self._store, config.sharpness, resources.pool, config.data, nodes, gpu)
         pool.wait_until_ready()
         return pool
@@ -90,6 +96,8 @@ class RayExecutor:
             None if nothing remains to be done.
         """
         tuning = Tuning(self._config, self._store, to_train, self._avoided)
+        if self._auto is not None:
+            self._auto.tuning = tuning
         ended = False
         try:
             while tuning.alive or pool.busy:
@@ -113,12 +121,12 @@ class RayExecutor:
         return None
 
     def _keep_room(self, pool: MeasuringPool) -> Iterator[Event]:
-        """Make the pool smaller where nodes were lost for good, and larger when they are back.
+        """Make a pool of fixed size smaller where nodes were lost for good, and larger when they are back.
 
         Ray starts lost actors again wherever there is room. Together they could fill the whole cluster, and the trials
         would wait for ever. Nodes that an autoscaler may still add count as present.
         """
-        if time.monotonic() - self._looked < NODES:
+        if self._auto is not None or time.monotonic() - self._looked < NODES:
             return
         self._looked = time.monotonic()
         possible = possible_nodes()
@@ -203,7 +211,7 @@ class RayExecutor:
 
     def _can_do_without(self, node: str) -> bool:
         try:
-            place_pool(self._config.resources, present_nodes({*self._avoided, *self._suspects, node}))
+            check_fit(self._config.resources, present_nodes({*self._avoided, *self._suspects, node}))
         except UsageError:
             return False
         return True
@@ -212,7 +220,11 @@ class RayExecutor:
         """Take the suspects out of the sweep, and remove the failures that count against them from the store."""
         suspects, self._suspects = self._suspects, set()
         self._avoided |= suspects
-        pool.avoid(self._avoided, place_pool(self._config.resources, present_nodes(self._avoided)))
+        if self._auto is not None:
+            self._auto.avoided = self._avoided
+            pool.avoid(self._avoided, None)
+        else:
+            pool.avoid(self._avoided, place_pool(self._config.resources, present_nodes(self._avoided)))
         for node in suspects:
             blamed = [each for each in self._breaker.blamed(node) if self._store.state(each) is TrialState.FAILED]
             reason = self._store.failure(blamed[-1]).reason if blamed else ""

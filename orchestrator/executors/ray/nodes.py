@@ -4,7 +4,8 @@ import gc
 import logging
 import os
 import signal
-from collections.abc import Collection, Sequence
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,12 +13,15 @@ import ray
 import yaml
 
 from analysis.garbage import no_garbage_collection
+from orchestrator.errors import UsageError
+from orchestrator.executors.ray.address import check_ray, ray_address
 from orchestrator.executors.ray.placement import Node
 
 LAUNCHER_FILE = Path("~/ray_bootstrap_config.yaml")  # where `ray up` puts the cluster's description on the head
 NODE_ID_LABEL = "ray.io/node-id"
 NODE_GROUP_LABEL = "ray.io/node-group"  # on nodes that an autoscaler manages
 SHORT_ID = 6
+RAY_DIGITS = 4  # to which Ray rounds amounts of resources
 
 
 def connect(own_code: Sequence[Path] = ()) -> None:
@@ -25,8 +29,15 @@ def connect(own_code: Sequence[Path] = ()) -> None:
 
     Args:
         own_code: modules and packages of the user's that a cluster's nodes need; they are sent there.
+
+    Raises:
+        UsageError: there is no such cluster, or Ray can't start here.
     """
-    ships = own_code and "RAY_ADDRESS" in os.environ
+    check_ray()
+    address = ray_address()
+    if address is None:
+        os.environ.pop("RAY_ADDRESS", None)  # empty, it is no address for Ray
+    ships = own_code and address is not None
     quiet = {
         "RAY_USAGE_STATS_ENABLED": "0",
         "RAY_ENABLE_AUTO_CONNECT": "0",  # a thread that outlives the cluster must not start another
@@ -38,14 +49,17 @@ def connect(own_code: Sequence[Path] = ()) -> None:
     for name, value in quiet.items():
         os.environ.setdefault(name, value)
     on_sigterm = signal.getsignal(signal.SIGTERM)
-    ray.init(
-        address=os.environ.get("RAY_ADDRESS", "local"),
-        log_to_driver=False,
-        include_dashboard=False,
-        configure_logging=True,
-        logging_level=logging.ERROR,
-        runtime_env={"py_modules": [str(path) for path in own_code]} if ships else None,
-    )
+    try:
+        ray.init(
+            address=address or "local",
+            log_to_driver=False,
+            include_dashboard=False,
+            configure_logging=True,
+            logging_level=logging.ERROR,
+            runtime_env={"py_modules": [str(path) for path in own_code]} if ships else None,
+        )
+    except (OSError, ValueError) as error:
+        raise UsageError(f"Ray can't {'be joined' if address else 'start here'}: {error}".splitlines()[0]) from error
     signal.signal(signal.SIGTERM, on_sigterm)  # Ray's own handler would abort without a message
 
 
@@ -67,6 +81,26 @@ def present_nodes(avoided: Collection[str] = ()) -> list[Node]:
         for node in ray.nodes()
         if node["Alive"] and node["NodeID"] not in avoided
     ]
+
+
+def unused() -> dict[str, tuple[float, float]]:
+    """CPUs and GPUs of each node that no process has, as of about a second ago."""
+    state = ray._private.state.state.available_resources_per_node()
+    return {node_id: (float(free.get("CPU", 0)), float(free.get("GPU", 0))) for node_id, free in state.items()}
+
+
+def placed_trials(bundle: Mapping[str, float]) -> Counter[str]:
+    """How many trials have a place on each node, started or not: placement groups of one such bundle."""
+    wanted = {name: round(amount, RAY_DIGITS) for name, amount in bundle.items() if amount}
+    return Counter(
+        group["bundles_to_node_id"][0]
+        for group in ray.util.placement_group_table().values()
+        if group["state"] == "CREATED" and [_rounded(each) for each in group["bundles"].values()] == [wanted]
+    )
+
+
+def _rounded(bundle: Mapping[str, float]) -> dict[str, float]:
+    return {name: round(amount, RAY_DIGITS) for name, amount in bundle.items()}
 
 
 def names_of_nodes() -> dict[str, str]:

@@ -1,38 +1,31 @@
 """The pool of measuring actors on a Ray cluster, fed from a queue in this process."""
 
-import heapq
 import itertools
+import time
 from collections import Counter, deque
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import ray
-from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from analysis.settings import SharpnessSettings
 from orchestrator.config.sweep_config import PoolResources
 from orchestrator.events import Event, MeasuringEnded, MeasuringStarted, TrialFailed, TrialMeasured
-from orchestrator.executors.ray.nodes import avoiding
-from orchestrator.executors.watched_actor import WatchedActor
+from orchestrator.executors.ray.measuring_actor import ActorKind, Member
+from orchestrator.executors.ray.sizing import Decision
+from orchestrator.executors.ray.snapshot import Actor, ActorState, Demand
+from orchestrator.executors.ray.task_queue import TaskQueue
+from orchestrator.intervals import SIZE
 from orchestrator.store.measurement import missing_parts
 from orchestrator.store.tasks import ONLY_SHIFTS, MeasuringTask, divide
 from orchestrator.store.trial_store import TrialState, TrialStore
 from trainables.errors import StorageError
-from trainables.processes.worker import Worker
 from trainables.trial.folder import Failure, write_failure
 from trainables.trial.specs import DataSpec, TrialSpec
 
 MAX_DEATHS = 3  # of actors during the same task; then the task is at fault
 ASSEMBLE = "assemble"
-
-
-@dataclass(eq=False)
-class _Member:
-    """An actor of the pool, and the node that it last reported."""
-
-    handle: Any
-    node: str = ""
 
 
 @dataclass
@@ -57,29 +50,15 @@ class _Call:
         return self.task.name if self.task else ASSEMBLE
 
 
-@dataclass
-class _Queue:
-    """Waiting calls, in the order of the trials' arrival; within a trial, the longest task first."""
-
-    _heap: list[tuple[int, float, int, _Call]] = field(default_factory=list)
-    _numbers: Iterator[int] = field(default_factory=itertools.count)
-
-    def put(self, arrival: int, call: _Call) -> None:
-        seconds = call.task.seconds if call.task else float("inf")
-        heapq.heappush(self._heap, (arrival, -seconds, next(self._numbers), call))
-
-    def get(self) -> _Call:
-        return heapq.heappop(self._heap)[3]
-
-    def __len__(self) -> int:
-        return len(self._heap)
+Sizing = Callable[[Sequence[Actor], Demand], Decision]
 
 
 class MeasuringPool:
-    """Measuring actors that exist before any trial starts, with resources of their own, so that trials and actors never
-    wait for each other for ever. Each actor has at most one call; all other calls wait here.
+    """Measuring actors and what they do. Each actor has at most one call; all other calls wait here.
 
-    Ray starts an actor that died again, wherever there is room, and its call is made again.
+    A pool of fixed size exists before any trial starts, with resources of its own. Ray starts an actor of it that died
+    again, wherever there is room. A pool of no fixed size asks `sizing` which actors to start and to give back, before
+    it hands out calls; an actor that died is forgotten. In both, the call of a lost actor is made again.
     """
 
     def __init__(
@@ -88,18 +67,31 @@ class MeasuringPool:
         settings: SharpnessSettings,
         resources: PoolResources,
         data: DataSpec,
-        nodes: Sequence[str],
+        nodes: Sequence[str] = (),
         gpu: bool = False,
+        sizing: Sizing | None = None,
     ) -> None:
-        self._store, self._settings, self._resources, self._data, self._gpu = store, settings, resources, data, gpu
-        self._idle: list[_Member] = []
-        self._probing: dict[Any, _Member] = {}  # result reference → the actor that is to report its node
-        self._running: dict[Any, tuple[_Member, _Call]] = {}
-        self._queue = _Queue()
+        """A pool.
+
+        Args:
+            store, settings, resources, data: what is measured, how, with what.
+            nodes: the node of each actor of a pool of fixed size.
+            gpu: whether actors have GPUs, which tells how long tasks take.
+            sizing: decides about a pool of no fixed size.
+        """
+        self._store, self._settings, self._gpu, self._sizing = store, settings, gpu, sizing
+        self._kind = ActorKind(store, settings, resources, data)
+        self._keys = itertools.count()
+        self._idle: list[Member] = []
+        self._probing: dict[Any, Member] = {}  # result reference → the actor that is to report its place
+        self._running: dict[Any, tuple[Member, _Call]] = {}
+        self._queue: TaskQueue[_Call] = TaskQueue()
         self._arrivals: dict[str, int] = {}
         self._deaths: Counter[tuple[str, str]] = Counter()
         self._avoided: set[str] = set()
         self._events: deque[Event] = deque()
+        self._sized = float("-inf")  # when the size was last decided on, if nothing has changed since
+        self._longest_first = False
         for node in nodes:
             self._start(node)
 
@@ -119,10 +111,14 @@ class MeasuringPool:
         trial = _Trial(trial_id, tasks, len(missing))
         self._arrivals.setdefault(trial_id, len(self._arrivals))
         for task in missing:
-            self._queue.put(self._arrivals[trial_id], _Call(trial, task))
+            self._put(_Call(trial, task))
         if not missing:
-            self._queue.put(self._arrivals[trial_id], _Call(trial, None))
-        self._feed()
+            self._put(_Call(trial, None))
+
+    def _put(self, call: _Call) -> None:
+        seconds = call.task.seconds if call.task else float("inf")  # what ends a trial goes first
+        self._queue.put(call, self._arrivals[call.trial.trial_id], seconds)
+        self._changed()
 
     def knows(self, trial_id: str) -> bool:
         """Whether the trial was submitted."""
@@ -131,10 +127,11 @@ class MeasuringPool:
     @property
     def busy(self) -> bool:
         """Whether calls are queued or running, or events have not been collected."""
-        return bool(self._queue or self._running or self._events)
+        return bool(len(self._queue) or self._running or self._events)
 
     def collect(self, timeout: float) -> Iterator[Event]:
         """The events so far, after waiting at most `timeout` seconds for the first."""
+        self._feed()
         waiting = [*self._running, *self._probing]
         if waiting and not self._events:
             done, _ = ray.wait(waiting, num_returns=1, timeout=timeout)
@@ -143,27 +140,33 @@ class MeasuringPool:
                     self._probed(reference)
                 else:
                     self._ended(reference)
-        self._feed()
+            self._feed()
+        elif timeout and not self._events:
+            time.sleep(timeout)  # until there is room for an actor
         while self._events:
             yield self._events.popleft()
 
-    def avoid(self, avoided: Collection[str], nodes: Sequence[str]) -> None:
+    def avoid(self, avoided: Collection[str], nodes: Sequence[str] | None) -> None:
         """Move the actors from nodes that are avoided to others; their calls are made again there.
 
         Args:
             avoided: the nodes without actors from now on.
-            nodes: the node of each actor.
+            nodes: the node of each actor; None for a pool of no fixed size.
         """
         self._avoided |= set(avoided)
         for member in self._members:
             if member.node in avoided:
                 self._drop(member)
-        self.resize(nodes)
+        if nodes is not None:
+            self.resize(nodes)
 
     def resize(self, nodes: Sequence[str]) -> bool:
-        """Have one actor for each entry of `nodes`, there if possible; whether their number changed.
+        """In a pool of fixed size, have one actor for each entry of `nodes`, there if possible.
 
         A smaller pool drops actors that are lost or have not started yet first, then idle ones.
+
+        Returns:
+            Whether their number changed.
         """
         members = self._members
         for member in members[len(nodes) :]:
@@ -174,44 +177,89 @@ class MeasuringPool:
         return len(members) != len(nodes)
 
     @property
-    def _members(self) -> list[_Member]:
+    def _members(self) -> list[Member]:
         """All actors: those with a call first, those that are still starting last."""
         return [*(member for member, _ in self._running.values()), *self._idle, *self._probing.values()]
 
-    def _drop(self, member: _Member) -> None:
+    def _drop(self, member: Member) -> None:
         ray.kill(member.handle)
-        self._idle = [other for other in self._idle if other is not member]
-        self._probing = {reference: other for reference, other in self._probing.items() if other is not member}
+        self._forget(member)
         for reference, (other, call) in list(self._running.items()):
             if other is member:
                 del self._running[reference]
                 self._put_back(member, call)
 
-    def _start(self, node: str) -> None:
-        """Start an actor on a node; if that is gone, or empty, wherever there is room."""
-        strategy = NodeAffinitySchedulingStrategy(node, soft=True) if node else "SPREAD"
-        actor_class = ray.remote(MeasuringActor).options(
-            num_cpus=self._resources.cpus,
-            num_gpus=self._resources.gpus,
-            max_restarts=-1,
-            scheduling_strategy=strategy,
-            label_selector=avoiding(self._avoided),
-        )
-        store = self._store
-        handle = actor_class.remote(store.folder.uri, self._settings, self._resources.threads, self._data, store.shifts)
-        self._probe(_Member(handle))
+    def _forget(self, member: Member) -> None:
+        self._idle = [other for other in self._idle if other is not member]
+        self._probing = {reference: other for reference, other in self._probing.items() if other is not member}
+        self._changed()
 
-    def _probe(self, member: _Member) -> None:
-        self._probing[member.handle.node.remote()] = member
+    def _start(self, node: str, gpus: float | None = None) -> None:
+        handle = self._kind.start(node, self._avoided, gpus)
+        known = node if self._sizing else ""
+        self._probe(Member(next(self._keys), handle, known, gpus=gpus, since=time.monotonic()))
+
+    def _probe(self, member: Member) -> None:
+        self._probing[member.handle.place.remote()] = member
 
     def _probed(self, reference: Any) -> None:
         member = self._probing.pop(reference)
         try:
-            member.node = ray.get(reference)
-        except ray.exceptions.RayError:
-            self._probe(member)
+            member.node, gpu = ray.get(reference)
+        except ray.exceptions.RayError as error:
+            if getattr(error, "actor_init_failed", False):
+                raise error
+            self._lost(member)
         else:
-            self._idle.append(member)
+            member.gpu = gpu
+            self._is_idle(member)
+
+    def _is_idle(self, member: Member) -> None:
+        member.since = time.monotonic()
+        self._idle.append(member)
+        self._changed()
+
+    def _lost(self, member: Member) -> None:
+        """What follows the death of an actor: Ray starts it again, or it is forgotten. Others may have died with it."""
+        if self._sizing is None:
+            self._probe(member)
+            return
+        idle, self._idle = self._idle, []
+        for other in idle:
+            self._probe(other)
+        self._changed()
+
+    def _changed(self) -> None:
+        self._sized = float("-inf")
+
+    def _resize(self) -> None:
+        """Let `sizing` decide, at every change and at times without one; carry out what it says."""
+        members = self._members
+        if self._sizing is None or not (members or len(self._queue)) or time.monotonic() - self._sized < SIZE:
+            return
+        now = time.monotonic()
+        self._sized = now
+        by_key = {member.key: member for member in members}
+        busy = {member.key for member, _ in self._running.values()}
+        starting = {member.key for member in self._probing.values()}
+        actors = [
+            Actor(
+                member.key,
+                member.node,
+                ActorState.BUSY if key in busy else ActorState.STARTING if key in starting else ActorState.IDLE,
+                member.gpu,
+                idle_seconds=now - member.since,
+                gpus=member.gpus,
+            )
+            for key, member in by_key.items()
+        ]
+        decision = self._sizing(actors, Demand(tasks=len(self._queue), task_seconds=self._queue.seconds))
+        self._longest_first = decision.longest_first
+        for key in decision.give_back - busy:
+            self._drop(by_key[key])
+        for node in decision.start:
+            self._start(node, decision.gpus)
+        self._sized = now
 
     def _ended(self, reference: Any) -> None:
         member, call = self._running.pop(reference)
@@ -221,7 +269,7 @@ class MeasuringPool:
         except StorageError as error:  # no fault of the trial; the text of Ray's copy is a traceback
             raise error.cause from error  # type: ignore[attr-defined]
         except ray.exceptions.RayError as error:
-            self._probe(member)
+            self._lost(member)
             self._deaths[trial_id, call.name] += 1
             if self._deaths[trial_id, call.name] < MAX_DEATHS:
                 self._put_back(member, call)
@@ -233,7 +281,7 @@ class MeasuringPool:
             else:
                 write_failure(self._store.measurement(trial_id), Failure("measuring", reason))
         else:
-            self._idle.append(member)
+            self._is_idle(member)
         self._events.append(MeasuringEnded(trial_id, member.node, call.name, succeeded))
         if not succeeded and call.trial.failed_on is None:
             call.trial.failed_on = member.node
@@ -250,21 +298,31 @@ class MeasuringPool:
         elif call.task is None or len(trial.tasks) == 1:
             self._events.append(TrialMeasured(trial.trial_id))
         else:
-            self._queue.put(self._arrivals[trial.trial_id], _Call(trial, None))
+            self._put(_Call(trial, None))
 
-    def _put_back(self, member: _Member, call: _Call) -> None:
+    def _put_back(self, member: Member, call: _Call) -> None:
         self._events.append(MeasuringEnded(call.trial.trial_id, member.node, call.name, succeeded=False))
         if self._is_complete(call.trial.trial_id):  # it died after its last write
             self._events.append(TrialMeasured(call.trial.trial_id))
         else:
-            self._queue.put(self._arrivals[call.trial.trial_id], call)
+            self._put(call)
 
     def _is_complete(self, trial_id: str) -> bool:
         return self._store.state(trial_id) is TrialState.MEASURED and not self._store.missing_shifts(trial_id)
 
     def _feed(self) -> None:
-        while self._queue and self._idle:
-            member, call = self._idle.pop(), self._queue.get()
+        """Hand out calls: first where a GPU has nothing to do, and elsewhere only if no more actors are coming up."""
+        self._resize()
+        busy: Counter[tuple[str, str | None]] = Counter(
+            (member.node, member.gpu) for member, _ in self._running.values() if member.gpu is not None
+        )
+        while len(self._queue) and self._idle:
+            member = min(self._idle, key=lambda member: busy[member.node, member.gpu])
+            if busy[member.node, member.gpu] and self._probing:
+                return
+            self._idle.remove(member)
+            busy[member.node, member.gpu] += member.gpu is not None
+            call = self._queue.get(self._longest_first)
             self._running[self._make(member.handle, call)] = (member, call)
             self._events.append(MeasuringStarted(call.trial.trial_id, member.node, call.name))
 
@@ -276,30 +334,3 @@ class MeasuringPool:
         if len(trial.tasks) == 1:
             return actor.measure.remote(trial.trial_id)
         return actor.measure_part.remote(trial.trial_id, call.task)
-
-
-class MeasuringActor:
-    """A measuring actor that reports its node. A worker beside it does what may hang or end its process."""
-
-    def __init__(
-        self, store_folder: str, settings: SharpnessSettings, threads: int, data: DataSpec, shifts: tuple[str, ...]
-    ) -> None:
-        self._actor = WatchedActor(Worker(), store_folder, settings, threads, data, shifts)
-
-    def measure(self, trial_id: str) -> bool:
-        """As `SharpnessActor` does."""
-        return self._actor.measure(trial_id)
-
-    def measure_part(self, trial_id: str, task: MeasuringTask) -> bool:
-        """As `SharpnessActor` does."""
-        return self._actor.measure_part(trial_id, task)
-
-    def assemble(self, trial_id: str, tasks: Sequence[MeasuringTask]) -> bool:
-        """As `SharpnessActor` does."""
-        return self._actor.assemble(trial_id, tasks)
-
-    @ray.method(max_task_retries=-1)
-    def node(self) -> str:
-        """The id of its node."""
-        node_id: str = ray.get_runtime_context().get_node_id()
-        return node_id

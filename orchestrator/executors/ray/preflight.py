@@ -21,7 +21,7 @@ from orchestrator.config.sweep_config import SweepConfig
 from orchestrator.display import console
 from orchestrator.errors import UsageError
 from orchestrator.executors.ray.nodes import LAUNCHER_FILE, connect, leave, possible_nodes, present_nodes
-from orchestrator.executors.ray.placement import place_pool
+from orchestrator.executors.ray.placement import check_fit
 from orchestrator.intervals import JOIN, LOSS
 from orchestrator.own_code import own_code
 from orchestrator.rehearsal import SKIP, Rehearsal, problems_here
@@ -247,11 +247,11 @@ class _Interview:
                 zip(self._questions, ray.get(list(self._questions.values()), timeout=ANSWER_SECONDS), strict=True)
             )
             data = ray.get(self._data, timeout=DATA_SECONDS)
-            rehearsed = [] if data else ray.get(self._rehearsed, timeout=DATA_SECONDS)
+            refusal, seen = answers["storage"]
+            rehearsed = [] if data or refusal else ray.get(self._rehearsed, timeout=DATA_SECONDS)
             skew = self._skew()
         except (ray.exceptions.RayError, ray.exceptions.GetTimeoutError) as error:
             return NodeAnswer(self._name, {}, silence=f"{type(error).__name__}: {error}".splitlines()[0])
-        refusal, seen = answers["storage"]
         shared = unwritable is not None or (seen and _read(folder, self.file) == self._token.encode())
         return NodeAnswer(
             self._name, answers["versions"], skew, refusal, shared, data, answers["gpus"], tuple(rehearsed)
@@ -264,14 +264,14 @@ class _Interview:
 
 
 def _size_problems(config: SweepConfig) -> list[str]:
-    """Why pool and trials don't fit, after waiting for machines of the launcher file that are needed to join."""
+    """Why trials or measuring don't fit, after waiting for machines of the launcher file that are needed to join."""
     deadline = time.monotonic() + JOIN_SECONDS
     while True:
         machines = _own_machines()
         nodes = possible_nodes() if machines is None else present_nodes()
         try:
             if nodes is not None:
-                place_pool(config.resources, nodes)
+                check_fit(config.resources, nodes)
         except UsageError as error:
             absent = _absent(machines or [])
             if not absent:

@@ -11,7 +11,7 @@ from typing import Any
 from ray import tune
 from ray.tune.experiment import Trial
 
-from orchestrator.config.sweep_config import SweepConfig
+from orchestrator.config.sweep_config import ProcessResources, SweepConfig
 from orchestrator.events import EpochsDone, Event, TrialFailed, TrialLost, TrialStarted, TrialTrained
 from orchestrator.executors.ray.nodes import avoiding
 from orchestrator.store.trial_store import TrialState, TrialStore
@@ -32,6 +32,7 @@ class Tuning:
         self._events: queue.Queue[Event] = queue.Queue()
         self._relay = _Relay(self._events, store)
         self._error: BaseException | None = None
+        self._trials = len(specs)
         arguments = (config, store, specs, avoided)
         self._thread = threading.Thread(target=self._fit, args=arguments, name="tune", daemon=True)
         if specs:
@@ -41,6 +42,11 @@ class Tuning:
     def alive(self) -> bool:
         """Whether trials are still running, or events or an error have not been collected."""
         return self._thread.is_alive() or not self._events.empty() or self._error is not None
+
+    @property
+    def untrained(self) -> int:
+        """How many trials have not ended; those of a Tuner that has ended will not be trained by it."""
+        return max(0, self._trials - len(self._relay.ended)) if self._thread.is_alive() else 0
 
     def collect(self, timeout: float) -> Iterator[Event]:
         """The events so far, after waiting at most `timeout` seconds for the first."""
@@ -74,9 +80,10 @@ class Tuning:
             )
             for spec in specs
         ]  # as strings, since Tune copies the whole grid for every trial, every value in it included
-        bundle = {"CPU": resources.cpus, "GPU": resources.gpus}
         selector = avoiding(avoided)
-        placement = tune.PlacementGroupFactory([bundle], bundle_label_selector=[selector] if selector else None)
+        placement = tune.PlacementGroupFactory(
+            [bundle_of(resources)], bundle_label_selector=[selector] if selector else None
+        )
         try:
             with tempfile.TemporaryDirectory(prefix="renyi-tune-") as scratch:
                 tune.Tuner(
@@ -101,6 +108,11 @@ class Tuning:
             self._error = _storage_error(error) or error
 
 
+def bundle_of(resources: ProcessResources) -> dict[str, float]:
+    """A trial's resources as Ray counts them."""
+    return {"CPU": resources.cpus, "GPU": resources.gpus}
+
+
 def _storage_error(error: BaseException | None) -> StorageError | None:
     """The StorageError of a callback, inside the error that Tune wraps around it."""
     while error is not None and not isinstance(error, StorageError):
@@ -119,6 +131,7 @@ class _Relay(tune.Callback):
         self._events = events
         self._store = store
         self._stopped = threading.Event()
+        self.ended: set[str] = set()  # trials that are trained or have failed
         self._nodes: dict[str, str] = {}  # trial → the node that trains it
 
     def __getstate__(self) -> dict[str, Any]:
@@ -149,6 +162,7 @@ class _Relay(tune.Callback):
         # Also called for trials removed while pending: only what the store says counts.
         match self._store.state(trial_id):
             case TrialState.TRAINED | TrialState.MEASURED:
+                self.ended.add(trial_id)
                 self._events.put(TrialTrained(trial_id, self._nodes.pop(trial_id, "")))
             case TrialState.FAILED:
                 self._fail(trial_id)
@@ -170,6 +184,7 @@ class _Relay(tune.Callback):
         self._events.put(TrialLost(trial_id, self._nodes.get(trial_id, "")))
 
     def _fail(self, trial_id: str) -> None:
+        self.ended.add(trial_id)
         self._events.put(TrialFailed(trial_id, self._nodes.pop(trial_id, "")))
 
 

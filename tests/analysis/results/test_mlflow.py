@@ -56,3 +56,12 @@ def test_the_sweep_has_states_and_the_spectra_of_every_measured_trial(database: 
 def test_an_unknown_sweep_is_named_with_the_remedy(database: str) -> None:
     with pytest.raises(AnalysisError, match=r"'nowhere'.*`renyi run`"):
         load_results(database, "nowhere")
+
+
+@pytest.mark.parametrize("address", ["sqlite:///{}/own.db", "sqlite:///{}/empty.db", "{}/mlruns", "file://{}/mlruns"])
+def test_reading_creates_nothing(tmp_path: Path, address: str) -> None:
+    (tmp_path / "empty.db").touch()
+    with pytest.raises(AnalysisError, match=r"'small' at .*: there is no (database|such folder); run it"):
+        load_results(address.format(tmp_path), "small")
+    assert [path.name for path in tmp_path.iterdir()] == ["empty.db"]
+    assert (tmp_path / "empty.db").stat().st_size == 0

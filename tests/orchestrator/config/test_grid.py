@@ -24,7 +24,7 @@ def test_coupled_axes_are_one_axis_of_tuples() -> None:
 
 
 def test_a_single_value_is_an_axis_of_one_point() -> None:
-    (sub_grid,), _ = parse_grid([{"optimizer": "sgd", "learning_rate": "1e-3"}])
+    (sub_grid,), _ = parse_grid([{"optimizer": "sgd", "learning_rate": 1e-3}])
     assert list(sub_grid.points()) == [{"learning_rate": 0.001}]
 
 
@@ -58,7 +58,7 @@ def test_what_is_no_list_of_sub_grids_is_one_problem(raw: object) -> None:
         ("label_smoothing", [None, 0.1], [0.0, 0.1]),
         ("cutout", [None, 8], [None, 8]),
         ("mixup", [None, 0.2, 1], [None, 0.2, 1.0]),
-        ("ema_decay", [None, "0.99"], [None, 0.99]),
+        ("ema_decay", [None, 0.99], [None, 0.99]),
         ("milestones", [None, [30, 60]], [None, (30, 60)]),
         ("decay_factor", [None, 0.2], [None, 0.2]),
         ("drop_last", [False, True], [False, True]),

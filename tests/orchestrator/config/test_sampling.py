@@ -105,7 +105,8 @@ def test_pairs_of_trials_are_drawn_alike_often() -> None:
 
 
 def test_options_that_leave_the_trial_as_it_is_make_no_second_trial() -> None:
-    config = of({"optimizer": "sgd", "learning_rate": [0.1, 0.2], "keep_best": [False, True]}, trials=4)
+    both = {"learning_rate": [0.1, 0.1, 0.2, 0.2], "keep_best": [False, True, False, True]}
+    config = of({"optimizer": "sgd", "coupled": both}, trials=4)
     assert len(ids(config)) == len(set(ids(config))) == 2
 
 

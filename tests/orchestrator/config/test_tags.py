@@ -27,7 +27,7 @@ def test_tags_notes_and_what_is_run_at_the_end_are_no_part_of_a_trial(sweep_file
     ("text", "problem"),
     [
         ("tags: {ticket: 42}", "tags.ticket: must be text; quote it: '42'"),
-        ("tags: {done: true, day: 2026-01-02}", "tags.day: must be text; quote it: '2026-01-02'"),
+        ("tags: {done: true}", "tags.done: must be text; quote it: 'True'"),
         ("tags: {empty: }", "tags.empty: must be text"),
         ("tags: {mlflow.user: me}", "tags.mlflow.user: is a tag that MLflow writes itself"),
         ("tags: {renyi.kind: sweep}", "tags.renyi.kind: is a tag that this package writes itself"),

@@ -59,12 +59,19 @@ FATES = {
 
 
 def test_a_network_that_hangs_ends_its_process_or_floods_fails_alone_with_its_cause(
-    config: SweepConfig, specs: list[TrialSpec], store: TrialStore, monkeypatch: pytest.MonkeyPatch
+    config: SweepConfig,
+    specs: list[TrialSpec],
+    store: TrialStore,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     monkeypatch.setattr(limits, "MOST_OUTPUT", 3 << 20)
     content = specs[0].model_dump()
-    training = content["training"] | {"silence_limit": 0.3}
-    odd = [TrialSpec.model_validate(content | {"model": f"{HERE}.{name}", "training": training}) for name in FATES]
+    short = {"training": content["training"] | {"silence_limit": 0.3}}
+    odd = [
+        TrialSpec.model_validate(content | {"model": f"{HERE}.{name}"} | (short if name == "hangs" else {}))
+        for name in FATES
+    ]
     good = [TrialSpec.model_validate(content | {"model": f"{HERE}.chatters"}), specs[0]]
     events = list(InlineExecutor(config, store).run(Work(to_train=[*odd[:3], good[0], *odd[3:], good[1]])))
     assert [event.trial_id for event in events if isinstance(event, TrialFailed)] == [spec.trial_id for spec in odd]
@@ -74,26 +81,32 @@ def test_a_network_that_hangs_ends_its_process_or_floods_fails_alone_with_its_ca
         assert failure.stage == "training"
         assert re.match(reason, failure.reason), failure.reason
         assert "\n" not in failure.reason
+    shown = capsys.readouterr().err
+    assert "no weights at /data" in shown
+    assert "the rest of its output is not shown" in shown
+    assert len(shown) < 5 << 16
 
 
 @pytest.mark.parametrize(
-    ("measure", "reason"),
+    ("measure", "silence", "reason"),
     [
         (
             "hanging_measure",
+            0.3,
             r"the task everything: no sign of life for 0.3 s \(sharpness.silence_limit\), in ",
         ),
-        ("exiting_measure", r"SystemExit: no licence"),
+        ("exiting_measure", None, r"SystemExit: no licence"),
         (
             "leaving_measure",
+            None,
             r"the task everything ended its process 3 times: its process ended itself with exit",
         ),
     ],
 )
 def test_a_measure_that_hangs_or_ends_its_process_fails_alone(
-    config: SweepConfig, specs: list[TrialSpec], measure: str, reason: str
+    config: SweepConfig, specs: list[TrialSpec], measure: str, silence: float | None, reason: str
 ) -> None:
-    sharpness = config.sharpness.model_copy(update={"measures": (f"{HERE}.{measure}",), "silence_limit": 0.3})
+    sharpness = config.sharpness.model_copy(update={"measures": (f"{HERE}.{measure}",), "silence_limit": silence})
     config = config.model_copy(update={"sharpness": sharpness})
     store = TrialStore(config.folder, sharpness.measurement_id)
     events = list(InlineExecutor(config, store).run(Work(to_train=specs[:1])))

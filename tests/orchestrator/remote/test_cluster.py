@@ -1,5 +1,8 @@
 """What `--cluster` says where there is no cluster; what it does where there is one is tested in tests/hosts."""
 
+import shlex
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,6 +11,13 @@ from typer.testing import CliRunner
 
 from orchestrator.cli import app
 
+CALL = """
+import sys
+from orchestrator.remote.cluster import Cluster
+cluster = Cluster("my cluster.yaml", "me@head", ())
+there = cluster.send(sys.argv[1])
+sys.exit(cluster.run([*sys.argv[2:], there], typed={there: sys.argv[1]}))
+"""
 LOCAL = Path(__file__).parents[3] / "clusters" / "local.yaml"
 
 
@@ -50,3 +60,39 @@ def test_an_executor_is_not_chosen_for_a_cluster(command: str) -> None:
     assert result.stderr.startswith("--executor: ")
     assert "leave the option out with --cluster" in result.stderr
     assert len(result.stderr.splitlines()) == 1
+
+
+def test_relative_paths_are_refused_and_variables_left_to_the_cluster(sweep_file: Callable[..., Path]) -> None:
+    path = sweep_file(("name: small", "name: small\nstorage: results"), ("dataset: digits", "dataset: digits, root: d"))
+    result = CliRunner().invoke(app, ["run", str(path), "--cluster", "nowhere.yaml"])
+    assert result.exit_code == 2
+    assert [line.split(": ")[1] for line in result.stderr.splitlines()] == ["storage", "data.root"]
+    assert result.stderr.count("would begin at another folder on the cluster") == 2
+    path = sweep_file(("name: small", "name: small\nstorage: $SCRATCH_OF_THE_CLUSTER/renyi"))
+    result = CliRunner().invoke(app, ["run", str(path), "--cluster", "nowhere.yaml"])
+    assert result.stderr.startswith("--cluster: nowhere.yaml: ")
+
+
+def test_a_command_on_the_head_is_told_what_was_typed_here(
+    tmp_path: Path, sweep_file: Callable[..., Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a program in place of ssh that runs the command here, after reading the environment as a head would."""
+    ssh = tmp_path / "bin" / "ssh"
+    ssh.parent.mkdir()
+    ssh.write_text('#!/bin/sh\nfor last; do :; done\nexec sh -c "$last"\n')
+    ssh.chmod(0o755)
+    (tmp_path / "renyi.env").touch()
+    monkeypatch.setenv("PATH", f"{ssh.parent}:{Path(sys.executable).parent}:/usr/bin:/bin")
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("RENYI_STORAGE", str(tmp_path / "storage"))
+    monkeypatch.setenv("PYTHONPATH", str(LOCAL.parents[1]))
+    sweep_file(name="it's.yaml")
+    code = "import sys; from orchestrator.config.load import load; print(load(*sys.argv[1:]).typed, file=sys.stderr)"
+    monkeypatch.chdir(tmp_path)
+    done = subprocess.run(
+        [sys.executable, "-c", CALL, "it's.yaml", sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert shlex.split(done.stderr) == ["it's.yaml", "--cluster", "my cluster.yaml"]

@@ -75,6 +75,50 @@ def test_parts_make_the_same_measurement_bit_for_bit(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("all_apart")
+def test_a_measure_that_is_cut_by_its_parameter_has_the_same_rows(tmp_path: Path) -> None:
+    """In each layer too, and where the loss overflows at one ρ alone."""
+    rhos = [0.5, 1e300, 0.05]
+    settings = SharpnessSettings.model_validate(
+        {
+            "samples": 10,
+            "layers": ["classifier.weight"],
+            "measures": ["l2", "sam_n", "asam_n", "haar_loss"],
+            "haar": {"rhos": [0.2, 0.1], "num_draws": 2},
+            "all_layers_only": ["asam_n"],
+            "worst_case": {"num_steps": 1, "sam": rhos, "asam": [0.5]},
+        }
+    )
+    trial = spec("digits_cnn")
+    tasks = divide(trial, settings)
+    assert [task.rho for task in tasks if task.measures == ("sam_n",)] == rhos
+    assert [task.rho for task in tasks if task.measures == ("haar_loss",)] == [0.2, 0.1]
+    assert len({task.key for task in tasks}) == len({task.name for task in tasks}) == len(tasks)
+    first, second = (TrialStore(str(tmp_path / name), settings.measurement_id) for name in ("one", "divided"))
+    for store in (first, second):
+        for _ in train(trial, store.trial(trial.trial_id), torch.device("cpu")):
+            pass
+    assert SharpnessActor(first.folder.uri, settings, 1).measure(trial.trial_id)
+    actor = SharpnessActor(second.folder.uri, settings, 1)
+    assert all(actor.measure_part(trial.trial_id, task) for task in tasks)
+    assert actor.assemble(trial.trial_id, tasks)
+    one, divided = (read_measured(store.measurement(trial.trial_id)) for store in (first, second))
+    assert divided.files() == one.files()
+    missing = {row.parameter for row in one.rows if row.value is None}
+    assert missing == {1e300}
+
+
+def test_what_can_be_cut_is_at_most_a_tenth_of_a_trial() -> None:
+    """Of the shipped networks, whatever is measured; what can't be cut is named."""
+    whole_only = {"all_layers", "layers", "avg", "avg_adaptive"}
+    for measures in ("all", ["sam_n", "asam_n"], ["sam_n", "asam_n", "sam_linf_n", "asam_linf_n", "l2"]):
+        settings = SharpnessSettings.model_validate({"measures": measures})
+        tasks = divide(spec("resnet18", "cifar10"), settings)
+        total = sum(task.seconds for task in tasks)
+        for task in tasks:
+            assert task.rho is not None or task.name in whole_only or task.seconds <= 0.1 * total, task.name
+
+
+@pytest.mark.usefixtures("all_apart")
 def test_parts_that_are_there_are_not_missing(tmp_path: Path) -> None:
     trial = spec("digits_cnn")
     store = TrialStore(str(tmp_path), SETTINGS.measurement_id)

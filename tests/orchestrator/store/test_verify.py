@@ -16,7 +16,8 @@ from orchestrator.config.load import load
 from orchestrator.config.sweep_config import SweepConfig
 from orchestrator.store import lease as lease_module
 from orchestrator.store.activity import ActivityFile
-from orchestrator.store.closing import close_sweep, reopen_sweep
+from orchestrator.store.closing import REHEARSALS_FOLDER, close_sweep, reopen_sweep
+from orchestrator.store.known_sets import SETS_FILE
 from orchestrator.store.lease import Lease
 from orchestrator.store.plan import make_plan
 from orchestrator.store.repair import remove
@@ -27,7 +28,16 @@ from tests.conftest import made_once
 from tests.damage import Damage
 from tests.end_to_end.test_earlier_version import FIXTURE
 from tests.orchestrator.made_up import ONE_MEASURE, SHIFTED, fail, finish, outcome
-from trainables.trial.folder import LAST_CHECKPOINT, MEASURED_FILE, SPEC_FILE, TRAINED_FILE, WORKER_FILE
+from trainables.trial.code import Code
+from trainables.trial.folder import (
+    CODE_FILE,
+    LAST_CHECKPOINT,
+    MEASURED_FILE,
+    SPEC_FILE,
+    TRAINED_FILE,
+    WORKER_FILE,
+    write_json,
+)
 from trainables.trial.manifest import checked
 from trainables.trial.seal import seal_zip, sealed_json, unsealed_json
 from trainables.trial.specs import TrialSpec
@@ -47,11 +57,14 @@ def store_in(folder: Path, config: SweepConfig, specs: list[TrialSpec]) -> None:
     store = TrialStore(str(folder), config.sharpness.measurement_id, config.shifts)
     with Lease(store.folder, "renyi run small") as lease:
         store.mark_layout()
+        write_json(store.folder, SETS_FILE, {"sets": [], "made in": str(folder)})
+        write_json(store.folder / REHEARSALS_FOLDER, "0123456789abcdef.json", {"my_nets.py": f"digest in {folder}"})
         with ActivityFile(store.folder):
             for spec in specs:
                 trial = store.trial(spec.trial_id)
                 trial.claim()
                 trial.write_spec(spec)
+                trial.write_code(Code("0.3.0", f"made in {folder}"))
                 trial.write_run_id("sqlite:///mlflow.db", f"run of {spec.trial_id} in {folder}")
             finish(store, specs[:3], config.sharpness)
             for spec in specs[:3]:
@@ -121,6 +134,8 @@ def test_every_kind_of_file_and_damage_is_named_and_removed(
         for kind in Damage:
             if kind is Damage.OLDER and earlier[path] == sound[path]:
                 continue
+            if kind in (Damage.OLDER, Damage.DELETE) and path.startswith(REHEARSALS_FOLDER):
+                continue  # it says of which code it is, and without it the rehearsal is repeated
             if kind is Damage.FOREIGN and counterpart in (None, sound[path]):
                 continue
             damage.do(kind, folder / path, draw, earlier[path], counterpart)
@@ -158,6 +173,7 @@ def test_what_is_removed_is_what_is_missing_then(
         (trial.folder, "spec.json", TrialState.PENDING),
         (trial.folder, TRAINED_FILE, TrialState.PENDING),
         (trial.folder, "manifest.json", TrialState.PENDING),
+        (trial.folder, CODE_FILE, TrialState.PENDING),
         (trial.folder, WORKER_FILE, TrialState.MEASURED),
         (measurement, "spectra.parquet", TrialState.TRAINED),
         (measurement, MEASURED_FILE, TrialState.TRAINED),

@@ -13,6 +13,7 @@ from orchestrator.config.sweep_config import SweepConfig
 from orchestrator.errors import UsageError
 from orchestrator.store.trial_store import TrialStore
 from orchestrator.tracking.client import open_client
+from orchestrator.tracking.experiment import find_experiment, recorded_sweep
 from orchestrator.tracking.tracker import MLflowTracker
 from tests.orchestrator.tracking.recorded import HISTORY, OUTCOME, trial_runs
 from trainables.trial.folder import Trained
@@ -38,6 +39,18 @@ def test_an_address_that_does_not_answer_is_reported_in_one_line(
     assert said in message
     assert "secret" not in message
     assert "\n" not in message
+
+
+@pytest.mark.parametrize("read", [recorded_sweep, find_experiment])
+@pytest.mark.parametrize(
+    "tracking", ["sqlite:///{}/text.db", "postgresql://me:secret@127.0.0.1:1/mlflow", "http://127.0.0.1:1/{}"]
+)
+def test_reading_does_not_wait_for_what_never_answers(
+    config: SweepConfig, tmp_path: Path, tracking: str, read: Callable[[SweepConfig], object]
+) -> None:
+    (tmp_path / "text.db").write_text("this is no database" * 100)
+    with pytest.raises(UsageError, match=r"^tracking: .* can't be used: .*(not a database|refused)"):
+        read(config.model_copy(update={"tracking": tracking.format(tmp_path)}))
 
 
 @pytest.mark.parametrize("own", [False, True])

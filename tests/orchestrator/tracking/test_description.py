@@ -1,7 +1,10 @@
 """What describes a trial's run in MLflow."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
+
+import pytest
 
 from orchestrator.config.expand import expand
 from orchestrator.config.load import load
@@ -34,7 +37,7 @@ def test_seeds_and_coupled_axes_are_tags_and_what_does_not_vary_is_none(sweep_fi
 def test_a_run_says_where_it_comes_from(config: SweepConfig) -> None:
     tags = origin_tags(config)
     assert tags["renyi.sweep"] == "small"
-    assert tags["mlflow.source.name"] == "renyi run small"
+    assert tags["mlflow.source.name"] == f"renyi run {config.typed}"
     assert code_tags().items() <= tags.items()
     assert tags["renyi.version"]
 
@@ -48,3 +51,15 @@ def test_a_note_has_the_numbers_and_the_command_that_measures_again(specs: list[
     assert specs[0].label in note
     assert "| loss | 0.1000 | 0.3000 | 0.2000 |" in note
     assert f"`renyi measure {tmp_path}/last.pt`" in note
+
+
+def test_neither_git_nor_a_name_for_the_user_is_needed(config: SweepConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("LOGNAME", "USER", "LNAME", "USERNAME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(os, "getuid", lambda: 54321)  # a container's user, who is not in /etc/passwd
+    monkeypatch.setenv("PATH", "/nowhere")
+    code_tags.cache_clear()
+    tags = origin_tags(config)
+    assert tags["mlflow.user"] == "54321"
+    assert "mlflow.source.git.commit" not in tags
+    code_tags.cache_clear()

@@ -21,6 +21,7 @@ from orchestrator.tracking.run import TrialRuns
 from orchestrator.tracking.tracker import MLflowTracker
 from tests.conftest import SMALL_SWEEP
 from tests.orchestrator.made_up import ONE_MEASURE, fail, finish
+from trainables.trial.code import Code, Sources, code_of
 
 
 @pytest.fixture(scope="module")
@@ -118,6 +119,28 @@ def test_a_trial_with_several_runs_is_read_once(recorded: SweepConfig) -> None:
     )
 
 
+def test_the_code_that_trained_is_told_from_mlflow_as_from_the_store(recorded: SweepConfig) -> None:
+    specs = expand(recorded)
+    store = TrialStore(recorded.folder, recorded.sharpness.measurement_id)
+    other = Code("0.1.9", "abc", {"my_nets.Net": Sources.of({"my_nets": "123"})}, "data")
+    store.trial(specs[0].trial_id).write_code(code_of([specs[0].model]))
+    for code in (code_of([specs[1].model]), other):
+        store.trial(specs[1].trial_id).write_code(code)
+    experiment = open_experiment(recorded)
+    runs = TrialRuns(experiment, recorded, store, specs)
+    for spec in specs[:2]:
+        runs.sync(spec.trial_id)
+    (run,) = MlflowClient(recorded.tracking_uri).search_runs(
+        [experiment.experiment_id], f"tags.`renyi.trial_id` = '{specs[1].trial_id}'"
+    )
+    assert run.data.tags["renyi.code"] == other.own["my_nets.Net"].digest
+    assert run.data.tags["renyi.version"].endswith(" then 0.1.9")
+    assert run.data.tags["renyi.data"] == "data"
+    (line,) = recorded_sweep(recorded).remarks
+    assert line.startswith("trials of 2 versions of this program: 1 of ")
+    assert (line,) == stored_sweep(make_plan(recorded)).remarks
+
+
 def test_trials_whose_tables_are_gone_are_left_out_with_a_word(recorded: SweepConfig) -> None:
     (first, *_) = (Path(recorded.storage) / "mlartifacts" / "small").glob("*/artifacts/measurements.parquet")
     table = first.read_bytes()
@@ -126,5 +149,5 @@ def test_trials_whose_tables_are_gone_are_left_out_with_a_word(recorded: SweepCo
     first.write_bytes(table)
     assert found.states == {"trained": 1, "measured": 2, "failed": 1}
     assert found.table["trial_id"].nunique() == len(found.spectra) == 2
-    (remark,) = found.remarks
+    remark = found.remarks[0]
     assert f"1 measured left out, whose tables are not at {first.parent.as_uri()}" in remark

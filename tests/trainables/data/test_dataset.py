@@ -62,3 +62,8 @@ def test_more_samples_than_images_is_an_error_that_names_both() -> None:
 def test_a_class_with_too_few_images_is_named() -> None:
     with pytest.raises(TrainingError, match="needs 2 images of class 1; there are 1"):
         stratified_indices(torch.tensor([0, 0, 0, 1]), 4, seed=0)
+
+
+def test_a_class_without_images_does_not_count() -> None:
+    targets = torch.tensor([0, 3, 0, 3, 0, 3])
+    assert targets[stratified_indices(targets, 5, seed=0)].bincount().tolist() == [3, 0, 0, 2]

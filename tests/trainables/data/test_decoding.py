@@ -185,6 +185,14 @@ def test_an_image_of_too_many_pixels_is_not_called_damaged() -> None:
     assert "damaged" not in str(raised.value)
 
 
+def test_pixels_of_a_png_are_checked_against_their_checksum() -> None:
+    good = saved(picture("RGB"), "PNG", compress_level=0)
+    assert good.count(b"IDAT") == 1
+    for place in range(good.index(b"IDAT") + 20, good.index(b"IEND") - 12, 37):
+        with pytest.raises(DamagedImageError, match="not a readable image"):
+            of(good[:place] + bytes([good[place] ^ 16]) + good[place + 1 :])
+
+
 @pytest.mark.parametrize("form", ["JPEG", "PNG", "TIFF", "WEBP"])
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_exif_orientation_is_applied_once(form: str, orientation: int) -> None:

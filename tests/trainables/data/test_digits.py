@@ -1,6 +1,8 @@
+import pytest
 import torch
 
-from trainables.data import load_dataset
+from trainables.data import digits, load_dataset
+from trainables.errors import TrainingError
 from trainables.trial.specs import DataSpec
 
 
@@ -19,3 +21,9 @@ def test_every_digit_is_in_exactly_one_split() -> None:
     images = torch.cat([data.train.images, data.test.images]).flatten(1).double()
     targets = torch.cat([data.train.targets, data.test.targets])
     assert sorted(zip(images.tolist(), targets.tolist(), strict=True)) == rows
+
+
+def test_another_table_in_its_place_is_not_taken_for_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(digits, "SHA256", "0" * 64)
+    with pytest.raises(TrainingError, match=r"digits\.csv\.gz: not the digits that trials are named after"):
+        digits.load_digits(DataSpec(dataset="digits"))

@@ -6,10 +6,17 @@ import pytest
 import torch
 
 from tests.trainables.data.images import write_tiny_imagenet
-from trainables.data import Dataset, load_dataset
+from trainables.data import Dataset, load_dataset, tiny_imagenet
 from trainables.data.image_cache import read_about
 from trainables.errors import TrainingError
 from trainables.trial.specs import DataSpec
+
+
+@pytest.fixture(autouse=True)
+def small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Take three classes for the published 200."""
+    for name, value in (("NUM_CLASSES", 3), ("TRAIN_A_CLASS", 2), ("NUM_VALIDATION", 12)):
+        monkeypatch.setattr(tiny_imagenet, name, value)
 
 
 def load(root: Path) -> Dataset:
@@ -71,3 +78,11 @@ def test_damage_is_named(tmp_path: Path) -> None:
     (folder / "val" / "val_annotations.txt").write_text("val_0.JPEG\tn77\n")
     with pytest.raises(TrainingError, match=r"val_annotations\.txt: row 0 names no class of wnids\.txt"):
         load(tmp_path / "odd")
+
+
+def test_another_set_in_its_folder_is_not_taken_for_it(tmp_path: Path) -> None:
+    write_tiny_imagenet(tmp_path, classes=2, validation=6)
+    with pytest.raises(
+        TrainingError, match=r"not TinyImageNet: 2 classes of 2 training images and 12 validation images"
+    ):
+        load(tmp_path)

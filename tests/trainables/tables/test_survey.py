@@ -10,8 +10,10 @@ from pyarrow import parquet
 
 from tests.trainables.data.images import draw, encode, write_parquet
 from trainables.errors import TrainingError
+from trainables.tables import fingerprint
 from trainables.tables import survey as module
-from trainables.tables.survey import Survey, label_problems, sampled_rows, survey
+from trainables.tables.fingerprint import sampled_rows
+from trainables.tables.survey import Survey, label_problems, survey
 from trainables.trial.specs import DataSpec
 
 IMAGES = [encode(pixels) for pixels in draw(24, size=4)]
@@ -81,8 +83,8 @@ def test_a_large_set_is_sampled_from_its_first_row_to_its_last() -> None:
 
 
 def test_sampled_rows_are_read_from_any_row_group(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "ALL_ROWS", 3)
-    monkeypatch.setattr(module, "SAMPLED_ROWS", 4)
+    monkeypatch.setattr(fingerprint, "ALL_ROWS", 3)
+    monkeypatch.setattr(fingerprint, "SAMPLED_ROWS", 4)
     assert sampled_rows(24) == [0, 8, 15, 23]
     plain = of(tmp_path / "a").fingerprint
     for row in (8, 15, 23):
@@ -97,7 +99,7 @@ def test_it_is_read_once_a_machine_until_a_file_changes(tmp_path: Path, monkeypa
         patch.setattr(module, "_look_through", lambda *_: pytest.fail("read again"))
         assert survey(asked) == first
     kept = next((tmp_path / "image-cache" / module.FOLDER).iterdir())
-    for damage in ("", "[]", "{}", '{"fingerprint": 3}'):
+    for damage in ("", "[]", "{}", '{"fingerprint": 3}', kept.read_text().replace(first.fingerprint, "0" * 16)):
         kept.write_text(damage)
         assert survey(asked) == first
     write_parquet(tmp_path / "a/train.parquet", IMAGES[::-1], LABELS)

@@ -72,7 +72,19 @@ def test_images_held_out_are_part_of_the_identity_only_where_there_are_any() -> 
         spec(data={"dataset": "tiny_imagenet", "validation": 200})
 
 
-def test_a_parquet_set_is_known_by_its_name() -> None:
+def test_a_parquet_set_is_known_by_its_fingerprint_alone() -> None:
+    known = spec(data=PARQUET | {"fingerprint": "0123456789abcdef"})
+    assert known.trial_id != spec(data=PARQUET).trial_id
+    assert known.trial_id == spec(data=PARQUET | {"fingerprint": "0123456789abcdef", "name": "plants"}).trial_id
+    assert known.trial_id != spec(data=PARQUET | {"fingerprint": "f123456789abcdef"}).trial_id
+    by_name = spec(data=PARQUET | {"fingerprint": "0123456789abcdef", "known_by": "name"})
+    assert by_name.trial_id == spec(data=PARQUET).trial_id
+    for key, value in {"resize": 8, "crop": [4, 4], "channels": 1, "background": "white", "on_damaged": "skip"}.items():
+        assert spec(data=known.data.model_dump() | {key: value}).trial_id != known.trial_id
+    assert TrialSpec.model_validate_json(known.model_dump_json()).trial_id == known.trial_id
+
+
+def test_a_parquet_set_of_an_earlier_version_is_known_by_its_name() -> None:
     animals = spec(data=PARQUET)
     assert animals.data.name == "animals"
     assert animals.parameters()["dataset"] == "animals"
@@ -88,6 +100,13 @@ def test_a_parquet_set_is_known_by_its_name() -> None:
     [
         ({"dataset": "parquet", "train": "a.parquet"}, "parquet needs test: a Parquet file, a glob, or a list"),
         ({"dataset": "cifar10", "image": "img"}, "image is for dataset: parquet; cifar10 takes root"),
+        ({"dataset": "cifar10", "resize": 224}, "resize is for dataset: parquet; cifar10 takes root"),
+        (PARQUET | {"crop": 0}, r"must be a whole number of pixels, at least 1, or \[height, width\]; got 0"),
+        (PARQUET | {"resize": [8, 8, 8]}, r"or \[height, width\]; got \[8, 8, 8\]"),
+        (PARQUET | {"resize": True}, "got True"),
+        (PARQUET | {"channels": 2}, r"must be 3 \(colour\) or 1 \(gray\); got 2"),
+        (PARQUET | {"background": [0, 0, 256]}, r"must be black, white, or \[red, green, blue\] of 0 to 255"),
+        (PARQUET | {"background": "red"}, "got 'red'"),
     ],
 )
 def test_keys_that_do_not_fit_the_data_set(data: dict[str, object], message: str) -> None:

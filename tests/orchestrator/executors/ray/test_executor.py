@@ -5,7 +5,7 @@ from collections import defaultdict
 
 import pytest
 
-from orchestrator.config.sweep_config import SweepConfig
+from orchestrator.config.sweep_config import PoolResources, ProcessResources, Resources, SweepConfig
 from orchestrator.events import (
     EpochsDone,
     MeasuringEnded,
@@ -65,3 +65,16 @@ def test_a_measurement_that_fails_is_a_failure_on_its_node(config: SweepConfig, 
         TrialFailed(trial_id, node),
     ]
     assert "nearest names: classifier.weight" in store.failure(trial_id).reason
+
+
+@pytest.mark.parametrize("cores", [1, 2])
+def test_a_pool_of_no_fixed_size_measures_what_was_trained_on_the_same_cores(
+    config: SweepConfig, specs: list[TrialSpec], store: TrialStore, cores: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One core too: there, trial and actor have no room side by side."""
+    monkeypatch.setenv("RAY_OVERRIDE_RESOURCES", f'{{"CPU": {cores}}}')
+    whole = Resources(trial=ProcessResources(cpus=1), pool=PoolResources(actors="auto", cpus=1))
+    events = list(RayExecutor(config.model_copy(update={"resources": whole}), store).run(Work(to_train=specs)))
+    ends = [event.trial_id for event in events if isinstance(event, TrialMeasured)]
+    assert sorted(ends) == sorted(spec.trial_id for spec in specs)
+    assert all(store.state(spec.trial_id) is TrialState.MEASURED for spec in specs)
