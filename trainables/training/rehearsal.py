@@ -180,7 +180,7 @@ def _last_batches(case: Case, data: Dataset) -> Iterator[str]:
     """Of batch sizes that leave one image for the last batch of an epoch: those whose trials would fail on it."""
     count = len(data.train)
     for size in case.batch_sizes:
-        if (count % size or size) != 1 or case.spec.training.drop_last:
+        if (count % size or size) != 1:
             continue
         model = initial_model(case.spec, data).to(default_device()).train()
         try:
