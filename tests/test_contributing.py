@@ -22,6 +22,7 @@ SOURCE = (
     "orchestrator",
     "tests/__init__.py",
     "tests/conftest.py",
+    "tests/forked_worker.py",
     "tests/small_pictures.py",
 )
 SWEEP = """\

@@ -18,6 +18,7 @@ data: {dataset: digits}
 model: digits_cnn
 training: {epochs: 1, batch_size: 64}
 grid: [{optimizer: sgd, learning_rate: 0.05}]
+sharpness: {samples: 20}
 """
 
 

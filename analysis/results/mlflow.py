@@ -16,15 +16,8 @@ from analysis import schema
 from analysis.errors import AnalysisError
 from analysis.garbage import no_garbage_collection
 from analysis.results.parquet import spectra_from_parquet
-from analysis.results.sweep import (
-    READING_THREADS,
-    SweepResults,
-    TrialRecord,
-    code_remarks,
-    others_remark,
-    tidy_table,
-    trained_by,
-)
+from analysis.results.remarks import READING_THREADS, code_remarks, others_remark, trained_by
+from analysis.results.sweep import SweepResults, TrialRecord, tidy_table
 from analysis.spectrum.quadrature import Quadratures
 
 if TYPE_CHECKING:

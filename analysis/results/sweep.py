@@ -1,6 +1,5 @@
 """The results of a sweep, from any storage: its measurements in one tidy table, and the states of its trials."""
 
-from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
@@ -11,9 +10,6 @@ import pyarrow as pa
 from analysis import schema
 from analysis.spectrum.quadrature import Quadratures
 
-THEN = " then "  # between the versions of code that trained one trial
-READING_THREADS = 8  # files of different trials are read in parallel
-
 
 @dataclass(frozen=True)
 class TrialRecord:
@@ -23,7 +19,9 @@ class TrialRecord:
     parameters: Mapping[str, object]  # model, optimizer, learning_rate, …
     generalization: Mapping[str, float]  # gap_loss, test_accuracy, …
     measurements: pa.Table  # one row for each measurement, as `analysis.results.parquet` writes them
-    trained_by: Mapping[str, str] = field(default_factory=dict)  # versions of code, by what it is; see `code_remarks`
+    trained_by: Mapping[str, str] = field(
+        default_factory=dict
+    )  # versions of code, by what it is; see `analysis.results.remarks`
 
 
 @dataclass(frozen=True)
@@ -65,35 +63,6 @@ def part_of(results: SweepResults, trial_ids: Collection[str], name: str, part: 
         spectra=spectra,
         remarks=(part, *results.remarks),
     )
-
-
-def others_remark(count: int) -> list[str]:
-    """The remark that trials stand under a sweep's name which its file does not have; none if there are none."""
-    stand = "1 other trial stands" if count == 1 else f"{count} other trials stand"
-    return [f"{stand} under the sweep's name, not in its file and not counted"] if count else []
-
-
-def code_remarks(trained_by: Iterable[Mapping[str, str]]) -> list[str]:
-    """The remarks that trials were trained by several versions of something: this program, a network's code, the data.
-
-    Args:
-        trained_by: of each trial, by what it is, the version that trained it; without what is not recorded.
-    """
-    counts: dict[str, Counter[str]] = {}
-    for trial in trained_by:
-        for what, found in trial.items():
-            counts.setdefault(what, Counter())[found] += 1
-    return [
-        f"trials of {len(found)} versions of {what}: {', '.join(f'{n} of {name}' for name, n in sorted(found.items()))}"
-        for what, found in counts.items()
-        if len(found) > 1
-    ]
-
-
-def trained_by(version: str, package: str, model: str, code: str, data: str) -> dict[str, str]:
-    """The versions that trained a trial, by what they are versions of; an empty text is one that is not recorded."""
-    found = {"this program": f"{version} ({package})" if package else "", model: code, "the data": data}
-    return {what: name for what, name in found.items() if name}
 
 
 def tidy_table(records: Iterable[TrialRecord]) -> pd.DataFrame:

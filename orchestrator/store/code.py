@@ -4,7 +4,7 @@ from collections.abc import Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
-from analysis.results.sweep import READING_THREADS, THEN, code_remarks, trained_by
+from analysis.results.remarks import READING_THREADS, THEN, code_remarks, trained_by
 from orchestrator.errors import UsageError
 from orchestrator.store.measurement import CODE
 from orchestrator.store.plan import Plan
@@ -29,7 +29,7 @@ class Changed:
 
 
 def trained_by_of(trial: TrialFolder, model: str) -> dict[str, str]:
-    """The versions of code that trained a trial, as `analysis.results.sweep.trained_by` gives them."""
+    """The versions of code that trained a trial, as `analysis.results.remarks.trained_by` gives them."""
     versions = trial.read_code()
 
     def joined(values: Iterable[str | None]) -> str:

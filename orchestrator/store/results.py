@@ -9,7 +9,8 @@ import pyarrow.parquet as pq
 
 from analysis import schema
 from analysis.results.parquet import spectra_from_parquet
-from analysis.results.sweep import READING_THREADS, SweepResults, TrialRecord, code_remarks, others_remark, tidy_table
+from analysis.results.remarks import READING_THREADS, code_remarks, others_remark
+from analysis.results.sweep import SweepResults, TrialRecord, tidy_table
 from orchestrator.store.code import trained_by_of
 from orchestrator.store.generalization import of_shift, of_subset, of_training
 from orchestrator.store.plan import Plan

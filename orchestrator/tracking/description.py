@@ -19,7 +19,7 @@ from mlflow.utils.mlflow_tags import (
 )
 
 from analysis import schema
-from analysis.results.sweep import THEN
+from analysis.results.remarks import THEN
 from orchestrator.config.sweep_config import SweepConfig
 from orchestrator.config.tags import MAX_TEXT
 from trainables.trial.code import Code

@@ -77,7 +77,7 @@ def test_a_network_that_hangs_is_one_line_with_its_place(found: Callable[..., li
     assert "odd_networks.py, line" in problem
 
 
-@pytest.mark.parametrize("model", [".x.y", "nowhere.to.be.found", f"{HERE}.plain.inner"])
+@pytest.mark.parametrize("model", ["nowhere.to.be.found", f"{HERE}.plain.inner"])
 def test_a_path_that_leads_nowhere_is_one_line(found: Callable[..., list[str]], model: str) -> None:
     (problem,) = found(("model: digits_cnn", f"model: {model}"))
     assert problem.startswith(f"model {model!r} can't be imported: ")
@@ -96,12 +96,6 @@ def test_a_last_batch_of_one_is_found_where_it_fails(found: Callable[..., list[s
 
 def test_all_problems_come_at_once(found: Callable[..., list[str]]) -> None:
     grid = f"    model: [digits_cnn, {HERE}.seven, {HERE}.missing, {HERE}.leaves, {HERE}.lazy]\n    learning_rate"
-    problems = found(
-        ("    learning_rate", grid), (MEASURES, f"measures: [l2, {HERE}.mesure]"), ("samples: 20", "samples: 20000")
-    )
-    assert [part in line for part, line in zip(("mesure", "missing", "samples is 20000"), problems, strict=True)] == [
-        True
-    ] * 3
     problems = found(("    learning_rate", grid), (MEASURES, f"measures: [l2, {HERE}.mesure]"))
     parts = ("mesure", "missing", "(8, 7)", "exit code 3", "lazy layers")
     assert [part in line for part, line in zip(parts, problems, strict=True)] == [True] * 5

@@ -10,7 +10,7 @@ from analysis.one_line import plain_text
 
 UNKNOWN = 1 << 16  # in place of an exit code
 CRASH = "Fatal Python error"  # begins what `faulthandler` prints on a crash
-KEPT = 8192  # bytes of output
+KEPT = 1 << 16  # bytes of output; a crash lists every extension module after its traceback
 _HOME = Path(__file__).parents[2]
 _OURS = tuple(str(_HOME / name) for name in ("analysis", "trainables", "orchestrator"))
 _OURS = tuple(str(_HOME / name) for name in ("analysis", "trainables", "orchestrator"))

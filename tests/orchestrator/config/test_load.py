@@ -85,7 +85,7 @@ def test_scientific_notation_is_a_number(sweep_file: SweepFile) -> None:
         ("actors: 1", "actors: -2", "pool.actors: should be auto, or a whole number greater than 0; got -2"),
         ("actors: 1", "actors: 1.5", "pool.actors: should be auto, or a whole number greater than 0; got 1.5"),
         ("actors: 1", "actors: .inf", "pool.actors: should be auto, or a whole number greater than 0; got inf"),
-        ("actors: 1", "actors: yes", "pool.actors: should be auto, or a whole number greater than 0; got True"),
+        ("actors: 1", "actors: yes", "pool.actors: should be auto, or a whole number greater than 0; got 'yes'"),
         ("actors: 1", "actors: many", "pool.actors: should be auto, or a whole number greater than 0; got 'many'"),
         ("cpus: 0.75", "cpus: 1, gpus: 1.5", "trial.gpus: should be a whole number, or less than 1"),
         ("name: small", "name: small\nseeds: [1, 1]", "seeds: has the same seed more than once"),

@@ -68,7 +68,5 @@ def test_notes_stand_before_a_verdict_that_mlflow_would_cut_off(config: SweepCon
 def test_an_experiment_deleted_by_hand_is_reported(config: SweepConfig, store: TrialStore) -> None:
     tracker = MLflowTracker(config, store, [])
     MlflowClient(config.tracking_uri).delete_experiment(tracker.experiment_id)
-    with pytest.raises(
-        UsageError, match=r"experiment 'small' at .* was deleted in MLflow; `mlflow experiments restore"
-    ):
+    with pytest.raises(UsageError, match=r"'small' at .* was deleted in MLflow; `.* mlflow experiments restore"):
         MLflowTracker(config, store, [])

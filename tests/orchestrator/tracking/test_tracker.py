@@ -188,7 +188,8 @@ def test_a_mistake_in_the_program_ends_the_sweep_and_is_not_taken_for_trouble(
     message = str(told.value)
     assert "\n" not in message
     assert "KeyError: 'gradient_clip'" in message
-    assert "renyi report small --source store" in message
+    assert " --source store" in message
+    assert "`renyi report " in message
     text = (Path(config.folder) / TRACEBACK_FILE).read_text()
     assert str(Path(config.folder) / TRACEBACK_FILE) in message
     assert text.startswith("Traceback")
