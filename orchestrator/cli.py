@@ -9,6 +9,7 @@ from orchestrator.commands.keeping import clean, list_
 from orchestrator.commands.looking import measures, plan, status, sweeps, ui
 from orchestrator.commands.options import Version
 from orchestrator.commands.running import preflight, remeasure, retry, run, stop
+from orchestrator.commands.verifying import verify
 
 # Read by MLflow when it is imported, in this process and in those it starts.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -28,6 +29,7 @@ COMMANDS = (
     ui,
     list_,
     clean,
+    verify,
     stop,
     preflight,
     measure,

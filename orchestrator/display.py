@@ -40,6 +40,7 @@ if TYPE_CHECKING:
     from orchestrator.store.known_sets import DataState
     from orchestrator.store.plan import Plan
     from orchestrator.store.status import Status
+    from orchestrator.store.verify import Damage
 
 console = Console(highlight=False, soft_wrap=True)
 stderr_console = Console(highlight=False, soft_wrap=True, stderr=True)
@@ -117,6 +118,7 @@ def show_status(status: "Status") -> None:
             _paragraph(f"to do: {_to_do(plan)}{remaining}")
         for name, node in activity.nodes.items() if activity else ():
             _paragraph(f"{name}: {_node(node)}")
+    show_damages(plan.store.folder.uri, status.damages, "the next `renyi run` writes it again")
     show_failures(plan)
 
 
@@ -133,6 +135,12 @@ def show_avoided(activity: "Activity | None") -> None:
     for name, node in activity.nodes.items() if activity else ():
         if node.avoided:
             console.print(f"  node {name} was avoided: {node.avoided}", markup=False, style="yellow")
+
+
+def show_damages(folder: str, damages: "Sequence[Damage]", done: str = "") -> None:
+    """Show files that are not what was written, a line each, and what was done about them."""
+    for damage in damages:
+        console.print(f"{folder}/{damage.path} is damaged: {damage.reason}{done and f'; {done}'}", markup=False)
 
 
 def show_work(before: "Plan", after: "Plan") -> None:

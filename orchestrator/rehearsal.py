@@ -19,16 +19,17 @@ from analysis.errors import AnalysisError
 from analysis.settings import SharpnessSettings
 from orchestrator.config.sweep_config import SweepConfig
 from orchestrator.errors import UsageError
-from trainables.errors import TrainingError
+from orchestrator.store.closing import REHEARSALS_FOLDER
+from trainables.errors import DamagedError, TrainingError
 from trainables.processes.child import TaskError
 from trainables.processes.ending import EndedError
 from trainables.processes.limits import Limits
 from trainables.processes.worker import Worker
 from trainables.trial.cases import Case, cases_of
+from trainables.trial.folder import read_json, write_json
 from trainables.trial.specs import DataSpec, TrialSpec
 from trainables.trial.storage import Folder, open_folder
 
-FOLDER = "rehearsals"  # in the sweep's
 LONGEST_SILENCE = 300.0  # seconds; a step on eight images takes none of them so long
 MOST_NAMED = 4  # pairs of network and optimizer, in the line that says what is done
 SKIP = "`renyi run --no-rehearsal` starts all the same"
@@ -84,7 +85,7 @@ def problems_here(rehearsal: Rehearsal, say: Callable[[str], None] = lambda _: N
     """The problems of a rehearsal on this machine; none where it passed before and nothing has changed since."""
     if rehearsal.is_empty:
         return []
-    folder = open_folder(rehearsal.folder) / FOLDER
+    folder = open_folder(rehearsal.folder) / REHEARSALS_FOLDER
     name = f"{rehearsal.key}.json"
     if _has_passed(folder, name):
         return []
@@ -95,7 +96,7 @@ def problems_here(rehearsal: Rehearsal, say: Callable[[str], None] = lambda _: N
     try:
         problems = stage.problems(rehearsal)
         if not problems:
-            folder.write(name, json.dumps(stage.code(), indent=2).encode())
+            write_json(folder, name, stage.code())
     finally:
         stage.worker.close()
     return problems
@@ -152,9 +153,8 @@ class _Stage:
 def _has_passed(folder: Folder, name: str) -> bool:
     """Whether a rehearsal passed with the code as it is now."""
     try:
-        code: dict[str, str] = json.loads(folder.read(name))
-        return all(digest_of(file) == digest for file, digest in code.items())
-    except (FileNotFoundError, ValueError, AttributeError):
+        return all(digest_of(file) == digest for file, digest in read_json(folder, name).items())
+    except (FileNotFoundError, DamagedError):
         return False
 
 

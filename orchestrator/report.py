@@ -14,8 +14,10 @@ from orchestrator.config.selection import select
 from orchestrator.config.sweep_config import SweepConfig
 from orchestrator.display import console, show_comparison, show_data, show_verdict
 from orchestrator.errors import UsageError
+from orchestrator.store.closing import REPORT_FOLDER, list_again
 from orchestrator.store.known_sets import identify
 from orchestrator.store.plan import make_plan
+from trainables.trial.manifest import MANIFEST_FILE, checked
 from trainables.trial.specs import TrialSpec
 from trainables.trial.storage import open_folder
 
@@ -25,7 +27,6 @@ if TYPE_CHECKING:
     from orchestrator.tracking.protocol import Tracker
 
 Source = Literal["tracking", "store"]
-REPORT_FOLDER = "report"
 
 
 def report_sweeps(
@@ -73,9 +74,13 @@ def report_sweeps(
     if report.comparison is not None and report.comparison.repeated:
         show_comparison(report.comparison)
     name_of_folder = _folder(names, only)
-    folder = open_folder(first.folder) / name_of_folder
+    folder = checked(open_folder(first.folder) / name_of_folder)
+    folder.delete(MANIFEST_FILE)
     for name, data in report.files.items():
         folder.write(name, data)
+    folder.list_files(report.files)
+    if tracker is None:
+        list_again(open_folder(first.folder), f"{name_of_folder}/{MANIFEST_FILE}")
     if tracker is not None:
         tracker.log_report(report.files, report.note)
     elif source == "tracking":

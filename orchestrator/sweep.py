@@ -10,6 +10,7 @@ from orchestrator.display import (
     SweepProgress,
     console,
     show_avoided,
+    show_damages,
     show_derived,
     show_failures,
     show_interruption,
@@ -30,14 +31,17 @@ from orchestrator.rehearsal import rehearsal_of, rehearse
 from orchestrator.report import report_sweeps
 from orchestrator.store.activity import ActivityFile, read_activity
 from orchestrator.store.changes import Changes
+from orchestrator.store.closing import close_sweep, reopen_sweep
 from orchestrator.store.code import check_code
 from orchestrator.store.from_spectra import measure_from_spectra
 from orchestrator.store.inventory import write_index
 from orchestrator.store.known_sets import record_set
 from orchestrator.store.lease import Lease, LeaseError
 from orchestrator.store.plan import Plan, make_plan
+from orchestrator.store.repair import remove
 from orchestrator.store.steering import Steering
-from orchestrator.store.trial_store import TrialStore
+from orchestrator.store.trial_store import TrialState, TrialStore
+from orchestrator.store.verify import verify_trial
 from orchestrator.tracking.protocol import Stopped, Tracker
 from trainables.errors import TrainingError
 from trainables.trial.storage import open_folder
@@ -100,6 +104,9 @@ def _run(
     rehearsed: bool,
 ) -> ExitCode:
     with Interrupts() as interrupts, Lease(open_folder(config.folder), f"renyi run {command}") as lease:
+        closed = reopen_sweep(open_folder(config.folder))
+        if changes.remove:
+            only = remove(open_folder(config.folder), changes.remove)
         plan = make_plan(config)
         state, config = plan.data, plan.config
         if state.problem and plan.work.trials:
@@ -109,10 +116,11 @@ def _run(
             check_code(plan, steering.part(plan, only), changes.forget_failures)
         plan.store.mark_layout()
         write_index(plan)
-        plan.store.folder.clear()
+        plan.store.clear()
         _check_before_start(plan, steering.part(plan, only), executor, changes, rehearsed)
         tracker = _open_tracker(plan)
         try:
+            _forget_damaged_checkpoints(plan)
             plan, part = _changed(plan, changes, steering, only)
             show_plan(part, state)
             stopped = _do(plan, part, executor, tracker, only, steering.fail_fast)
@@ -128,7 +136,10 @@ def _run(
             pending = tracker.wait()
             report_sweeps([config], "store" if pending else "tracking", tracker)
             show_failures(failed)
-            _close(tracker, interrupts, config)
+            complete = _close(tracker, interrupts, config)
+            if complete and (closed or part.work.trials or changes != NO_CHANGES):
+                close_sweep(plan.store.folder, lease.number)
+                lease.closed = True
         except KeyboardInterrupt:
             lease.check()
             _close(tracker, interrupts, config, Stopped.INTERRUPTED)
@@ -169,8 +180,23 @@ def _changed(plan: Plan, changes: Changes, steering: Steering, only: Collection[
         show_derived(measure_from_spectra(part))
     for trial_id in changes.forget_failures:
         plan.store.forget_failure(trial_id)
-    plan = make_plan(plan.config) if changes != NO_CHANGES else plan
+        _remove_damaged(plan, trial_id)  # it may be why the trial failed
+    plan = make_plan(plan.config)
     return plan, steering.part(plan, only) if chosen is None else plan.part(chosen)
+
+
+def _forget_damaged_checkpoints(plan: Plan) -> None:
+    """Have trials whose training was interrupted start again where their last checkpoint is damaged."""
+    for trial_id, state in plan.states.items():
+        if state is TrialState.TRAINING:
+            _remove_damaged(plan, trial_id)
+
+
+def _remove_damaged(plan: Plan, trial_id: str) -> None:
+    """Remove the damaged files of a trial, and say so; what they were part of is made again."""
+    damages = verify_trial(plan.store.folder, trial_id).damages
+    show_damages(plan.store.folder.uri, damages, "removed, and made again")
+    remove(plan.store.folder, damages)
 
 
 def _do(
@@ -203,12 +229,13 @@ def _do(
     return False
 
 
-def _close(tracker: Tracker, interrupts: Interrupts, config: SweepConfig, stopped: Stopped | None = None) -> None:
-    """Finish the record, and show what could not be logged."""
+def _close(tracker: Tracker, interrupts: Interrupts, config: SweepConfig, stopped: Stopped | None = None) -> bool:
+    """Finish the record, and show what could not be logged; whether all is."""
     with interrupts.held():
         pending = tracker.finish(stopped)
     if pending:
         show_pending(config, pending, tracker.trouble)
+    return not pending
 
 
 def _check_ray(config: SweepConfig) -> None:

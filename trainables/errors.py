@@ -22,3 +22,10 @@ class StorageError(TrainingError):
 
 class ReplacedError(TrainingError):
     """Another worker has claimed the trial, since this one seemed dead. This one must write nothing more of it."""
+
+
+class DamagedError(TrainingError):
+    """A file in the store is not what was written: nothing in it is used. The message has the path, what was expected
+    and what was found, and the command that mends it."""
+
+    why: str = ""  # what was expected and found, alone

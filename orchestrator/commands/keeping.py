@@ -14,6 +14,7 @@ from orchestrator.config.locations import storage_of, tracking_of
 from orchestrator.display import console
 from orchestrator.keeping_tables import ASKED, show_list, show_removals
 from orchestrator.store.cleaning import Kind, removals, remove
+from orchestrator.store.closing import close_sweep, reopen_sweep
 from orchestrator.store.lease import Lease, current_driver
 from orchestrator.store.listing import ListedSweep, list_sweeps
 from orchestrator.store.plan import make_plan
@@ -100,10 +101,14 @@ def clean(
                     "nothing is removed while the sweep runs" if running else "nothing was removed; --yes removes it"
                 )
             return
-        with Lease(open_folder(config.folder), f"renyi clean {sweep}"):
+        with Lease(open_folder(config.folder), f"renyi clean {sweep}") as lease:
             plan = make_plan(config)  # anew: a driver may have worked on it since
             wanted = [each for each in removals(plan) if each.kind in (kinds or Kind)]
             show_removals(plan, wanted)
+            closed = reopen_sweep(plan.store.folder)
             for each in wanted:
                 remove(plan.store, each)
+            if closed:
+                close_sweep(plan.store.folder, lease.number)
+                lease.closed = True
         console.print("removed")

@@ -23,12 +23,20 @@ from orchestrator.store.trial_store import MEASURED_FILE, TrialStore
 from trainables.data import load_dataset, stratified_indices
 from trainables.errors import StorageError
 from trainables.models import build_model
-from trainables.training.checkpoints import load_checkpoint
+from trainables.training.checkpoints import load_checkpoint, weights_digest
 from trainables.training.device import default_device
 from trainables.training.evaluation import EVALUATION_BATCH, evaluate_inputs
 from trainables.training.shifts import evaluate_shifts
 from trainables.trial.code import code_of
-from trainables.trial.folder import INITIAL_CHECKPOINT, LAST_CHECKPOINT, Failure, TrialFolder, write_failure
+from trainables.trial.folder import (
+    INITIAL_CHECKPOINT,
+    INPUTS,
+    LAST_CHECKPOINT,
+    WEIGHTS,
+    Failure,
+    TrialFolder,
+    write_failure,
+)
 from trainables.trial.specs import DataSpec
 from trainables.trial.storage import Folder
 
@@ -106,18 +114,26 @@ class SharpnessActor:
         alive()  # downloading and decoding may take long
         settings = task.narrowed(self._settings)
         subject, indices = load_subject(trial, LAST_CHECKPOINT, settings, self._device, self._data)
+        inputs = measured_from(trial, subject, settings)
         subject = replace(subject, spectra_of=task.spectra_of)
         rows = measure_subject(subject, task.measures)
         losses, _ = evaluate_inputs(subject.model, subject.inputs.split(EVALUATION_BATCH), subject.targets)
-        record = {
+        record: dict[str, Any] = {
             CODE: code_of(self._settings.own_measures).to_json(),
             "seconds": time.perf_counter() - started,
             TRAIN_LOSS_SUBSET: losses.mean().item(),
             TRAIN_LOSS_SUBSET + STDERR_SUFFIX: stderr_of_mean(losses),
+            INPUTS: inputs,
         }
         computed = vars(subject)  # spectra that no measure needed are not among them
         spectra, gauss_newton = (_defined(computed.get(name, {})) for name in ("spectra", "gauss_newton_spectra"))
         return Measured(rows, spectra, gauss_newton, indices, record)
+
+
+def measured_from(trial: TrialFolder, subject: Subject, settings: SharpnessSettings) -> dict[str, str]:
+    """What a subject was made from: the SHA-256 of its weights, and of each checkpoint as a file."""
+    files = [LAST_CHECKPOINT, *([INITIAL_CHECKPOINT] if settings.needs_initial_weights else [])]
+    return {WEIGHTS: weights_digest(subject.model.state_dict()), **{name: trial.folder.sha256(name) for name in files}}
 
 
 @cache
@@ -150,7 +166,7 @@ def load_subject(
         device: where to measure.
         data_spec: where the images are now; None if they are still where they were during training.
     """
-    checkpoint = load_checkpoint(trial.folder, checkpoint_name, device)
+    checkpoint = load_checkpoint(trial.folder, checkpoint_name, device, trial.trial_id)
     data = load_dataset(data_spec or checkpoint.spec.data)
     model = build_model(checkpoint.spec.model, data.num_classes, data.in_channels).to(device)
     model.load_state_dict(checkpoint.model)
@@ -158,5 +174,5 @@ def load_subject(
     inputs, targets = data.train_samples(indices)
     initial = None
     if settings.needs_initial_weights:
-        initial = load_checkpoint(trial.folder, INITIAL_CHECKPOINT, device).model
+        initial = load_checkpoint(trial.folder, INITIAL_CHECKPOINT, device, trial.trial_id).model
     return Subject(model, inputs.to(device), targets.to(device), settings, initial), indices.tolist()

@@ -1,8 +1,8 @@
 """What each node is doing: a small file beside the trials that the driver keeps up to date, for anyone to read."""
 
-import json
 import time
 from dataclasses import asdict, dataclass, field
+from typing import Any
 
 from orchestrator.events import (
     EpochsDone,
@@ -16,6 +16,7 @@ from orchestrator.events import (
     TrialStarted,
     TrialTrained,
 )
+from trainables.trial.folder import read_json, write_json
 from trainables.trial.storage import Folder
 
 ACTIVITY_FILE = "activity.json"
@@ -117,14 +118,21 @@ class ActivityFile:
 
     def _write(self) -> None:
         self._written = time.monotonic()
-        self._folder.write(ACTIVITY_FILE, json.dumps(asdict(self._activity), indent=2).encode())
+        write_json(self._folder, ACTIVITY_FILE, asdict(self._activity))
 
 
 def read_activity(folder: Folder) -> Activity | None:
-    """The activity that the last driver of a sweep wrote into its folder; None if there was no driver."""
+    """The activity that the last driver of a sweep wrote into its folder; None if there was no driver.
+
+    Raises:
+        DamagedError: the file is not what was written.
+    """
     try:
-        content = json.loads(folder.read(ACTIVITY_FILE))
+        return read_json(folder, ACTIVITY_FILE, _from_json)
     except FileNotFoundError:
         return None
+
+
+def _from_json(content: dict[str, Any]) -> Activity:
     nodes = {name: NodeActivity(**node) for name, node in content.pop("nodes").items()}
     return Activity(**content, nodes=nodes)

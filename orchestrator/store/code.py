@@ -1,6 +1,5 @@
 """The code that made the trials of a sweep beside the code that is here now. Imports none of it."""
 
-import json
 from collections.abc import Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -9,9 +8,9 @@ from analysis.results.remarks import READING_THREADS, THEN, code_remarks, traine
 from orchestrator.errors import UsageError
 from orchestrator.store.measurement import CODE
 from orchestrator.store.plan import Plan
-from orchestrator.store.trial_store import MEASURED_FILE, TrialState
+from orchestrator.store.trial_store import TrialState
 from trainables.trial.code import Code, Sources, own_sources
-from trainables.trial.folder import TrialFolder
+from trainables.trial.folder import MEASURED_FILE, TrialFolder, read_json
 
 ACCEPT = "--accept-changed-code"
 
@@ -98,8 +97,11 @@ def check_code(plan: Plan, part: Plan, again: Collection[str] = ()) -> None:
 
 
 def _measured_by(plan: Plan, trial_id: str) -> list[Code]:
-    record = json.loads(plan.store.measurement(trial_id).read(MEASURED_FILE))
-    return [Code.of_json(record[CODE])] if CODE in record else []
+    return read_json(
+        plan.store.measurement(trial_id),
+        MEASURED_FILE,
+        lambda record: [Code.of_json(record[CODE])] if CODE in record else [],
+    )
 
 
 def _compared(path: str, now: Sources, made: Sequence[Sequence[Code]]) -> list[Changed]:

@@ -1,16 +1,18 @@
 """The cost of a sweep before it runs: from recorded timings, if there are any, else from the network's size."""
 
-import json
 import math
 import os
 import statistics
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from analysis.measures import MEASURES, PRODUCT_PASSES
 from analysis.settings import SharpnessSettings
-from orchestrator.store.trial_store import MEASURED_FILE, TrialState, TrialStore
+from orchestrator.store.trial_store import TrialState, TrialStore
 from trainables.catalogue import DATA_SETS, PASSES_A_STEP, NetworkSize, size_of
+from trainables.errors import DamagedError
+from trainables.trial.folder import MEASURED_FILE, read_json
 from trainables.trial.specs import TrialSpec
 
 SPECTRA = "spectra (at most)"
@@ -109,11 +111,12 @@ def passes_a_trial(settings: SharpnessSettings) -> dict[str, float]:
 
 def _recorded(done: Sequence[str], store: TrialStore) -> tuple[float | None, float | None]:
     """Median seconds of training and of measuring of finished trials; None without one."""
-    if not done:
-        return None, None
-    training = statistics.median(store.trial(trial_id).read_trained().seconds for trial_id in done)
-    measured = (json.loads(store.measurement(trial_id).read(MEASURED_FILE)) for trial_id in done)
-    return training, statistics.median(float(record["seconds"]) for record in measured)
+    training, measuring = [], []
+    for trial_id in done:
+        with suppress(DamagedError):  # an estimate does without it
+            training.append(store.trial(trial_id).read_trained().seconds)
+            measuring.append(float(read_json(store.measurement(trial_id), MEASURED_FILE)["seconds"]))
+    return (statistics.median(training), statistics.median(measuring)) if measuring else (None, None)
 
 
 def _train_seconds(spec: TrialSpec, flops_a_second: float) -> float:

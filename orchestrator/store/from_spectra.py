@@ -10,7 +10,7 @@ from analysis.settings import LIMITS, SharpnessSettings
 from analysis.spectrum.measures import SPECTRAL_MEASURES, Spectra
 from orchestrator.store.measurement import Measured, read_measured, read_settings, write_measured
 from orchestrator.store.plan import Plan
-from orchestrator.store.trial_store import MEASUREMENTS_FOLDER, TrialState
+from orchestrator.store.trial_store import TrialState
 
 OF_HESSIAN = tuple(measure.key for measure in MEASURES.values() if measure.spectra == "hessian")
 OF_GAUSS_NEWTON = tuple(measure.key for measure in MEASURES.values() if measure.spectra == "gauss_newton")
@@ -32,7 +32,7 @@ def measure_from_spectra(plan: Plan) -> list[str]:
         without_checkpoint = state is TrialState.FAILED and plan.store.is_cleaned(spec.trial_id)
         if state is not TrialState.TRAINED and not without_checkpoint:
             continue
-        measurements = plan.store.trial(spec.trial_id).folder / MEASUREMENTS_FOLDER
+        measurements = plan.store.trial(spec.trial_id).measurements
         for other in measurements.names():
             found = read_settings(measurements / other)
             if found is None or not derivable(settings, found):

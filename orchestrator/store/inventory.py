@@ -1,13 +1,13 @@
 """What lies in a sweep's folder: the files of each trial, whether its file still asks for it or not."""
 
-import json
 from collections import Counter, defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from orchestrator.store.plan import Plan
 from orchestrator.store.trial_store import MEASURED_FILE, MEASUREMENTS_FOLDER, TRIALS_FOLDER, TrialState, state_of
-from trainables.trial.folder import SHIFTS_FOLDER, write_json
+from trainables.errors import DamagedError
+from trainables.trial.folder import SHIFTS_FOLDER, read_json, write_json
 from trainables.trial.storage import Folder, StoredFile
 
 INDEX_FILE = "sweep.json"
@@ -107,7 +107,7 @@ def write_index(plan: Plan) -> None:
 def read_index(folder: Folder) -> Index | None:
     """What the sweep's file asked for when it was last run; None if that is not recorded, or can't be read."""
     try:
-        content = json.loads(folder.read(INDEX_FILE))
+        content = read_json(folder, INDEX_FILE)
         return Index(tuple(content["trials"]), str(content["measurement_id"]), tuple(content["shifts"]))
-    except (FileNotFoundError, ValueError, KeyError, TypeError):
+    except (FileNotFoundError, DamagedError, KeyError, TypeError):
         return None

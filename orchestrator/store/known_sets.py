@@ -14,7 +14,7 @@ from orchestrator.config.sweep_config import SweepConfig
 from orchestrator.errors import UsageError
 from orchestrator.store.trial_store import TRIALS_FOLDER
 from trainables.errors import TrainingError
-from trainables.trial.folder import SPEC_FILE, TRAINED_FILE
+from trainables.trial.folder import SPEC_FILE, TRAINED_FILE, read_json, write_json
 from trainables.trial.specs import DataSpec
 from trainables.trial.storage import Folder, open_folder
 
@@ -84,24 +84,21 @@ def record_set(state: DataState, folder: Folder) -> None:
     recorded = read_sets(folder)
     if recorded.get(state.known.fingerprint) != state.known:
         sets = (recorded | {state.known.fingerprint: state.known}).values()
-        folder.write(SETS_FILE, json.dumps({"sets": [asdict(each) for each in sets]}, indent=2).encode())
+        write_json(folder, SETS_FILE, {"sets": [asdict(each) for each in sets]})
 
 
 def read_sets(folder: Folder) -> dict[str, KnownSet]:
     """The sets that the store's trials are known to be of, by fingerprint.
 
     Raises:
-        UsageError: the record is damaged.
+        DamagedError: the record is not what was written.
     """
     try:
-        content = json.loads(folder.read(SETS_FILE))
-        return {each["fingerprint"]: KnownSet(**each) for each in content["sets"]}
+        return read_json(
+            folder, SETS_FILE, lambda content: {each["fingerprint"]: KnownSet(**each) for each in content["sets"]}
+        )
     except FileNotFoundError:
         return {}
-    except (ValueError, KeyError, TypeError) as error:
-        raise UsageError(
-            f"{(folder / SETS_FILE).uri} is damaged ({error}); delete it: the next run writes it anew"
-        ) from error
 
 
 def _with(config: SweepConfig, known: KnownSet) -> SweepConfig:

@@ -1,8 +1,8 @@
 """The lease on a sweep: a file with a heartbeat that allows one driver at a time; taken over if its driver is gone."""
 
-import json
 import os
 import random
+import re
 import signal
 import socket
 import threading
@@ -13,9 +13,11 @@ from pathlib import Path
 
 from orchestrator.errors import UsageError
 from trainables.errors import StorageError
+from trainables.trial.seal import sealed_json, unsealed_json
 from trainables.trial.storage import Folder
 
 DRIVER_FOLDER = "driver"
+_LEASE = re.compile(r"([0-9]{6,18})\.json")
 HEARTBEAT = 10.0  # seconds between two writes of a small file and a listing of its folder
 EXPIRY = 60.0  # seconds without a heartbeat after which a driver may be dead
 TRIES = 20  # to create the next file, while others try the same
@@ -33,6 +35,7 @@ class Driver:
     since: float  # Unix time
     heartbeat: float  # Unix time
     ended: bool = False  # it gave the lease back
+    closed: bool = False  # and had written the sweep's manifest
 
     def __str__(self) -> str:
         since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(self.since))
@@ -74,6 +77,7 @@ class Lease:
         self._released = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
         self._successor: Driver | None = None
+        self.closed = False  # whether the sweep's manifest has been written
 
     def __enter__(self) -> "Lease":
         """Claim the lease.
@@ -90,7 +94,7 @@ class Lease:
             now = time.time()
             pid = os.getpid()
             self._driver = Driver(self._command, socket.gethostname(), _machine(), pid, _process_started(pid), now, now)
-            if self._folder.create(_name(self._number), _to_json(self._driver)):
+            if self._folder.create(_name(self._number), _to_json(self._number, self._driver)):
                 if self._is_last():
                     self._tidy()
                     self._thread.start()
@@ -103,9 +107,14 @@ class Lease:
         self._released.set()
         self._thread.join()
         if self._successor is None:
-            ended = replace(self._driver, heartbeat=time.time(), ended=True)
+            ended = replace(self._driver, heartbeat=time.time(), ended=True, closed=self.closed)
             with suppress(StorageError):  # a full disk: the end of the process shows the same
-                self._folder.write(_name(self._number), _to_json(ended))
+                self._folder.write(_name(self._number), _to_json(self._number, ended))
+
+    @property
+    def number(self) -> int:
+        """The number of this lease; the next one has a higher number."""
+        return self._number
 
     @property
     def lost(self) -> bool:
@@ -130,7 +139,7 @@ class Lease:
         Raises:
             LeaseError: it is alive.
         """
-        driver = _from_json(data)
+        driver = _from_json(number, data)
         if driver is not None and driver.is_gone:
             return
         if driver is not None and time.time() - driver.heartbeat < EXPIRY:
@@ -142,7 +151,7 @@ class Lease:
             time.sleep(silence / 20)
             now = _last(self._folder)
             if now is not None and now != (number, data):
-                alive = _from_json(now[1])
+                alive = _from_json(*now)
                 if alive is not None and not alive.is_gone:
                     raise LeaseError(self._refusal(alive))
                 return
@@ -155,11 +164,11 @@ class Lease:
             try:
                 last = _last(self._folder)
                 if last is not None and last[0] > self._number:
-                    self._successor = _from_json(last[1]) or self._driver
+                    self._successor = _from_json(*last) or self._driver
                     os.kill(os.getpid(), signal.SIGINT)
                     return
                 self._driver = replace(self._driver, heartbeat=time.time())
-                self._folder.write(_name(self._number), _to_json(self._driver))
+                self._folder.write(_name(self._number), _to_json(self._number, self._driver))
             except StorageError:
                 continue  # the trials have the same trouble and report it; the next heartbeat may succeed
 
@@ -171,20 +180,26 @@ class Lease:
     def _tidy(self) -> None:
         """Remove older leases, claims to them, and unfinished files of drivers that were killed while writing one."""
         for name in self._folder.names():
-            if name < _name(self._number):
+            if not _LEASE.fullmatch(name) or int(name[:-5]) < self._number:
                 self._folder.delete(name)
         self._folder.clear(*(_name(number) for number in range(1, self._number)))
+
+
+def last_lease(folder: Folder) -> tuple[int, Driver | None]:
+    """The number of the valid lease of a sweep, 0 if there never was one, and its driver, None if it can't be read."""
+    last = _last(folder / DRIVER_FOLDER)
+    return (last[0], _from_json(*last)) if last else (0, None)
 
 
 def current_driver(folder: Folder) -> Driver | None:
     """The driver that works on the sweep in a folder, or the last one that did; None if there was never one."""
     last = _last(folder / DRIVER_FOLDER)
-    return _from_json(last[1]) if last else None
+    return _from_json(*last) if last else None
 
 
 def _last(folder: Folder) -> tuple[int, bytes] | None:
     """The valid lease: its number and its content."""
-    numbers = [int(name[:-5]) for name in folder.names() if name.endswith(".json") and name[:-5].isdigit()]
+    numbers = [int(match[1]) for name in folder.names() if (match := _LEASE.fullmatch(name))]
     if not numbers:
         return None
     try:
@@ -197,15 +212,17 @@ def _name(number: int) -> str:
     return f"{number:06d}.json"
 
 
-def _to_json(driver: Driver) -> bytes:
-    return json.dumps(asdict(driver), indent=2).encode()
+def _to_json(number: int, driver: Driver) -> bytes:
+    return sealed_json(_name(number), asdict(driver))
 
 
-def _from_json(data: bytes) -> Driver | None:
-    """The driver in a lease; None if its driver was killed while writing it."""
+def _from_json(number: int, data: bytes) -> Driver | None:
+    """The driver in a lease; None if its driver was killed while writing it, or if it is damaged."""
     try:
-        return Driver(**json.loads(data))
-    except (ValueError, TypeError):
+        driver = Driver(**unsealed_json(_name(number), data))
+        time.localtime(driver.since)
+        return replace(driver, heartbeat=float(driver.heartbeat), pid=int(driver.pid))
+    except (ValueError, TypeError, OverflowError, OSError):
         return None
 
 

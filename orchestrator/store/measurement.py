@@ -3,9 +3,9 @@
 import itertools
 import json
 import time
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any, TypeVar
 
 from pydantic import ValidationError
 
@@ -19,14 +19,18 @@ from analysis.schema import MEASUREMENTS_FILE, SPECTRA_FILE, Measurement
 from analysis.settings import SharpnessSettings
 from analysis.spectrum.quadrature import Quadratures
 from orchestrator.store.tasks import MeasuringTask
-from orchestrator.store.trial_store import MEASURED_FILE
-from trainables.trial.folder import FAILED_FILE, write_json
+from trainables.trial.folder import FAILED_FILE, INPUTS, MEASURED_FILE, read_json, write_json
+from trainables.trial.manifest import checked, damaged, parsed
+from trainables.trial.seal import different, digest
 from trainables.trial.storage import Folder
 
 GAUSS_NEWTON_FILE = "gauss_newton_spectra.parquet"
 SAMPLES_FILE = "samples.json"
 PART = "part-"
 CODE = "code"  # that measured, in the record
+FILES = "files"  # the key of a part's record under which it lists them
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -51,38 +55,63 @@ class Measured:
 
 def write_measured(folder: Folder, measured: Measured, settings: SharpnessSettings) -> None:
     """Write a trial's measurement. The record is written last: it marks the measurement as complete."""
-    for name, data in measured.files().items():
-        folder.write(name, data)
+    files = measured.files()
+    there = checked(folder)
+    for name, data in files.items():
+        there.write(name, data)
     record = {**measured.record, "timestamp": time.time(), "settings": settings.model_dump(mode="json")}
-    write_json(folder, MEASURED_FILE, record)
-    folder.delete(FAILED_FILE)  # of an earlier attempt
-    folder.clear()
+    there.complete(MEASURED_FILE, record, files)
+    there.delete(FAILED_FILE)  # of an earlier attempt
+    there.clear()
 
 
 def read_measured(folder: Folder, prefix: str = "", record: str = MEASURED_FILE) -> Measured:
-    """Read a measurement from its folder; FileNotFoundError if there is none."""
+    """Read a measurement from its folder; FileNotFoundError if there is none.
+
+    Raises:
+        DamagedError: a file is not what was written.
+    """
+    content = read_json(folder, record)
+    listed = content.pop(FILES, {})
+
+    def read(name: str, parse: Callable[[bytes], T]) -> T:
+        data = folder.read(prefix + name)
+        found, expected = digest(data), listed.get(name)
+        if expected not in (None, found):
+            raise damaged(folder, prefix + name, different(expected, found))
+        return parsed(folder, prefix + name, data, parse)
+
     return Measured(
-        measurements_from_parquet(folder.read(prefix + MEASUREMENTS_FILE)),
-        spectra_from_parquet(folder.read(prefix + SPECTRA_FILE)),
-        spectra_from_parquet(folder.read(prefix + GAUSS_NEWTON_FILE)),
-        json.loads(folder.read(prefix + SAMPLES_FILE)),
-        json.loads(folder.read(record)),
+        read(MEASUREMENTS_FILE, measurements_from_parquet),
+        read(SPECTRA_FILE, spectra_from_parquet),
+        read(GAUSS_NEWTON_FILE, spectra_from_parquet),
+        read(SAMPLES_FILE, json.loads),
+        content,
     )
 
 
 def read_settings(folder: Folder) -> SharpnessSettings | None:
     """The settings of a finished measurement; None without one, or if this version can't read its settings."""
     try:
-        return SharpnessSettings.model_validate(json.loads(folder.read(MEASURED_FILE))["settings"])
+        return SharpnessSettings.model_validate(read_json(folder, MEASURED_FILE)["settings"])
     except (FileNotFoundError, ValidationError):
         return None
 
 
 def write_part(folder: Folder, task: MeasuringTask, part: Measured) -> None:
-    """Write the part that one task made. The record is written last."""
-    for name, data in part.files().items():
+    """Write the part that one task made. The record is written last, with the SHA-256 of each file."""
+    files = part.files()
+    for name, data in files.items():
         folder.write(_prefix(task) + name, data)
-    write_json(folder, _record(task), part.record)
+    write_json(folder, _record(task), {**part.record, FILES: {name: digest(data) for name, data in files.items()}})
+
+
+def part_digests(folder: Folder, record: str) -> dict[str, str]:
+    """The SHA-256 of each file of a part, by its name, as the part's record says; none if the record is older."""
+    prefix = record.removesuffix(MEASURED_FILE)
+    return read_json(
+        folder, record, lambda content: {prefix + name: str(of) for name, of in content.get(FILES, {}).items()}
+    )
 
 
 def missing_parts(folder: Folder, tasks: Iterable[MeasuringTask]) -> list[MeasuringTask]:
@@ -98,13 +127,21 @@ def assemble(folder: Folder, tasks: Sequence[MeasuringTask], settings: Sharpness
 
     Raises:
         FileNotFoundError: a part is missing, and so is the measurement.
+        DamagedError: a part is not what was written, or the parts are of different weights.
     """
     try:
         parts = [read_measured(folder, _prefix(task), _record(task)) for task in tasks]
     except FileNotFoundError:
         folder.read(MEASURED_FILE)  # another process has already put them together
         return
-    write_measured(folder, _joined(parts, tasks, settings), settings)
+    inputs: dict[str, str] = {}  # a task reads the initial weights only where its measures need them
+    for task, part in zip(tasks, parts, strict=True):
+        of_part = part.record.get(INPUTS, {})
+        if any(inputs.get(name, of) != of for name, of in of_part.items()):
+            raise damaged(folder, _record(task), "was made from another checkpoint than the other parts")
+        inputs |= of_part
+    joined = _joined(parts, tasks, settings)
+    write_measured(folder, replace(joined, record={**joined.record, INPUTS: inputs}), settings)
     for name in folder.names():
         if name.startswith(PART):
             folder.delete(name)

@@ -1,7 +1,8 @@
 """A sweep's results read from its store, without a tracking server."""
 
-import json
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -13,8 +14,13 @@ from analysis.results.sweep import SweepResults, TrialRecord, tidy_table
 from orchestrator.store.code import trained_by_of
 from orchestrator.store.generalization import of_shift, of_subset, of_training
 from orchestrator.store.plan import Plan
-from orchestrator.store.trial_store import MEASURED_FILE, TrialState
+from orchestrator.store.trial_store import TrialState
+from trainables.trial.folder import INPUTS, MEASURED_FILE, WEIGHTS, Trained, read_json
+from trainables.trial.manifest import damaged, parsed
 from trainables.trial.specs import TrialSpec
+from trainables.trial.storage import Folder
+
+T = TypeVar("T")
 
 
 def stored_sweep(plan: Plan, spectra: bool = True) -> SweepResults:
@@ -22,8 +28,9 @@ def stored_sweep(plan: Plan, spectra: bool = True) -> SweepResults:
     measured = [spec for spec in plan.specs if plan.states[spec.trial_id] is TrialState.MEASURED]
     with ThreadPoolExecutor(READING_THREADS) as readers:
         records = list(readers.map(lambda spec: _record(plan, spec), measured))
-        found = readers.map(lambda spec: _read(plan, spec, schema.SPECTRA_FILE), measured) if spectra else iter(())
-        by_trial = {spec.trial_id: spectra_from_parquet(data) for spec, data in zip(measured, found, strict=False)}
+        folders = [plan.store.measurement(spec.trial_id) for spec in measured] if spectra else []
+        found = readers.map(lambda folder: _read(folder, schema.SPECTRA_FILE, spectra_from_parquet), folders)
+        by_trial = dict(zip((spec.trial_id for spec in measured), found, strict=False))
     failures = {spec.trial_id: plan.store.failure(spec.trial_id).reason for spec in plan.failed}
     states = {state.value: count for state, count in plan.counts.items()}
     remarks = others_remark(len(plan.store.trial_ids() - plan.states.keys()))
@@ -34,14 +41,26 @@ def stored_sweep(plan: Plan, spectra: bool = True) -> SweepResults:
 
 
 def _record(plan: Plan, spec: TrialSpec) -> TrialRecord:
-    trial = plan.store.trial(spec.trial_id)
-    trained = trial.read_trained()
-    quantities = of_training(trained) | of_subset(trained.generalization, json.loads(_read(plan, spec, MEASURED_FILE)))
+    trial, folder = plan.store.trial(spec.trial_id), plan.store.measurement(spec.trial_id)
+    trained, record = trial.read_trained(), read_json(folder, MEASURED_FILE)
+    check_weights(trained, record, folder)
+    quantities = of_training(trained) | of_subset(trained.generalization, record)
     for name, shifted in trial.read_shifts().items():
         quantities |= of_shift(trained.generalization, name, shifted)
-    measurements = pq.read_table(pa.BufferReader(_read(plan, spec, schema.MEASUREMENTS_FILE)))
+    measurements = _read(folder, schema.MEASUREMENTS_FILE, lambda data: pq.read_table(pa.BufferReader(data)))
     return TrialRecord(spec.trial_id, spec.parameters(), quantities, measurements, trained_by_of(trial, spec.model))
 
 
-def _read(plan: Plan, spec: TrialSpec, name: str) -> bytes:
-    return plan.store.measurement(spec.trial_id).read(name)
+def check_weights(trained: Trained, record: Mapping[str, Any], folder: Folder) -> None:
+    """Refuse a measurement that was made from other weights than the trial has.
+
+    Raises:
+        DamagedError: the message has both digests.
+    """
+    found = record.get(INPUTS, {}).get(WEIGHTS)
+    if found and trained.weights and found != trained.weights:
+        raise damaged(folder, MEASURED_FILE, f"was made from weights {found}; the trial has {trained.weights}")
+
+
+def _read(folder: Folder, name: str, parse: Callable[[bytes], T]) -> T:
+    return parsed(folder, name, folder.read(name), parse)

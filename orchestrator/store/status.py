@@ -1,6 +1,6 @@
 """`renyi status`: the progress of a sweep, from its store alone."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 from orchestrator.config.sweep_config import SweepConfig
@@ -8,6 +8,8 @@ from orchestrator.store.activity import Activity, read_activity
 from orchestrator.store.lease import Driver, current_driver
 from orchestrator.store.plan import Plan, make_plan
 from orchestrator.store.trial_store import TrialState
+from orchestrator.store.verify import Damage, verify_notes
+from trainables.errors import DamagedError
 
 
 @dataclass(frozen=True)
@@ -17,6 +19,7 @@ class Status:
     plan: Plan
     driver: Driver | None  # the last one; None if the sweep never ran
     activity: Activity | None  # what that driver last reported of its nodes
+    damages: list[Damage] = field(default_factory=list)  # of the files that say both
 
     @property
     def running(self) -> bool:
@@ -64,4 +67,9 @@ class Status:
 def read_status(config: SweepConfig) -> Status:
     """Read the status of a sweep from its store."""
     plan = make_plan(config)
-    return Status(plan, current_driver(plan.store.folder), read_activity(plan.store.folder))
+    folder = plan.store.folder
+    try:
+        activity = read_activity(folder)
+    except DamagedError:
+        activity = None
+    return Status(plan, current_driver(folder), activity, verify_notes(folder))

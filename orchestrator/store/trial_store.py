@@ -1,9 +1,10 @@
 """The trial store: a folder for each trial, whose files define what is done. Every step ends with one atomic write."""
 
-import json
+import os
 from collections.abc import Callable, Collection
 from enum import StrEnum
 from importlib.metadata import version
+from pathlib import Path
 
 from orchestrator.errors import UsageError
 from trainables.trial.folder import (
@@ -15,17 +16,18 @@ from trainables.trial.folder import (
     Failure,
     TrialFolder,
     read_failure,
+    read_json,
     write_json,
 )
+from trainables.trial.folder import MEASURED_FILE as MEASURED_FILE
+from trainables.trial.folder import MEASUREMENTS_FOLDER as MEASUREMENTS_FOLDER
+from trainables.trial.manifest import TRIALS_FOLDER as TRIALS_FOLDER
+from trainables.trial.manifest import CheckedFolder
 from trainables.trial.specs import TrialSpec
-from trainables.trial.storage import Folder, open_folder
+from trainables.trial.storage import Folder, LocalFolder, is_remote, open_folder
 
 LAYOUT_FILE = "layout.json"
 LAYOUT = 1  # increased by a change that makes older versions of this package misread the folder
-
-MEASURED_FILE = "measured.json"
-TRIALS_FOLDER = "trials"
-MEASUREMENTS_FOLDER = "measurements"
 
 
 class TrialState(StrEnum):
@@ -80,15 +82,15 @@ class TrialStore:
 
     def trial(self, trial_id: str) -> TrialFolder:
         """The folder of a trial; it need not exist."""
-        return TrialFolder(self.folder / TRIALS_FOLDER / trial_id)
+        return TrialFolder(self.folder / TRIALS_FOLDER / trial_id, trial_id)
 
     def trial_ids(self) -> set[str]:
         """The trials that have a folder, whether or not a sweep's file still has them."""
         return set((self.folder / TRIALS_FOLDER).names())
 
-    def measurement(self, trial_id: str) -> Folder:
+    def measurement(self, trial_id: str) -> CheckedFolder:
         """The folder of a trial's measurements with the sweep's settings."""
-        return self.trial(trial_id).folder / MEASUREMENTS_FOLDER / self.measurement_id
+        return self.trial(trial_id).measurements / self.measurement_id
 
     def state(self, trial_id: str) -> TrialState:
         """The state of a trial, from the names of its files."""
@@ -142,15 +144,18 @@ class TrialStore:
 
         Raises:
             UsageError: the message names both versions and the remedy.
+            DamagedError: the file that says so can't be read.
         """
         try:
-            written = json.loads(self.folder.read(LAYOUT_FILE))
+            layout, by = read_json(
+                self.folder, LAYOUT_FILE, lambda content: (int(content["layout"]), str(content["version"]))
+            )
         except FileNotFoundError:  # a new store, or one of a version that did not write the file
             return
-        if written["layout"] > LAYOUT:
+        if layout > LAYOUT:
             raise UsageError(
-                f"{(self.folder / LAYOUT_FILE).uri}: layout: this store has layout {written['layout']}, written by "
-                f"renyi-sharpness {written['version']}; version {version('renyi-sharpness')} here knows layouts up to "
+                f"{(self.folder / LAYOUT_FILE).uri}: layout: this store has layout {layout}, written by "
+                f"renyi-sharpness {by}; version {version('renyi-sharpness')} here knows layouts up to "
                 f"{LAYOUT}; install that version or a later one, or name another storage"
             )
 
@@ -158,6 +163,17 @@ class TrialStore:
         """Record the layout of the store, for later versions of this package."""
         if LAYOUT_FILE not in self.folder.names():
             write_json(self.folder, LAYOUT_FILE, {"layout": LAYOUT, "version": version("renyi-sharpness")})
+
+    def clear(self) -> None:
+        """Remove what killed processes left unfinished anywhere in the sweep's folder; no other may write in it now.
+
+        An object store holds nothing unfinished.
+        """
+        if is_remote(self.folder.uri):
+            self.folder.clear()
+            return
+        for path, _, _ in os.walk(self.folder.uri):
+            LocalFolder(Path(path)).clear()
 
     def forget_failure(self, trial_id: str) -> None:
         """Let a failed trial be tried again, from its last good step."""

@@ -101,10 +101,10 @@ def _create_at_once(engine: Engine) -> None:
     if engine.dialect.name != "sqlite":
         return
     path = Path(str(engine.url.database))
-    if path.stat().st_size > 0:
-        return
     scratch = path.with_name(f".{path.name}.new")
     shutil.rmtree(scratch, ignore_errors=True)  # of a driver that was killed
+    if path.stat().st_size > 0:
+        return
     scratch.mkdir()
     url = engine.url.set(database=str(scratch / path.name))
     MlflowClient(url.render_as_string(hide_password=False))

@@ -4,7 +4,6 @@ MLflow keeps the absolute address of artifacts with the experiment and again wit
 either. Two storages that shared an experiment would share its runs, too: each would overwrite what the other logged.
 """
 
-import json
 from collections.abc import Collection
 from pathlib import Path
 from urllib.parse import unquote, urlparse
@@ -17,7 +16,9 @@ from analysis.results.mlflow import search_runs
 from orchestrator.config.sweep_config import SweepConfig
 from orchestrator.errors import UsageError
 from orchestrator.store.trial_store import TRIALS_FOLDER
-from trainables.trial.folder import RUN_FILE
+from trainables.errors import DamagedError
+from trainables.trial.folder import RUN_FILE, read_json
+from trainables.trial.manifest import checked
 from trainables.trial.storage import is_remote, join, open_folder
 
 TAG_STORAGE = "renyi.storage"  # of an experiment
@@ -119,8 +120,8 @@ def _holds(storage: str, name: str, runs: Collection[str]) -> bool:
     trials = open_folder(join(storage, name)) / TRIALS_FOLDER
     for trial_id in trials.names():
         try:
-            recorded = json.loads((trials / trial_id).read(RUN_FILE))
-        except (FileNotFoundError, ValueError):
+            recorded = read_json(checked(trials / trial_id), RUN_FILE)
+        except (FileNotFoundError, DamagedError):
             continue
         if recorded.get("run_id") in runs:
             return True

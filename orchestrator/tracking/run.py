@@ -1,6 +1,5 @@
 """The run of each trial in MLflow, brought to what the store says of the trial."""
 
-import json
 import time
 from collections import defaultdict
 from collections.abc import Sequence
@@ -11,7 +10,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_PARENT_RUN_ID, MLFLOW_RUN_NAME, MLFL
 
 from analysis import schema
 from orchestrator.config.sweep_config import SweepConfig
-from orchestrator.store.trial_store import MEASURED_FILE, TrialState, TrialStore
+from orchestrator.store.trial_store import TrialState, TrialStore
 from orchestrator.tracking.client import log_files
 from orchestrator.tracking.description import (
     TAG_CHECKPOINT,
@@ -23,7 +22,7 @@ from orchestrator.tracking.description import (
 )
 from orchestrator.tracking.experiment import Experiment, changed_tags, keep_one
 from orchestrator.tracking.metrics import milliseconds, of_epochs, of_measurement, of_shifts, of_trained
-from trainables.trial.folder import LAST_CHECKPOINT, EpochMetrics
+from trainables.trial.folder import LAST_CHECKPOINT, MEASURED_FILE, EpochMetrics, read_json
 from trainables.trial.specs import TrialSpec
 
 SEPARATOR = ", "  # of the shifts in their tag
@@ -220,7 +219,7 @@ class TrialRuns:
         files = {name: folder.read(name) for name in (schema.MEASUREMENTS_FILE, schema.SPECTRA_FILE)}
         log_files(self._client, logged.run_id, files)
         tags[schema.TAG_MEASUREMENT_ID] = self._store.measurement_id
-        record = json.loads(folder.read(MEASURED_FILE))
+        record = read_json(folder, MEASURED_FILE)
         trial = self._store.trial(trial_id)
         result, shifts = trial.read_trained().generalization, trial.read_shifts()
         if shifts:

@@ -16,6 +16,7 @@ from orchestrator.store.plan import make_plan
 from orchestrator.store.trial_store import MEASURED_FILE, TrialState
 from tests.conftest import ONE_LAYER
 from trainables.trial.folder import TRAINED_FILE
+from trainables.trial.manifest import MANIFEST_FILE
 
 SweepFile = Callable[..., Path]
 runner = CliRunner()
@@ -82,7 +83,7 @@ def test_results_are_tidy_and_complete(storage: Path, finished: Path) -> None:
     assert set(results["learning_rate"]) == {0.05, 0.1}
     assert set(results["weight_decay"]) == {1e-4, 1e-3}
     report = storage / "small" / "report"
-    files = {file.name for file in report.iterdir()}
+    files = {file.name for file in report.iterdir()} - {MANIFEST_FILE}
     assert {"report.html", "verdict.md", "tables.tex", "tau.csv", "gap_against_sharpness.svg"} <= files
     assert len(pd.read_csv(report / "tau.csv")) == 5 * 5 + 2
     parent = runs(path).set_index("renyi.kind").loc["sweep", "id"]

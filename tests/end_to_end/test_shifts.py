@@ -56,7 +56,7 @@ def test_a_shift_that_is_asked_for_later_trains_and_measures_nothing(
     assert "0 trained, 0 measured, 0 evaluated" in renyi("run", path, "--executor", "inline")[1]
 
     # One more shift leaves the others as they are.
-    kept = {file: file.stat().st_mtime_ns for file in storage.rglob("shifts/*.json")}
+    kept = {file: file.stat().st_mtime_ns for file in storage.rglob("shifts/*_*.json")}
     grown = asking(sweep_file, "noise_5", "contrast_5", "blur_1")
     assert "0 trained, 0 measured, 4 evaluated" in renyi("remeasure", grown, "--executor", "inline")[1]
     assert {file: file.stat().st_mtime_ns for file in kept} == kept
@@ -91,7 +91,7 @@ def test_a_trial_whose_shift_failed_is_retried_by_itself(storage: Path, finished
     code, output = renyi("run", path, "--executor", "inline")
     assert code == 1
     assert "0 trained, 0 measured, 3 evaluated under shifts; 4 trials in all" in output
-    assert "in shifts: TrainingError: " in output
+    assert "in shifts: DamagedError: " in output
     assert "3 measured, 1 failed" in renyi("status", path)[1]
     checkpoint.write_bytes(weights)
     code, output = renyi("retry", path, "--executor", "inline")

@@ -10,9 +10,11 @@ from orchestrator import rehearsal as module
 from orchestrator.config.expand import expand
 from orchestrator.config.load import load
 from orchestrator.errors import UsageError
-from orchestrator.rehearsal import problems_here, rehearsal_of, rehearse
+from orchestrator.rehearsal import _has_passed, problems_here, rehearsal_of, rehearse
 from trainables.data.dataset import Dataset, Split
 from trainables.training.rehearsal import _label_problems
+from trainables.trial.folder import write_json
+from trainables.trial.storage import LocalFolder
 
 HERE = "tests.orchestrator.odd_networks"
 SweepFile = Callable[..., Path]
@@ -158,3 +160,13 @@ def test_one_that_passed_is_not_repeated_until_code_or_settings_change(
     monkeypatch.setattr(module, "machine", lambda: ["another"])
     (tmp_path / "part_of_mine.py").write_text(f"from {HERE} import plain\n")
     assert again()
+
+
+def test_a_record_that_is_not_what_was_written_is_none(tmp_path: Path) -> None:
+    folder = LocalFolder(tmp_path)
+    write_json(folder, "a.json", {})
+    assert _has_passed(folder, "a.json")
+    sealed = folder.read("a.json")
+    for name, data in (("b.json", sealed), ("a.json", sealed[:-1]), ("a.json", b"[]"), ("a.json", b"")):
+        folder.write(name, data)
+        assert not _has_passed(folder, name)

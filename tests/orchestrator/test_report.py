@@ -13,6 +13,7 @@ from orchestrator.report import _folder, report_sweeps
 from orchestrator.store.trial_store import TrialState, TrialStore
 from orchestrator.tracking.protocol import Stopped, Tracker
 from tests.orchestrator.made_up import ONE_MEASURE, finish
+from trainables.trial.manifest import MANIFEST_FILE
 from trainables.trial.specs import TrialSpec
 
 pytestmark = pytest.mark.usefixtures("one_kind_of_picture")
@@ -62,7 +63,7 @@ def test_a_report_goes_to_the_folder_and_to_the_tracker(
     tracker = Remembering()
     opened: Tracker = tracker
     report_sweeps([config], "store", opened)
-    files = {file.name for file in (storage / "small" / "report").iterdir()}
+    files = {file.name for file in (storage / "small" / "report").iterdir()} - {MANIFEST_FILE}
     assert {"report.html", "verdict.md", "tau.csv"} <= files
     ((logged, note),) = tracker.reports
     assert logged == files

@@ -1,18 +1,24 @@
 """Checkpoints: everything that training needs to go on with the same bits."""
 
+import hashlib
 import io
 import pickle
 import re
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
 
 from analysis.one_line import first_line, plain_text
-from trainables.errors import TrainingError
+from trainables.errors import DamagedError, TrainingError
 from trainables.trial.folder import EpochMetrics
+from trainables.trial.manifest import damaged
+from trainables.trial.seal import SealError, seal_zip, trial_of_zip
 from trainables.trial.specs import TrialSpec
 from trainables.trial.storage import Folder
+
+_ZIP = b"PK"
 
 
 @dataclass(frozen=True)
@@ -35,7 +41,7 @@ class Checkpoint:
 
 
 def save_checkpoint(folder: Folder, name: str, checkpoint: Checkpoint) -> None:
-    """Write a checkpoint atomically."""
+    """Write a checkpoint atomically, with a seal that names its trial."""
     buffer = io.BytesIO()
     content = {
         "spec": checkpoint.spec.model_dump(mode="json"),
@@ -46,20 +52,32 @@ def save_checkpoint(folder: Folder, name: str, checkpoint: Checkpoint) -> None:
         "unaveraged": checkpoint.unaveraged,
     }
     torch.save(content, buffer)
+    seal_zip(buffer, checkpoint.spec.trial_id)
     folder.write(name, buffer.getvalue())
 
 
-def load_checkpoint(folder: Folder, name: str, device: torch.device | None = None) -> Checkpoint:
+def load_checkpoint(
+    folder: Folder, name: str, device: torch.device | None = None, trial_id: str | None = None
+) -> Checkpoint:
     """Read a checkpoint; no code in it is executed (`weights_only`).
+
+    Args:
+        folder, name: where it is.
+        device: where its tensors go.
+        trial_id: the trial that it must be of; None for any.
 
     Raises:
         FileNotFoundError: there is none.
-        TrainingError: the file is not a checkpoint of this project, or it is damaged.
+        DamagedError: the file is not what was written, or of another trial.
+        TrainingError: the file is what was written, and no checkpoint of this project that can be read.
     """
     data = folder.read(name)
+    is_zip = data[:2] == _ZIP  # what else there is, torch may know
     try:
+        if is_zip:
+            trial_of_zip(data)
         content = torch.load(io.BytesIO(data), map_location=device or "cpu", weights_only=True)
-        return Checkpoint(
+        checkpoint = Checkpoint(
             TrialSpec.model_validate(content["spec"]),
             content["model"],
             content["optimizer"],
@@ -67,10 +85,29 @@ def load_checkpoint(folder: Folder, name: str, device: torch.device | None = Non
             content.get("scaler", {}),
             content.get("unaveraged", {}),
         )
+    except SealError as error:
+        raise damaged(folder, name, error) from error
     except (RuntimeError, KeyError, TypeError, EOFError, ValueError, pickle.UnpicklingError) as error:
-        raise TrainingError(
+        raise (TrainingError if is_zip else DamagedError)(
             f"{(folder / name).uri} is not a readable checkpoint of this project: {why_unreadable(error)}"
         ) from error
+    found = checkpoint.spec.trial_id
+    if trial_id not in (None, found):
+        raise damaged(folder, name, f"expected a checkpoint of trial {trial_id}, found one of {found}")
+    return checkpoint
+
+
+def weights_digest(state: Mapping[str, Any]) -> str:
+    """SHA-256 of a network's state: names, types, shapes and bytes; the same wherever and whenever it was computed."""
+    found = hashlib.sha256()
+    for name, value in state.items():
+        if isinstance(value, torch.Tensor):
+            found.update(f"{name} {value.dtype} {tuple(value.shape)}".encode())
+            flat = value.detach().cpu().contiguous().flatten()
+            found.update(flat.view(torch.uint8).numpy().data if flat.numel() else b"")
+        else:
+            found.update(f"{name} {value!r}".encode())
+    return found.hexdigest()
 
 
 def why_unreadable(error: BaseException) -> str:

@@ -1,6 +1,7 @@
 """Training one trial: a plain loop over epochs that can be interrupted and resumed after each of them."""
 
 import time
+import warnings
 from collections.abc import Iterator
 from dataclasses import replace
 
@@ -9,9 +10,9 @@ from torch import nn
 
 from analysis.seeding import derive_seed
 from trainables.data import Dataset, load_dataset
-from trainables.errors import ReplacedError, StorageError, TrainingError
+from trainables.errors import DamagedError, ReplacedError, StorageError, TrainingError
 from trainables.models import build_model
-from trainables.training.checkpoints import Checkpoint, load_checkpoint, save_checkpoint
+from trainables.training.checkpoints import Checkpoint, load_checkpoint, save_checkpoint, weights_digest
 from trainables.training.evaluation import accuracy, evaluate, generalization
 from trainables.training.machine_load import MachineLoad
 from trainables.training.schedules import learning_rate_factor
@@ -21,6 +22,7 @@ from trainables.trial.folder import (
     BEST_CHECKPOINT,
     INITIAL_CHECKPOINT,
     LAST_CHECKPOINT,
+    SPEC_FILE,
     EpochMetrics,
     Failure,
     Trained,
@@ -83,7 +85,7 @@ def train(
                 yield from unsaved
                 unsaved = []
         check_target(spec.training, history)
-        trained = Trained(history, generalization(trainer.network, data))
+        trained = Trained(history, generalization(trainer.network, data), weights_digest(trainer.network.state_dict()))
         trial.check()
         trial.write_trained(trained)
 
@@ -150,12 +152,13 @@ def is_best(metrics: EpochMetrics, history: list[EpochMetrics]) -> bool:
 
 def resume(trainer: Trainer, trial: TrialFolder) -> list[EpochMetrics]:
     """Load the last checkpoint of a folder into the trainer, or begin the folder; the epochs that are done."""
-    try:
-        last = load_checkpoint(trial.folder, LAST_CHECKPOINT, trainer.device)
-    except FileNotFoundError:
+    last = last_checkpoint(trainer.spec, trial, trainer.device)
+    there = trial.folder.names()
+    if SPEC_FILE not in there:
         trial.write_spec(trainer.spec)
-        initial = Checkpoint(trainer.spec, trainer.model.state_dict(), {}, [])
-        save_checkpoint(trial.folder, INITIAL_CHECKPOINT, initial)
+    if INITIAL_CHECKPOINT not in there:
+        save_checkpoint(trial.folder, INITIAL_CHECKPOINT, Checkpoint(trainer.spec, trainer.model.state_dict(), {}, []))
+    if last is None:
         return []
     if trainer.averaged is not None:
         trainer.averaged.network.load_state_dict(last.model)
@@ -166,6 +169,21 @@ def resume(trainer: Trainer, trial: TrialFolder) -> list[EpochMetrics]:
     if last.scaler:
         trainer.scaler.load_state_dict(last.scaler)
     return last.history
+
+
+def last_checkpoint(spec: TrialSpec, trial: TrialFolder, device: torch.device) -> Checkpoint | None:
+    """The checkpoint from which a trial goes on; None if there is none, and training starts at the beginning.
+
+    A damaged one is removed, with a warning.
+    """
+    try:
+        return load_checkpoint(trial.folder, LAST_CHECKPOINT, device, spec.trial_id)
+    except FileNotFoundError:
+        return None
+    except DamagedError as error:
+        warnings.warn(f"{error.args[0].partition(';')[0]}; training starts again", stacklevel=2)
+        trial.start_again()
+        return None
 
 
 def is_done(training: TrainingSpec, history: list[EpochMetrics], steps_per_epoch: int) -> bool:

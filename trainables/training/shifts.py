@@ -7,7 +7,7 @@ import torch
 from trainables.catalogue import SHIFTS
 from trainables.data import load_dataset
 from trainables.models import build_model
-from trainables.training.checkpoints import load_checkpoint
+from trainables.training.checkpoints import load_checkpoint, weights_digest
 from trainables.training.evaluation import shifted_test
 from trainables.training.trainer import determinism, memory_format
 from trainables.trial.folder import FAILED_FILE, LAST_CHECKPOINT, TrialFolder
@@ -32,7 +32,7 @@ def evaluate_shifts(
         TrainingError: the checkpoint or the data can't be read.
         DivergedError: a loss is not finite.
     """
-    checkpoint = load_checkpoint(trial.folder, LAST_CHECKPOINT, device)
+    checkpoint = load_checkpoint(trial.folder, LAST_CHECKPOINT, device, trial.trial_id)
     spec = checkpoint.spec
     data = load_dataset(data_spec or spec.data)
     with determinism(spec.training.deterministic):
@@ -40,6 +40,7 @@ def evaluate_shifts(
         model.load_state_dict(checkpoint.model)
         model = model.to(device, memory_format=memory_format(spec.training))  # type: ignore[call-overload]
         test = data.test.to(device)
+        weights = weights_digest(checkpoint.model)
         for name in names:
-            trial.write_shift(name, shifted_test(model, test, data.normalize, SHIFTS[name]))
+            trial.write_shift(name, shifted_test(model, test, data.normalize, SHIFTS[name]), weights)
     trial.shifts.delete(FAILED_FILE)  # of an earlier attempt

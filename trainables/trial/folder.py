@@ -1,17 +1,31 @@
 """The files of one trial. Each is written when its step is done, so the files that exist define the trial's state."""
 
-import json
 import math
 import os
 import socket
 import traceback
 import uuid
-from dataclasses import asdict, dataclass, field
-from typing import Any
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field, fields
+from typing import Any, TypeVar, overload
 
 from analysis.one_line import one_line
-from trainables.errors import ReplacedError
+from trainables.errors import DamagedError, ReplacedError
 from trainables.trial.code import Code
+from trainables.trial.manifest import CLEANED_FILE as CLEANED_FILE
+from trainables.trial.manifest import FAILED_FILE as FAILED_FILE
+from trainables.trial.manifest import (
+    LISTED_IN,
+    MANIFEST_FILE,
+    CheckedFolder,
+    checked,
+    damaged,
+    parsed,
+    place_of,
+)
+from trainables.trial.manifest import RUN_FILE as RUN_FILE
+from trainables.trial.manifest import WORKER_FILE as WORKER_FILE
+from trainables.trial.seal import sealed_json, unsealed_json
 from trainables.trial.specs import TrialSpec
 from trainables.trial.storage import Folder
 
@@ -21,19 +35,16 @@ INITIAL_CHECKPOINT = "initial.pt"
 LAST_CHECKPOINT = "last.pt"
 BEST_CHECKPOINT = "best.pt"
 TRAINED_FILE = "trained.json"
-FAILED_FILE = "failed.json"
+MEASUREMENTS_FOLDER = "measurements"
+MEASURED_FILE = "measured.json"
 SHIFTS_FOLDER = "shifts"
-CLEANED_FILE = "cleaned.json"  # `renyi clean` has removed its checkpoints, or begun to
-RUN_FILE = "mlflow_run.json"
-WORKER_FILE = "worker.json"
-TRAINING_FILES = (
-    SPEC_FILE,
-    CODE_FILE,
-    INITIAL_CHECKPOINT,
-    LAST_CHECKPOINT,
-    BEST_CHECKPOINT,
-    TRAINED_FILE,
-)  # a worker's own
+# In a manifest, beside the record:
+LISTED_FILES = (SPEC_FILE, CODE_FILE, INITIAL_CHECKPOINT, LAST_CHECKPOINT, BEST_CHECKPOINT)
+TRAINING_FILES = (*LISTED_FILES, TRAINED_FILE, MANIFEST_FILE)  # a worker's own
+INPUTS = "inputs"  # the key of a record under which it says what it was made from
+WEIGHTS = "weights"  # of those, the SHA-256 of the trained weights
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -103,6 +114,7 @@ class Trained:
 
     history: list[EpochMetrics]
     generalization: Generalization
+    weights: str = ""  # SHA-256 of the trained weights; empty where it was not recorded
 
     @property
     def seconds(self) -> float:
@@ -138,10 +150,12 @@ class Failure:
 
 
 class TrialFolder:
-    """Typed access to the files of a trial."""
+    """Typed access to the files of a trial. Whatever is not as it was written is a DamagedError."""
 
-    def __init__(self, folder: Folder) -> None:
-        self.folder = folder
+    def __init__(self, folder: Folder, trial_id: str | None = None) -> None:
+        """A trial's folder; `trial_id` is by default the folder's name."""
+        self.folder: CheckedFolder = checked(folder, trial_id)
+        self.trial_id = trial_id  # None: the folder may have any name
         self._worker = ""
 
     def claim(self) -> None:
@@ -157,7 +171,7 @@ class TrialFolder:
         Raises:
             ReplacedError: another worker has claimed it.
         """
-        worker = json.loads(self.folder.read(WORKER_FILE))
+        worker = read_json(self.folder, WORKER_FILE)
         if worker["worker"] != self._worker:
             raise ReplacedError(f"process {worker['process']} on {worker['host']} now trains {self.folder.uri}")
 
@@ -175,52 +189,105 @@ class TrialFolder:
         """The code that trained the trial, in order: several where it was continued with other code; none where an
         earlier version of this package trained it."""
         try:
-            return [Code.of_json(each) for each in json.loads(self.folder.read(CODE_FILE))["versions"]]
+            return read_json(self.folder, CODE_FILE, _versions)
         except FileNotFoundError:
+            if self.folder.lists(CODE_FILE):
+                raise damaged(self.folder, CODE_FILE, "is missing") from None
             return []
 
     def write_trained(self, trained: Trained) -> None:
-        """Mark the trial as trained: its last checkpoint is now final."""
-        write_json(self.folder, TRAINED_FILE, asdict(trained))
+        """Mark the trial as trained: its last checkpoint is now final. Results of other weights are forgotten."""
+        self._forget_results_of_other_weights(trained.weights)
+        there = self.folder.names()
+        self.folder.complete(TRAINED_FILE, asdict(trained), [name for name in LISTED_FILES if name in there])
 
     def read_trained(self) -> Trained:
         """The outcome of training; FileNotFoundError before the end of training."""
-        data = json.loads(self.folder.read(TRAINED_FILE))
-        return Trained([EpochMetrics(**epoch) for epoch in data["history"]], Generalization(**data["generalization"]))
+        return read_json(self.folder, TRAINED_FILE, _trained)
+
+    def start_again(self) -> None:
+        """Forget all training so far: what can't be relied on is not trained on."""
+        for name in (TRAINED_FILE, MANIFEST_FILE, *reversed(LISTED_FILES)):
+            self.folder.delete(name)
 
     @property
-    def shifts(self) -> Folder:
+    def measurements(self) -> CheckedFolder:
+        """The folder of the measurements, each in a folder named by its settings."""
+        return self.folder / MEASUREMENTS_FOLDER
+
+    @property
+    def shifts(self) -> CheckedFolder:
         """The folder of the results under shifts."""
         return self.folder / SHIFTS_FOLDER
 
-    def write_shift(self, name: str, result: ShiftedTest) -> None:
-        """Keep the result under a shift."""
-        write_json(self.shifts, f"{name}.json", asdict(result))
+    def write_shift(self, name: str, result: ShiftedTest, weights: str = "") -> None:
+        """Keep the result under a shift; `weights` is the SHA-256 of what was evaluated."""
+        others = [f"{other}.json" for other in self.shift_names() if other != name]
+        self.shifts.complete(f"{name}.json", {**asdict(result), INPUTS: {WEIGHTS: weights}}, others)
 
     def shift_names(self) -> list[str]:
         """The shifts under which the network has been evaluated, sorted."""
-        return [name.removesuffix(".json") for name in self.shifts.names() if name != FAILED_FILE]
+        others = (FAILED_FILE, MANIFEST_FILE)
+        return [name.removesuffix(".json") for name in self.shifts.names() if name not in others]
 
     def read_shifts(self) -> dict[str, ShiftedTest]:
         """The result under each shift so far, by its name."""
-        return {name: ShiftedTest(**json.loads(self.shifts.read(f"{name}.json"))) for name in self.shift_names()}
+        shifts = self.shifts
+        return {name: read_json(shifts, f"{name}.json", _shifted) for name in self.shift_names()}
 
     def write_run_id(self, tracking: str, run_id: str) -> None:
         """Record the id of this trial's run at a tracking address."""
         write_json(self.folder, RUN_FILE, {"tracking": tracking, "run_id": run_id})
 
     def read_run_id(self, tracking: str) -> str | None:
-        """The id of this trial's run at a tracking address, if it is recorded."""
+        """The id of this trial's run at a tracking address, if it is recorded; a damaged record is none."""
         try:
-            recorded = json.loads(self.folder.read(RUN_FILE))
-        except FileNotFoundError:
+            recorded = read_json(self.folder, RUN_FILE)
+            return str(recorded["run_id"]) if recorded["tracking"] == tracking else None
+        except (FileNotFoundError, DamagedError, KeyError):
             return None
-        return str(recorded["run_id"]) if recorded["tracking"] == tracking else None
+
+    def _forget_results_of_other_weights(self, weights: str) -> None:
+        """Remove the records of measurements and shifts that were made from other weights, so that they are redone."""
+        if not weights:
+            return
+        shifts, measurements = self.shifts, self.measurements
+        names = [f"{name}.json" for name in self.shift_names()]
+        if any(_weights(shifts, name) != weights for name in names):
+            for name in (*names, MANIFEST_FILE):
+                shifts.delete(name)
+        for measurement in measurements.names():
+            folder = measurements / measurement
+            for name in folder.names():
+                if name.endswith(MEASURED_FILE) and _weights(folder, name) != weights:  # also of parts
+                    folder.delete(name)
+                    folder.delete(MANIFEST_FILE)
 
 
 def write_json(folder: Folder, name: str, data: dict[str, Any]) -> None:
-    """Write a small file that people can read."""
-    folder.write(name, json.dumps(data, indent=2).encode())
+    """Write a small file that people can read, with a seal by which damage is seen."""
+    folder.write(name, sealed_json(place_of(folder, name), data))
+
+
+@overload
+def read_json(folder: Folder, name: str) -> dict[str, Any]: ...
+@overload
+def read_json(folder: Folder, name: str, make: Callable[[dict[str, Any]], T]) -> T: ...
+def read_json(folder: Folder, name: str, make: Callable[[dict[str, Any]], Any] = dict) -> Any:
+    """What `make` makes of the content of such a file.
+
+    Raises:
+        FileNotFoundError: there is none.
+        DamagedError: it is not what was written, or its manifest is gone.
+    """
+
+    def parse(data: bytes) -> Any:
+        content = unsealed_json(place_of(folder, name), data)
+        if content.pop(LISTED_IN, None) and isinstance(folder, CheckedFolder) and not folder.lists(name):
+            raise damaged(folder, MANIFEST_FILE, f"is missing, or has no {name}")
+        return make(content)
+
+    return parsed(folder, name, folder.read(name), parse)
 
 
 def write_failure(folder: Folder, failure: Failure) -> None:
@@ -229,5 +296,32 @@ def write_failure(folder: Folder, failure: Failure) -> None:
 
 
 def read_failure(folder: Folder) -> Failure:
-    """Why the training or the measurement in a folder failed; FileNotFoundError if it did not fail."""
-    return Failure(**json.loads(folder.read(FAILED_FILE)))
+    """Why the training or the measurement in a folder failed; FileNotFoundError if it did not fail.
+
+    If the reason can't be read, that is the reason: the failure can still be retried.
+    """
+    try:
+        return read_json(folder, FAILED_FILE, lambda content: Failure(**content))
+    except DamagedError as error:
+        return Failure("an unknown step", str(error))
+
+
+def _weights(folder: Folder, record: str) -> str | None:
+    """The weights that a record says it was made from; None if it does not say."""
+    try:
+        return read_json(folder, record, lambda content: str(content[INPUTS][WEIGHTS]))
+    except (FileNotFoundError, DamagedError):
+        return None
+
+
+def _versions(content: dict[str, Any]) -> list[Code]:
+    return [Code.of_json(each) for each in content["versions"]]
+
+
+def _trained(content: dict[str, Any]) -> Trained:
+    history = [EpochMetrics(**epoch) for epoch in content["history"]]
+    return Trained(history, Generalization(**content["generalization"]), content.get("weights", ""))
+
+
+def _shifted(content: dict[str, Any]) -> ShiftedTest:
+    return ShiftedTest(**{each.name: content[each.name] for each in fields(ShiftedTest)})

@@ -166,7 +166,7 @@ def test_a_kill_after_any_step_leaves_nothing_that_is_misread(plan: Plan, kind: 
                     assert state is TrialState.PENDING, "training must not go on from a final checkpoint"
             for measurement in (trial / "measurements").names():
                 files = (trial / "measurements" / measurement).names()
-                assert "measured.json" not in files or len(files) == 5
+                assert "measured.json" not in files or len(files) == 6
     assert steps > 2
     plan.store.folder = real
     assert not by_kind(plan)[kind].items

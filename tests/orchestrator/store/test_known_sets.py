@@ -17,7 +17,7 @@ from orchestrator.store.plan import Plan, make_plan
 from orchestrator.store.trial_store import TrialState
 from tests.trainables.data.images import draw, encode, write_parquet
 from trainables.data import load_dataset
-from trainables.errors import TrainingError
+from trainables.errors import DamagedError, TrainingError
 from trainables.trial.folder import EpochMetrics, Generalization, Trained
 
 Sweep = Callable[..., SweepConfig]
@@ -218,5 +218,5 @@ def test_what_trials_of_before_saw_otherwise_is_refused(tmp_path: Path, sweep: S
 def test_a_damaged_record_is_named(tmp_path: Path, sweep: Sweep, content: str) -> None:
     plan = make_plan(sweep(write_set(tmp_path / "beans")))
     plan.store.folder.write(SETS_FILE, content.encode())
-    with pytest.raises(UsageError, match=r"data\.json is damaged .*delete it"):
+    with pytest.raises(DamagedError, match=r"data\.json is damaged: .*renyi verify .* --repair"):
         read_sets(plan.store.folder)

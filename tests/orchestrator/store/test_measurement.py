@@ -1,6 +1,7 @@
 """A measurement in the store: whole, or in parts that become the same whole."""
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -19,7 +20,8 @@ from orchestrator.store.measurement import (
 from orchestrator.store.tasks import MeasuringTask
 from orchestrator.store.trial_store import MEASURED_FILE, TrialState, TrialStore
 from tests.orchestrator.made_up import measured, outcome
-from trainables.trial.folder import Failure, write_failure
+from trainables.errors import DamagedError
+from trainables.trial.folder import INITIAL_CHECKPOINT, INPUTS, LAST_CHECKPOINT, WEIGHTS, Failure, write_failure
 from trainables.trial.specs import TrialSpec
 from trainables.trial.storage import Folder
 
@@ -57,9 +59,7 @@ def test_a_new_measurement_ends_an_earlier_failure(
 
 
 def test_settings_of_another_version_are_none(folder: Folder, settings: SharpnessSettings) -> None:
-    write_measured(folder, measured(settings), settings)
-    record = json.loads(folder.read(MEASURED_FILE))
-    record["settings"]["from_the_future"] = 1
+    record = {"settings": {**settings.model_dump(mode="json"), "from_the_future": 1}}
     folder.write(MEASURED_FILE, json.dumps(record).encode())
     assert read_settings(folder) is None
 
@@ -96,3 +96,24 @@ def test_parts_become_the_measurement_that_one_task_makes(folder: Folder, settin
 def test_a_missing_part_is_no_measurement(folder: Folder, settings: SharpnessSettings) -> None:
     with pytest.raises(FileNotFoundError):
         assemble(folder, [MeasuringTask("layers", settings.measures, SpectraOf.LAYERS)], settings)
+
+
+@pytest.mark.parametrize("of_other", [LAST_CHECKPOINT, WEIGHTS])
+def test_parts_are_of_one_network_though_not_all_need_its_initial_weights(
+    folder: Folder, settings: SharpnessSettings, of_other: str
+) -> None:
+    tasks = [MeasuringTask(name, settings.measures, SpectraOf.LAYERS) for name in ("a", "b")]
+    inputs = [{WEIGHTS: "w", LAST_CHECKPOINT: "l"}, {WEIGHTS: "w", LAST_CHECKPOINT: "l", INITIAL_CHECKPOINT: "i"}]
+
+    def write() -> None:
+        for task, of_part in zip(tasks, inputs, strict=True):
+            part = measured(settings)
+            write_part(folder, task, replace(part, record={**part.record, INPUTS: of_part}))
+
+    write()
+    assemble(folder, tasks, settings)
+    assert read_measured(folder).record[INPUTS] == inputs[1]
+    inputs[1][of_other] = "another"
+    write()
+    with pytest.raises(DamagedError, match="was made from another checkpoint than the other parts"):
+        assemble(folder, tasks, settings)

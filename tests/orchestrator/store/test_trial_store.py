@@ -92,3 +92,12 @@ def test_a_shift_that_failed_fails_a_trial_of_a_sweep_that_asks_for_shifts(store
     assert asking.state(TRIAL) is TrialState.MEASURED
     with pytest.raises(FileNotFoundError, match=f"trial {TRIAL} did not fail"):
         asking.failure(TRIAL)
+
+
+def test_what_killed_processes_left_is_removed_everywhere(store: TrialStore, tmp_path: Path) -> None:
+    for folder in (tmp_path, tmp_path / "report", tmp_path / "trials" / TRIAL, tmp_path / "trials" / TRIAL / "shifts"):
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / f".worker.json.{'0' * 32}").touch()
+        (folder / "kept.json").touch()
+    store.clear()
+    assert {path.name for path in tmp_path.rglob("*") if path.is_file()} == {"kept.json"}

@@ -12,6 +12,7 @@ from orchestrator.config.load import load
 from orchestrator.config.sweep_config import SweepConfig
 from orchestrator.errors import UsageError
 from orchestrator.store.trial_store import TrialStore
+from orchestrator.tracking.client import open_client
 from orchestrator.tracking.experiment import find_experiment, recorded_sweep
 from orchestrator.tracking.tracker import MLflowTracker
 from tests.orchestrator.tracking.recorded import HISTORY, OUTCOME, trial_runs
@@ -96,3 +97,10 @@ def test_a_database_is_made_whole_or_not_at_all(
         assert database.stat().st_size == 0
     assert MLflowTracker(config, store, specs).finish() == 0
     assert not half_made.parent.exists()
+
+
+def test_what_a_killed_driver_left_of_a_database_is_removed(config: SweepConfig, storage_with_database: Path) -> None:
+    left = storage_with_database / ".mlflow.db.new"
+    left.mkdir()
+    open_client(config)
+    assert not left.exists()

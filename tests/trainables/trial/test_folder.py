@@ -1,13 +1,15 @@
 """The files of a trial: outcome, claim, run and failure, each read as it was written."""
 
 import json
-from dataclasses import replace
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import pytest
 
-from trainables.errors import ReplacedError
+from trainables.errors import DamagedError, ReplacedError
+from trainables.trial.code import Code
 from trainables.trial.folder import (
+    CODE_FILE,
     LAST_CHECKPOINT,
     SPEC_FILE,
     TRAINED_FILE,
@@ -21,6 +23,7 @@ from trainables.trial.folder import (
     read_failure,
     write_failure,
 )
+from trainables.trial.manifest import MANIFEST_FILE
 from trainables.trial.specs import TrialSpec
 from trainables.trial.storage import LocalFolder
 
@@ -43,10 +46,10 @@ def test_the_outcome_is_read_as_it_was_written(trial: TrialFolder) -> None:
 
 
 def test_an_outcome_from_before_an_optional_field_is_read(trial: TrialFolder) -> None:
-    trial.write_trained(Trained([EPOCH], RESULT))
-    written = json.loads(trial.folder.read(TRAINED_FILE))
+    written = asdict(Trained([EPOCH], RESULT))
     for name in ("validation_accuracy", "system"):
         del written["history"][0][name]
+    del written["weights"]
     trial.folder.write(TRAINED_FILE, json.dumps(written).encode())
     assert trial.read_trained().history == [replace(EPOCH, system={})]
 
@@ -56,6 +59,39 @@ def test_gaps_are_test_against_training_with_the_errors_of_both() -> None:
     assert RESULT.gap_error == pytest.approx(0.1)
     assert RESULT.gap_loss_stderr == pytest.approx(0.05)
     assert RESULT.gap_error_stderr == pytest.approx(0.03)
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"[]", b"{}", b'{"versions": 3}', b'{"versions": [{"version": "0.3"}]}', None]
+)
+def test_damaged_code_is_named_and_not_taken_for_none(trial: TrialFolder, content: bytes | None) -> None:
+    code = Code("0.3.0", "abc")
+    assert trial.read_code() == []
+    trial.write_code(code)
+    trial.write_trained(Trained([EPOCH], RESULT))
+    assert trial.read_code() == [code]
+    for finished in (True, False):
+        if not finished:
+            trial.folder.delete(MANIFEST_FILE)
+        if content is not None:
+            trial.folder.write(CODE_FILE, content)
+        elif finished:
+            trial.folder.delete(CODE_FILE)
+        else:
+            return
+        with pytest.raises(DamagedError, match=r"code\.json is damaged"):
+            TrialFolder(LocalFolder(Path(trial.folder.uri))).read_code()
+
+
+def test_code_that_was_written_before_seals_is_read(trial: TrialFolder) -> None:
+    trial.folder.write(CODE_FILE, json.dumps({"versions": [Code("0.2.9", "abc").to_json()]}).encode())
+    assert trial.read_code() == [Code("0.2.9", "abc")]
+
+
+def test_training_that_starts_again_forgets_with_which_code_it_had_begun(trial: TrialFolder) -> None:
+    trial.write_code(Code("0.2.9", "abc"))
+    trial.start_again()
+    assert trial.read_code() == []
 
 
 def test_the_best_epoch_is_chosen_by_validation_where_there_is_one() -> None:
