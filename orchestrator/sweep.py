@@ -114,6 +114,7 @@ def _run(
         record_set(state, plan.store.folder)
         if not steering.accept_changed_code:
             check_code(plan, steering.part(plan, only), changes.forget_failures)
+        _check_tracking(config)  # before the rehearsal, which takes longer
         plan.store.mark_layout()
         write_index(plan)
         plan.store.clear()
@@ -261,6 +262,13 @@ def _open_executor(name: ExecutorName, config: SweepConfig, store: TrialStore) -
     from orchestrator.executors.ray.executor import RayExecutor
 
     return RayExecutor(config, store)
+
+
+def _check_tracking(config: SweepConfig) -> None:
+    from orchestrator.tracking.client import answering, check_answer
+
+    with answering(config):
+        check_answer(config)
 
 
 def _open_tracker(plan: Plan) -> Tracker:

@@ -86,12 +86,17 @@ def log_report(config: SweepConfig, files: Mapping[str, bytes], note: str, folde
         UsageError: the tracking address can't be used.
     """
     with answering(config):
-        client = open_client(config)
-        key = experiment_id(config.tracking_uri, config.name)
-        for run in search_runs(client, key, f"tags.`{schema.TAG_KIND}` = '{schema.KIND_SWEEP}'"):
-            log_files(client, run.info.run_id, files, folder)
-            if folder is None:
-                client.set_tag(run.info.run_id, MLFLOW_RUN_NOTE, parent_note(config, note))
+        write_report(config, files, note, folder)
+
+
+def write_report(config: SweepConfig, files: Mapping[str, bytes], note: str, folder: str | None = None) -> None:
+    """As `log_report`, but with the errors of MLflow and its database as they are: they tell what may pass."""
+    client = open_client(config)
+    key = experiment_id(config.tracking_uri, config.name)
+    for run in search_runs(client, key, f"tags.`{schema.TAG_KIND}` = '{schema.KIND_SWEEP}'"):
+        log_files(client, run.info.run_id, files, folder)
+        if folder is None:
+            client.set_tag(run.info.run_id, MLFLOW_RUN_NOTE, parent_note(config, note))
 
 
 def _find_or_create(client: MlflowClient, config: SweepConfig) -> str:

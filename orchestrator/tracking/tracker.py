@@ -11,7 +11,7 @@ from orchestrator.config.sweep_config import SweepConfig
 from orchestrator.errors import DefectError, UsageError
 from orchestrator.events import EpochsDone, TrialEvent
 from orchestrator.store.trial_store import TrialState, TrialStore
-from orchestrator.tracking.experiment import log_report, open_experiment
+from orchestrator.tracking.experiment import open_experiment, write_report
 from orchestrator.tracking.protocol import Stopped
 from orchestrator.tracking.retry_queue import RetryQueue
 from orchestrator.tracking.run import TrialRuns
@@ -90,7 +90,7 @@ class MLflowTracker:
 
     def log_report(self, files: Mapping[str, bytes], note: str) -> None:
         """Put a report's files on the parent run, and its verdict as the description; returns at once."""
-        self._queue.put("report", partial(log_report, self._config, files, note))
+        self._queue.put("report", partial(write_report, self._config, files, note))
 
     def wait(self, patience: float = PATIENCE) -> int:
         """Wait until all is logged, or until nothing was for `patience` seconds; how many writes are still pending."""

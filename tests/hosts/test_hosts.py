@@ -261,7 +261,7 @@ def test_the_sweep_outlives_the_laptop_and_a_host_that_joined_late(hosts: Hosts)
     for file in (FAULT, GATE):
         (hosts.shared / Path(file).name).touch()
     watching = hosts.laptop.start(
-        f"exec python -m orchestrator.cli run ~/hosts.yaml {CLUSTER}",
+        f"exec python -m orchestrator.cli run ~/hosts.yaml --no-rehearsal {CLUSTER}",
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         stdin=subprocess.DEVNULL,

@@ -51,7 +51,7 @@ class AutoSize:
         if demand.trials or not demand.tasks:
             return 0
         possible = possible_nodes()
-        present = present_nodes(self.avoided)
+        present = present_nodes()  # those to be avoided too: they are not absent
         if possible is None:
             return demand.tasks
         if possible == present:

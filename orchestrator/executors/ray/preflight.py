@@ -103,9 +103,9 @@ class Probe:
             return str(error)
         return None
 
-    def rehearsed(self, rehearsal: Rehearsal | None) -> list[str]:
-        """The problems of a rehearsal here."""
-        return problems_here(rehearsal) if rehearsal is not None else []
+    def rehearsed(self, rehearsal: Rehearsal | None, storage: tuple[str | None, bool], data: str | None) -> list[str]:
+        """The problems of a rehearsal here; none where this node can't use the storage or the data: see `storage`."""
+        return [] if rehearsal is None or storage[0] or data else problems_here(rehearsal)
 
     def gpus(self, expected: float) -> str | None:
         """Why torch can't use the GPUs that Ray counts here, or None."""
@@ -233,7 +233,7 @@ class _Interview:
             "gpus": self._probe.gpus.remote(expected),
         }
         self._data = self._probe.data.remote(config.data)
-        self._rehearsed = self._probe.rehearsed.remote(rehearsal)
+        self._rehearsed = self._probe.rehearsed.remote(rehearsal, self._questions["storage"], self._data)
 
     def answer(self, folder: Folder, unwritable: str | None) -> NodeAnswer:
         """Wait for the answers.
@@ -248,7 +248,7 @@ class _Interview:
             )
             data = ray.get(self._data, timeout=DATA_SECONDS)
             refusal, seen = answers["storage"]
-            rehearsed = [] if data or refusal else ray.get(self._rehearsed, timeout=DATA_SECONDS)
+            rehearsed = ray.get(self._rehearsed, timeout=DATA_SECONDS)
             skew = self._skew()
         except (ray.exceptions.RayError, ray.exceptions.GetTimeoutError) as error:
             return NodeAnswer(self._name, {}, silence=f"{type(error).__name__}: {error}".splitlines()[0])

@@ -128,7 +128,8 @@ def test_a_task_that_ends_its_process_every_time_is_given_up(
     content = specs[0].model_dump()
     deadly = TrialSpec.model_validate(content | {"optimizer": content["optimizer"] | {"weight_decay": 9.0}})
     train([deadly, specs[0]], store)
-    pool = pool_of(config, store, [node], measures=("tests.faults.deadly.kills_small_weights",))
+    measures = ("tests.faults.deadly.kills_small_weights",)
+    pool = pool_of(config, store, [node], measures=measures)
     pool.submit(deadly)
     pool.submit(specs[0])
     found = events_of(pool)
@@ -139,9 +140,9 @@ def test_a_task_that_ends_its_process_every_time_is_given_up(
     ]
     ended = [event for event in found if isinstance(event, MeasuringEnded)]
     assert [event.succeeded for event in ended if event.trial_id == deadly.trial_id] == [False]
-    assert store.failure(deadly.trial_id).reason.startswith(
-        f"the task everything ended its process {MAX_PROCESSES} times: "
-    )
+    measured_so = config.sharpness.model_copy(update={"measures": measures})
+    failed = TrialStore(config.folder, measured_so.measurement_id).failure(deadly.trial_id)
+    assert failed.reason.startswith(f"the task everything ended its process {MAX_PROCESSES} times: ")
     pool.resize([])
 
 

@@ -99,15 +99,14 @@ def test_the_machine_may_say_where_results_are_tracked_and_the_file_wins(
 
 @pytest.mark.system
 def test_this_machine_is_asked_and_all_that_is_wrong_is_reported_at_once(
-    tmp_path: Path, sweep_file: Callable[..., Path]
+    sweep_file: Callable[..., Path],
 ) -> None:
-    (tmp_path / "storage").write_text("a file where a folder should be")
     path = sweep_file(("trial: {cpus: 0.75}", "trial: {cpus: 4000}"))
     command = [sys.executable, "-m", "orchestrator.cli", "preflight", str(path)]
-    command += ["--storage", str(tmp_path / "storage"), "--tracking", "http://127.0.0.1:9"]
+    command += ["--storage", "/proc/1/nowhere", "--tracking", "http://127.0.0.1:9"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2, done.stderr
     tracking, size, storage = done.stderr.splitlines()
     assert tracking.startswith("tracking: http://127.0.0.1:9 does not answer (")
     assert "a trial 4000, together 4000.5; the cluster has" in size
-    assert f"storage: {tmp_path}/storage/small can't be written from" in storage
+    assert "storage: /proc/1/nowhere/small can't be written from" in storage
