@@ -114,7 +114,6 @@ def _run(
         record_set(state, plan.store.folder)
         if not steering.accept_changed_code:
             check_code(plan, steering.part(plan, only), changes.forget_failures)
-        _check_tracking(config)  # before the rehearsal, which takes longer
         plan.store.mark_layout()
         write_index(plan)
         plan.store.clear()
@@ -169,6 +168,7 @@ def _check_before_start(plan: Plan, part: Plan, executor: ExecutorName, changes:
 
         preflight(plan.config, rehearsal)
     elif rehearsal is not None:
+        _check_tracking(plan.config)  # at once; a preflight does this too
         rehearse(rehearsal, lambda text: console.print(f"  {text}"))
 
 
