@@ -58,7 +58,7 @@ def test_a_server_that_stays_down_is_made_up_for_by_the_next_run(
         assert driver.returncode == 0, output
         assert "4 trained, 4 measured" in output
         assert "not logged: " in output
-        assert "`renyi run` logs what is missing" in output
+        assert f"this logs what is missing:\n  renyi run {path}" in output
         assert "Traceback" not in output
         done = finished(storage)
         server.start()
