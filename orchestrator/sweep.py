@@ -120,7 +120,8 @@ def _run(
         _check_before_start(plan, steering.part(plan, only), executor, changes, rehearsed)
         tracker = _open_tracker(plan)
         try:
-            _forget_damaged_checkpoints(plan)
+            if _forget_damaged_checkpoints(plan):
+                plan = make_plan(config)
             plan, part = _changed(plan, changes, steering, only)
             show_plan(part, state)
             stopped = _do(plan, part, executor, tracker, only, steering.fail_fast)
@@ -182,22 +183,27 @@ def _changed(plan: Plan, changes: Changes, steering: Steering, only: Collection[
     for trial_id in changes.forget_failures:
         plan.store.forget_failure(trial_id)
         _remove_damaged(plan, trial_id)  # it may be why the trial failed
-    plan = make_plan(plan.config)
+    plan = make_plan(plan.config) if changes != NO_CHANGES else plan
     return plan, steering.part(plan, only) if chosen is None else plan.part(chosen)
 
 
-def _forget_damaged_checkpoints(plan: Plan) -> None:
-    """Have trials whose training was interrupted start again where their last checkpoint is damaged."""
-    for trial_id, state in plan.states.items():
-        if state is TrialState.TRAINING:
-            _remove_damaged(plan, trial_id)
+def _forget_damaged_checkpoints(plan: Plan) -> bool:
+    """Have trials whose training was interrupted start again where their last checkpoint is damaged.
+
+    Returns:
+        Whether there was one.
+    """
+    interrupted = [trial_id for trial_id, state in plan.states.items() if state is TrialState.TRAINING]
+    removed = [_remove_damaged(plan, trial_id) for trial_id in interrupted]
+    return any(removed)
 
 
-def _remove_damaged(plan: Plan, trial_id: str) -> None:
-    """Remove the damaged files of a trial, and say so; what they were part of is made again."""
+def _remove_damaged(plan: Plan, trial_id: str) -> bool:
+    """Remove the damaged files of a trial, and say so; what they were part of is made again. Whether any were."""
     damages = verify_trial(plan.store.folder, trial_id).damages
     show_damages(plan.store.folder.uri, damages, "removed, and made again")
     remove(plan.store.folder, damages)
+    return bool(damages)
 
 
 def _do(
