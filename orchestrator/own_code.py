@@ -1,4 +1,4 @@
-"""The user's own code: where it is looked for, and which of it a sweep needs, so that a cluster gets it too."""
+"""The user's own code that a sweep needs, so that a cluster gets it too."""
 
 import ast
 import os
@@ -8,21 +8,11 @@ from importlib.machinery import PathFinder
 from pathlib import Path
 
 from analysis.dotted import PATH_VARIABLE
-from orchestrator.config.load import shipped_sweeps
-from orchestrator.config.own_code import look_in
 from orchestrator.config.sweep_config import SweepConfig
 from trainables.catalogue import NETWORKS
 
 OURS = ("analysis", "trainables", "orchestrator", "renyi")
 SKIPPED = ("__pycache__",)
-
-
-def look_beside(sweep: str) -> None:
-    """Have the processes that train and measure find modules in the sweep file's folder and in the current one.
-
-    Both come after all that is installed, so that no folder there hides a package.
-    """
-    look_in(*([] if sweep in shipped_sweeps() else [Path(sweep).expanduser().absolute().parent]))
 
 
 def folders() -> list[Path]:

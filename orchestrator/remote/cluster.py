@@ -21,7 +21,7 @@ from orchestrator.display import console
 from orchestrator.errors import UsageError
 from orchestrator.exit_codes import ExitCode
 from orchestrator.interrupts import interrupted_by_signals
-from orchestrator.own_code import files_of, look_beside, own_code
+from orchestrator.own_code import files_of, own_code
 
 ENVIRONMENT = ". ~/renyi.env && export RAY_ADDRESS=auto"  # the file has PATH, storage, tracking: clusters/install.sh
 SWEEPS = "renyi-sweeps"  # the folder in the head's home for the users' own sweep files
@@ -72,7 +72,6 @@ class Cluster:
         if sweep in shipped_sweeps():
             return sweep
         path = Path(sweep).expanduser()
-        look_beside(sweep)
         code = own_code(_check(sweep))
         folder = f"{SWEEPS}/{path.stem}" if code else SWEEPS
         quoted = shlex.quote(folder)

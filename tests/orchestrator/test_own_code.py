@@ -11,7 +11,7 @@ import pytest
 from analysis.dotted import PATH_VARIABLE
 from orchestrator.config.expand import expand
 from orchestrator.config.load import load
-from orchestrator.own_code import files_of, look_beside, own_code
+from orchestrator.own_code import files_of, own_code
 from orchestrator.rehearsal import problems_here, rehearsal_of
 from orchestrator.remote.cluster import packed
 
@@ -28,10 +28,12 @@ def anywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return folder
 
 
-def test_the_sweep_files_folder_and_the_current_one_are_looked_in(tmp_path: Path, anywhere: Path) -> None:
-    look_beside(str(tmp_path / "sweep.yaml"))
+def test_the_sweep_files_folder_and_the_current_one_are_looked_in(
+    storage: Path, sweep_file: SweepFile, tmp_path: Path, anywhere: Path
+) -> None:
+    load(str(sweep_file()))
     assert os.environ[PATH_VARIABLE].split(os.pathsep) == [str(tmp_path), str(anywhere)]
-    look_beside("digits")
+    load("digits")
     assert os.environ[PATH_VARIABLE] == str(anywhere)
 
 
@@ -50,7 +52,6 @@ def test_a_network_beside_the_sweep_file_is_found_with_what_it_imports(
     (tmp_path / "torch.py").write_text("raise ImportError('hides an installed package')\n")
     (tmp_path / "unused_beside.py").write_text("")
     (anywhere / "measure_here.py").write_text("def largest(model, inputs, targets):\n    return 1.0\n")
-    look_beside(str(path))
     config = load(str(path))
     names = dict(files_of(own_code(config)))
     assert {"net_beside.py", "parts_beside/plain.py", "parts_beside/sizes.json", "measure_here.py"} <= set(names)
@@ -61,5 +62,4 @@ def test_a_network_beside_the_sweep_file_is_found_with_what_it_imports(
 
 
 def test_a_shipped_sweep_needs_none(storage: Path) -> None:
-    look_beside("digits")
     assert own_code(load("digits")) == []
