@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
+from analysis.schema import TAU_PREFIX, Measurement, metric_name
 from orchestrator.config.expand import expand
 from orchestrator.config.grid import values_of_axes
 from orchestrator.config.sampling import num_combinations
@@ -17,6 +18,7 @@ from orchestrator.errors import UsageError
 from orchestrator.store.closing import REPORT_FOLDER, list_again
 from orchestrator.store.known_sets import identify
 from orchestrator.store.plan import make_plan
+from orchestrator.tracking.protocol import LoggedReport
 from trainables.trial.manifest import MANIFEST_FILE, checked
 from trainables.trial.specs import TrialSpec
 from trainables.trial.storage import open_folder
@@ -54,7 +56,7 @@ def report_sweeps(
         UsageError: no trial fulfils the conditions, or one of them is wrong.
     """
     from analysis.report.report import build_report
-    from analysis.results.targets import distinct, target_of
+    from analysis.results.targets import LOSS, distinct, target_of
 
     targets = [target_of(key) for key in distinct(gaps or ("loss",))]
 
@@ -81,15 +83,26 @@ def report_sweeps(
     folder.list_files(report.files)
     if tracker is None:
         list_again(open_folder(first.folder), f"{name_of_folder}/{MANIFEST_FILE}")
+    logged = LoggedReport(report.files, report.note, None if others or targets[0] != LOSS else _tau(report))
     if tracker is not None:
-        tracker.log_report(report.files, report.note)
+        tracker.log_report(logged)
     elif source == "tracking":
         from orchestrator.tracking.experiment import log_report
 
-        log_report(first, report.files, report.note, name_of_folder if others or only is not None else None)
+        log_report(first, logged, name_of_folder if others or only is not None else None)
     console.print(f"  the whole report: {(folder / 'report.html').uri}")
     console.print(f"  review every run in MLflow: renyi ui {first.typed}", markup=False)
     return report
+
+
+def _tau(report: "Report") -> dict[str, float]:
+    """τ of each headline column with the first of the report's gaps, by the name of a metric: `tau/renyi_1.5/all`."""
+    found: dict[str, float] = {}
+    for row in report.table[report.table["headline"]].itertuples():
+        parameter = None if row.parameter != row.parameter else row.parameter
+        name = metric_name(Measurement(row.layer, row.measure, parameter, None, None))
+        found.setdefault(f"{TAU_PREFIX}/{name}", float(row.tau_b))
+    return found
 
 
 def _identified(config: SweepConfig) -> SweepConfig:

@@ -129,16 +129,22 @@ class SweepConfig(Section, arbitrary_types_allowed=True):
         return self
 
     _typed: str | None = PrivateAttr(None)
+    _text: str = PrivateAttr("")
 
     @property
     def typed(self) -> str:
         """The words that stand for this sweep in a command: `sweep.yaml --storage /results`, ready to be pasted."""
         return self._typed or shlex.quote(self.name)
 
-    def as_typed(self, words: str) -> "SweepConfig":
-        """The same sweep, as the user names it."""
+    @property
+    def text(self) -> str:
+        """The text of the sweep file; empty where the sweep was made by a program."""
+        return self._text
+
+    def as_typed(self, words: str, text: str = "") -> "SweepConfig":
+        """The same sweep, as the user names it, and the text of its file."""
         config = self.model_copy()
-        config._typed = words
+        config._typed, config._text = words, text
         return config
 
     @cached_property

@@ -39,9 +39,9 @@ class Remembering:
     def record(self, event: object) -> None:
         """As the protocol says."""
 
-    def log_report(self, files: Mapping[str, bytes], note: str) -> None:
+    def log_report(self, report: LoggedReport) -> None:
         """As the protocol says."""
-        self.reports.append((set(files), note))
+        self.reports.append((set(report.files), report.note))
 
     def wait(self) -> int:
         """As the protocol says."""
