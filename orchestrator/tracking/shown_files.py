@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 
-from analysis.report.figures.style import COLOURS, DASHES, new_figure
+from analysis.report.figures.style import COLOURS, DASHES
 from analysis.results.parquet import spectra_from_parquet
 from analysis.schema import ALL_LAYERS
 from analysis.spectrum.quadrature import Quadratures, SpectralQuadrature
@@ -15,7 +15,7 @@ from analysis.spectrum.quadrature import Quadratures, SpectralQuadrature
 GRID = 201
 BANDWIDTH = 0.02  # of the largest magnitude
 FLOOR = 1e-6  # of the highest density; less is not drawn
-DPI = 110
+DPI = 90
 MOST_NAMED = 12  # blocks in the legend
 
 
@@ -38,28 +38,35 @@ def largest(spectrum: SpectralQuadrature) -> float:
 
 
 def _drawn(spectra: Quadratures) -> bytes:
-    """Densities, each over the eigenvalues in units of its largest, which the legend has."""
-    figure = new_figure(7, 4)
-    ax = figure.subplots()
+    """Densities, each over the eigenvalues in units of its largest, which the legend has. About 0.1 s of one core:
+    parts have fixed places, since to arrange them would take three times as long as to draw them."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 4))
+    ax = figure.add_axes((0.08, 0.13, 0.6, 0.83))
     for number, (layer, spectrum) in enumerate(sorted(spectra.items(), key=lambda item: item[0] != ALL_LAYERS)):
         top = largest(spectrum)
         lowest = min(float(spectrum.nodes.min()) / top, 0.0)
         grid = np.linspace(lowest - 3 * BANDWIDTH, 1 + 3 * BANDWIDTH, GRID)
         density = top * spectrum.density(top * grid, top * BANDWIDTH)
         whole = layer == ALL_LAYERS
-        ax.semilogy(
+        ax.plot(
             grid,
-            np.where(density >= FLOOR * density.max(), density, np.nan),
+            np.log10(np.where(density >= FLOOR * density.max(), density, np.nan)),
             color="black" if whole else COLOURS[number % len(COLOURS)],
             linestyle="-" if whole else DASHES[number // len(COLOURS) % len(DASHES)],
             linewidth=1.8 if whole else 0.9,
-            label=f"{layer}: largest {top:.3g}" if number < MOST_NAMED else None,
+            label=f"{top:.3g}: {layer}" if number < MOST_NAMED else None,
         )
     ax.set_xlabel("eigenvalue / largest of the block")
-    ax.set_ylabel("density")
+    ax.set_ylabel("density, log10")
     left_out = len(spectra) - MOST_NAMED
-    title = f"and {left_out} more" if left_out > 0 else None
-    ax.legend(fontsize=6, title=title, title_fontsize=6, loc="upper right")
+    title = "largest eigenvalue: block" + (f" (and {left_out} more)" if left_out > 0 else "")
+    legend = ax.legend(
+        fontsize=6, title=title, title_fontsize=6, loc="upper left", bbox_to_anchor=(1, 1), frameon=False
+    )
+    for text in legend.get_texts():
+        text.set_parse_math(False)  # a layer's name is what its author chose
     buffer = io.BytesIO()
     figure.savefig(buffer, format="png", dpi=DPI, metadata={"Software": None})
     return buffer.getvalue()

@@ -11,7 +11,7 @@ from orchestrator.config.sweep_config import SweepConfig
 from orchestrator.errors import UsageError
 from orchestrator.report import _folder, report_sweeps
 from orchestrator.store.trial_store import TrialState, TrialStore
-from orchestrator.tracking.protocol import Stopped, Tracker
+from orchestrator.tracking.protocol import LoggedReport, Stopped, Tracker
 from tests.orchestrator.made_up import ONE_MEASURE, finish
 from trainables.trial.manifest import MANIFEST_FILE
 from trainables.trial.specs import TrialSpec
