@@ -111,3 +111,16 @@ def ui(
         from orchestrator.tracking.ui import serve
 
         raise typer.Exit(serve(config, host, port))
+
+
+def schema() -> None:
+    """Print the JSON schema of sweep files, with which an editor checks and completes a file while you type.
+
+    Write it beside your files, and let each of them name it: `# yaml-language-server: $schema=sweep.schema.json`. The
+    sweeps that come with the package do.
+
+    Example: `renyi schema > sweep.schema.json`
+    """
+    from orchestrator.config.schema import schema_of_sweep_files
+
+    print(json.dumps(schema_of_sweep_files(), indent=1, ensure_ascii=False))  # noqa: T201 - for programs

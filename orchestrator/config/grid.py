@@ -171,7 +171,7 @@ def _duplicates(key: str, values: tuple[Any, ...]) -> list[ConfigProblem]:
 
 def _adapter(key: str, name: str, optimizer: str) -> tuple[TypeAdapter[Any] | None, ConfigProblem | None]:
     """The validator of an axis, or the problem that there is no such axis."""
-    adapters = _adapters(optimizer)
+    adapters = axis_types(optimizer)
     if name in adapters:
         return adapters[name], None
     return None, ConfigProblem(key, f"{optimizer} has no axis {shown(name)}; {closest(name, [*adapters, COUPLED])}")
@@ -182,7 +182,7 @@ def _checked(annotation: Any) -> TypeAdapter[Any]:
 
 
 @cache
-def _adapters(optimizer: str) -> dict[str, TypeAdapter[Any]]:
+def axis_types(optimizer: str) -> dict[str, TypeAdapter[Any]]:
     """The validator of each possible axis of a sub-grid: the optimizer's fields, those of training, and the model."""
     specs: tuple[type[Spec], ...] = (OPTIMIZER_SPECS[optimizer], TrainingSpec)
     adapters: dict[str, TypeAdapter[Any]] = {
