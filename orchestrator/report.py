@@ -13,7 +13,7 @@ from orchestrator.config.grid import values_of_axes
 from orchestrator.config.sampling import num_combinations
 from orchestrator.config.selection import select
 from orchestrator.config.sweep_config import SweepConfig
-from orchestrator.display import console, show_comparison, show_data, show_verdict
+from orchestrator.display import announced, console, show_comparison, show_data, show_verdict
 from orchestrator.errors import UsageError
 from orchestrator.store.closing import REPORT_FOLDER, list_again
 from orchestrator.store.known_sets import identify
@@ -67,10 +67,12 @@ def report_sweeps(
     words += "".join(f" --gap {shlex.quote(key)}" for key in gaps)
     reproduce = [*(f"renyi run {config.typed}" for config in configs), f"renyi report {words}"]
     chosen = [None if only is None else select(expand(config), only) for config in configs]
-    results = [
-        _part(config, _results(config, source), only, part) for config, part in zip(configs, chosen, strict=True)
-    ]
-    report = build_report(results, reproduce, targets)
+    with announced(f"reading the results from {'MLflow' if source == 'tracking' else 'the storage'}"):
+        results = [
+            _part(config, _results(config, source), only, part) for config, part in zip(configs, chosen, strict=True)
+        ]
+    with announced("judging the measures and drawing the report"):
+        report = build_report(results, reproduce, targets)
     for name, lines in report.lines.items():
         show_verdict(name, lines, report.targets[name])
     if report.comparison is not None and report.comparison.repeated:

@@ -26,6 +26,7 @@ from orchestrator.commands.options import (
 )
 from orchestrator.commands.part import words
 from orchestrator.config.load import address_options, load
+from orchestrator.display import announced
 from orchestrator.errors import UsageError
 
 
@@ -76,7 +77,8 @@ def report(
             options = [*address_options(storage, tracking), "--source", source.value, *chosen, *words(only)]
             call_on(cluster, named, "report", options)
         configs = [load(sweep, storage, tracking) for sweep in named]
-        from orchestrator.report import report_sweeps
+        with announced("starting"):
+            from orchestrator.report import report_sweeps
 
         report_sweeps(configs, source.value, gaps=gap or (), only=only)
 
@@ -118,7 +120,8 @@ def measure(
     `renyi measure net.safetensors --model my_module:build --data samples.npz`
     """
     with usage_errors():
-        from orchestrator.measure import Request, measure_file
+        with announced("starting"):  # torch takes seconds to import
+            from orchestrator.measure import Request, measure_file
 
         measure_file(Request(file, model, data, loss, measures, samples, orders))
 

@@ -58,6 +58,17 @@ class SubGrid:
             }
 
 
+def in_words(sub_grid: SubGrid) -> str:
+    """A sub-grid in one line: `sgd × learning_rate in [0.05, 0.1] × momentum 0.9`."""
+    parts = [sub_grid.optimizer]
+    for axis in sub_grid.axes:
+        values = [value[0] if len(value) == 1 else value for value in axis.values]
+        names = ", ".join(axis.names)
+        name = names if len(axis.names) == 1 else f"({names})"
+        parts.append(f"{name} {values[0]}" if len(values) == 1 else f"{name} in {values}")
+    return " × ".join(parts)
+
+
 def values_of_axes(grid: Sequence[SubGrid]) -> dict[tuple[str, str], list[Any]]:
     """By optimizer and axis all values that the sub-grids give it."""
     values: dict[tuple[str, str], dict[Any, None]] = {}

@@ -36,6 +36,7 @@ class Driver:
     heartbeat: float  # Unix time
     ended: bool = False  # it gave the lease back
     closed: bool = False  # and had written the sweep's manifest
+    how: str = ""  # it ended, in a few words; empty: of an earlier version, or by an error that ended the program
 
     def __str__(self) -> str:
         since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(self.since))
@@ -78,6 +79,7 @@ class Lease:
         self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
         self._successor: Driver | None = None
         self.closed = False  # whether the sweep's manifest has been written
+        self.how = ""  # the driver ends, for whoever looks at the sweep later
 
     def __enter__(self) -> "Lease":
         """Claim the lease.
@@ -107,7 +109,7 @@ class Lease:
         self._released.set()
         self._thread.join()
         if self._successor is None:
-            ended = replace(self._driver, heartbeat=time.time(), ended=True, closed=self.closed)
+            ended = replace(self._driver, heartbeat=time.time(), ended=True, closed=self.closed, how=self.how)
             with suppress(StorageError):  # a full disk: the end of the process shows the same
                 self._folder.write(_name(self._number), _to_json(self._number, ended))
 

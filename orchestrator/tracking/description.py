@@ -111,8 +111,8 @@ def trial_note(spec: TrialSpec, trained: Trained, folder: Folder) -> str:
             f"| loss | {result.train_loss:.4f} | {result.test_loss:.4f} | {result.gap_loss:.4f} |",
             f"| accuracy | {result.train_accuracy:.4f} | {result.test_accuracy:.4f} | {result.gap_error:.4f} |",
             "",
-            f"Measures at every order: artifact `{schema.READABLE_MEASUREMENTS_FILE}` (`{schema.MEASUREMENTS_FILE}` for "
-            f"programs); spectra: `{schema.SPECTRUM_FILE}` (`{schema.SPECTRA_FILE}`).",
+            f"Measures at every order: artifact `{schema.READABLE_MEASUREMENTS_FILE}` (for programs: "
+            f"`{schema.MEASUREMENTS_FILE}`); spectra: `{schema.SPECTRUM_FILE}` (`{schema.SPECTRA_FILE}`).",
             "",
             f"Measure it again: `renyi measure {shlex.quote(checkpoint)}`",
         ]

@@ -223,7 +223,7 @@ class TrialRuns:
         logged.tags |= {name: value for name, value in tags.items() if name in _COMPARED}
 
     def _training(self, trial_id: str, logged: _Logged, tags: dict[str, str]) -> list[Metric]:
-        """The points of a trained trial: of its epochs where its run lacks them, and its outcome. Adds what tags say."""
+        """The points of a trained trial: of epochs where its run lacks them, and its outcome. Adds what tags say."""
         trial = self._store.trial(trial_id)
         trained = trial.read_trained()
         self._unlogged.pop(trial_id, None)

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Mapping
 from typing import Any
 
-from orchestrator.config.grid import SubGrid
+from orchestrator.config.grid import in_words
 from orchestrator.config.sweep_config import SweepConfig
 from trainables.trial.specs import TrainingSpec
 
@@ -30,17 +30,6 @@ def parameters_of(config: SweepConfig) -> dict[str, str]:
     for section in ("training", "sharpness"):
         found |= _flat(section, getattr(config, section).model_dump(mode="json"))
     return {key: text for key, value in found.items() if (text := _text(value))}
-
-
-def in_words(sub_grid: SubGrid) -> str:
-    """A sub-grid in one line: `sgd × learning_rate in [0.05, 0.1] × momentum 0.9`."""
-    parts = [sub_grid.optimizer]
-    for axis in sub_grid.axes:
-        values = [value[0] if len(value) == 1 else value for value in axis.values]
-        names = ", ".join(axis.names)
-        name = names if len(axis.names) == 1 else f"({names})"
-        parts.append(f"{name} {values[0]}" if len(values) == 1 else f"{name} in {values}")
-    return " × ".join(parts)
 
 
 def _flat(prefix: str, content: Mapping[str, Any]) -> dict[str, Any]:

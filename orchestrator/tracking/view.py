@@ -18,6 +18,7 @@ TAG_OUR_NOTE = "renyi.note"  # the digest of the description that was written he
 GAP = f"metrics.`{schema.GENERALIZATION_PREFIX}/{schema.GAP_LOSS}`"
 OUTCOMES = (schema.GAP_LOSS, schema.TRAIN_LOSS, schema.TEST_ACCURACY)
 MOST_MEASURES = 4  # columns
+WIDE = 200  # pixels of a column, for its whole name
 
 
 def introduce(client: MlflowClient, experiment_id: str, config: SweepConfig) -> None:
@@ -41,6 +42,7 @@ def view_of(config: SweepConfig) -> dict[str, object]:
         "orderByKey": GAP,
         "orderByAsc": False,
         "selectedColumns": columns_of(config),
+        "columnWidths": {name: WIDE for name in columns_of(config) if schema.GENERALIZATION_PREFIX in name},
     }
 
 

@@ -20,7 +20,9 @@ from orchestrator.errors import UsageError
 
 FULL = """\
 name: full
-data: {dataset: parquet, train: a.parquet, test: [b.parquet], channels: 3, resize: [8, 8], background: black, mean: [0.5, 0.5, 0.5]}
+data:
+  {dataset: parquet, train: a.parquet, test: [b.parquet], channels: 3, resize: [8, 8], background: black,
+   mean: [0.5, 0.5, 0.5]}
 model: digits_cnn
 training: {epochs: 2, augment: yes, milestones: null, label_smoothing: null, time_limit: 2h}
 grid:
@@ -85,7 +87,7 @@ def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
 ALL_PLACES = list(places(yaml.safe_load(FULL)))
 
 
-@settings(max_examples=400, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=250, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.sampled_from(ALL_PLACES), VALUES, st.booleans())
 @example(("training", "augment"), "on", False)
 @example(("sharpness", "measures"), ["renyi", "unknown"], False)

@@ -66,9 +66,7 @@ def test_other_settings_have_a_run_of_their_own_and_the_earlier_one_is_kept(
     assert recorded(more, specs).info.run_id == second.info.run_id
 
 
-def test_tau_is_logged_once_and_what_is_gone_is_no_longer_a_number(
-    config: SweepConfig, specs: list[TrialSpec]
-) -> None:
+def test_tau_is_logged_once_and_what_is_gone_is_no_longer_a_number(config: SweepConfig, specs: list[TrialSpec]) -> None:
     run_id = recorded(config, specs).info.run_id
     client = MlflowClient(config.tracking_uri)
     for _ in range(2):
