@@ -4,7 +4,7 @@ import os
 
 import typer
 
-from orchestrator.commands.judging import measure, report
+from orchestrator.commands.judging import export, measure, report
 from orchestrator.commands.keeping import clean, list_
 from orchestrator.commands.looking import measures, plan, schema, status, sweeps, ui
 from orchestrator.commands.options import Version
@@ -27,6 +27,7 @@ COMMANDS = (
     retry,
     remeasure,
     report,
+    export,
     ui,
     list_,
     clean,

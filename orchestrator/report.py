@@ -66,11 +66,8 @@ def report_sweeps(
     words += f" --only {shlex.quote(only)}" if only is not None else ""
     words += "".join(f" --gap {shlex.quote(key)}" for key in gaps)
     reproduce = [*(f"renyi run {config.typed}" for config in configs), f"renyi report {words}"]
-    chosen = [None if only is None else select(expand(config), only) for config in configs]
     with announced(f"reading the results from {'MLflow' if source == 'tracking' else 'the storage'}"):
-        results = [
-            _part(config, _results(config, source), only, part) for config, part in zip(configs, chosen, strict=True)
-        ]
+        results = [results_of(config, source, only) for config in configs]
     with announced("judging the measures and drawing the report"):
         report = build_report(results, reproduce, targets)
     for name, lines in report.lines.items():
@@ -122,6 +119,16 @@ def _folder(names: Sequence[str], only: str | None) -> str:
         return name
     digest = hashlib.sha256(only.encode()).hexdigest()[:6]
     return f"{name}-only-{re.sub(r'[^A-Za-z0-9._]+', '-', only)[:60].strip('-')}-{digest}"
+
+
+def results_of(config: SweepConfig, source: Source, only: str | None = None) -> "SweepResults":
+    """The results of a sweep, or of the trials that fulfil conditions, as its report is about them.
+
+    Raises:
+        UsageError: the sweep has no results, no trial fulfils the conditions, or one of them is wrong.
+    """
+    chosen = None if only is None else select(expand(config), only)
+    return _part(config, _results(config, source), only, chosen)
 
 
 def _part(

@@ -114,6 +114,6 @@ def _axis(optimizer: str, name: str, core: Mapping[str, Any], parts: dict[str, A
 
 def _value(core: Mapping[str, Any], parts: dict[str, Any]) -> dict[str, Any]:
     """The schema of one value of an axis."""
-    found = _AsWritten(ref_template=DEFAULT_REF_TEMPLATE).generate(core)  # type: ignore[arg-type]
+    found = _AsWritten(ref_template=DEFAULT_REF_TEMPLATE).generate(core)
     parts |= found.pop("$defs", {})
     return found

@@ -14,11 +14,12 @@ from mlflow.entities import Metric, Param, Run, RunTag
 from mlflow.utils.mlflow_tags import MLFLOW_RUN_NAME, MLFLOW_RUN_NOTE
 
 from analysis import schema
+from orchestrator.config.settings import parameters_of
 from orchestrator.config.sweep_config import SweepConfig
 from orchestrator.tracking.client import log_files
 from orchestrator.tracking.datasets import dataset_input
 from orchestrator.tracking.description import origin_tags, parent_note
-from orchestrator.tracking.settings import parameters_of
+from trainables.trial.storage import without_secrets
 
 TAG_SWEEP_FILE = "renyi.sweep_file"  # the digest of the file that was logged
 
@@ -65,9 +66,10 @@ def _retire(client: MlflowClient, config: SweepConfig, run: Run) -> None:
 def describe_parent(client: MlflowClient, run_id: str, config: SweepConfig) -> None:
     """Log the sweep's file, its settings and its data set where the parent run lacks them. Safe to repeat."""
     run = client.get_run(run_id)
-    digest = hashlib.sha256(config.text.encode()).hexdigest()[:16]
-    if config.text and run.data.tags.get(TAG_SWEEP_FILE) != digest:
-        log_files(client, run_id, {schema.SWEEP_FILE: config.text.encode()})
+    text = without_secrets(config.text)
+    digest = hashlib.sha256(text.encode()).hexdigest()[:16]
+    if text and run.data.tags.get(TAG_SWEEP_FILE) != digest:
+        log_files(client, run_id, {schema.SWEEP_FILE: text.encode()})
         client.set_tag(run_id, TAG_SWEEP_FILE, digest)
     missing = [Param(name, value) for name, value in parameters_of(config).items() if name not in run.data.params]
     if missing:

@@ -1,7 +1,7 @@
 """A sweep's settings as parameters of a run."""
 
+from orchestrator.config.settings import MAX_VALUE, parameters_of
 from orchestrator.config.sweep_config import SweepConfig
-from orchestrator.tracking.settings import MAX_VALUE, parameters_of
 
 
 def test_where_and_how_a_sweep_is_run_is_no_parameter(config: SweepConfig) -> None:
