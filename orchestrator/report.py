@@ -1,13 +1,14 @@
 """`renyi report`: from the results of one or several sweeps to the verdict, the files, and a copy on the parent run."""
 
 import hashlib
+import math
 import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
-from analysis.schema import TAU_PREFIX, Measurement, metric_name
+from analysis.schema import LAYER, MEASURE, PARAMETER, TAU_PREFIX, Measurement, metric_name
 from orchestrator.config.expand import expand
 from orchestrator.config.grid import values_of_axes
 from orchestrator.config.sampling import num_combinations
@@ -97,10 +98,11 @@ def report_sweeps(
 def _tau(report: "Report") -> dict[str, float]:
     """τ of each headline column with the first of the report's gaps, by the name of a metric: `tau/renyi_1.5/all`."""
     found: dict[str, float] = {}
-    for row in report.table[report.table["headline"]].itertuples():
-        parameter = None if row.parameter != row.parameter else row.parameter
-        name = metric_name(Measurement(row.layer, row.measure, parameter, None, None))
-        found.setdefault(f"{TAU_PREFIX}/{name}", float(row.tau_b))
+    rows = report.table[report.table["headline"]]
+    for layer, measure, parameter, tau in rows[[LAYER, MEASURE, PARAMETER, "tau_b"]].to_numpy(dtype=object):
+        at = None if math.isnan(parameter) else float(parameter)
+        name = metric_name(Measurement(str(layer), str(measure), at, None, None))
+        found.setdefault(f"{TAU_PREFIX}/{name}", float(tau))
     return found
 
 

@@ -13,18 +13,18 @@ from analysis.measures import MEASURES
 from analysis.settings import SharpnessSettings
 from orchestrator.config.load import SHIPPED, shipped_sweeps
 from orchestrator.config.sweep_text import read_mapping, read_text
-from orchestrator.display.console import console, say
+from orchestrator.display.terminal import console, say
 
 SMALL, OPTIMIZERS, CORRELATION = "to try it, on any laptop", "optimizers compared", "correlation tasks of the paper"
 _VARIANTS = {  # by how their names end
-    "-product-exact": "full product, linear rates",
-    "-product": "full product, printed rates",
-    "-exact": "linear rates",
-    "": "printed rates",
+    "-product-exact": "product, linear",
+    "-product": "product, printed",
+    "-exact": "linear",
+    "": "printed",
 }
 _OF_RATES = (
-    "Learning rates are those printed in the paper, or linear in the batch size, as its text states; they move "
-    "together with batch sizes, or in a full product."
+    "printed: the paper's learning rates; linear: they are linear in the batch size, as its text states; product: rates "
+    "and batch sizes in every combination, not in pairs"
 )
 
 
@@ -55,7 +55,7 @@ class Shipped:
         else:
             what = "a whole study" if self.name == "digits" else "optimizers, as in table 1"
         cost = f"{self.hours} GPU h" if self.hours else "minutes"
-        return f"{self.trials:>3} trials  {cost:>9}  {what}"
+        return f"{self.trials:>3} trials {cost:>9}  {what}"
 
 
 def shipped(name: str) -> Shipped:

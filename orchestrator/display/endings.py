@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from orchestrator.display.console import say, stderr_console
+from orchestrator.display.terminal import say, stderr_console
 from orchestrator.store.trial_store import TrialState
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 from analysis.measures import MEASURES, is_all
 from orchestrator.config.grid import in_words
 from orchestrator.config.sampling import num_combinations
-from orchestrator.display.console import duration, say
+from orchestrator.display.terminal import duration, say
 from orchestrator.store.code import changed_code, versions_of
 from orchestrator.store.cost import passes_a_trial
 from orchestrator.store.trial_store import TrialState
@@ -51,7 +51,7 @@ def show_plan(plan: "Plan", data: "DataState | None" = None) -> None:
     if places:
         say(f"data: {', '.join(places)}")
     for line in [*versions_of(plan), *changed_code(plan)]:
-        say(line, style="yellow")
+        say(str(line), style="yellow")
     say(f"results: {config.folder}", whole=True)
     say(f"tracking: {config.shown_tracking}", whole=True)
 

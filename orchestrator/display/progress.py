@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Column
 
-from orchestrator.display.console import console, say
+from orchestrator.display.terminal import console, say
 from orchestrator.events import (
     EpochsDone,
     Event,

@@ -5,9 +5,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from analysis.measures import MEASURES
-from orchestrator.display.console import duration, say
 from orchestrator.display.endings import show_damages, show_failures
 from orchestrator.display.plan import counts, missing_shifts, show_data, to_do
+from orchestrator.display.terminal import duration, say
 
 if TYPE_CHECKING:
     from orchestrator.store.activity import NodeActivity

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 from rich.markup import escape
 from rich.table import Table
 
-from orchestrator.display.console import console
+from orchestrator.display.terminal import console
 
 if TYPE_CHECKING:
     from analysis.report.cells import TableCell

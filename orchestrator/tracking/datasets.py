@@ -27,7 +27,7 @@ def dataset_input(config: SweepConfig) -> DatasetInput:
     data = config.data
     name = data.name or data.dataset
     digest = data.fingerprint or DATA_SETS[data.dataset].digest or name
-    found: MLflowDataset = MetaDataset(_source(data), name=name, digest=digest[:36])
+    found: MLflowDataset = MetaDataset(_source(data), name=name, digest=digest[:36])  # type: ignore[abstract]
     fields = found.to_dict()
     recorded = Dataset(
         name=fields["name"],
@@ -43,9 +43,10 @@ def _source(data: DataSpec) -> DatasetSource:
     """Where the data are from: an address where they were published, or the first of the user's files."""
     published = DATA_SETS[data.dataset].source
     if published:
-        return HTTPDatasetSource(published)
+        return HTTPDatasetSource(published)  # type: ignore[no-untyped-call]
     try:
-        return resolve_dataset_source(without_secrets(data.train[0]))
+        found: DatasetSource = resolve_dataset_source(without_secrets(data.train[0]))
+        return found
     except (IndexError, MlflowException):  # an address of a kind that MLflow has no name for
         return CodeDatasetSource(tags={"loader": DATA_SETS[data.dataset].loader})
 
@@ -53,7 +54,7 @@ def _source(data: DataSpec) -> DatasetSource:
 def _profile(data: DataSpec) -> dict[str, object]:
     known = DATA_SETS[data.dataset]
     held_out = data.validation or 0
-    counts = {
+    counts: dict[str, object] = {
         "training images": known.train_images - held_out if known.train_images else 0,
         "validation images": held_out,
         "test images": known.test_images,

@@ -15,7 +15,7 @@ def test_a_published_set_has_its_source_and_the_digest_of_what_was_published(con
     assert SHA256.startswith(dataset.digest)
     assert len(dataset.digest) == 32
     assert json.loads(dataset.source) == {"url": DATA_SETS["digits"].source}
-    assert json.loads(dataset.profile) == {"training images": 1000, "test images": 797}
+    assert json.loads(dataset.profile or "") == {"training images": 1000, "test images": 797}
 
 
 def test_a_set_of_the_users_has_its_fingerprint_and_files_without_secrets(config: SweepConfig) -> None:
@@ -29,5 +29,5 @@ def test_a_set_of_the_users_has_its_fingerprint_and_files_without_secrets(config
     )
     dataset = dataset_input(config.model_copy(update={"data": data})).dataset
     assert (dataset.name, dataset.digest) == ("beans", "0123456789abcdef")
-    assert "secret" not in dataset.source + dataset.profile
-    assert json.loads(dataset.profile)["test files"] == ["/data/test.parquet"]
+    assert "secret" not in f"{dataset.source} {dataset.profile}"
+    assert json.loads(dataset.profile or "")["test files"] == ["/data/test.parquet"]

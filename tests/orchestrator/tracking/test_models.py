@@ -42,6 +42,8 @@ def test_it_is_made_once_whatever_a_killed_driver_left(
     assert model.source_run_id == run.info.run_id
     assert model.tags["renyi.checkpoint"].endswith(f"{specs[0].trial_id}/last.pt")
     assert model.params["learning_rate"] == "0.05"
+    assert model.metrics is not None
+    assert run.outputs is not None
     linked = {metric.key: metric.value for metric in model.metrics}
     assert linked["generalization/gap_loss"] == pytest.approx(0.2)
     assert linked["renyi_0.5/all"] == run.data.metrics["renyi_0.5/all"]

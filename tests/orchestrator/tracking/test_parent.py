@@ -39,6 +39,7 @@ def test_it_has_the_sweep_file_the_settings_and_the_data_set(config: SweepConfig
     client = MlflowClient(config.tracking_uri)
     path = client.download_artifacts(run.info.run_id, "sweep.yaml")
     assert Path(path).read_text() == config.text
+    assert run.inputs is not None
     (data,) = run.inputs.dataset_inputs
     assert data.dataset.name == "digits"
     again = recorded(config, specs)
