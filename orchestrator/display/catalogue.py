@@ -23,8 +23,8 @@ _VARIANTS = {  # by how their names end
     "": "printed",
 }
 _OF_RATES = (
-    "printed: the paper's learning rates; linear: they are linear in the batch size, as its text states; product: rates "
-    "and batch sizes in every combination, not in pairs"
+    "printed: the paper's learning rates; linear: they are linear in the batch size, as its text states; product: "
+    "rates and batch sizes in every combination, not in pairs"
 )
 
 
@@ -53,7 +53,7 @@ class Shipped:
         if self.group.startswith(CORRELATION):
             what = next(words for ending, words in _VARIANTS.items() if self.name.endswith(ending))
         else:
-            what = "a whole study" if self.name == "digits" else "optimizers, as in table 1"
+            what = "a whole study" if self.name == "digits" else "like table 1"
         cost = f"{self.hours} GPU h" if self.hours else "minutes"
         return f"{self.trials:>3} trials {cost:>9}  {what}"
 
