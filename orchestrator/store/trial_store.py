@@ -75,8 +75,8 @@ def _is_cleaned(files: Collection[str]) -> bool:
 class TrialStore:
     """The trials of one sweep, with their measurements for one set of settings, and the shifts that it asks for."""
 
-    def __init__(self, folder: str, measurement_id: str, shifts: tuple[str, ...] = ()) -> None:
-        self.folder = open_folder(folder)
+    def __init__(self, folder: str | Folder, measurement_id: str, shifts: tuple[str, ...] = ()) -> None:
+        self.folder = open_folder(folder) if isinstance(folder, str) else folder
         self.measurement_id = measurement_id
         self.shifts = shifts
 

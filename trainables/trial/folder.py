@@ -40,7 +40,7 @@ MEASURED_FILE = "measured.json"
 SHIFTS_FOLDER = "shifts"
 # In a manifest, beside the record:
 LISTED_FILES = (SPEC_FILE, CODE_FILE, INITIAL_CHECKPOINT, LAST_CHECKPOINT, BEST_CHECKPOINT)
-TRAINING_FILES = (*LISTED_FILES, TRAINED_FILE, MANIFEST_FILE)  # a worker's own
+TRAINING_FILES = (*LISTED_FILES, TRAINED_FILE, MANIFEST_FILE, FAILED_FILE)  # a worker's own
 INPUTS = "inputs"  # the key of a record under which it says what it was made from
 WEIGHTS = "weights"  # of those, the SHA-256 of the trained weights
 
@@ -159,7 +159,13 @@ class TrialFolder:
         self._worker = ""
 
     def claim(self) -> None:
-        """Make this worker the one that trains the trial. An earlier worker that is still alive stops at `check`."""
+        """Make this worker the one that trains the trial. An earlier worker that is still alive stops at `check`.
+
+        What it is just writing, it has checked before or after this. If before, the bytes are removed here before they
+        take their place, on a disk and on NFS. In an object store a write can't be taken back: a worker that stands
+        still between its check and its write, for as long as the rest of the trial takes, replaces what is final by
+        something older. Then the manifest tells.
+        """
         self._worker = uuid.uuid4().hex
         worker = {"worker": self._worker, "host": socket.gethostname(), "process": os.getpid()}
         write_json(self.folder, WORKER_FILE, worker)
@@ -175,15 +181,20 @@ class TrialFolder:
         if worker["worker"] != self._worker:
             raise ReplacedError(f"process {worker['process']} on {worker['host']} now trains {self.folder.uri}")
 
+    def fail(self, failure: Failure) -> None:
+        """Mark the training as failed."""
+        write_failure(self.folder, failure, self._claimed)
+
     def write_spec(self, spec: TrialSpec) -> None:
         """Record the trial of this folder."""
-        self.folder.write(SPEC_FILE, spec.model_dump_json(indent=2).encode())
+        self.folder.write(SPEC_FILE, spec.model_dump_json(indent=2).encode(), self._claimed)
 
     def write_code(self, code: Code) -> None:
         """Record the code that trains the trial from now on, if it is not the last one recorded."""
         versions = self.read_code()
         if versions[-1:] != [code]:
-            write_json(self.folder, CODE_FILE, {"versions": [each.to_json() for each in [*versions, code]]})
+            content = {"versions": [each.to_json() for each in [*versions, code]]}
+            write_json(self.folder, CODE_FILE, content, self._claimed)
 
     def read_code(self) -> list[Code]:
         """The code that trained the trial, in order: several where it was continued with other code; none where an
@@ -199,7 +210,8 @@ class TrialFolder:
         """Mark the trial as trained: its last checkpoint is now final. Results of other weights are forgotten."""
         self._forget_results_of_other_weights(trained.weights)
         there = self.folder.names()
-        self.folder.complete(TRAINED_FILE, asdict(trained), [name for name in LISTED_FILES if name in there])
+        listed = [name for name in LISTED_FILES if name in there]
+        self.folder.complete(TRAINED_FILE, asdict(trained), listed, self._claimed)
 
     def read_trained(self) -> Trained:
         """The outcome of training; FileNotFoundError before the end of training."""
@@ -209,6 +221,11 @@ class TrialFolder:
         """Forget all training so far: what can't be relied on is not trained on."""
         for name in (TRAINED_FILE, MANIFEST_FILE, *reversed(LISTED_FILES)):
             self.folder.delete(name)
+
+    @property
+    def _claimed(self) -> Callable[[], None] | None:
+        """What a worker that has claimed the trial checks before it replaces a file; None without a claim."""
+        return self.check if self._worker else None
 
     @property
     def measurements(self) -> CheckedFolder:
@@ -264,9 +281,9 @@ class TrialFolder:
                     folder.delete(MANIFEST_FILE)
 
 
-def write_json(folder: Folder, name: str, data: dict[str, Any]) -> None:
-    """Write a small file that people can read, with a seal by which damage is seen."""
-    folder.write(name, sealed_json(place_of(folder, name), data))
+def write_json(folder: Folder, name: str, data: dict[str, Any], check: Callable[[], None] | None = None) -> None:
+    """Write a small file that people can read, with a seal by which damage is seen; `check` as in `Folder.write`."""
+    folder.write(name, sealed_json(place_of(folder, name), data), check)
 
 
 @overload
@@ -290,9 +307,9 @@ def read_json(folder: Folder, name: str, make: Callable[[dict[str, Any]], Any] =
     return parsed(folder, name, folder.read(name), parse)
 
 
-def write_failure(folder: Folder, failure: Failure) -> None:
-    """Mark the training or the measurement in a folder as failed."""
-    write_json(folder, FAILED_FILE, asdict(failure))
+def write_failure(folder: Folder, failure: Failure, check: Callable[[], None] | None = None) -> None:
+    """Mark the training or the measurement in a folder as failed; `check` as in `Folder.write`."""
+    write_json(folder, FAILED_FILE, asdict(failure), check)
 
 
 def read_failure(folder: Folder) -> Failure:

@@ -1,0 +1,131 @@
+"""Drivers that want the same sweep: crashed, cut off, with wrong clocks; the real lease."""
+
+from dataclasses import dataclass, field
+
+from orchestrator.store.lease import HEARTBEAT, Lease, LeaseError, current_driver
+from tests.simulator.stores import KINDS, Storage
+from tests.simulator.world import Faults, Process, World
+from trainables.errors import StorageError
+
+SKEWS = (0.0, 0.0, -3600.0, -40.0, 40.0, 3600.0)  # seconds by which the clock of a host may be wrong
+STALLS = {  # an exclusive creation in an object store holds as long as nobody stands still for CLAIM_SECONDS
+    "disk": (0.0, 5.0, 30.0, 90.0, 200.0),
+    "nfs": (0.0, 5.0, 30.0, 90.0, 200.0),
+    "objects": (0.0, 5.0, 12.0, 20.0, 28.0),
+}
+
+
+@dataclass
+class Holder:
+    """A driver that has the lease."""
+
+    process: Process
+    number: int
+    entered: float
+    overlapped: float = 0.0  # since when another one has it too, by right
+
+
+@dataclass
+class Drivers:
+    """What must be true of all drivers of a sweep."""
+
+    world: World
+    storage: Storage
+    holders: list[Holder] = field(default_factory=list)
+    numbers: set[int] = field(default_factory=set)
+    finished: int = 0
+
+    def entered(self, process: Process, lease: Lease) -> Holder:
+        """A driver has the lease now: nobody else has who showed a sign of life lately."""
+        world = self.world
+        world.say(f"has lease {lease.number}")
+        world.require(lease.number not in self.numbers, f"two drivers had the lease {lease.number}")
+        self.numbers.add(lease.number)
+        for other in self.holders:
+            if not other.process.alive:
+                continue
+            path = f"/sweep/driver/{other.number:06d}.json"
+            beaten = self.storage.written(path) if path in self.storage.files() else other.entered
+            silent = world.now - beaten
+            world.require(
+                silent >= 2 * HEARTBEAT or path not in self.storage.files(),
+                f"two drivers at once, the first {silent:.0f} s after its heartbeat",
+            )
+            other.overlapped = other.overlapped or world.now
+        holder = Holder(process, lease.number, world.now)
+        self.holders.append(holder)
+        return holder
+
+    def left(self, holder: Holder) -> None:
+        """A driver does nothing more under the lease: if it was replaced, it has noticed in time."""
+        self.holders.remove(holder)
+        if holder.overlapped and not self.world.wrong:
+            awake = self.world.now - max(holder.overlapped, holder.process.standing)
+            self.world.require(awake < 60.0 + 6 * HEARTBEAT, f"a replaced driver went on for {awake:.0f} s")
+
+
+def drive(drivers: Drivers, process: Process, work: float) -> None:
+    """What `renyi run` does, given again until it has worked once."""
+    world = drivers.world
+    machine = drivers.storage.machine(process)
+    folder = drivers.storage.folder(machine)
+    while True:
+        holder = None
+        try:
+            with Lease(folder, process.name, machine) as lease:
+                holder = drivers.entered(process, lease)
+                world.sleep(work)
+                folder.write("work.json", process.name.encode())
+                drivers.left(holder)
+                holder = None
+            if not lease.lost:
+                drivers.finished += 1
+            return
+        except (LeaseError, StorageError) as error:
+            world.say(f"{error}")
+        except KeyboardInterrupt:
+            world.say("is interrupted")
+        finally:
+            if holder is not None and process.alive:
+                drivers.left(holder)
+        machine.sleep(machine.uniform(1.0, 30.0))
+
+
+def contend(world: World, kind: str | None = None, drivers: int | None = None) -> None:
+    """Two to four drivers, then one more when faults have stopped, which must get the lease."""
+    choices = world.choices
+    kind = kind or KINDS[choices.draw(3)]
+    storage = Storage(world, kind)
+    there = Drivers(world, storage)
+    hosts = ("one", "two", "one", "three")
+    skews = {host: choices.among(SKEWS) for host in dict.fromkeys(hosts)}
+    count = drivers or 2 + choices.draw(3)
+    for number in range(count):
+        work = choices.among((15.0, 1.0, 45.0, 150.0))
+        after = choices.among((0.0, 0.5, 20.0, 100.0))
+        process = world.spawn(
+            f"driver {number}", hosts[number], lambda process, work=work: drive(there, process, work), after
+        )
+        process.skew = skews[process.host]
+    before = there.finished
+
+    def last(process: Process) -> None:
+        nonlocal before
+        before = there.finished
+        drive(there, process, 5.0)
+
+    world.spawn("last driver", "four", last, world.faults.until + 1.0)
+    world.run()
+    world.require(there.finished > before, "no driver got the lease after the last fault")
+    if world.wrong:
+        from tests.simulator.world import SimulationError
+
+        raise SimulationError("; ".join(dict.fromkeys(world.wrong)))
+
+
+def faults_of(kind: str) -> Faults:
+    """What may happen on a storage of a kind."""
+    return Faults(misfortunes=STALLS[kind], until=400.0)
+
+
+__all__ = ["contend", "current_driver", "faults_of"]
