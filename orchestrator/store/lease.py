@@ -13,7 +13,9 @@ from trainables.trial.storage import Folder
 
 DRIVER_FOLDER = "driver"
 _LEASE = re.compile(r"([0-9]{6,18})\.json")
+_CLAIM = re.compile(r"([0-9]{6,18})\.json\.claim-.+")  # to a lease, in an object store
 HEARTBEAT = 10.0  # seconds between two writes of a small file and a listing of its folder
+SILENCE = 3  # heartbeats that may be late, with a storage that answers in seconds
 EXPIRY = 60.0  # seconds without a heartbeat after which a driver may be dead
 TRIES = 20  # to create the next file, while others try the same
 
@@ -50,7 +52,7 @@ class Driver:
     @property
     def is_at_work(self) -> bool:
         """Whether it still works on the sweep, as far as this machine can know."""
-        return not self.is_gone and time.time() - self.heartbeat < EXPIRY
+        return not self.is_gone and abs(time.time() - self.heartbeat) < EXPIRY
 
 
 class LeaseError(UsageError):
@@ -94,8 +96,8 @@ class Lease:
             self._number = last[0] + 1 if last else 1
             self._driver = self._new_driver()
             if self._folder.create(_name(self._number), _to_json(self._number, self._driver)):
-                if self._is_last():
-                    self._tidy()
+                self._tidy()
+                if self._is_last():  # asked last: what came before may have taken so long that another took over
                     self._thread = self._machine.start(self._beat, "heartbeat")
                     return self
                 self._folder.delete(_name(self._number))
@@ -143,10 +145,10 @@ class Lease:
         driver = _from_json(number, data)
         if driver is not None and driver.is_gone_by(self._machine):
             return
-        if driver is not None and self._machine.time() - driver.heartbeat < EXPIRY:
+        if driver is not None and abs(self._machine.time() - driver.heartbeat) < EXPIRY:
             raise LeaseError(self._refusal(driver))
-        # Its clock may be wrong, so this process observes the silence itself.
-        silence = 2 * HEARTBEAT if driver is not None else EXPIRY
+        # Its clock may be wrong, in either direction, so this process observes the silence itself.
+        silence = SILENCE * HEARTBEAT if driver is not None else EXPIRY
         started = self._machine.monotonic()
         while self._machine.monotonic() - started < silence:
             self._machine.sleep(silence / 20)
@@ -191,9 +193,13 @@ class Lease:
         return last is not None and last[0] == self._number
 
     def _tidy(self) -> None:
-        """Remove older leases, claims to them, and unfinished files of drivers that were killed while writing one."""
+        """Remove older leases, claims to them, and unfinished files of drivers that were killed while writing one.
+
+        A claim to a later lease is another driver's who is just creating it: without the claim, two might succeed.
+        """
         for name in self._folder.names():
-            if not _LEASE.fullmatch(name) or int(name[:-5]) < self._number:
+            match = _LEASE.fullmatch(name) or _CLAIM.fullmatch(name)
+            if match and int(match[1]) < self._number:
                 self._folder.delete(name)
         self._folder.clear(*(_name(number) for number in range(1, self._number)))
 

@@ -16,7 +16,6 @@ class File:
     """What a name leads to."""
 
     data: bytes
-    written: float
     links: int = 1
 
 
@@ -30,7 +29,6 @@ class MemoryDisk(Disk):
         self._world = world
         self.files: dict[str, File] = {}
         self.folders: dict[str, dict[str, None]] = defaultdict(dict)
-        self.sent: dict[str, float] = {}  # when a file last got new bytes, by its path
 
     def read(self, path: Path) -> bytes:
         self._world.step(f"read {path}")
@@ -43,7 +41,7 @@ class MemoryDisk(Disk):
         self._fail(fate == "refused")
         if str(path) in self.files:
             raise FileExistsError(errno.EEXIST, "File exists", str(path))
-        self._set(path, File(data, self._world.now))
+        self._set(path, File(data))
         self._fail(fate == "lost")
 
     def rename(self, source: Path, target: Path) -> None:
@@ -53,7 +51,7 @@ class MemoryDisk(Disk):
         file = self._at(source)
         self._drop(source)
         self._set(target, file)
-        file.written = self._world.now
+        self._world.replaced(str(target))
         self._fail(fate == "lost")
 
     def link(self, source: Path, target: Path) -> None:
@@ -65,7 +63,7 @@ class MemoryDisk(Disk):
             raise FileExistsError(errno.EEXIST, "File exists", str(target))
         file.links += 1
         self._set(target, file)
-        file.written = self._world.now
+        self._world.replaced(str(target))
         if fate == "lost":
             self._after_lost_link(target)
 

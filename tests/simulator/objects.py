@@ -64,6 +64,7 @@ class MemoryObjects:
         fate = self._world.fate()
         self._fail(fate == "refused")
         self.objects[path] = buffer.getvalue(), self._world.now
+        self._world.replaced(f"/{path}")
         self._fail(fate == "lost")
 
     def delete_file(self, path: str) -> None:

@@ -41,12 +41,6 @@ class Storage:
             return {f"/{path}": data for path, (data, _) in self._objects.objects.items()}
         return {path: file.data for path, file in self._disk.files.items()}
 
-    def written(self, path: str) -> float:
-        """When a file was last written."""
-        if self.kind == "objects":
-            return self._objects.objects[path.removeprefix("/")][1]
-        return self._disk.files[path].written
-
 
 @contextmanager
 def numbered_names() -> Iterator[None]:

@@ -15,6 +15,7 @@ from typing import Any
 from tests.simulator.choices import Choices
 from trainables.trial.machine import Machine
 
+
 class CrashedError(BaseException):
     """The process of this task has been killed."""
 
@@ -34,7 +35,19 @@ CRASH = 0.0  # among misfortunes; the others are seconds for which all threads o
 class Faults:
     """What may happen in a schedule. Of each kind of choice, the first option is the quiet one."""
 
-    latencies: tuple[float, ...] = (0.0, 0.0, 0.001, 0.002, 0.01, 0.02, 0.05, 0.1, 0.3, 1.0, 3.0)  # seconds of a request
+    latencies: tuple[float, ...] = (
+        0.0,
+        0.0,
+        0.001,
+        0.002,
+        0.01,
+        0.02,
+        0.05,
+        0.1,
+        0.3,
+        1.0,
+        3.0,
+    )  # seconds of a request
     misfortunes: tuple[float, ...] = (CRASH, 5.0, 30.0, 90.0, 200.0)
     misfortune_odds: int = 300  # against each of them, in a step
     error_odds: int = 100  # against an error before a request took effect, and after it
@@ -106,13 +119,14 @@ _THREADS = _Threads()
 class World:
     """The clock, the tasks, and the choices of one schedule."""
 
-    def __init__(self, choices: Choices, faults: Faults = Faults(), end: float = 3000.0) -> None:  # noqa: B008
+    def __init__(self, choices: Choices, faults: Faults = Faults(), end: float = 3000.0) -> None:
         self.choices = choices
         self.faults = faults
         self.now = 0.0
         self.end = end
         self.steps = 0
         self.wrong: list[str] = []
+        self.replaced: Callable[[str], None] = lambda path: None  # told when a file gets other bytes
         self.log: list[str] = []
         self.logged = False
         self._processes = 0
@@ -149,9 +163,12 @@ class World:
         return task
 
     def run(self) -> None:
-        """Let everything happen; SimulationError with all that was wrong."""
+        """Let everything happen."""
         self._hand_on(None)
         self._over.acquire()
+
+    def judge(self) -> None:
+        """SimulationError with all that was wrong."""
         if self.wrong:
             raise SimulationError("; ".join(dict.fromkeys(self.wrong)))
 

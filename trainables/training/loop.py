@@ -56,6 +56,8 @@ def train(
         DivergedError: the loss is no longer finite.
     """
     trial.claim()
+    if trial.is_trained:
+        return
     with determinism(spec.training.deterministic):
         data = load_dataset(spec.data).to(device)
         check_validation(spec, data)

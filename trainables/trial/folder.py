@@ -1,17 +1,16 @@
 """The files of one trial. Each is written when its step is done, so the files that exist define the trial's state."""
 
 import math
-import os
-import socket
 import traceback
-import uuid
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, TypeVar, overload
 
 from analysis.one_line import one_line
-from trainables.errors import DamagedError, ReplacedError
+from trainables.errors import DamagedError
+from trainables.trial.claim import Claim
 from trainables.trial.code import Code
+from trainables.trial.machine import THIS_MACHINE, Machine
 from trainables.trial.manifest import CLEANED_FILE as CLEANED_FILE
 from trainables.trial.manifest import FAILED_FILE as FAILED_FILE
 from trainables.trial.manifest import (
@@ -152,24 +151,15 @@ class Failure:
 class TrialFolder:
     """Typed access to the files of a trial. Whatever is not as it was written is a DamagedError."""
 
-    def __init__(self, folder: Folder, trial_id: str | None = None) -> None:
+    def __init__(self, folder: Folder, trial_id: str | None = None, machine: Machine = THIS_MACHINE) -> None:
         """A trial's folder; `trial_id` is by default the folder's name."""
         self.folder: CheckedFolder = checked(folder, trial_id)
         self.trial_id = trial_id  # None: the folder may have any name
-        self._worker = ""
+        self._claim = Claim(self.folder, machine)
 
     def claim(self) -> None:
-        """Make this worker the one that trains the trial. An earlier worker that is still alive stops at `check`.
-
-        What it is just writing, it has checked before or after this. If before, the bytes are removed here before they
-        take their place, on a disk and on NFS. In an object store a write can't be taken back: a worker that stands
-        still between its check and its write, for as long as the rest of the trial takes, replaces what is final by
-        something older. Then the manifest tells.
-        """
-        self._worker = uuid.uuid4().hex
-        worker = {"worker": self._worker, "host": socket.gethostname(), "process": os.getpid()}
-        write_json(self.folder, WORKER_FILE, worker)
-        self.folder.clear(*TRAINING_FILES)
+        """Make this worker the one that trains the trial. An earlier worker that is still alive stops at `check`."""
+        self._claim.take(*TRAINING_FILES)
 
     def check(self) -> None:
         """Do nothing while the trial is claimed by this worker; costs a read of a small file.
@@ -177,9 +167,12 @@ class TrialFolder:
         Raises:
             ReplacedError: another worker has claimed it.
         """
-        worker = read_json(self.folder, WORKER_FILE)
-        if worker["worker"] != self._worker:
-            raise ReplacedError(f"process {worker['process']} on {worker['host']} now trains {self.folder.uri}")
+        self._claim.check()
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether the outcome of training is there, which a worker that was replaced may have written just before."""
+        return TRAINED_FILE in self.folder.names()
 
     def fail(self, failure: Failure) -> None:
         """Mark the training as failed."""
@@ -225,7 +218,7 @@ class TrialFolder:
     @property
     def _claimed(self) -> Callable[[], None] | None:
         """What a worker that has claimed the trial checks before it replaces a file; None without a claim."""
-        return self.check if self._worker else None
+        return self.check if self._claim.is_taken else None
 
     @property
     def measurements(self) -> CheckedFolder:

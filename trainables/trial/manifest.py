@@ -71,6 +71,7 @@ class CheckedFolder:
         self.unchecked = folder
         self.place = place
         self.uri = folder.uri
+        self.settling = folder.settling
         self._known: dict[str, Entry] = {}
         self._manifest: Manifest | None = None
         self._looked = False

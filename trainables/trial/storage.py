@@ -19,6 +19,8 @@ from trainables.trial.machine import THIS_MACHINE, Machine
 
 OBJECT_STORES = ("s3", "gcs", "abfs")  # pyarrow's names of stores where an object appears complete or not at all
 ANSWER_SECONDS = 5  # for an object store that may have no credentials
+SETTLING_SECONDS = 10.0  # for an object to arrive in an object store
+RENAMES = 3  # tries to put a checked file in its place
 CLAIM_SECONDS = 60.0  # after this, a claim to create a file is void: its process died before it could remove it
 
 
@@ -35,6 +37,7 @@ class Folder(Protocol):
     """The operations that a sweep needs on a folder. Each raises StorageError if the storage fails."""
 
     uri: str
+    settling: float  # seconds after which a write that was begun has ended; 0 where `clear` ends it
 
     def __truediv__(self, name: str) -> "Folder":
         """A folder inside this one, which need not exist."""
@@ -113,6 +116,8 @@ def is_remote(uri: str) -> bool:
 class LocalFolder:
     """A folder on a disk of this machine, or mounted on it."""
 
+    settling = 0.0
+
     def __init__(self, path: Path, disk: Disk = DISK) -> None:
         self.path = path
         self.uri = str(path)
@@ -126,15 +131,18 @@ class LocalFolder:
             return self._disk.read(self.path / name)
 
     def write(self, name: str, data: bytes, check: Callable[[], None] | None = None) -> None:
-        with self._reported(name, "written"), self._complete(name, data) as temporary:
-            if check is not None:
-                check()
-            try:
-                self._disk.rename(temporary, self.path / name)
-            except FileNotFoundError:
-                if check is not None:
-                    check()  # who removed the new bytes has claimed the folder
-                raise
+        with self._reported(name, "written"):
+            for last in [False] * (RENAMES - 1) + [True]:
+                with self._complete(name, data) as temporary:
+                    if check is not None:
+                        check()
+                    try:
+                        self._disk.rename(temporary, self.path / name)
+                    except FileNotFoundError:  # removed by who claimed the folder, perhaps before this process did
+                        if check is None or last:
+                            raise
+                    else:
+                        return
 
     def create(self, name: str, data: bytes) -> bool:
         """See the protocol: making a hard link fails if the file already exists, on a disk as on NFS.
@@ -237,6 +245,7 @@ class RemoteFolder:
         self._machine = machine
         self._path = path.rstrip("/")
         self.uri = uri
+        self.settling = SETTLING_SECONDS if filesystem.type_name in OBJECT_STORES else 0.0
 
     @classmethod
     def at(cls, uri: str) -> "RemoteFolder":
@@ -292,6 +301,8 @@ class RemoteFolder:
         self.write(claim, b"")
         try:
             written = self._written()
+            if claim not in written:  # removed by a driver that has a later lease
+                return False
             rivals = [
                 other
                 for other, when in written.items()
