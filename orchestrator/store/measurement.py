@@ -63,8 +63,9 @@ def write_measured(
 ) -> None:
     """Write a trial's measurement. The record is written last: it marks the measurement as complete.
 
-    Where several actors write the same one, because one of them seemed dead, one at a time does (`Claim`), and the first
-    that completes it counts. In an object store a mixture of two can't be excluded, so what is there is read again.
+    Where several actors write the same one, because one of them seemed dead, one at a time does (`Claim`), and the
+    first that completes it counts. In an object store a mixture of two can't be excluded, so what is there is read
+    again.
 
     Raises:
         StorageError: the storage failed, or others keep writing.
@@ -72,7 +73,7 @@ def write_measured(
     there = checked(folder)
     files = measured.files()
     claim = Claim(there, machine)
-    for _ in range(TRIES):
+    for attempt in range(1, TRIES + 1):
         with suppress(ReplacedError):
             claim.take(*files, MANIFEST_FILE, MEASURED_FILE)
             if MEASURED_FILE in there.names():
@@ -86,7 +87,7 @@ def write_measured(
             there.complete(MEASURED_FILE, record, files, claim.check)
             if not there.settling or _is_whole(there):
                 break
-        machine.sleep(machine.uniform(0.0, 2.0))
+        machine.sleep(machine.uniform(0.0, 2.0 + 4 * there.settling * attempt))  # the other one shall end first
     else:
         raise StorageError(f"{folder.uri}: other processes keep writing this measurement; give the same command again")
     there.delete(FAILED_FILE)  # of an earlier attempt

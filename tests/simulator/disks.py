@@ -137,8 +137,8 @@ class NfsDisk(MemoryDisk):
     """A disk that several machines mount by NFS, with the guarantees of close-to-open consistency.
 
     Each call reaches the server, so names are made, moved and read as they are. But a client lists a folder from what
-    it knows of it, for up to a minute, unless it has changed the folder itself. A server whose answer to `link` was lost
-    is asked again, and answers that the name exists.
+    it knows of it, for up to a minute, unless it has changed the folder itself. A server whose answer to `link` was
+    lost is asked again, and answers that the name exists.
     """
 
     def __init__(self, world: World) -> None:

@@ -128,6 +128,25 @@ def contend(world: World, kind: str | None = None, drivers: int | None = None) -
     world.judge()
 
 
+def two_at_once(world: World, kind: str) -> None:
+    """Two drivers on two hosts at the same moment, then another: little enough to try every schedule."""
+    there = Drivers(world, Storage(world, kind))
+    world.replaced = there.beaten
+    for name, host in (("first", "one"), ("second", "two")):
+        world.spawn(name, host, lambda process: drive(there, process, 15.0))
+    before = there.finished
+
+    def last(process: Process) -> None:
+        nonlocal before
+        before = there.finished
+        drive(there, process, 5.0)
+
+    world.spawn("last driver", "three", last, world.faults.until + 1.0)
+    world.run()
+    world.require(there.finished > before, "no driver got the lease after the last fault")
+    world.judge()
+
+
 def faults_of(kind: str) -> Faults:
     """What may happen on a storage of a kind."""
     return Faults(misfortunes=STALLS[kind], until=400.0)

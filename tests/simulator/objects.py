@@ -38,8 +38,8 @@ class Found:
 class MemoryObjects:
     """Objects that appear whole or not at all.
 
-    A listing shows every object that was written before it began and is still there when it ends; of those that come or go
-    meanwhile, it may show any. A request may be refused, or take effect and be answered by an error.
+    A listing shows every object that was written before it began and is still there when it ends; of those that come
+    or go meanwhile, it may show any. A request may be refused, or take effect and be answered by an error.
     """
 
     type_name = "s3"

@@ -137,9 +137,7 @@ def work(workers: Workers, process: Process, seconds: float) -> None:
             world.say(f"{error}")
             return
         except DamagedError as error:
-            world.require(
-                False, f"damaged while all goes on: {error.args[0].rpartition('/')[2].partition(';')[0][:90]}"
-            )
+            world.require(False, f"damaged while all goes on: {error.args[0].partition(';')[0][-90:]}")
             return
         world.sleep(1.0)
 

@@ -119,7 +119,7 @@ _THREADS = _Threads()
 class World:
     """The clock, the tasks, and the choices of one schedule."""
 
-    def __init__(self, choices: Choices, faults: Faults = Faults(), end: float = 3000.0) -> None:
+    def __init__(self, choices: Choices, faults: Faults = Faults(), end: float = 1000.0) -> None:
         self.choices = choices
         self.faults = faults
         self.now = 0.0

@@ -13,10 +13,10 @@ from trainables.trial.seal import sealed_json, unsealed_json
 class Claim:
     """The claim of one worker.
 
-    Each file is written with `check`, which is called when the new bytes lie beside the old ones (`Folder.write`). A new
-    claim is first written, then removes such bytes. So what an earlier worker writes either sees the new claim, or is
-    removed, or was in its place before the new worker read anything. An object store has nothing to be removed: there
-    the new worker waits until what an earlier one had begun to send must have arrived (`Folder.settling`).
+    Each file is written with `check`, which is called when the new bytes lie beside the old ones (`Folder.write`). A
+    new claim is first written, then removes such bytes. So a write of an earlier worker either sees the new claim, or
+    is removed, or was in its place before the new worker read anything. An object store has nothing to be removed:
+    there the new worker waits until what an earlier one had begun to send must have arrived (`Folder.settling`).
     """
 
     def __init__(self, folder: CheckedFolder, machine: Machine = THIS_MACHINE) -> None:

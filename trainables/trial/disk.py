@@ -44,7 +44,7 @@ class Disk:
 
     def names(self, path: Path) -> list[str]:
         """The names of all files and folders in a folder."""
-        return os.listdir(path)
+        return [entry.name for entry in os.scandir(path)]
 
     def sync(self, path: Path) -> None:
         """Make a new name in a folder survive a loss of power, where the system supports that."""

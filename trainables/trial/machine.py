@@ -1,5 +1,5 @@
-"""The machine that a process runs on: clocks, pauses, threads, and the table of processes. Whoever needs these takes them
-as an argument, so that a test can own time and the order of all steps."""
+"""The machine that a process runs on: clocks, pauses, threads, and the table of processes. Whoever needs these takes
+them as an argument, so that a test can own time and the order of all steps."""
 
 import os
 import random
