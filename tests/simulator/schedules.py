@@ -95,7 +95,7 @@ def main() -> None:
     seeds = range(options.first, options.first + options.count)
     started = time.monotonic()
     with multiprocessing.get_context("spawn").Pool(options.processes) as pool:
-        found = list(pool.imap(_part, [seeds[start::options.processes] for start in range(options.processes)]))
+        found = list(pool.imap(_part, [seeds[start :: options.processes] for start in range(options.processes)]))
     failed = sorted((each for part, _ in found for each in part), key=lambda each: each.seed)
     seconds = time.monotonic() - started
     print(f"{len(seeds)} schedules in {seconds:.0f} s, {sum(used for _, used in found):.0f} s of processor time")
