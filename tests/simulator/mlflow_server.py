@@ -1,4 +1,4 @@
-"""An MLflow server in memory, and its client, with the guarantees of the real one. `test_mlflow_server.py` compares both.
+"""An MLflow server in memory, and its client, with the guarantees of the real one (`test_mlflow_server.py`).
 
 A request takes effect as a whole or not at all, at one moment. It may be refused; its answer may be lost; a proxy may
 repeat it; or it may arrive after its sender has given up waiting.
@@ -7,6 +7,7 @@ repeat it; or it may arrive after its sender has given up waiting.
 import itertools
 import re
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import SimpleNamespace
@@ -183,9 +184,7 @@ class Client:
 
     def _arrive_late(self, request: Callable[[], Any]) -> None:
         def arrive(_: object) -> None:
-            try:
+            with suppress(MlflowException):
                 request()
-            except MlflowException:
-                pass
 
         self._world.spawn("network", "server", arrive, self._world.choices.among((1.0, 10.0, 40.0)))

@@ -3,6 +3,7 @@
 import json
 import tempfile
 from collections import Counter
+from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -137,10 +138,8 @@ def train(sweep: Sweep, store: TrialStore, tracker: MLflowTracker, trial_id: str
     if trial.is_trained:
         return
     history: list[EpochMetrics] = []
-    try:
+    with suppress(FileNotFoundError):
         history = [EpochMetrics(**each) for each in json.loads(trial.folder.read(LAST_CHECKPOINT))["history"]]
-    except FileNotFoundError:
-        pass
     while len(history) < EPOCHS:
         sweep.world.sleep(12.0)
         history.append(EpochMetrics(len(history), 0.1, 1.0, 2.0, 0.5, 0.01, 1000.0 + sweep.world.now))

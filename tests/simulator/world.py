@@ -81,10 +81,6 @@ class Task:
     waiting: "Condition | None" = None
     turn: Any = field(default_factory=threading.Lock)
 
-    @property
-    def due(self) -> float:
-        return max(self.wake, self.process.standing) if self.process.alive else self.wake
-
     def is_alive(self) -> bool:
         return not self.done
 
@@ -219,7 +215,7 @@ class World:
         process.alive = False
         self.say(f"{process.name} is killed")
         for task in self._tasks:
-            if task.process is process and not task.done:
+            if task.process is process:
                 task.wake, task.waiting = self.now, None
 
     def sleep(self, seconds: float) -> None:
@@ -283,8 +279,10 @@ class World:
     def _next(self) -> Task | None:
         following, first = None, math.inf
         for task in self._tasks:
-            if not task.done and (following is None or task.due < first):
-                following, first = task, task.due
+            process = task.process
+            due = process.standing if process.alive and process.standing > task.wake else task.wake
+            if following is None or due < first:
+                following, first = task, due
         if following is None:
             return None
         if not self._ending and (first > self.end or first == math.inf):
@@ -306,10 +304,11 @@ class World:
             place = traceback.extract_tb(error.__traceback__)[-1]
             self.require(False, f"{task.name}: {type(error).__name__}: {error} ({place.name}:{place.lineno})")
         task.done = True
+        self._tasks.remove(task)
         if task is task.process.main:
             task.process.alive = False  # daemon threads end with it
             for other in self._tasks:
-                if other.process is task.process and not other.done:
+                if other.process is task.process:
                     other.wake, other.waiting = self.now, None
         self._hand_on(task)
 
