@@ -17,6 +17,7 @@ _CLAIM = re.compile(r"([0-9]{6,18})\.json\.claim-.+")  # to a lease, in an objec
 HEARTBEAT = 10.0  # seconds between two writes of a small file and a listing of its folder
 SILENCE = 3  # heartbeats that may be late, with a storage that answers in seconds
 EXPIRY = 60.0  # seconds without a heartbeat after which a driver may be dead
+LISTINGS = 30  # of the folder, with pauses, until what is listed is there: NFS may show a listing of a minute ago
 TRIES = 20  # to create the next file, while others try the same
 
 
@@ -90,7 +91,7 @@ class Lease:
             StorageError: the folder can't be written.
         """
         for _ in range(TRIES):
-            last = _last(self._folder)
+            last = _last(self._folder, self._machine)
             if last is not None:
                 self._await_end(*last)
             self._number = last[0] + 1 if last else 1
@@ -152,7 +153,7 @@ class Lease:
         started = self._machine.monotonic()
         while self._machine.monotonic() - started < silence:
             self._machine.sleep(silence / 20)
-            now = _last(self._folder)
+            now = _last(self._folder, self._machine)
             if now is not None and now != (number, data):
                 alive = _from_json(*now)
                 if alive is not None and not alive.is_gone_by(self._machine):
@@ -177,7 +178,7 @@ class Lease:
     def _beat(self) -> None:
         while not self._wait_for_the_end():
             try:
-                last = _last(self._folder)
+                last = _last(self._folder, self._machine)
                 if last is not None and last[0] > self._number:
                     self._successor = _from_json(*last) or self._driver
                     self._machine.interrupt()
@@ -189,7 +190,7 @@ class Lease:
 
     def _is_last(self) -> bool:
         """Whether no other driver created a higher lease, and removed those below, while this one was being created."""
-        last = _last(self._folder)
+        last = _last(self._folder, self._machine)
         return last is not None and last[0] == self._number
 
     def _tidy(self) -> None:
@@ -216,15 +217,20 @@ def current_driver(folder: Folder) -> Driver | None:
     return _from_json(*last) if last else None
 
 
-def _last(folder: Folder) -> tuple[int, bytes] | None:
-    """The valid lease: its number and its content."""
-    numbers = [int(match[1]) for name in folder.names() if (match := _LEASE.fullmatch(name))]
-    if not numbers:
-        return None
-    try:
-        return max(numbers), folder.read(_name(max(numbers)))
-    except FileNotFoundError:  # another driver took over, and removed it, between the two calls
-        return _last(folder)
+def _last(folder: Folder, machine: Machine = THIS_MACHINE) -> tuple[int, bytes] | None:
+    """The valid lease: its number and its content.
+
+    Raises:
+        StorageError: what is listed can't be found for longer than any listing is believed.
+    """
+    for attempt in range(LISTINGS):
+        numbers = [int(match[1]) for name in folder.names() if (match := _LEASE.fullmatch(name))]
+        if not numbers:
+            return None
+        with suppress(FileNotFoundError):  # another driver took over and removed it; on NFS, up to a minute ago
+            return max(numbers), folder.read(_name(max(numbers)))
+        machine.sleep(3.0 if attempt else 0.0)
+    raise StorageError(f"{folder.uri} lists {_name(max(numbers))}, which is not there; give the same command again")
 
 
 def _name(number: int) -> str:

@@ -28,7 +28,7 @@ def test_a_seed_is_one_schedule_and_so_are_its_choices() -> None:
 @pytest.mark.parametrize("kind", KINDS)
 def test_two_drivers_of_a_lease_with_one_mishap_at_every_step(kind: str) -> None:
     """Every schedule in which one thing happens: one of two drivers is killed, stands still, or lets others go on."""
-    faults = Faults((0.01, 2.0), (CRASH, 25.0 if kind == "objects" else 100.0), 3, 1, until=400.0)
+    faults = Faults((0.01, 2.0), (CRASH, 25.0 if kind == "objects" else 100.0), 3, 1, until=60.0)
     found: list[str] = []
 
     def run(choices: Choices) -> None:

@@ -28,6 +28,7 @@ class SimulationError(Exception):
     """An invariant does not hold; the message says which."""
 
 
+QUIET = 0.01  # seconds that a request takes after the last fault
 CRASH = 0.0  # among misfortunes; the others are seconds for which all threads of a process stand still
 
 
@@ -197,9 +198,11 @@ class World:
             self.require(False, "it never ends")
             self._ending = True
             raise EndedError
+        latency = QUIET
         if self.faulty:
             self._misfortune(task.process)
-        self._pause(self.choices.among(self.faults.latencies))
+            latency = self.choices.among(self.faults.latencies)
+        self._pause(latency)
         if self.logged:
             self.say(what)
 
@@ -369,7 +372,8 @@ class SimulatedMachine(Machine):
         self._world.sleep(seconds)
 
     def uniform(self, low: float, high: float) -> float:
-        return low + (high - low) * self._world.choices.draw(8) / 7
+        """As of this machine; also in quiet schedules, no two processes draw the same."""
+        return low + (high - low) * ((self._world.choices.draw(8) + self._process.pid) % 8) / 7
 
     def condition(self) -> Any:
         return Condition(self._world)
