@@ -17,6 +17,7 @@ from orchestrator.errors import UsageError
 from orchestrator.store.closing import REPORT_FOLDER, list_again
 from orchestrator.store.known_sets import identify
 from orchestrator.store.plan import make_plan
+from orchestrator.study import study_of
 from trainables.trial.manifest import MANIFEST_FILE, checked
 from trainables.trial.specs import TrialSpec
 from trainables.trial.storage import open_folder
@@ -116,6 +117,7 @@ def _part(
     from analysis.results.sweep import SampledGrid, part_of
 
     specs = expand(config)
+    results = replace(results, study=study_of(config, specs))
     size = num_combinations(config.grid, config.seeds)
     if config.sample is not None and len(specs) < size:
         coupled = {frozenset(axis.names) for sub_grid in config.grid for axis in sub_grid.axes if len(axis.names) > 1}

@@ -140,7 +140,8 @@ def gap_figure(
         "Orders and radii were declared beforehand, not selected by τ."
     )
     drawn = draw_gap_against_sharpness(panels, matrix.target.label)
-    return Drawn(NAME, f"The {matrix.target.label} against every measure", caption, numbers, drawn)
+    title = f"The {matrix.target.label} against every measure"
+    return Drawn(NAME, title, caption, numbers, drawn, explored=True)
 
 
 def _rows(panels: list[Panel]) -> list[list[Panel]]:
