@@ -1,4 +1,4 @@
-"""What a sweep's report says about the sweep itself: data with sizes, grid, networks, settings, file, version, machine."""
+"""What a report says about the sweep itself: data with sizes, grid, networks, settings, file, version, machine."""
 
 import platform
 import re

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import zip_longest
 from types import MappingProxyType
 from typing import TYPE_CHECKING
 
@@ -106,19 +107,20 @@ def tau_figures(sweeps: Sequence[Evidence]) -> list[Drawn]:
         return [whole]
     count = len(first[[MEASURE, PARAMETER]].drop_duplicates())
     of = len(table[[MEASURE, PARAMETER]].drop_duplicates())
-    title = f"Kendall's τ of the {count} strongest of {of} measures"
+    title = f"Kendall's τ of {count} of {of} measures, the strongest either way"
     short = Drawn(STRONGEST, title, caption, first, draw_tau_by_measure(first, titles))
     return [short, replace(whole, within=STRONGEST)]
 
 
 def _strongest(table: pd.DataFrame, single: bool) -> pd.DataFrame:
-    """The rows of the strongest measures, as many as fit on a screen."""
+    """The rows of the strongest measures that support the gap and that oppose it, as many as fit on a screen."""
+    supporting, opposing = _groups(table)
     kept, height = [], 0
-    for measure, parameter in table[[MEASURE, PARAMETER]].drop_duplicates().itertuples(index=False):
-        height += _rows_of(table, (measure, parameter), single) + 1
+    for group in (each for pair in zip_longest(supporting, opposing) for each in pair if each is not None):
+        height += _rows_of(table, group, single) + 1
         if height > SCREEN_ROWS and kept:
             break
-        kept.append(_of_group(table, (measure, parameter)))
+        kept.append(_of_group(table, group))
     return pd.concat(kept)
 
 

@@ -57,7 +57,7 @@ def _associated(evidence: Evidence, judged: Judged) -> Answer:
         sign, text = Sign.NO, f"every interval lies within ±{NEGLIGIBLE:g}"
     else:
         sign, text = Sign.OPEN, f"none of {len(rows)} columns reaches |τ| = {judged.significant_from:.2f}"
-    return Answer(question, sign, text, "heat_map", "headline")
+    return Answer(question, sign, text, "heat_map", "groups" if judged.axis else "headline")
 
 
 def _beyond(evidence: Evidence, judged: Judged) -> Answer:
@@ -78,7 +78,7 @@ def _beyond(evidence: Evidence, judged: Judged) -> Answer:
         text = _too_few(judged) if judged.claim in (Claim.TOO_LITTLE, Claim.INTERVALS) else text
         return Answer(question, Sign.OPEN, text, "tau_strongest", "training")
     words = [f"{kinds.count(kind)} {kind.value}" for kind in Beyond if kind in kinds]
-    return Answer(question, Sign.OPEN, f"of {len(found)}: {', '.join(words)}", "tau_strongest", "training")
+    return Answer(question, Sign.OPEN, f"of the significant columns, {', '.join(words)}", "tau_strongest", "training")
 
 
 def _within(evidence: Evidence, judged: Judged) -> Answer:
@@ -116,7 +116,9 @@ def _best(evidence: Evidence, judged: Judged) -> Answer:
     question = "Is one measure better than the best rival?"
     best, kind = judged.strongest, judged.claim
     if kind is Claim.BEST and best is not None:
-        text = f"{_name(evidence, best)}, τ = {_tau(best)}: each of {len(judged.taking_part) - 1} other columns is weaker"
+        text = (
+            f"{_name(evidence, best)}, τ = {_tau(best)}: each of {len(judged.taking_part) - 1} other columns is weaker"
+        )
         return Answer(question, Sign.YES, f"{text} (paired p ≤ {LEVEL_OF_RIVALS:g})", "tau_strongest", "headline")
     if kind is Claim.TIED:
         tied = judged.tied
@@ -144,7 +146,8 @@ def _order(evidence: Evidence, judged: Judged) -> Answer:
     if not orders or not row["p_value"] < LEVEL:
         return Answer(question, Sign.OPEN, f"{text}; nothing is chosen by it", "tau_over_orders", "selection")
     side = "below" if max(orders) < 1 else "above" if min(orders) > 1 else ""
-    text += f"; orders from {min(orders):g} to {max(orders):g} can't be told apart from it"
+    others = f"orders from {min(orders):g} to {max(orders):g} are not surely weaker"
+    text += f"; {others if len(orders) > 1 else 'every other order is surely weaker'}"
     sign = Sign.YES if side else Sign.OPEN
     return Answer(question, sign, f"{text}{f', all {side} 1' if side else ''}", "tau_over_orders", "selection")
 

@@ -26,13 +26,16 @@ GLOSSARY: tuple[tuple[str, str], ...] = (
     ("gap", "test loss minus training loss, at the end of training; larger means worse generalization"),
     (
         "Kendall's τ",
-        "of all pairs of trials, the share that measure and gap order alike minus the share that they order contrarily; "
-        "pairs tied in either do not count (τ_b). +1: the same order, −1: the contrary order",
+        "of all pairs of trials, the share that measure and gap order alike minus the share that they order "
+        "contrarily; pairs tied in either do not count (τ_b). +1: the same order, −1: the contrary order",
     ),
     ("supports, opposes", "τ > 0: sharper networks have the larger gap, as theory says; τ < 0: the contrary"),
     ("significant", "adjusted p < 0.05: among all declared columns so strong a τ has a chance of less than 5 %"),
     ("not resolved", "the data allow both answers; more configurations may decide"),
-    ("beyond the training loss", "what is left when both measure and gap are freed from what the training loss predicts"),
+    (
+        "beyond the training loss",
+        "what is left when measure and gap are freed from what the training loss predicts",
+    ),
     ("order α", "of the Rényi entropy: below 1 small eigenvalues count more, above 1 large ones"),
     ("Rényi sharpness", "minus the Rényi entropy of a Hessian's eigenvalues: large if few eigenvalues hold the trace"),
     ("layer", "a weight tensor of two or more dimensions; `all layers` is the Hessian of all trainable weights"),

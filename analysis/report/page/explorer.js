@@ -115,7 +115,7 @@ function explorerOf(root, data) {
     const all = chosen.length === everything.length;
     panels.forEach(({ column, tau }) => {
       const found = kendallTau(column().values, data.gap, chosen);
-      tau.textContent = `τ = ${signed(found.tau)} of ${found.n} trials` + (all ? "" : `; of all ${signed(column().tau)}`);
+      tau.textContent = `${column().layer ? column().layer + ": " : ""}τ = ${signed(found.tau)} of ${found.n} trials` + (all ? "" : `; of all ${signed(column().tau)}`);
     });
     status.textContent = all ? `All ${chosen.length} trials are selected.` : `${chosen.length} of ${everything.length} trials are selected.`;
     clearTimeout(waiting);
@@ -152,4 +152,4 @@ if (explorers.length) {
   document.documentElement.classList.add("scripted");
   document.querySelectorAll(".explored details.static").forEach((details) => { details.open = false; });
 }
-addEventListener("beforeprint", () => document.querySelectorAll("details.lines, details.methods").forEach((details) => { details.open = true; }));
+addEventListener("beforeprint", () => document.querySelectorAll("details.methods").forEach((details) => { details.open = true; }));

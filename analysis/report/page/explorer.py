@@ -78,7 +78,7 @@ def _shown(evidence: Evidence, chosen: Sequence[int] | np.ndarray, strength: np.
     keys = evidence.matrix.keys
     order = sorted(range(len(chosen)), key=lambda index: -strength[index])
     families = [str(keys[MEASURE][chosen[index]]) for index in order]
-    first = {family: index for family, index in zip(reversed(families), reversed(order), strict=True)}
+    first = dict(zip(reversed(families), reversed(order), strict=True))
     named = [family for family in dict.fromkeys(["renyi", *families]) if family in first]
     return [first[family] for family in named[:4]]
 
@@ -98,5 +98,3 @@ def _value(value: object) -> float | str:
     if isinstance(value, int | float | np.number):
         return float(value) if math.isfinite(float(value)) else "none"
     return "none" if value is None or value is pd.NA else str(value)
-
-

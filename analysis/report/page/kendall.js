@@ -18,5 +18,5 @@ function kendallTau(x, y, chosen) {
 }
 
 const signed = (value) => value === null || value === undefined ? "–" : (value < -0.005 ? "−" : "+") + Math.abs(value).toFixed(2);
-const digits = (value) => typeof value !== "number" ? String(value ?? "–") : value === 0 ? "0" :
-  Math.abs(value) >= 1e-3 && Math.abs(value) < 1e5 ? String(Number(value.toPrecision(4))) : value.toExponential(2);
+const digits = (value) => typeof value !== "number" ? String(value ?? "–") : plainDigits(value).replace(/^-/, "−");
+const plainDigits = (value) => value === 0 ? "0" : Math.abs(value) >= 1e-3 && Math.abs(value) < 1e5 ? String(Number(value.toPrecision(4))) : value.toExponential(2).replace(/\.?0+e/, "e");

@@ -67,10 +67,14 @@ def _measured(settings: SharpnessSettings) -> str:
 
 def _cited_measures(keys: list[str]) -> list[str]:
     others = [key for key in keys if key not in ("renyi", "renyi_gauss_newton")]
-    named = [f"{measure_name(key)} ({cited(MEASURES[key].source)})" for key in others if key in MEASURES]
+    by_source: dict[str, list[str]] = {}
+    for key in others:
+        if key in MEASURES:
+            by_source.setdefault(cited(MEASURES[key].source), []).append(measure_name(key))
+    named = [f"{', '.join(names)} ({source})" if source else ", ".join(names) for source, names in by_source.items()]
     own = [measure_name(key) for key in others if key not in MEASURES]
     named += [f"{name} (our own)" for name in own]
-    return [f"It is compared with {', '.join(named)}."] if named else []
+    return [f"It is compared with {'; '.join(named)}."] if named else []
 
 
 def _statistics(evidence: Evidence) -> list[str]:

@@ -87,6 +87,7 @@ def render_page(contents: Contents) -> str:
         within=within,
         exhibits=[_exhibit(exhibit, _words(evidence)) for exhibit in contents.exhibits],
         most_printed=MOST_PRINTED,
+        left_out=[f"{each.name}.csv" for each in contents.exhibits if len(each.table) > MOST_PRINTED],
         definitions=definitions(str(key) for found in evidence for key in found.matrix.keys[MEASURE]),
         glossary=GLOSSARY,
         numbers=[
@@ -111,7 +112,7 @@ def unfinished(found: "Evidence", among: "Sequence[Evidence]") -> str:
 
 
 def inline_svg(svg: str, name: str, title: str) -> str:
-    """An SVG as part of the page: with unique ids, the page's text colour, and no background."""
+    """An SVG as part of the page: with unique ids, the page's text colour, no background, and text of legible size."""
     body = svg[svg.index("<svg") :]
     body = re.sub(r"<metadata>.*?</metadata>", "", body, flags=re.DOTALL)
     body = re.sub(r'\bid="([^"]+)"', rf'id="{name}-\1"', body)
@@ -121,7 +122,8 @@ def inline_svg(svg: str, name: str, title: str) -> str:
         body = body.replace(printed, on_page)
     width = re.search(r'width="([\d.]+)pt"', body)
     body = re.sub(r'(width|height)="[\d.]+pt"', "", body, count=2)
-    size = f'style="min-width: {min(float(width[1]) * 4 / 3, 720):.0f}px"' if width else ""
+    natural = float(width[1]) * 4 / 3 if width else 0.0  # px
+    size = f'style="min-width: {min(natural, 720):.0f}px; max-width: {1.5 * natural:.0f}px"' if width else ""
     return body.replace("<svg", f'<svg role="img" aria-label="{title}" {size}', 1)
 
 

@@ -30,7 +30,7 @@ function scaleOf(values, from, to) {
 }
 
 function niceStep(span) {
-  const raw = span / 3, power = 10 ** Math.floor(Math.log10(raw));
+  const raw = span / 4, power = 10 ** Math.floor(Math.log10(raw));
   return [1, 2, 5, 10].find((each) => each * power >= raw) * power;
 }
 
@@ -127,7 +127,7 @@ function parallelPlot(data, groups, events) {
   function show(column) {
     const dims = [...data.axes, ...data.quantities.filter(({ name }) => name.endsWith("loss")),
       { name: data.gapName, values: data.gap }, { name: column.measure, values: column.values }];
-    const gap = 118, width = gap * (dims.length - 1) + 130, height = 290, top = 40, bottom = 270;
+    const gap = 118, width = gap * (dims.length - 1) + 150, height = 290, top = 40, bottom = 270;
     root.setAttribute("viewBox", `0 0 ${width} ${height}`);
     root.style.minWidth = `${Math.min(width, 760)}px`;
     const scales = dims.map(({ values }) => typeof values.find((value) => value !== null) === "string"
