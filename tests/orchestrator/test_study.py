@@ -38,7 +38,10 @@ def test_the_sweep_file_is_there_without_its_secrets(sweep_file: SweepFile) -> N
 
 
 def test_networks_with_different_layers_have_no_words_in_common(sweep_file: SweepFile) -> None:
-    several = ("    learning_rate: [0.05, 0.1]", "    model: [digits_cnn, digits_cnn_bn]\n    learning_rate: [0.05, 0.1]")
+    several = (
+        "    learning_rate: [0.05, 0.1]",
+        "    model: [digits_cnn, digits_cnn_bn]\n    learning_rate: [0.05, 0.1]",
+    )
     config = load(str(sweep_file(several)))
     found = study_of(config, expand(config))
     assert "digits_cnn_bn" in found.networks

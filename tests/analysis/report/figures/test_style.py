@@ -48,7 +48,18 @@ def test_no_text_of_a_panel_lies_over_another(drawings: list[Drawn]) -> None:
 
     values = np.linspace(0.001, 0.005, 5)
     every_measure = [
-        Panel(measure, 0.5 if "renyi" in measure else 0.001, "all", values, values, ["sgd"] * 5, 0.5, 0.1, 0.8, "all layers")
+        Panel(
+            measure,
+            0.5 if "renyi" in measure else 0.001,
+            "all",
+            values,
+            values,
+            ["sgd"] * 5,
+            0.5,
+            0.1,
+            0.8,
+            "all layers",
+        )
         for measure in tuple(MEASURES)
     ]
     for figure in [*(drawn.figure for drawn in drawings), draw_gap_against_sharpness(every_measure)]:

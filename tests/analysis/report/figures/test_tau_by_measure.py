@@ -37,7 +37,9 @@ def test_support_and_opposition_stand_apart_with_the_axis_at_both_ends(evidence:
     assert ax.xaxis.get_tick_params()["labelbottom"]
 
 
-def test_a_long_figure_begins_with_the_strongest_either_way(evidence: Evidence, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_long_figure_begins_with_the_strongest_either_way(
+    evidence: Evidence, monkeypatch: pytest.MonkeyPatch
+) -> None:
     assert [drawn.name for drawn in tau_figures([evidence])] == ["tau_by_measure"]
     monkeypatch.setattr("analysis.report.figures.tau_by_measure.SCREEN_ROWS", 8)
     short, whole = tau_figures([evidence])

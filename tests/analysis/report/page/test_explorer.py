@@ -39,9 +39,7 @@ def test_what_is_missing_is_null_and_no_text_ends_the_script(evidence: Evidence)
     assert content["labels"][0] == "trial000"
 
 
-def test_of_nothing_and_of_very_many_there_is_none(
-    evidence: Evidence, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_of_nothing_and_of_very_many_there_is_none(evidence: Evidence, monkeypatch: pytest.MonkeyPatch) -> None:
     matrix = evidence.matrix
     nothing = dataclasses.replace(matrix, trials=matrix.trials[:0], values=matrix.values[:0])
     assert explorer("x", dataclasses.replace(evidence, matrix=nothing), None, {}) is None
