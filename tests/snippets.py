@@ -1,7 +1,8 @@
 """Every fenced block of code in the README and the documents: what runs it, or why it is not run.
 
 `python -m tests.snippets` counts them. A comment on the line before a block, which no reader sees, may say
-`<!-- not run: the reason -->`, or `<!-- with: a setup -->` for Python that needs objects which the reader has (`SETUPS`).
+`<!-- not run: the reason -->`; `<!-- with: a setup -->` for Python that needs objects which the reader has (`SETUPS` of
+tests/test_snippets.py); or `<!-- file: name -->` for what the reader puts into a file of that name.
 """
 
 import re
@@ -12,7 +13,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 DOCUMENTS = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 FENCE = re.compile(
-    r"(?:^<!-- (?P<note>not run|with): (?P<words>.*?) -->\n)?^```(?P<language>\w+)\n(?P<text>.*?)^```$",
+    r"(?:^<!-- (?P<note>not run|with|file): (?P<words>.*?) -->\n)?^```(?P<language>\w+)\n(?P<text>.*?)^```$",
     re.MULTILINE | re.DOTALL,
 )
 RECIPE = re.compile(r"^`[^`]+`(?: \(new\)|, (?:with the imports|at its end|at the end of `\w+`)):\n\n\Z", re.MULTILINE)
@@ -44,6 +45,7 @@ class Snippet:
     language: str
     text: str
     setup: str | None  # the key of the objects that it needs
+    file: str | None  # the file that it is
     reason: str | None  # why it is not run here
 
     @property
@@ -70,8 +72,8 @@ def snippets(document: Path) -> list[Snippet]:
         if RECIPE.search(text[: match.start()]):
             reason = "a recipe: tests/test_contributing.py"
         line = text.count("\n", 0, match.start("language")) + 1
-        setup = words if note == "with" else None
-        found.append(Snippet(document, line, match["language"], match["text"], setup, reason))
+        setup, file = (words if note == kind else None for kind in ("with", "file"))
+        found.append(Snippet(document, line, match["language"], match["text"], setup, file, reason))
     return found
 
 

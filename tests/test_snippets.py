@@ -42,6 +42,7 @@ sharpness:
    layers: [classifier.weight], measures: [renyi, trace, l2]}
 """
 BASE = yaml.safe_load(SMALL_DIGITS)
+MOST_TURNS = 50  # of a loop; longer ones are over epochs
 INLINE = ("run", "retry", "remeasure")  # that start Ray unless they are told otherwise
 READERS_HOME = "/home/me/renyi"  # in documents; here it is the storage
 NETWORK = """
@@ -145,68 +146,72 @@ def put_files(folder: Path) -> None:
     np.savez(folder / "samples.npz", inputs=np.ones((8, 6), np.float32), targets=np.ones((8, 3), np.float32))
 
 
-def ids(snippet: Snippet) -> str:
-    return snippet.place
-
-
-def of_language(*languages: str) -> list[Snippet]:
-    """The blocks that are run here."""
-    found = [snippet for document in DOCUMENTS for snippet in snippets(document)]
-    return [snippet for snippet in found if snippet.language in languages and snippet.reason is None]
-
-
 def test_every_block_is_of_a_kind_that_is_run() -> None:
     kinds = {snippet.language for document in DOCUMENTS for snippet in snippets(document)}
     assert kinds <= {"python", "sh", "console", "yaml", "text"}
 
 
-def first_epoch(*bounds: int) -> builtins.range:
-    """`range` for loops over epochs, of which one is enough here."""
-    return range(*bounds)[:1] if bounds[-1] > 50 else range(*bounds)
-
-
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
-def test_python_runs(document: Path, stage: Stage) -> None:
+def test_code_runs(document: Path, stage: Stage) -> None:
     names: dict[str, Any] = {"__name__": "snippet"}
     for snippet in snippets(document):
-        if snippet.language != "python" or snippet.reason is not None:
-            continue
-        if snippet.setup is not None:
-            exec(SETUPS[snippet.setup], names)
-        names["range"] = first_epoch
-        code = compile("\n" * snippet.line + stage.here(snippet.text), str(document), "exec")
-        exec(code, names)
+        if snippet.reason is None:
+            if snippet.file is not None:
+                (stage.folder / snippet.file).parent.mkdir(parents=True, exist_ok=True)
+                (stage.folder / snippet.file).write_text(stage.here(snippet.text))
+            match snippet.language:
+                case "python":
+                    run_python(snippet, stage, names)
+                case "yaml":
+                    load_yaml(snippet, stage)
+                case "sh":
+                    run_commands(snippet, stage)
+                case "console":
+                    compare_output(snippet, stage)
 
 
-def alternatives(text: str) -> list[str]:
-    """A block of YAML; where one key stands at several places of it, with comments between, one text for each."""
-    parts = re.split(r"^(?=\w)", text, flags=re.MULTILINE)
-    keys = [part.partition(":")[0] for part in parts if part.strip()]
-    return [text] if len(set(keys)) == len(keys) else [part for part in parts if part.strip()]
+def run_python(snippet: Snippet, stage: Stage, names: dict[str, Any]) -> None:
+    """Execute a block with the names of those before it in its document."""
+    if snippet.setup is not None:
+        exec(SETUPS[snippet.setup], names)
+    names["range"] = first_epoch
+    exec(compile("\n" * snippet.line + stage.here(snippet.text), str(snippet.document), "exec"), names)
 
 
-@pytest.mark.parametrize("snippet", of_language("yaml"), ids=ids)
-def test_parts_of_sweep_files_are_taken(snippet: Snippet, stage: Stage, tmp_path: Path) -> None:
+def first_epoch(*bounds: int) -> builtins.range:
+    """`range` for loops over epochs, of which one is enough here."""
+    return range(*bounds)[:1] if bounds[-1] > MOST_TURNS else range(*bounds)
+
+
+def load_yaml(snippet: Snippet, stage: Stage) -> None:
+    """Read a sweep file, or `digits` with a part of it replaced by what is shown."""
     for text in alternatives(snippet.text):
-        content = {**BASE, **yaml.safe_load(text)}
-        path = stage.folder / "snippet.yaml"
-        path.write_text(text if {"name", "grid"} <= set(yaml.safe_load(text)) else yaml.safe_dump(content))
+        path = stage.folder / (snippet.file or "snippet.yaml")
+        whole = {"name", "grid"} <= set(yaml.safe_load(text))
+        path.write_text(text if whole else yaml.safe_dump({**BASE, **yaml.safe_load(text)}))
         load(str(path))
 
 
-@pytest.mark.parametrize("snippet", of_language("sh"), ids=ids)
-def test_commands_run(snippet: Snippet, stage: Stage) -> None:
+def alternatives(text: str) -> list[str]:
+    """A block of YAML; where it shows one key several times, a text for each."""
+    parts = [part for part in re.split(r"^(?=\w)", text, flags=re.MULTILINE) if part.strip()]
+    keys = [part.partition(":")[0] for part in parts]
+    return [text] if len(set(keys)) == len(keys) else parts
+
+
+def run_commands(snippet: Snippet, stage: Stage) -> None:
+    """Run the commands of a block, all of which must succeed."""
     for command in commands(snippet):
         if command.reason is None:
-            assert command.words.startswith("renyi "), f"say in `ELSEWHERE` of tests/snippets.py why it is not run: {command}"
+            assert command.words.startswith("renyi "), f"tests/snippets.py does not say why it is not run: {command}"
             stage.renyi(command.words)
 
 
-@pytest.mark.parametrize("snippet", of_language("console"), ids=ids)
-def test_output_is_what_is_shown(snippet: Snippet, stage: Stage) -> None:
+def compare_output(snippet: Snippet, stage: Stage) -> None:
+    """Run the commands after a `$`, and compare what they show: word by word, `...` standing for any."""
     for part in re.split(r"^\$ ", snippet.text, flags=re.MULTILINE)[1:]:
         words, _, expected = part.partition("\n")
-        pattern = ".*".join(map(re.escape, (words_of(piece) for piece in expected.split("..."))))
+        pattern = ".*".join(re.escape(words_of(piece)) for piece in expected.split("..."))
         shown = words_of(stage.renyi(words))
         assert re.search(pattern, shown), f"{snippet.place}: {words} shows\n{shown}\nand not\n{words_of(expected)}"
 

@@ -54,7 +54,7 @@ def on_page_markdown(markdown: str, page: Page, config: Any, files: Files) -> st
     text = "".join(part if CODE.fullmatch(part) else LINK.sub(turned, part) for part in parts)
     named = r"^<!-- ::: (\S+) (\S+) -->$"
     text = re.sub(named, r"::: \1\n    options: {heading: \2, toc_label: \2}", text, flags=re.MULTILINE)
-    return re.sub(r"^<!-- (?:not run|with): .*? -->\n", "", text, flags=re.MULTILINE)
+    return re.sub(r"^<!-- (?:not run|with|file): .*? -->\n", "", text, flags=re.MULTILINE)
 
 
 def _path_of(page: str) -> str:
