@@ -80,7 +80,9 @@ def snippets(document: Path) -> list[Snippet]:
 def commands(snippet: Snippet) -> list[Command]:
     """The commands of a block of shell lines, without comments and with continued lines joined."""
     lines = snippet.text.replace("\\\n", " ").splitlines()
-    return [Command(_without_comment(line), snippet.reason or _reason(line)) for line in lines if _without_comment(line)]
+    return [
+        Command(_without_comment(line), snippet.reason or _reason(line)) for line in lines if _without_comment(line)
+    ]
 
 
 def _without_comment(line: str) -> str:

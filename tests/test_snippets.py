@@ -1,11 +1,12 @@
 """Code in the README and in the documents does what it says there: Python, sweep files, commands and their output.
 
-All of it runs in one folder, against one store, in the order of the documents. `digits` is the shipped sweep with a smaller
-grid and one epoch, so numbers in outputs may differ, and are not compared; words are. `tests.snippets` says what is not
-run here, and why.
+All of it runs in one folder, against one store, in the order of the documents. `digits` is the shipped sweep with a
+smaller grid and one epoch, so numbers in outputs may differ, and are not compared; words are. `tests.snippets` says what
+is not run here, and why.
 """
 
 import builtins
+import itertools
 import os
 import re
 import shlex
@@ -15,10 +16,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 import typer
 import yaml
+from PIL import Image
+from safetensors.torch import save_file
 from typer.testing import CliRunner
 
 from analysis.dotted import PATH_VARIABLE
@@ -65,7 +69,8 @@ SETUPS = {
     "a network": NETWORK,
     "images": NETWORK + "loader = [(torch.randn(2, 3, 8, 8), torch.arange(2))]\n",
     "a table": NETWORK + "import pandas as pd\nframe = pd.read_csv('models.csv')\nframe['gap'] = frame.gap\n",
-    "tokens": NETWORK + """
+    "tokens": NETWORK
+    + """
 class Tagger(nn.Module):
     def __init__(self):
         super().__init__()
@@ -76,6 +81,7 @@ tagger = Tagger()
 ids = torch.arange(12).reshape(3, 4) % 7
 mask, labels, vectors = torch.ones_like(ids), ids.flip(1), torch.randn(2, 28)
 """,
+    "a folder of images": "",
     "a loop": NETWORK + "epochs = 5\ntrain = lambda model: None\n",
 }
 NUMBER = re.compile(r"(?<![a-z_])[+−-]?(?:\d+(?:[.:]\d+)*|\.\d+)(?: ?(?:B|[kMG]B|ms|s|min|h|%)\b)?")
@@ -115,6 +121,7 @@ def stage(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Ite
     with pytest.MonkeyPatch.context() as patch:
         draw_each_once(patch)
         patch.chdir(folder)
+        patch.syspath_prepend(folder)
         patch.setattr(loading, "SHIPPED", folder / "shipped")
         patch.setenv("RENYI_STORAGE", str(storage))
         patch.setenv("RENYI_CACHE", str(folder / "cache"))
@@ -123,6 +130,8 @@ def stage(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Ite
         patch.delenv("RENYI_TRACKING", raising=False)
         put_files(folder)
         stage = Stage(folder, storage)
+        for snippet in (snippet for document in DOCUMENTS for snippet in snippets(document) if snippet.file):
+            (folder / snippet.file).write_text(stage.here(snippet.text))
         stage.renyi("renyi run digits")
         yield stage
 
@@ -138,11 +147,11 @@ def put_files(folder: Path) -> None:
     (folder / "models.csv").write_text("\n".join(rows) + "\n")
     (folder / "my_module.py").write_text("from torch import nn\n\n\ndef build():\n    return nn.Linear(6, 3)\n")
     net = torch.nn.Linear(6, 3)
-    from safetensors.torch import save_file
-
     save_file(net.state_dict(), folder / "net.safetensors")
-    import numpy as np
-
+    for split, shape, number in itertools.product(("train", "test"), ("circle", "square"), range(10)):
+        (folder / "shapes" / split / shape).mkdir(parents=True, exist_ok=True)
+        pixels = torch.randint(256, (20, 20), generator=generator, dtype=torch.uint8).numpy()
+        Image.fromarray(pixels).save(folder / "shapes" / split / shape / f"{number:03}.png")
     np.savez(folder / "samples.npz", inputs=np.ones((8, 6), np.float32), targets=np.ones((8, 3), np.float32))
 
 
@@ -151,17 +160,20 @@ def test_every_block_is_of_a_kind_that_is_run() -> None:
     assert kinds <= {"python", "sh", "console", "yaml", "text"}
 
 
+@pytest.mark.system
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
-def test_code_runs(document: Path, stage: Stage) -> None:
+def test_code_runs(document: Path, stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
     names: dict[str, Any] = {"__name__": "snippet"}
+    printed = ""
     for snippet in snippets(document):
         if snippet.reason is None:
-            if snippet.file is not None:
-                (stage.folder / snippet.file).parent.mkdir(parents=True, exist_ok=True)
-                (stage.folder / snippet.file).write_text(stage.here(snippet.text))
             match snippet.language:
                 case "python":
+                    capsys.readouterr()
                     run_python(snippet, stage, names)
+                    printed = capsys.readouterr().out
+                case "text" if printed:
+                    assert printed == snippet.text, snippet.place
                 case "yaml":
                     load_yaml(snippet, stage)
                 case "sh":
