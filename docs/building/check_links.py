@@ -1,4 +1,4 @@
-"""Check the pages of a built site: every link leads to a page and a heading that exist, and nothing comes from elsewhere.
+"""Check the pages of a built site: every link leads to a page and heading that exist, nothing is loaded from elsewhere.
 
     python docs/building/check_links.py build/docs
 

@@ -1,4 +1,4 @@
-"""Pages of the site that are written from the code: every command with its options, every measure, files of the source."""
+"""Pages of the site that are written from the code: commands with their options, measures, files of the source."""
 
 from pathlib import Path
 from typing import Any
@@ -25,13 +25,13 @@ def commands_page() -> str:
 
 def measures_page() -> str:
     """Every measure of the catalogue, as a table."""
-    head = "# Measures\n\nThe built-in measures, by the keys that `sharpness.measures` of a sweep file takes; `all` is every one."
+    about = "The built-in measures, by the keys that `sharpness.measures` of a sweep file takes; `all` is every one."
     rows = ["| key | title | what it measures | parameter |", "|---|---|---|---|"]
     rows += [
         f"| `{key}` | {_cell(measure.title)} | {_cell(measure.summary)} | {measure.symbol or ''} |"
         for key, measure in MEASURES.items()
     ]
-    return f"{head}\n\n" + "\n".join(rows) + "\n"
+    return f"# Measures\n\n{about}\n\n" + "\n".join(rows) + "\n"
 
 
 def source_page(root: Path, path: str) -> str:

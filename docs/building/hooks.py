@@ -2,8 +2,8 @@
 
 The same Markdown is read on GitHub, so links are those of the repository. On the site a link to a document outside
 `docs/`, such as `../CONTRIBUTING.md`, leads to a page made of it, and a link to a file or folder of the source to a
-page that shows it. A comment `<!-- ::: analysis.report.judge.judge renyi.judge -->` becomes the documentation of that name,
-read from its docstring.
+page that shows it. A comment `<!-- ::: analysis.report.judge.judge renyi.judge -->` becomes the documentation of that
+name, read from its docstring.
 """
 
 import posixpath
