@@ -32,7 +32,7 @@ class DataSet:
     train_images: int = 0  # 0: not known before the files are read
     side: int = 0  # pixels of the square images; 0: likewise
     fixed_normalization: bool = False  # whether it ignores `mean` and `std`
-    test_images: int = 0
+    test_images: int = 0  # 0: likewise
     source: str = ""  # where it was published
     digest: str = ""  # of what was published: the start of a SHA-256, or the MD5 of an archive; empty: none is known
 
@@ -123,7 +123,7 @@ DATA_SETS: dict[str, DataSet] = {
         "tiny_imagenet.load_tiny_imagenet",
         100_000,
         64,
-        test_images=10_000,
+        test_images=5_000,
         source="http://cs231n.stanford.edu/tiny-imagenet-200.zip",
     ),
     "parquet": DataSet("parquet.load_parquet"),

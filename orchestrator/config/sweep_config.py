@@ -5,6 +5,7 @@ import re
 import shlex
 from collections import Counter
 from functools import cached_property
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, PrivateAttr, field_validator, model_validator
@@ -21,6 +22,7 @@ from trainables.trial.code import own_sources
 from trainables.trial.specs import DataSpec, NonNegativeInt, PositiveInt, TrainingOptions
 from trainables.trial.storage import is_remote, join, without_secrets
 
+NOT_SHARED = re.compile(r"^on_end:.*(?:\n(?:[ \t].*)?)*?(?=\n\S|\Z)", re.MULTILINE)
 SYSTEM_METRICS_VARIABLE = "MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING"  # MLflow's own
 
 
@@ -129,6 +131,7 @@ class SweepConfig(Section, arbitrary_types_allowed=True):
         return self
 
     _typed: str | None = PrivateAttr(None)
+    _file: Path | None = PrivateAttr(None)
     _text: str = PrivateAttr("")
 
     @property
@@ -137,14 +140,20 @@ class SweepConfig(Section, arbitrary_types_allowed=True):
         return self._typed or shlex.quote(self.name)
 
     @property
-    def text(self) -> str:
-        """The text of the sweep file; empty where the sweep was made by a program."""
-        return self._text
+    def file(self) -> Path | None:
+        """The sweep file; None for a sweep that was not read from one."""
+        return self._file
 
-    def as_typed(self, words: str, text: str = "") -> "SweepConfig":
-        """The same sweep, as the user names it, and the text of its file."""
+    @property
+    def shared_text(self) -> str:
+        """The text of the sweep file for others to read: without passwords, and without the command of `on_end`, which
+        may hold one. Empty for a sweep that was not read from a file."""
+        return without_secrets(NOT_SHARED.sub("# on_end: left out", self._text))
+
+    def as_typed(self, words: str, file: Path | None = None, text: str = "") -> "SweepConfig":
+        """The same sweep, as the user names it, and the file that it was read from with its text."""
         config = self.model_copy()
-        config._typed, config._text = words, text
+        config._typed, config._file, config._text = words, file, text
         return config
 
     @cached_property

@@ -1,10 +1,8 @@
 """`renyi export`: what is in the file, and how it is written."""
 
 import io
-import subprocess
 import zipfile
 from collections.abc import Mapping
-from functools import cache
 from importlib.metadata import PackageNotFoundError, distribution, version
 from pathlib import Path
 
@@ -21,7 +19,7 @@ from orchestrator.config.sweep_config import SweepConfig
 from orchestrator.errors import UsageError
 from orchestrator.report import results_of
 from orchestrator.store.known_sets import identify
-from trainables.trial.storage import without_secrets
+from trainables.trial.code import commit
 
 PACKAGE = "renyi-sharpness"
 MEASUREMENTS, SCRIPT = "measurements.parquet", "recompute.py"
@@ -67,7 +65,7 @@ def contents(config: SweepConfig, results: SweepResults) -> dict[str, bytes]:
     files = {
         "README.md": readme(config, results).encode(),
         "METHODS.md": methods(config).encode(),
-        "sweep.yaml": without_secrets(config.text).encode(),
+        "sweep.yaml": config.shared_text.encode(),
         "constraints.txt": constraints().encode(),
         MEASUREMENTS: parquet(results),
         SCRIPT: Path(__file__).with_name(SCRIPT).read_bytes(),
@@ -139,15 +137,3 @@ def constraints() -> str:
         needs = [Requirement(line) for line in package.requires or ()]
         wanted += [need.name for need in needs if need.marker is None or need.marker.evaluate({"extra": ""})]
     return "".join(f"{name}=={found[name]}\n" for name in sorted(found))
-
-
-@cache
-def commit() -> str:
-    """The commit of this package where it runs from a clone; empty elsewhere."""
-    try:
-        found = subprocess.run(
-            ["git", "rev-parse", "HEAD"], cwd=Path(__file__).parent, capture_output=True, text=True, check=False
-        )
-    except OSError:  # no git
-        return ""
-    return found.stdout.strip() if found.returncode == 0 else ""

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from mlflow import MlflowClient
-from mlflow.entities import LoggedModelOutput, LoggedModelStatus
+from mlflow.entities import LoggedModel, LoggedModelOutput, LoggedModelStatus
 from mlflow.exceptions import MlflowException
 
 from orchestrator.tracking.description import TAG_CHECKPOINT
@@ -25,35 +25,37 @@ class CheckpointModels:
     def of_run(self, run_id: str, spec: TrialSpec, checkpoint: str) -> str | None:
         """The id of the model of a run, which is made the first time; None if the server knows no models.
 
-        Safe to repeat: it is the run's output from its making on, and is looked for there.
+        Safe to repeat: it is looked for by its run before it is made, and one of several is kept.
         """
         if not self.supported:
             return None
         try:
-            found = self._found(run_id)
-            if found is None:
-                found = self._make(run_id, spec, checkpoint)
-            elif self.client.get_logged_model(found).tags.get(TAG_CHECKPOINT) != checkpoint:
-                self.client.set_logged_model_tags(found, {TAG_CHECKPOINT: checkpoint})  # the storage has moved
+            return self._brought_up_to_date(run_id, spec, checkpoint)
         except MlflowException as error:
             if error.error_code not in _NOT_KNOWN:
                 raise
             self.supported = False
             return None
-        return found
 
-    def _found(self, run_id: str) -> str | None:
+    def _brought_up_to_date(self, run_id: str, spec: TrialSpec, checkpoint: str) -> str:
         outputs = self.client.get_run(run_id).outputs
-        models = outputs.model_outputs if outputs is not None else []
-        if models:
-            return str(models[0].model_id)
-        # One that was made, but whose driver was killed before it became the run's output.
-        named = f"source_run_id = '{run_id}'"
-        lost = self.client.search_logged_models([self.experiment_id], named, max_results=1)
-        return self._joined(run_id, lost[0].model_id) if lost else None
+        joined = {model.model_id for model in outputs.model_outputs} if outputs is not None else set()
+        found = list(self.client.search_logged_models([self.experiment_id], f"source_run_id = '{run_id}'"))
+        # The output first. Others arise where a request was repeated on its way, or its answer was lost.
+        found.sort(key=lambda model: (model.model_id not in joined, model.creation_timestamp, model.model_id))
+        model = found[0] if found else self._make(run_id, spec, checkpoint)
+        for other in found[1:]:
+            self.client.delete_logged_model(other.model_id)
+        if model.model_id not in joined:
+            self.client.log_outputs(run_id, [LoggedModelOutput(model.model_id, step=0)])
+        if model.status != LoggedModelStatus.READY:
+            self.client.finalize_logged_model(model.model_id, LoggedModelStatus.READY)
+        if model.tags.get(TAG_CHECKPOINT) != checkpoint:  # the storage has moved
+            self.client.set_logged_model_tags(model.model_id, {TAG_CHECKPOINT: checkpoint})
+        return str(model.model_id)
 
-    def _make(self, run_id: str, spec: TrialSpec, checkpoint: str) -> str:
-        model = self.client.create_logged_model(
+    def _make(self, run_id: str, spec: TrialSpec, checkpoint: str) -> LoggedModel:
+        return self.client.create_logged_model(
             self.experiment_id,
             name=f"{spec.optimizer.name}-{spec.trial_id}",
             source_run_id=run_id,
@@ -61,12 +63,6 @@ class CheckpointModels:
             params=_as_text(spec.parameters()),
             model_type=spec.model,
         )
-        return self._joined(run_id, model.model_id)
-
-    def _joined(self, run_id: str, model_id: str) -> str:
-        self.client.log_outputs(run_id, [LoggedModelOutput(model_id, step=0)])
-        self.client.finalize_logged_model(model_id, LoggedModelStatus.READY)
-        return model_id
 
 
 def _as_text(parameters: Mapping[str, object]) -> dict[str, str]:

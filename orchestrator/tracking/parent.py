@@ -19,7 +19,6 @@ from orchestrator.config.sweep_config import SweepConfig
 from orchestrator.tracking.client import log_files
 from orchestrator.tracking.datasets import dataset_input
 from orchestrator.tracking.description import origin_tags, parent_note
-from trainables.trial.storage import without_secrets
 
 TAG_SWEEP_FILE = "renyi.sweep_file"  # the digest of the file that was logged
 
@@ -66,7 +65,7 @@ def _retire(client: MlflowClient, config: SweepConfig, run: Run) -> None:
 def describe_parent(client: MlflowClient, run_id: str, config: SweepConfig) -> None:
     """Log the sweep's file, its settings and its data set where the parent run lacks them. Safe to repeat."""
     run = client.get_run(run_id)
-    text = without_secrets(config.text)
+    text = config.shared_text
     digest = hashlib.sha256(text.encode()).hexdigest()[:16]
     if text and run.data.tags.get(TAG_SWEEP_FILE) != digest:
         log_files(client, run_id, {schema.SWEEP_FILE: text.encode()})

@@ -38,7 +38,7 @@ def test_it_has_the_sweep_file_the_settings_and_the_data_set(config: SweepConfig
     assert params["grid.0"] == "sgd × learning_rate in [0.05, 0.1] × weight_decay in [0.0001, 0.001]"
     client = MlflowClient(config.tracking_uri)
     path = client.download_artifacts(run.info.run_id, "sweep.yaml")
-    assert Path(path).read_text() == config.text
+    assert Path(path).read_text() == config.shared_text
     assert run.inputs is not None
     (data,) = run.inputs.dataset_inputs
     assert data.dataset.name == "digits"
