@@ -87,7 +87,7 @@ def _node(node: "NodeActivity", names: Mapping[str, str]) -> str:
     """What a node does now, trials by their names, and what it has done."""
     training = _listed([f"{names.get(each, each)} (epoch {epochs})" for each, epochs in node.training.items()])
     measuring = _listed([_task(each, names) for each in node.measuring])
-    done = f"done: {node.trained} trained, {node.measured} measuring tasks"
+    done = f"{node.trained} trained, {node.measured} measuring tasks done"
     failed = f", {node.failed} failed" if node.failed else ""
     parts = [f"training {training}" if training else "", f"measuring {measuring}" if measuring else "", done + failed]
     avoided = f"; avoided: {node.avoided}" if node.avoided else ""

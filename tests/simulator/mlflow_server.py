@@ -9,6 +9,7 @@ import re
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -179,7 +180,7 @@ class Client:
 
     def log_outputs(self, run_id: str, models: Sequence[Any]) -> None:
         for model in models:
-            self._ask(f"{run_id} has a model", lambda model=model: self._server.add_output(run_id, model.model_id))
+            self._ask(f"{run_id} has a model", partial(self._server.add_output, run_id, model.model_id))
 
     def finalize_logged_model(self, model_id: str, status: Any) -> None:
         self._ask(f"{model_id} is {status}", lambda: setattr(self._server.models[model_id], "status", status))
