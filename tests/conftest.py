@@ -18,8 +18,9 @@ from tests.small_pictures import draw_each_once
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
-# A shell's background jobs ignore Ctrl-C, and so would every process that a test starts and interrupts.
+# A shell's background jobs ignore Ctrl-C, those under nohup the hang-up, and so would every process that a test starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 # The same examples every time, and none that fails for being slow on a busy machine.
 settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.load_profile("repeatable")
