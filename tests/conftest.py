@@ -52,6 +52,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: min((n for n, part in enumerate(LONG) if part in str(item.path)), default=len(LONG)))
 
 
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Hide what the tests import from the garbage collector, which would search a million objects again and again."""
+    gc.collect()
+    gc.freeze()
+
+
 def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
     """A folder that `make` fills, once for all processes of this test run: the others wait for it."""
     own = factory.getbasetemp()
