@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -42,6 +43,8 @@ resources:
   trial: {cpus: 0.75}
   pool: {actors: 1, cpus: 0.5}
 """
+
+_numbers = count()  # of image caches
 
 # In its text, for tests that are not about what is measured.
 ONE_LAYER = ("samples: 20", "samples: 20, layers: [classifier.weight]")
@@ -121,9 +124,9 @@ def forked_workers() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def image_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A cache of decoded images of the test's own."""
-    folder = tmp_path / "image-cache"
+def image_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache of decoded images of the test's own; most tests make none, and need no folder for it."""
+    folder = tmp_path_factory.getbasetemp() / "image-caches" / str(next(_numbers))
     monkeypatch.setenv("RENYI_CACHE", str(folder))
     return folder
 

@@ -8,7 +8,6 @@ from torch.nn.functional import cross_entropy
 
 from tests.trainables.optimizers.networks import METHODS, batches, network, train
 
-
 # No optimizer asks how its network was compiled: the second way is tried with the common step, and with the only
 # optimizer that differentiates the network itself.
 WAYS = [*((name, False) for name in METHODS), ("SAM", True), ("EigenSAM", True)]
