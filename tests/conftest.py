@@ -26,7 +26,10 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)
 settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.load_profile("repeatable")
 
-LONG = ("test_hosts", "test_fault_matrix", "faults", "test_slurm", "test_ray_sweep", "end_to_end")
+LONG = (
+    *("test_hosts", "test_fault_matrix", "faults", "test_slurm", "test_ray_sweep", "end_to_end"),
+    *("test_contributing", "test_loop", "test_scripts", "test_shards", "test_zoo", "test_engines", "oracle"),
+)
 SMALL_SWEEP = """\
 name: small
 data: {dataset: digits}
