@@ -27,7 +27,7 @@ settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.load_profile("repeatable")
 
 LONG = (
-    *("test_hosts", "test_fault_matrix", "faults", "test_slurm", "test_ray_sweep", "end_to_end"),
+    *("test_hosts", "test_fault_matrix", "test_snippets", "faults", "test_slurm", "test_ray_sweep", "end_to_end"),
     *("test_contributing", "test_loop", "test_scripts", "test_shards", "test_zoo", "test_engines", "oracle"),
 )
 SMALL_SWEEP = """\
