@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import pairwise
 
 from orchestrator.store.lease import HEARTBEAT, Lease, LeaseError
@@ -111,9 +112,7 @@ def contend(world: World, kind: str | None = None, drivers: int | None = None) -
     for number in range(count):
         work = choices.among((15.0, 1.0, 45.0, 150.0))
         after = choices.among((0.0, 0.5, 20.0, 100.0))
-        process = world.spawn(
-            f"driver {number}", hosts[number], lambda process, work=work: drive(there, process, work), after
-        )
+        process = world.spawn(f"driver {number}", hosts[number], partial(drive, there, work=work), after)
         process.skew = skews[process.host]
     before = there.finished
 
@@ -149,4 +148,4 @@ def two_at_once(world: World, kind: str) -> None:
 
 def faults_of(kind: str) -> Faults:
     """What may happen on a storage of a kind."""
-    return Faults(misfortunes=STALLS[kind], until=400.0)
+    return Faults(misfortunes=STALLS[kind], until=250.0)
