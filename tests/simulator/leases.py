@@ -91,6 +91,7 @@ def drive(drivers: Drivers, process: Process, work: float) -> None:
             return
         except (LeaseError, StorageError) as error:
             world.say(f"{error}")
+            world.require(f"`{process.name}` on" not in str(error), "a driver was refused because of itself")
         except KeyboardInterrupt:
             world.say("is interrupted")
         finally:
