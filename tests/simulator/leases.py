@@ -73,31 +73,30 @@ class Drivers:
 
 
 def drive(drivers: Drivers, process: Process, work: float) -> None:
-    """What `renyi run` does, given again until it has worked once."""
+    """What `renyi run` does, given again, in a process of its own, until it has worked once."""
     world = drivers.world
     machine = drivers.storage.machine(process)
     folder = drivers.storage.folder(machine)
-    while True:
-        holder = None
-        try:
-            with Lease(folder, process.name, machine) as lease:
-                holder = drivers.entered(process, lease)
-                world.sleep(work)
-                folder.write("work.json", process.name.encode())
-                drivers.left(holder)
-                holder = None
-            if not lease.lost:
-                drivers.finished += 1
-            return
-        except (LeaseError, StorageError) as error:
-            world.say(f"{error}")
-            world.require(f"`{process.name}` on" not in str(error), "a driver was refused because of itself")
-        except KeyboardInterrupt:
-            world.say("is interrupted")
-        finally:
-            if holder is not None and process.alive:
-                drivers.left(holder)
-        machine.sleep(machine.uniform(5.0, 30.0))
+    holder = None
+    try:
+        with Lease(folder, process.name, machine) as lease:
+            holder = drivers.entered(process, lease)
+            world.sleep(work)
+            folder.write("work.json", process.name.encode())
+            drivers.left(holder)
+            holder = None
+        drivers.finished += not lease.lost
+        return
+    except (LeaseError, StorageError) as error:
+        world.say(f"{error}")
+        world.require(f"process {process.pid}, since" not in str(error), "a driver was refused because of itself")
+    except KeyboardInterrupt:
+        world.say("is interrupted")
+    finally:
+        if holder is not None and process.alive:
+            drivers.left(holder)
+    again = partial(drive, drivers, work=work)
+    world.spawn(process.name, process.host, again, machine.uniform(5.0, 30.0)).skew = process.skew
 
 
 def contend(world: World, kind: str | None = None, drivers: int | None = None) -> None:

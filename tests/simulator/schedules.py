@@ -81,7 +81,8 @@ def shortened(failed: Failed) -> list[int]:
 
 def _part(seeds: Sequence[int]) -> tuple[int, list[Failed], float]:
     cores = sorted(os.sched_getaffinity(0))  # a token that is handed to another core takes twice as long
-    os.sched_setaffinity(0, {cores[os.getpid() % len(cores)]} if len(cores) > 1 else cores)
+    number = int(multiprocessing.current_process().name.rpartition("-")[2])
+    os.sched_setaffinity(0, {cores[number % len(cores)]})
     started = time.process_time()
     return len(seeds), list(failures(seeds)), time.process_time() - started
 
