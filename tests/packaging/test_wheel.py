@@ -13,7 +13,16 @@ import pytest
 REPOSITORY = Path(__file__).parents[2]
 BUILT_FROM = (
     *("renyi.py", "orchestrator", "trainables", "analysis", "tests", "benchmarks", "docs", "examples", "clusters"),
-    *("cluster.yaml", "constraints.txt", "Makefile", "LICENSE", "CITATION.cff", "pyproject.toml", ".gitignore"),
+    *(
+        "cluster.yaml",
+        "constraints.txt",
+        "requirements.lock",
+        "Makefile",
+        "LICENSE",
+        "CITATION.cff",
+        "pyproject.toml",
+        ".gitignore",
+    ),
 )
 
 
