@@ -1,4 +1,4 @@
-"""The site of the documents, built, and opened as files in a real browser: no warning, no request, a search that finds."""
+"""The site of the documents, built, and opened as files in a real browser: no warning, no request, a search."""
 
 import json
 import os
