@@ -42,8 +42,7 @@ def main() -> None:
 
 def pictures_of_the_report(storage: Path) -> None:
     """Figures of the report of `digits`, and its page as it is seen first."""
-    for command in ("run", "report"):
-        run(sys.executable, "-m", "renyi", command, "digits", "--storage", str(storage))
+    run(sys.executable, "-m", "renyi", "run", "digits", "--storage", str(storage))  # which ends with the report
     folder = storage / "digits" / "report"
     for name in FIGURES:
         shutil.copy(folder / f"{name}.png", IMAGES)
