@@ -1,7 +1,6 @@
 """What a report says about the sweep itself: data with sizes, grid, networks, settings, file, version, machine."""
 
 import platform
-import re
 from collections.abc import Sequence
 from datetime import datetime
 from importlib.metadata import version
@@ -19,7 +18,6 @@ from trainables.trial.specs import TrainingOptions, TrialSpec
 from trainables.trial.storage import join, open_folder, without_secrets
 
 LOCAL_INTERFACE = "http://127.0.0.1:5000"  # where `renyi ui` serves a database of this machine
-NOT_IN_REPORTS = re.compile(r"^on_end:.*(?:\n(?:[ \t].*)?)*?(?=\n\S|\Z)", re.MULTILINE)  # a command may hold a secret
 
 
 def study_of(config: SweepConfig, specs: Sequence[TrialSpec]) -> Study:
@@ -36,7 +34,7 @@ def study_of(config: SweepConfig, specs: Sequence[TrialSpec]) -> Study:
         resources=f"a trial {_process(config.resources.trial.cpus, config.resources.trial.gpus)}, a measuring process "
         f"{_process(config.resources.pool.cpus, config.resources.pool.gpus)}",
         file_name=config.file.name if config.file is not None else f"{config.name}.yaml",
-        file_text=_text(config),
+        file_text=config.shared_text,
         version=made_by if found is None else f"{made_by}, commit {found[:12]}",
         machine=f"{platform.node()} ({platform.system()} {platform.machine()}, Python {platform.python_version()})",
         written=datetime.now().astimezone().isoformat(sep=" ", timespec="minutes"),
@@ -113,11 +111,3 @@ def _training(config: SweepConfig) -> str:
 
 def _process(cpus: float, gpus: float) -> str:
     return f"{cpus:g} CPU" + (f" and {gpus:g} GPU" if gpus else "")
-
-
-def _text(config: SweepConfig) -> str:
-    """The sweep file without passwords and without the command of `on_end`; empty where it can't be read again."""
-    if config.file is None or not config.file.is_file():
-        return ""
-    text = config.file.read_text(encoding="utf-8")
-    return without_secrets(NOT_IN_REPORTS.sub("# on_end: left out of the report", text))

@@ -22,6 +22,7 @@ from trainables.trial.code import own_sources
 from trainables.trial.specs import DataSpec, NonNegativeInt, PositiveInt, TrainingOptions
 from trainables.trial.storage import is_remote, join, without_secrets
 
+NOT_SHARED = re.compile(r"^on_end:.*(?:\n(?:[ \t].*)?)*?(?=\n\S|\Z)", re.MULTILINE)
 SYSTEM_METRICS_VARIABLE = "MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING"  # MLflow's own
 
 
@@ -131,6 +132,7 @@ class SweepConfig(Section, arbitrary_types_allowed=True):
 
     _typed: str | None = PrivateAttr(None)
     _file: Path | None = PrivateAttr(None)
+    _text: str = PrivateAttr("")
 
     @property
     def typed(self) -> str:
@@ -142,10 +144,16 @@ class SweepConfig(Section, arbitrary_types_allowed=True):
         """The sweep file; None for a sweep that was not read from one."""
         return self._file
 
-    def as_typed(self, words: str, file: Path | None = None) -> "SweepConfig":
-        """The same sweep, as the user names it, and the file that it was read from."""
+    @property
+    def shared_text(self) -> str:
+        """The text of the sweep file for others to read: without passwords, and without the command of `on_end`, which
+        may hold one. Empty for a sweep that was not read from a file."""
+        return without_secrets(NOT_SHARED.sub("# on_end: left out", self._text))
+
+    def as_typed(self, words: str, file: Path | None = None, text: str = "") -> "SweepConfig":
+        """The same sweep, as the user names it, and the file that it was read from with its text."""
         config = self.model_copy()
-        config._typed, config._file = words, file
+        config._typed, config._file, config._text = words, file, text
         return config
 
     @cached_property
