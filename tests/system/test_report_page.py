@@ -179,7 +179,8 @@ def test_nothing_runs_off_the_page_and_text_stays_legible(page: WebDriver, width
     smallest = """
     return Math.min(...[...document.querySelectorAll("main svg text, main td, main p")]
         .filter((each) => each.textContent.trim() && each.getBoundingClientRect().height)
-        .map((each) => parseFloat(getComputedStyle(each).fontSize) * (each.getCTM ? Math.hypot(each.getScreenCTM().a, each.getScreenCTM().b) : 1)));
+        .map((each) => [parseFloat(getComputedStyle(each).fontSize), each.getCTM ? each.getScreenCTM() : {a: 1, b: 0}])
+        .map(([size, scale]) => size * Math.hypot(scale.a, scale.b)));
     """
     assert page.execute_script(smallest) >= 8.5  # pixels
     page.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
