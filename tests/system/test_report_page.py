@@ -116,6 +116,14 @@ def test_no_words_of_a_figure_lie_over_others(page: WebDriver) -> None:
         assert page.execute_script(script, name) == 0, name
 
 
+def test_a_cell_of_the_overview_says_its_interval(page: WebDriver) -> None:
+    cell = page.find_element(By.CSS_SELECTOR, "#heat_map td b")
+    cell.click()
+    said = page.find_element(By.CSS_SELECTOR, "#heat_map .said").text
+    assert cell.text in said
+    assert "adjusted p" in said
+
+
 def test_tables_sort_by_number_and_by_word(page: WebDriver) -> None:
     head = page.find_elements(By.CSS_SELECTOR, "#headline thead th")
     buttons = {cell.text: cell.find_element(By.TAG_NAME, "button") for cell in head}
