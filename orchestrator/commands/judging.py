@@ -76,8 +76,8 @@ def report(
     with usage_errors():
         of_table = {"--axes": axes, "--training-loss": training_loss, "--measures": measures, "--flip": flip}
         of_sweep = {"SWEEP": sweeps, "--storage": storage, "--tracking": tracking, "--cluster": cluster, "--only": only}
-        of_sweep |= {"--watch": watch}
-        check_options(table is not None, of_sweep, {**of_table, "--sample": sample, "--output": output})
+        for_sweeps = {**of_sweep, "--watch": watch}
+        check_options(table is not None, for_sweeps, {**of_table, "--sample": sample, "--output": output})
         if table is not None:
             from orchestrator.report_table import report_table
 
