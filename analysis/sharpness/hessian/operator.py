@@ -1,5 +1,6 @@
 """The blocks of a network's loss Hessian as operators: one block, or all layers from one pass."""
 
+import math
 import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -57,8 +58,8 @@ class HessianBlock:
 
     @property
     def has_gram(self) -> bool:
-        """Whether the exact spectrum comes from a Gram matrix, without any product."""
-        return self.choice.engine.has_gram
+        """Whether the exact spectrum comes from a Gram matrix that fits into memory, without any product."""
+        return self.choice.engine.has_gram and math.isfinite(self.choice.cost.exact)
 
     @property
     def gram_in_any_precision(self) -> bool:

@@ -16,6 +16,7 @@ from analysis.sharpness.problem import Problem, held_still
 
 CURVATURES = ("hessian", "gauss_newton")
 SHARE = 0.7  # of what the budget leaves; the caller's vectors and the allocator take the rest
+FACTOR_SHARE = 0.8  # of this, what factors may take
 # Bytes of one activation that are worked on at a time on a CPU: measured the fastest; more do not fit into the caches.
 CACHED_BYTES = 2**22
 WEIGHTS_SHARE = 4  # the activations of a chunk are at least so many times the weights
@@ -79,7 +80,7 @@ class Setting:
     @property
     def factor_memory(self) -> int:
         """Bytes for factors; the pass that makes them needs the rest."""
-        return self.memory // 2
+        return int(FACTOR_SHARE * self.memory)
 
     @property
     def rank(self) -> int:

@@ -5,6 +5,7 @@ s_ijᵀ J_i /√N, and the Gauss–Newton block is GᵀG. One forward pass, and 
 of all parameters: what a layer needs is its input and the cotangents of its result.
 """
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from typing import Protocol
@@ -49,7 +50,7 @@ class Unmultiplied:
     def bytes_a_sample(self, num_vectors: int) -> int:
         """What a product with so many vectors reads and writes for a sample."""
         values = self.cotangents.values
-        tangents = num_vectors * values[0, 0].numel()
+        tangents = num_vectors * math.prod(values.shape[2:])
         return (self.inputs[0].numel() + values[0].numel() + tangents) * values.element_size()
 
 
@@ -130,9 +131,7 @@ def rows_of(folding: Folding, state: dict[str, Tensor], name: str, x: Tensor, dz
     return Rows(len(x), write, unmultiplied=unmultiplied)
 
 
-def _unmultiplied(
-    folding: Folding, state: dict[str, Tensor], name: str, x: Tensor, dz: Cotangents
-) -> Unmultiplied:
+def _unmultiplied(folding: Folding, state: dict[str, Tensor], name: str, x: Tensor, dz: Cotangents) -> Unmultiplied:
     """Of a weight, its inputs and cotangents; of a 1-D parameter its rows, which are smaller than these."""
     if name != folding.weight:
         rows = x.new_empty(len(x), dz.dense().shape[1], state[name].numel())

@@ -15,9 +15,12 @@ import torch
 from torch import Tensor
 
 from analysis.errors import AnalysisError
+from analysis.sharpness.hessian.engines.engine import Engine, FromFactors
 from analysis.sharpness.hessian.engines.factors import Unmultiplied
-from analysis.sharpness.hessian.engines.gauss_newton import gram, semidefinite_eigenvalues
+from analysis.sharpness.hessian.engines.forms import Form, form_cost
+from analysis.sharpness.hessian.engines.gauss_newton import gram, refusal_of_factors, semidefinite_eigenvalues
 from analysis.sharpness.hessian.engines.structured_gram import structured_gram
+from analysis.sharpness.hessian.setting import Block, Setting
 
 WORKED_BYTES = 2**22  # of inputs, cotangents and tangents at a time on a CPU: what the caches hold
 WORKED_BYTES_GPU = 2**28
@@ -118,3 +121,25 @@ def _pushed(uses: Sequence[Unmultiplied], directions: Tensor) -> Tensor:
         total = part if total is None else total.add_(part)
     assert total is not None
     return total
+
+
+# The engine
+
+
+def _refusal(setting: Setting, block: Block) -> str | None:
+    refusal = refusal_of_factors(GAUSS_NEWTON_IMPLICIT.name, setting, block)
+    if refusal is not None or block.layer is None:
+        return refusal
+    if block.layer not in setting.profile.shapes and setting.problem.parameters[block.layer].ndim > 1:
+        return f"{block.layer} is not the weight of a convolution or linear map"
+    return None
+
+
+GAUSS_NEWTON_IMPLICIT = Engine(
+    name="gauss_newton_implicit",
+    refusal=_refusal,
+    cost=lambda setting, block: form_cost(setting, block.names[0], Form.IMPLICIT),
+    build=FromFactors(operator=lambda factor, _K: factor, form=lambda _setting, _name: Form.IMPLICIT),
+    has_gram=True,
+    gram_in_any_precision=True,
+)

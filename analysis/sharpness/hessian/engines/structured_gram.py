@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from analysis.sharpness.hessian.cost import LinearShape
 from analysis.sharpness.hessian.engines.factors import Unmultiplied
 from analysis.sharpness.hessian.engines.gauss_newton import gram
 from analysis.sharpness.hessian.engines.pooled_factor import PooledFactor
@@ -55,12 +56,6 @@ class Places:
         return (self.values if self.scales is None else self.scales).shape[1]
 
 
-def pair_work(positions: float, fan_in: float, outputs: float, groups: int, rank: int) -> float:
-    """Multiplications a pair of samples, by pairs; `fan_in` is K, what one output sees."""
-    T, c = positions, outputs / groups
-    return groups * (T * T * (fan_in + rank * c) + rank * rank * T * c)
-
-
 def structured_gram(pieces: Sequence[Piece], scale: Tensor, dtype: torch.dtype) -> Tensor:
     """GGᵀ (N·R, N·R) in `dtype`, for consecutive pieces of the samples.
 
@@ -72,7 +67,7 @@ def structured_gram(pieces: Sequence[Piece], scale: Tensor, dtype: torch.dtype) 
     rank = one.values.shape[1]
     # By rows, scaled cotangents take C·K for the inner products of their matrices, whatever R.
     by_rows = (R * R if rank == R else 1) * outputs * fan_in
-    by_pairs = pair_work(positions, fan_in, outputs, groups, rank)
+    by_pairs = LinearShape(positions, fan_in, outputs, groups, inputs=0).pair_macs(rank)
     make = _by_pairs if by_pairs < by_rows else _by_rows
     return make(pieces, scale.to(dtype).view(groups, -1), one)
 
@@ -82,7 +77,7 @@ def _by_pairs(pieces: Sequence[Piece], scale: Tensor, one: Places) -> Tensor:
     blocks = list(_blocks(pieces, max(1, WORKSPACE // a_sample)))
     num_samples, R = sum(stop - start for start, stop, _ in blocks), one.rank
     K = one.patches.new_zeros(num_samples, R, num_samples, R)
-    products = PAIRED // (one.values.numel() * one.values.element_size()) + 1  # samples at a time
+    products = PAIRED // max(1, one.values.numel() * one.values.element_size()) + 1  # samples at a time
     for index, (start, stop, block) in enumerate(blocks):
         ours = Places.of(block, one.patches.dtype)
         for first, last, other in blocks[: index + 1]:
@@ -114,7 +109,9 @@ def _add_pairs(
             else:
                 inner = (passed[:, :, 0] * values[chosen, :, :, 0]).sum(1)  # (B', c)
                 scaled = inner[:, None] * theirs.scales[chosen, :, group]  # (B', R, c)
-                row[:, chosen] += torch.unflatten(ours.scales[n, :, group] @ scaled.flatten(0, 1).T, 1, scaled.shape[:2])
+                row[:, chosen] += torch.unflatten(
+                    ours.scales[n, :, group] @ scaled.flatten(0, 1).T, 1, scaled.shape[:2]
+                )
 
 
 def _blocks(pieces: Sequence[Piece], size: int) -> Iterator[tuple[int, int, list[Piece]]]:
@@ -141,7 +138,7 @@ def _by_rows(pieces: Sequence[Piece], scale: Tensor, one: Places) -> Tensor:
     groups, channels = scale.shape
     num_samples, K = sum(piece[0].num_samples for piece in pieces), one.patches.shape[3]
     a_channel = num_samples * one.values.shape[1] * K * one.patches.element_size()
-    together = max(1, WORKSPACE // a_channel)  # channels of all groups
+    together = max(1, WORKSPACE // max(1, a_channel))  # channels of all groups
     total: Tensor | None = None
     a_piece = max(1, WORKSPACE // ((one.patches.numel() + one.values.numel()) * one.patches.element_size()))
     for g in _slices(groups, max(1, together // channels)):
@@ -156,10 +153,8 @@ def _by_rows(pieces: Sequence[Piece], scale: Tensor, one: Places) -> Tensor:
                 if places.scales is not None:
                     scales.append(places.scales[:, :, g, c].flatten(2))
             slab = torch.cat(rows)
-            if scales:
-                part = PooledFactor(torch.cat(scales), slab[:, 0]).gram()
-            else:
-                part = gram(slab.flatten(0, 1).flatten(1))
+            pooled = PooledFactor(torch.cat(scales), slab[:, 0]) if scales else None
+            part = gram(slab.flatten(0, 1).flatten(1)) if pooled is None else pooled.gram()
             total = part if total is None else total.add_(part)
     assert total is not None
     return total

@@ -15,6 +15,7 @@ from torch.nn import functional
 from analysis.sharpness.linalg import batched_times_transpose
 
 aten = torch.ops.aten
+CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
 
 class UnsupportedError(Exception):
@@ -131,7 +132,9 @@ class Convolution:
         counts = [(n - span) // s + 1 for n, span, s in zip(x.shape[2:], spans, self.stride, strict=True)]
         within = [step * d for step, d in zip(steps, self.dilation, strict=True)]
         between = [step * s for step, s in zip(steps, self.stride, strict=True)]
-        windows = x.as_strided((*x.shape[:2], *kernel, *counts), (*x.stride()[:2], *within, *between), x.storage_offset())
+        windows = x.as_strided(
+            (*x.shape[:2], *kernel, *counts), (*x.stride()[:2], *within, *between), x.storage_offset()
+        )
         return windows.reshape(len(x), -1, math.prod(counts))
 
     def _interleave_channels(self, dz: Tensor) -> Tensor:
