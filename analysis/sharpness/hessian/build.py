@@ -30,9 +30,17 @@ class OperatorBuilder:
         self.setting = setting
 
     def failures(self, choices: Choices) -> dict[Block, str]:
-        """Blocks whose specialised engine differs from double backward in float64, or can't be built, and why."""
+        """Blocks whose specialised engine differs from double backward in float64, or can't be built, and why.
+
+        What is found on the way is noted in the setting: which factors can't be kept unmultiplied.
+        """
         specialised = {b: choice.engine for b, choice in choices.items() if choice.engine not in (REFERENCE, ZERO)}
-        return SelfCheck(self.setting, self._factor_pass()).failures(specialised) if specialised else {}
+        if not specialised:
+            return {}
+        check = SelfCheck(self.setting, self._factor_pass())
+        failures = check.failures(specialised)
+        self.setting = self.setting.written_out(check.written_out)
+        return failures
 
     def build(self, choices: Choices) -> Iterator[tuple[Block, Choice, BlockOperator]]:
         """An operator for every block, with the choice that it came to.

@@ -83,6 +83,7 @@ class SelfCheck:
     def __init__(self, setting: Setting, factors: FactorPass) -> None:
         self._setting, self._factors = setting, factors
         self._generator = torch.Generator().manual_seed(0)
+        self.written_out: set[str] = set()  # parameters that no module alone uses: their factors come as rows
 
     def failures(self, engines: Mapping[Block, Engine]) -> dict[Block, str]:
         """The blocks whose engine differs from double backward, or can't be built, and why."""
@@ -171,7 +172,10 @@ class SelfCheck:
             reference = self._reference(draw, list(owners))
             for name, rows in self._factors.sweep(draw.problem, list(owners)):
                 shape = draw.problem.parameters[name].shape
-                form = Form.ROWS if forms[name] is Form.SUMMED else forms[name]  # GᵀG alone says nothing of G
+                if rows.unmultiplied is None:
+                    self.written_out.add(name)
+                implicit = forms[name] is Form.IMPLICIT and rows.unmultiplied is not None
+                form = Form.IMPLICIT if implicit else Form.ROWS  # a sum GᵀG says nothing of G
                 store = store_for(form, name, rows, draw.problem, self._setting.rank)
                 assert not isinstance(store, DenseStore)
                 if not store.add(rows):

@@ -1,17 +1,17 @@
 """What an engine is chosen and built for: a block, and the setting it stands in."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
 from analysis.errors import AnalysisError
 from analysis.sharpness.hessian.cost import Profile
-from analysis.sharpness.hessian.memory import taken_memory
 from analysis.sharpness.hessian.reach import check_replaceable, cut_off, unreached
 from analysis.sharpness.hessian.tape.linear_maps import UnsupportedError
 from analysis.sharpness.hessian.tape.tape import Tape, tape_of
+from analysis.sharpness.memory import found_budget, taken_memory
 from analysis.sharpness.problem import Problem, held_still
 
 CURVATURES = ("hessian", "gauss_newton")
@@ -47,7 +47,7 @@ class Setting:
 
     @classmethod
     def of(
-        cls, problem: Problem, curvature: str, memory_budget: int, num_products: float, spectrum: bool = False
+        cls, problem: Problem, curvature: str, memory_budget: int | None, num_products: float, spectrum: bool = False
     ) -> "Setting":
         """From a tape and a profile of the network.
 
@@ -58,6 +58,7 @@ class Setting:
         if curvature not in CURVATURES:
             raise AnalysisError(f"curvature must be one of {', '.join(CURVATURES)}; got {curvature!r}")
         taken = taken_memory(problem.device)
+        memory_budget = found_budget(problem.device) if memory_budget is None else memory_budget
         if memory_budget <= taken:
             raise AnalysisError(
                 f"memory_budget must be more than the {taken / 2**20:.0f} MiB that the process already takes; got "
@@ -76,6 +77,11 @@ class Setting:
         profile = Profile.of(problem)
         reach = unreached(problem), cut_off(problem) if tape is None else frozenset()
         return cls(problem, curvature, profile, tape, reason, memory, num_products, spectrum, *reach)
+
+    def written_out(self, names: Collection[str]) -> "Setting":
+        """The same, where the factors of these parameters come as rows, with no inputs and cotangents to keep."""
+        shapes = {name: shape for name, shape in self.profile.shapes.items() if name not in names}
+        return replace(self, profile=replace(self.profile, shapes=shapes))
 
     @property
     def factor_memory(self) -> int:
