@@ -174,7 +174,7 @@ class SharpnessSettings(Section):
     max_products: Annotated[int, Field(gt=0, description="most matrix-vector products for a block")] = 1000
     memory_gib: Annotated[
         float,
-        Field(gt=0, description="most memory for the Lanczos vectors of a block; see also `resources.pool.memory_gib`"),
+        Field(gt=0, description="most memory for the Lanczos vectors of a block; the rest: `resources`"),
     ] = 4.0
     layers: Annotated[
         Literal["all"] | tuple[str, ...], Field(description="weight tensors to measure one by one: `all`, or names")

@@ -69,6 +69,9 @@ class MemoryShare:
     part: float = 1.0
 
 
+ALL_MEMORY = MemoryShare()
+
+
 class PoolResources(ProcessResources):
     """The pool of measuring actors; `cpus` and `gpus` are for each of them.
 

@@ -18,7 +18,7 @@ from analysis.sharpness.memory import found_budget
 from analysis.sharpness.subject import Subject
 from analysis.spectrum.measures import Spectrum
 from analysis.spectrum.quadrature import SpectralQuadrature
-from orchestrator.config.sweep_config import MemoryShare
+from orchestrator.config.sweep_config import ALL_MEMORY, MemoryShare
 from orchestrator.store.measurement import CODE, Measured, assemble, write_measured, write_part
 from orchestrator.store.tasks import MeasuringTask, whole
 from orchestrator.store.trial_store import MEASURED_FILE, TrialStore
@@ -56,7 +56,7 @@ class SharpnessActor:
         threads: int,
         data: DataSpec | None = None,
         shifts: tuple[str, ...] = (),
-        memory: MemoryShare = MemoryShare(),
+        memory: MemoryShare = ALL_MEMORY,
     ) -> None:
         torch.set_num_threads(threads)
         self._data = data

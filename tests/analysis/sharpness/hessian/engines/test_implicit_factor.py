@@ -1,4 +1,4 @@
-"""Factors kept unmultiplied, against the same factors written out, for every kind of layer that is linear in weights."""
+"""Factors kept unmultiplied, against the same factors written out, for every kind of layer."""
 
 from collections.abc import Sequence
 
