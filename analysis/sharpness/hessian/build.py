@@ -156,13 +156,22 @@ class OperatorBuilder:
             # All chunks of samples at one layer, then the next; or all layers of one chunk, then the next.
             steps = zip(*sweeps, strict=True) if streaming else ((step,) for sweep in sweeps for step in sweep)
             stores: dict[str, Store] = {}
+            refused: set[str] = set()  # parameters of which a chunk has only rows; the others are not affected
             for step in steps:
                 if streaming and len({name for name, _ in step}) > 1:
                     raise UnsupportedError("chunks of samples give their factors in different orders")
                 for name, rows in step:
+                    if name in refused:
+                        continue
                     if name not in stores:
                         stores[name] = store_for(forms[name], name, rows, problem, rank, workspace)
-                    if stores[name].add(rows):
+                    try:
+                        complete = stores[name].add(rows)
+                    except UnsupportedError:
+                        refused.add(name)
+                        del stores[name]
+                        continue
+                    if complete:
                         yield name, stores.pop(name)
             if stores:
                 raise UnsupportedError(f"factors without rows of all samples: {', '.join(stores)}")

@@ -96,8 +96,8 @@ class Profile:
                 calls[index] = owned[module], _macs(module, result), result.numel()
                 tiles.update(dict.fromkeys(owned[module][:1], _tiles(module, args, result, problem)))
                 shape = _shape(module, args, result)
-                for name in owned[module][:1] if shape is not None else ():
-                    shapes[name] = _together(shapes.get(name), shape)
+                if shape is not None:
+                    shapes[owned[module][0]] = _together(shapes.get(owned[module][0]), shape)
 
         handles = [module.register_forward_pre_hook(begin) for module, own in owned.items() if own]
         handles += [module.register_forward_hook(note) for module, own in owned.items() if own]

@@ -54,6 +54,11 @@ class Unmultiplied:
         return (self.inputs[0].numel() + values[0].numel() + tangents) * values.element_size()
 
 
+def rows_alone(rows: Tensor) -> Unmultiplied:
+    """Rows (B, R, n) of a 1-D parameter as they are: each is the cotangent of n numbers, scaled by the parameter."""
+    return Unmultiplied(ChannelScale(), rows.new_ones(len(rows), rows.shape[2]), Cotangents(rows))
+
+
 @dataclass(frozen=True)
 class Rows:
     """The rows of one parameter's factor that belong to B samples, not computed yet."""
@@ -136,7 +141,7 @@ def _unmultiplied(folding: Folding, state: dict[str, Tensor], name: str, x: Tens
     if name != folding.weight:
         rows = x.new_empty(len(x), dz.dense().shape[1], state[name].numel())
         folding.sample_gradients(state, name, x, dz.dense(), 1.0, rows)
-        return Unmultiplied(ChannelScale(), torch.ones_like(rows[:, 0]), Cotangents(rows))
+        return rows_alone(rows)
     scale = folding.output_scale(state)
     if not isinstance(folding.map, Convolution):
         return Unmultiplied(folding.map, x, Cotangents(dz.dense()), scale)

@@ -36,7 +36,8 @@ def form_cost(setting: Setting, name: str, form: Form) -> EngineCost:
     profile, r, n = setting.profile, setting.num_rows, setting.profile.sizes[name]
     shape, small = profile.shapes.get(name), min(r, n)
     own, reach = profile.reach([name])
-    setup = 1 + setting.rank * (reach if form is Form.IMPLICIT else reach + own)
+    multiplied = form is not Form.IMPLICIT or shape is None
+    setup = 1 + setting.rank * (reach + own if multiplied else reach)
     if form is Form.SUMMED:
         setup, product, small = setup + profile.passes(GRAM_SHARE * r * n * n), float(n * n), n
     elif form is Form.ROWS or shape is None:

@@ -50,6 +50,8 @@ class ImplicitFactor:
 
     def matmat(self, V: Tensor) -> Tensor:
         """(p, n) vectors, one a row, to their (p, n) products."""
+        if not len(V):
+            return V.clone()
         together = max(1, VECTOR_BYTES // (self.dim * self.dtype.itemsize))
         products = torch.empty_like(V)
         with torch.no_grad():

@@ -6,7 +6,7 @@ import torch
 from torch import Tensor
 
 from analysis.sharpness.hessian.engines.engine import Engine, FromFactors
-from analysis.sharpness.hessian.engines.factors import Rows, Unmultiplied
+from analysis.sharpness.hessian.engines.factors import Rows, Unmultiplied, rows_alone
 from analysis.sharpness.hessian.engines.forms import Form, gram_form
 from analysis.sharpness.hessian.engines.gauss_newton import GaussNewtonFactor, GaussNewtonGram, gram
 from analysis.sharpness.hessian.engines.implicit_factor import ImplicitFactor
@@ -86,8 +86,8 @@ class PooledStore:
 class ImplicitStore:
     """Collects what the rows of a factor are made of, chunk by chunk, without a copy."""
 
-    def __init__(self, problem: Problem, name: str) -> None:
-        self._name, self._num_samples = name, problem.num_samples
+    def __init__(self, problem: Problem, name: str, rank: int) -> None:
+        self._name, self._num_samples, self._rank = name, problem.num_samples, rank
         self._parameter = problem.parameters[name]
         self._pieces: list[Sequence[Unmultiplied]] = []
         self._done = 0
@@ -96,11 +96,16 @@ class ImplicitStore:
         """Add the rows of the next samples; True when those of all samples have been added.
 
         Raises:
-            UnsupportedError: the rows are those of no module.
+            UnsupportedError: the rows are those of no module, and far larger than what a module's would be made of.
         """
-        if rows.unmultiplied is None:
+        if rows.unmultiplied is not None:
+            self._pieces.append(rows.unmultiplied())
+        elif self._parameter.ndim == 1:
+            written = self._parameter.new_empty(rows.num_samples, self._rank, len(self._parameter))
+            rows.write(written, 1.0)
+            self._pieces.append([rows_alone(written)])
+        else:
             raise UnsupportedError(f"{self._name} is used outside its module, so that its factor is known written out")
-        self._pieces.append(rows.unmultiplied())
         self._done += rows.num_samples
         return self._done == self._num_samples
 
@@ -119,7 +124,7 @@ def store_for(form: Form, name: str, rows: Rows, problem: Problem, rank: int, wo
     if form is Form.SUMMED:
         return DenseStore(problem, dim, rank)
     if form is Form.IMPLICIT:
-        return ImplicitStore(problem, name)
+        return ImplicitStore(problem, name, rank)
     if rows.scales is None:
         return FactorStore(problem, dim, rank, workspace)
     return PooledStore(problem, dim, rank, rows.scales.shape[2])
