@@ -111,7 +111,8 @@ class ImplicitFactor:
 
     def _directions(self, V: Tensor) -> Tensor:
         """(p, n) to (p, C, K), with the factors that every row has."""
-        return torch.unflatten(V, 1, self._shape) * self._scale
+        directions: Tensor = torch.unflatten(V, 1, self._shape) * self._scale
+        return directions
 
     def _chunks(self, num_vectors: int) -> Iterator[Sequence[Unmultiplied]]:
         """The pieces cut to what is worked on at a time."""

@@ -42,13 +42,12 @@ class Places:
     @classmethod
     def _of(cls, piece: Piece, dtype: torch.dtype) -> "Places":
         patches = torch.cat([use.map.patches(use.inputs) for use in piece], dim=2).to(dtype)
-        cotangents = [use.cotangents for use in piece]
-        if len(piece) > 1 or cotangents[0].scales is None:
-            values = [use.map.by_position(use.cotangents.dense()) for use in piece]
-            return cls(patches, torch.cat(values, dim=4).to(dtype), None)
-        values = piece[0].map.by_position(cotangents[0].values)
-        scales = torch.unflatten(cotangents[0].scales, 2, (patches.shape[1], -1))
-        return cls(patches, values.to(dtype), scales.to(dtype))
+        first = piece[0].cotangents
+        if len(piece) > 1 or first.scales is None:
+            parts = [use.map.by_position(use.cotangents.dense()) for use in piece]
+            return cls(patches, torch.cat(parts, dim=4).to(dtype), None)
+        scales = torch.unflatten(first.scales, 2, (patches.shape[1], -1))
+        return cls(patches, piece[0].map.by_position(first.values).to(dtype), scales.to(dtype))
 
     @property
     def rank(self) -> int:

@@ -57,7 +57,8 @@ def written_out(pieces: Sequence[Sequence[Unmultiplied]], weights: tuple[int, in
             use.map.sample_gradients(use.inputs, use.cotangents.dense(), use.scale, part)
             total += part
         rows.append(total.flatten(2).flatten(0, 1))
-    return torch.cat(rows) * num_samples**-0.5
+    G: Tensor = torch.cat(rows) * num_samples**-0.5
+    return G
 
 
 def assert_same(factor: ImplicitFactor, G: Tensor) -> None:
