@@ -17,6 +17,7 @@ from orchestrator.errors import UsageError
 from orchestrator.store.closing import REPORT_FOLDER, list_again
 from orchestrator.store.known_sets import identify
 from orchestrator.store.plan import make_plan
+from orchestrator.study import study_of
 from trainables.trial.manifest import MANIFEST_FILE, checked
 from trainables.trial.specs import TrialSpec
 from trainables.trial.storage import open_folder
@@ -35,6 +36,7 @@ def report_sweeps(
     tracker: "Tracker | None" = None,
     gaps: Sequence[str] = (),
     only: str | None = None,
+    quiet: bool = False,
 ) -> "Report":
     """Judge the measures by the results in MLflow (or in the store), show the verdict, and keep the report.
 
@@ -48,6 +50,7 @@ def report_sweeps(
         gaps: what measures are ranked against, as `analysis.results.targets` names it; by default the gap in loss.
         only: conditions on the trials, as `orchestrator.config.selection` reads them. The report of such a part is
             kept beside that of the whole sweep, in a folder of its own.
+        quiet: print one line, and not the verdict.
 
     Raises:
         AnalysisError: an unknown gap, or one that no trial has.
@@ -69,10 +72,11 @@ def report_sweeps(
         _part(config, _results(config, source), only, part) for config, part in zip(configs, chosen, strict=True)
     ]
     report = build_report(results, reproduce, targets)
-    for name, lines in report.lines.items():
-        show_verdict(name, lines, report.targets[name])
-    if report.comparison is not None and report.comparison.repeated:
-        show_comparison(report.comparison)
+    if not quiet:
+        for name, lines in report.lines.items():
+            show_verdict(name, lines, report.targets[name])
+        if report.comparison is not None and report.comparison.repeated:
+            show_comparison(report.comparison)
     name_of_folder = _folder(names, only)
     folder = checked(open_folder(first.folder) / name_of_folder)
     folder.delete(MANIFEST_FILE)
@@ -88,7 +92,8 @@ def report_sweeps(
 
         log_report(first, report.files, report.note, name_of_folder if others or only is not None else None)
     console.print(f"  the whole report: {(folder / 'report.html').uri}")
-    console.print(f"  review every run in MLflow: renyi ui {first.typed}", markup=False)
+    if not quiet:
+        console.print(f"  review every run in MLflow: renyi ui {first.typed}", markup=False)
     return report
 
 
@@ -116,6 +121,7 @@ def _part(
     from analysis.results.sweep import SampledGrid, part_of
 
     specs = expand(config)
+    results = replace(results, study=study_of(config, specs))
     size = num_combinations(config.grid, config.seeds)
     if config.sample is not None and len(specs) < size:
         coupled = {frozenset(axis.names) for sub_grid in config.grid for axis in sub_grid.axes if len(axis.names) > 1}

@@ -1,7 +1,7 @@
 """The tables on which a sweep's verdict is based, from one bootstrap and one set of permutations."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
 
@@ -78,6 +78,8 @@ def gather(results: SweepResults, target: Target = LOSS, seed: int = 0) -> Evide
         AnalysisError: no trial has the target.
     """
     matrix = SweepMatrix.of(results.table, results.name, target, results.grid)
+    if results.study is not None:
+        matrix = replace(matrix, words=results.study.layers)
     return evidence_of(matrix, seed, results.states, results.failures, results.spectra, results.remarks)
 
 

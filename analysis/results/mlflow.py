@@ -95,7 +95,19 @@ def load_sweep(
     counts = Counter(states.get(trial_id, PENDING) for trial_id in chosen)
     remarks = [*others_remark(len(recorded.keys() - set(chosen))), *_lost_remark(list(lost.values()))]
     remarks += code_remarks(record.trained_by for record in records)
-    return SweepResults(experiment, tidy_table(records), dict(counts), failures, by_trial, tracking_uri, tuple(remarks))
+    pages = {
+        trial_id: f"#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}" for trial_id, run in runs.items()
+    }
+    return SweepResults(
+        experiment,
+        tidy_table(records),
+        dict(counts),
+        failures,
+        by_trial,
+        tracking_uri,
+        tuple(remarks),
+        runs=pages,
+    )
 
 
 def _one_a_trial(runs: Iterable["Run"]) -> dict[str, "Run"]:

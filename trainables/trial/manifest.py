@@ -71,6 +71,7 @@ class CheckedFolder:
         self.unchecked = folder
         self.place = place
         self.uri = folder.uri
+        self.settling = folder.settling
         self._known: dict[str, Entry] = {}
         self._manifest: Manifest | None = None
         self._looked = False
@@ -94,8 +95,8 @@ class CheckedFolder:
         self._known[name] = Entry.of(data)
         return data
 
-    def write(self, name: str, data: bytes) -> None:
-        self.unchecked.write(name, data)
+    def write(self, name: str, data: bytes, check: Callable[[], None] | None = None) -> None:
+        self.unchecked.write(name, data, check)
         self._known[name] = Entry.of(data)
 
     def create(self, name: str, data: bytes) -> bool:
@@ -150,7 +151,13 @@ class CheckedFolder:
         """The SHA-256 of a file that this object wrote or read, else of the file as it is read now."""
         return self._entry(name).sha256
 
-    def complete(self, record: str, content: Mapping[str, Any], names: Iterable[str]) -> None:
+    def complete(
+        self,
+        record: str,
+        content: Mapping[str, Any],
+        names: Iterable[str],
+        check: Callable[[], None] | None = None,
+    ) -> None:
         """Finish a step: write the manifest of its files, then its record, whose presence says that all is done.
 
         A process that is killed between the two leaves a step that is not finished, and is done again.
@@ -159,12 +166,13 @@ class CheckedFolder:
             record: the name of the record.
             content: what it says.
             names: the other files of the step, which are there.
+            check: called before each of the two is written, as by `Folder.write`.
         """
         written = time.time()
         data = sealed_json(f"{self.place}/{record}", {**content, WRITTEN: written, LISTED_IN: MANIFEST_FILE})
         files = {name: self._entry(name) for name in names} | {record: Entry.of(data)}
-        self._write_manifest(Manifest(written, files, environment()))
-        self.write(record, data)
+        self._write_manifest(Manifest(written, files, environment()), check)
+        self.write(record, data, check)
 
     def list_files(self, names: Iterable[str]) -> None:
         """Write the manifest of files that no record completes."""
@@ -177,8 +185,8 @@ class CheckedFolder:
             files = {other: entry for other, entry in manifest.files.items() if other != name}
             self._write_manifest(Manifest(manifest.written, files, manifest.environment))
 
-    def _write_manifest(self, manifest: Manifest) -> None:
-        self.unchecked.write(MANIFEST_FILE, sealed_json(f"{self.place}/{MANIFEST_FILE}", asdict(manifest)))
+    def _write_manifest(self, manifest: Manifest, check: Callable[[], None] | None = None) -> None:
+        self.unchecked.write(MANIFEST_FILE, sealed_json(f"{self.place}/{MANIFEST_FILE}", asdict(manifest)), check)
         self._looked = False
 
     def _entry(self, name: str) -> Entry:
