@@ -4,6 +4,7 @@ import os
 import re
 import shlex
 from collections import Counter
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -62,6 +63,17 @@ class ProcessResources(Section):
         return max(1, int(self.cpus))
 
 
+@dataclass(frozen=True)
+class MemoryShare:
+    """How much memory a measuring process may use."""
+
+    gib: float | None = None  # as set; None: what it holds and its part of what is free
+    part: float = 1.0
+
+
+ALL_MEMORY = MemoryShare()
+
+
 class PoolResources(ProcessResources):
     """The pool of measuring actors; `cpus` and `gpus` are for each of them.
 
@@ -70,6 +82,19 @@ class PoolResources(ProcessResources):
     """
 
     actors: Literal["auto"] | int = "auto"
+    memory_gib: Annotated[float | None, Field(gt=0, allow_inf_nan=False)] = (
+        None  # of each; None: what is free is shared
+    )
+
+    def memory(self, cores: int) -> "MemoryShare":
+        """What one actor may use on a machine with so many cores.
+
+        Actors with GPUs share the memory of these as they share the GPUs; without, that of the machine by cores.
+        """
+        if self.gpus:
+            return MemoryShare(self.memory_gib, min(1.0, self.gpus))
+        fixed = 0.0 if self.actors == "auto" else 1 / self.actors
+        return MemoryShare(self.memory_gib, min(1.0, max(self.cpus / cores, fixed)))
 
     @field_validator("actors", mode="before")
     @classmethod
