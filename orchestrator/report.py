@@ -35,6 +35,7 @@ def report_sweeps(
     tracker: "Tracker | None" = None,
     gaps: Sequence[str] = (),
     only: str | None = None,
+    trust: bool = False,
 ) -> "Report":
     """Judge the measures by the results in MLflow (or in the store), show the verdict, and keep the report.
 
@@ -48,6 +49,7 @@ def report_sweeps(
         gaps: what measures are ranked against, as `analysis.results.targets` names it; by default the gap in loss.
         only: conditions on the trials, as `orchestrator.config.selection` reads them. The report of such a part is
             kept beside that of the whole sweep, in a folder of its own.
+        trust: ask whatever hosts the runs in MLflow name for their artifacts.
 
     Raises:
         AnalysisError: an unknown gap, or one that no trial has.
@@ -66,7 +68,7 @@ def report_sweeps(
     reproduce = [*(f"renyi run {config.typed}" for config in configs), f"renyi report {words}"]
     chosen = [None if only is None else select(expand(config), only) for config in configs]
     results = [
-        _part(config, _results(config, source), only, part) for config, part in zip(configs, chosen, strict=True)
+        _part(config, _results(config, source, trust), only, part) for config, part in zip(configs, chosen, strict=True)
     ]
     report = build_report(results, reproduce, targets)
     for name, lines in report.lines.items():
@@ -129,7 +131,7 @@ def _part(
     return part_of(results, [spec.trial_id for spec in chosen], f"{config.name} ({only})", part)
 
 
-def _results(config: SweepConfig, source: Source) -> "SweepResults":
+def _results(config: SweepConfig, source: Source, trust: bool) -> "SweepResults":
     if source == "store":
         from orchestrator.store.results import stored_sweep
 
@@ -141,4 +143,4 @@ def _results(config: SweepConfig, source: Source) -> "SweepResults":
         return stored_sweep(plan)
     from orchestrator.tracking.experiment import recorded_sweep
 
-    return recorded_sweep(config)
+    return recorded_sweep(config, trust)

@@ -13,6 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from analysis import schema
+from analysis.address import BUCKETS, names_a_host, same_server, without_secrets
 from analysis.errors import AnalysisError
 from analysis.garbage import no_garbage_collection
 from analysis.results.parquet import spectra_from_parquet
@@ -31,7 +32,9 @@ _TEXTS = frozenset({"dataset", "model", "optimizer"})  # parameters that are tex
 _WORDS: dict[str, object] = {"None": None, "True": True, "False": False}
 
 
-def load_results(tracking_uri: str, experiment: str, trial_ids: Collection[str] | None = None) -> pd.DataFrame:
+def load_results(
+    tracking_uri: str, experiment: str, trial_ids: Collection[str] | None = None, trust: bool = False
+) -> pd.DataFrame:
     """All measurements of a sweep, one row for each (trial, layer, measure, parameter).
 
     Columns: those of `Measurement`; trial_id and every parameter of the trial (model, optimizer, learning_rate, …,
@@ -43,11 +46,13 @@ def load_results(tracking_uri: str, experiment: str, trial_ids: Collection[str] 
         experiment: name of the sweep.
         trial_ids: the trials to read; left out, every trial that was ever recorded under the name, also those that the
             sweep's file no longer has.
+        trust: ask whatever hosts the runs name for their artifacts, with this user's credentials.
 
     Raises:
-        AnalysisError: no such experiment, or no trial of it has been measured yet.
+        AnalysisError: no such experiment, no trial of it has been measured yet, or its artifacts are at a host that
+            only the runs name.
     """
-    table = load_sweep(tracking_uri, experiment, spectra=False, trial_ids=trial_ids).table
+    table = load_sweep(tracking_uri, experiment, spectra=False, trial_ids=trial_ids, trust=trust).table
     if table.empty:
         raise AnalysisError(
             f"no trial of sweep {experiment!r} has been measured yet; `renyi status` shows its progress"
@@ -61,6 +66,7 @@ def load_sweep(
     spectra: bool = True,
     trial_ids: Collection[str] | None = None,
     measurement_id: str | None = None,
+    trust: bool = False,
 ) -> SweepResults:
     """The tidy table of a sweep, with the states and failures of its trials and, if wanted, their spectra.
 
@@ -70,9 +76,10 @@ def load_sweep(
         spectra: whether spectra are read, too.
         trial_ids: the trials of the sweep; those that have no run are pending. Left out, all that were ever recorded.
         measurement_id: of the settings to read; a trial that was measured with others counts as trained.
+        trust: ask whatever hosts the runs name for their artifacts, with this user's credentials.
 
     Raises:
-        AnalysisError: no such experiment.
+        AnalysisError: no such experiment, or artifacts at a host that only the runs name.
     """
     client = _open(tracking_uri, experiment)
     trials = f"tags.`{schema.TAG_KIND}` = '{schema.KIND_TRIAL}'"
@@ -83,6 +90,8 @@ def load_sweep(
     lost = {trial_id: run for trial_id, run in runs.items() if states[trial_id] == MEASURED and not _has_tables(run)}
     states |= dict.fromkeys(lost, TRAINED)
     measured = [run for trial_id, run in runs.items() if states[trial_id] == MEASURED]
+    if not trust:
+        _refuse_strangers(measured, tracking_uri)
     with ThreadPoolExecutor(READING_THREADS) as readers:
         records = list(readers.map(lambda run: _record(client, run), measured))
         found = readers.map(lambda run: _spectra(client, run), measured) if spectra else iter(())
@@ -95,7 +104,9 @@ def load_sweep(
     counts = Counter(states.get(trial_id, PENDING) for trial_id in chosen)
     remarks = [*others_remark(len(recorded.keys() - set(chosen))), *_lost_remark(list(lost.values()))]
     remarks += code_remarks(record.trained_by for record in records)
-    return SweepResults(experiment, tidy_table(records), dict(counts), failures, by_trial, tracking_uri, tuple(remarks))
+    return SweepResults(
+        experiment, tidy_table(records), dict(counts), failures, by_trial, without_secrets(tracking_uri), tuple(remarks)
+    )
 
 
 def _one_a_trial(runs: Iterable["Run"]) -> dict[str, "Run"]:
@@ -145,7 +156,9 @@ def _open(tracking_uri: str, experiment: str) -> "MlflowClient":
 
 
 def _no_sweep(experiment: str, tracking_uri: str, why: str = "") -> AnalysisError:
-    return AnalysisError(f"no sweep named {experiment!r} at {tracking_uri}{why}; run it first with `renyi run`")
+    return AnalysisError(
+        f"no sweep named {experiment!r} at {without_secrets(tracking_uri)}{why}; run it first with `renyi run`"
+    )
 
 
 def search_runs(client: "MlflowClient", experiment: str, wanted: str) -> list["Run"]:
@@ -193,6 +206,30 @@ def _artifact(client: "MlflowClient", run: "Run", name: str) -> bytes:
         return Path(client.download_artifacts(run.info.run_id, name, scratch)).read_bytes()
 
 
+def _refuse_strangers(runs: Iterable["Run"], tracking_uri: str) -> None:
+    """Refuse runs whose artifacts are neither on a disk, nor in a bucket, nor at the tracking server: MLflow would ask
+    the host that they name, with the user's credentials.
+
+    Raises:
+        AnalysisError: the message has the address.
+    """
+    for place in dict.fromkeys(run.info.artifact_uri for run in runs):
+        if not _is_known(place, tracking_uri):
+            raise AnalysisError(
+                f"the runs at {without_secrets(tracking_uri)} name {without_secrets(place)} for their artifacts, and "
+                "nobody else does: MLflow would send your credentials there. If you trust them: `renyi report "
+                "--trust`, or load_results(…, trust=True)"
+            )
+
+
+def _is_known(place: str, tracking_uri: str) -> bool:
+    """Whether an address of artifacts is on a disk, in a bucket, or at the tracking server itself."""
+    address = urlparse(place)
+    if address.scheme == "mlflow-artifacts":
+        return not address.netloc or same_server(place, tracking_uri)
+    return address.scheme in ("", "file") or (address.scheme in BUCKETS and not names_a_host(place))
+
+
 def _folder(run: "Run") -> Path | None:
     """Where a run's artifacts are on a disk; None if they are not on one."""
     address = urlparse(run.info.artifact_uri)
@@ -210,7 +247,7 @@ def _lost_remark(lost: Sequence["Run"]) -> list[str]:
     if not lost:
         return []
     return [
-        f"{len(lost)} measured left out, whose tables are not at {lost[0].info.artifact_uri}"
+        f"{len(lost)} measured left out, whose tables are not at {without_secrets(lost[0].info.artifact_uri)}"
         + (" and so on" if len(lost) > 1 else "")
         + "; `renyi report --source store` reads those in the storage"
     ]

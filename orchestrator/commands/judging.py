@@ -23,6 +23,7 @@ from orchestrator.commands.options import (
     Table,
     Tracking,
     TrainingLoss,
+    Trust,
 )
 from orchestrator.commands.part import words
 from orchestrator.config.load import address_options, load
@@ -47,6 +48,7 @@ def report(
     flip: Flip = None,
     sample: Sample = None,
     output: Output = None,
+    trust: Trust = False,
 ) -> None:
     """Show which measures predict the gap, how certain that is, and what is not resolved.
 
@@ -74,11 +76,12 @@ def report(
         if cluster:
             chosen = [word for key in gap or () for word in ("--gap", key)]
             options = [*address_options(storage, tracking), "--source", source.value, *chosen, *words(only)]
+            options += ["--trust"] if trust else []
             call_on(cluster, named, "report", options)
         configs = [load(sweep, storage, tracking) for sweep in named]
         from orchestrator.report import report_sweeps
 
-        report_sweeps(configs, source.value, gaps=gap or (), only=only)
+        report_sweeps(configs, source.value, gaps=gap or (), only=only, trust=trust)
 
 
 def measure(
@@ -111,8 +114,12 @@ def measure(
     orders: Annotated[
         str, typer.Option(help="Orders of the Rényi entropy, separated by commas, or `paper`.")
     ] = "0.5,1.5",
+    trust: Trust = False,
 ) -> None:
     """Measure one network and print every measure. No sweep, no Ray, no MLflow.
+
+    A checkpoint names its network and its data. Networks of yours are code, and addresses may ask for your credentials:
+    both are used with `--trust` alone.
 
     Example: `renyi measure ~/renyi/digits/trials/0105ba9dbfe1/last.pt --samples 500`,
     `renyi measure net.safetensors --model my_module:build --data samples.npz`
@@ -120,7 +127,7 @@ def measure(
     with usage_errors():
         from orchestrator.measure import Request, measure_file
 
-        measure_file(Request(file, model, data, loss, measures, samples, orders))
+        measure_file(Request(file, model, data, loss, measures, samples, orders, trust))
 
 
 def check_options(of_a_table: bool, for_sweeps: Mapping[str, object], for_tables: Mapping[str, object]) -> None:

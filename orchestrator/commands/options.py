@@ -221,6 +221,14 @@ Output = Annotated[
         show_default=False,
     ),
 ]
+Trust = Annotated[
+    bool,
+    typer.Option(
+        "--trust",
+        help="Run the code, and ask the addresses with your credentials, that the checkpoint or the record in MLflow "
+        "names: for what you made yourself, or would run as a script.",
+    ),
+]
 Version = Annotated[
     bool, typer.Option("--version", help="Show the version and exit.", is_eager=True, callback=show_version)
 ]

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, PrivateAttr, field_validator, model_validator
 
+from analysis.address import without_secrets
 from analysis.errors import closest
 from analysis.section import Section
 from analysis.settings import SharpnessSettings
@@ -19,7 +20,7 @@ from orchestrator.config.tags import Notes, Tags
 from trainables.catalogue import SHIFTS
 from trainables.trial.code import own_sources
 from trainables.trial.specs import DataSpec, NonNegativeInt, PositiveInt, TrainingOptions
-from trainables.trial.storage import is_remote, join, without_secrets
+from trainables.trial.storage import is_remote, join
 
 SYSTEM_METRICS_VARIABLE = "MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING"  # MLflow's own
 

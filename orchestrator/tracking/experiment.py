@@ -48,18 +48,27 @@ def open_experiment(config: SweepConfig) -> Experiment:
         return Experiment(client, key, parent, [run for run in runs if _kind(run) == schema.KIND_TRIAL])
 
 
-def recorded_sweep(config: SweepConfig) -> SweepResults:
+def recorded_sweep(config: SweepConfig, trust: bool = False) -> SweepResults:
     """The results of the trials in a sweep's file, as MLflow holds them.
+
+    Args:
+        config: the sweep.
+        trust: ask whatever hosts the runs name for their artifacts.
 
     Raises:
         UsageError: the tracking address can't be used, or the sweep has not been run yet.
+        AnalysisError: artifacts at a host that only the runs name.
     """
     find_experiment(config)
     with answering(config):
         open_client(config)
         trial_ids = [spec.trial_id for spec in expand(config)]
         return load_sweep(
-            config.tracking_uri, config.name, trial_ids=trial_ids, measurement_id=config.sharpness.measurement_id
+            config.tracking_uri,
+            config.name,
+            trial_ids=trial_ids,
+            measurement_id=config.sharpness.measurement_id,
+            trust=trust,
         )
 
 

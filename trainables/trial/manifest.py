@@ -9,9 +9,10 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, TypeVar
 
+from analysis.address import without_secrets
 from trainables.errors import DamagedError
 from trainables.trial.seal import SealError, different, digest, sealed_json, unsealed_json
-from trainables.trial.storage import Folder, StoredFile, without_secrets
+from trainables.trial.storage import Folder, StoredFile
 
 MANIFEST_FILE = "manifest.json"
 FAILED_FILE = "failed.json"
