@@ -4,15 +4,15 @@ import time
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from rich.console import Console
-from rich.markup import escape
 from rich.padding import Padding
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
 from rich.text import Text
 
+from analysis.address import without_secrets
 from analysis.measures import MEASURES
 from analysis.settings import SharpnessSettings
+from analysis.terminal import InertConsole, titled
 from orchestrator.config.sampling import num_combinations
 from orchestrator.events import (
     EpochsDone,
@@ -42,8 +42,8 @@ if TYPE_CHECKING:
     from orchestrator.store.status import Status
     from orchestrator.store.verify import Damage
 
-console = Console(highlight=False, soft_wrap=True)
-stderr_console = Console(highlight=False, soft_wrap=True, stderr=True)
+console = InertConsole(soft_wrap=True)
+stderr_console = InertConsole(soft_wrap=True, stderr=True)
 MAX_FAILURES_SHOWN = 20
 
 
@@ -75,7 +75,7 @@ def show_plan(plan: "Plan", data: "DataState | None" = None) -> None:
     """Show the grid, the data, what is done, and the cost of the rest."""
     config = plan.config
     count = f"{len(plan.specs)}" if plan.part_of is None else f"{len(plan.specs)} of {plan.part_of}"
-    console.print(f"[bold]{config.name}[/]: {count} trials of {config.model} on {config.data.dataset}")
+    console.print(titled(config.name, f": {count} trials of {config.model} on {config.data.dataset}"))
     for sub_grid in config.grid:
         console.print(f"  {_sub_grid(sub_grid)}" + (f" × seeds {list(config.seeds)}" if len(config.seeds) > 1 else ""))
     if config.sample is not None:
@@ -106,7 +106,7 @@ def show_plan(plan: "Plan", data: "DataState | None" = None) -> None:
 def show_status(status: "Status") -> None:
     """Show counts by state, the work of each node, the time that remains, and every failure with its reason."""
     plan, activity = status.plan, status.activity
-    console.print(f"[bold]{plan.config.name}[/]: {len(plan.specs)} trials: {_counts(plan)}")
+    console.print(titled(plan.config.name, f": {len(plan.specs)} trials: {_counts(plan)}"))
     if plan.data.problem:
         show_data(plan.data)
     if status.driver is None:
@@ -125,7 +125,7 @@ def show_status(status: "Status") -> None:
 def _paragraph(text: str, indent: int = 2) -> None:
     """Show a text in whole words at the width of the terminal; as one line where it is no terminal."""
     if console.is_terminal:
-        console.print(Padding(Text(text), (0, 0, 0, indent)), soft_wrap=False)
+        console.print(Padding(Text(without_secrets(text)), (0, 0, 0, indent)), soft_wrap=False)
     else:
         console.print(" " * indent + text, markup=False)
 
@@ -175,7 +175,7 @@ def show_failures(plan: "Plan") -> None:
     """Show each failed trial once, with its reason, and the command that runs it again."""
     if not plan.failed:
         return
-    console.print(f"[bold red]{len(plan.failed)} failed[/]")
+    console.print(f"{len(plan.failed)} failed", style="bold red")
     for spec in plan.failed[:MAX_FAILURES_SHOWN]:
         failure = plan.store.failure(spec.trial_id)
         console.print(f"  {spec.trial_id}  {spec.label}", markup=False)
@@ -215,13 +215,13 @@ def show_derived(trial_ids: "Sequence[str]") -> None:
 
 def show_verdict(name: str, lines: "Sequence[VerdictLine]", target: str) -> None:
     """Show the verdict of a sweep or table, one topic on a line."""
-    console.print(f"[bold]{escape(name)}[/]: Kendall's τ_b with {escape(target)}; positive supports a measure")
+    console.print(titled(name, f": Kendall's τ_b with {target}; positive supports a measure"))
     width = max(len(line.topic) for line in lines)
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(justify="right", style="dim", min_width=width, no_wrap=True)
     table.add_column()
     for line in lines:
-        table.add_row(line.topic, line.text.replace("[", r"\["))
+        table.add_row(line.topic, line.text)
     console.print(table)
 
 
@@ -234,15 +234,15 @@ def show_comparison(comparison: "Comparison") -> None:
         table.add_column(header(str(column)), justify="right" if flush_right else "left")
     for row in rows(comparison.table):
         table.add_row(*(_stacked(entry) for entry in row))
-    console.print("[bold]optimizers[/]: test accuracy in %")
+    console.print(titled("optimizers", ": test accuracy in %"))
     console.print(table)
     console.print(comparison.note, markup=False, soft_wrap=False)
 
 
-def _stacked(entry: "TableCell") -> str:
+def _stacked(entry: "TableCell") -> Text:
     """A cell with mean, error and the paper's value on separate lines, so that the table fits a terminal."""
     text = entry.text.replace(" ± ", "\n± ")
-    return (f"[bold]{text}[/]" if entry.bold else text) + entry.beside.replace(" (", "\n(")
+    return Text.assemble((text, "bold" if entry.bold else ""), entry.beside.replace(" (", "\n("))
 
 
 class SweepProgress:
@@ -258,11 +258,11 @@ class SweepProgress:
         self._to_shift = {spec.trial_id for spec in plan.work.to_shift}
         self._started = time.monotonic()
         self._bars = Progress(
-            TextColumn("{task.description:>9}"),
+            TextColumn("{task.description:>9}", markup=False),
             BarColumn(bar_width=40),
             MofNCompleteColumn(),
             TimeElapsedColumn(),
-            TextColumn("{task.fields[note]}"),
+            TextColumn("{task.fields[note]}", markup=False),
             console=console,
             disable=not console.is_terminal,
         )
@@ -335,7 +335,7 @@ def _sub_grid(sub_grid: "SubGrid") -> str:
         names = ", ".join(axis.names)
         name = names if len(axis.names) == 1 else f"({names})"
         parts.append(f"{name} {values[0]}" if len(values) == 1 else f"{name} in {values}")
-    return " × ".join(parts).replace("[", r"\[")
+    return " × ".join(parts)
 
 
 def _node(node: "NodeActivity") -> str:

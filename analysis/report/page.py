@@ -1,5 +1,6 @@
 """The page: verdict, tables and figures in one HTML file that loads nothing from the network."""
 
+import html
 import re
 from collections.abc import Mapping, Sequence
 from functools import cache
@@ -8,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from analysis.inert import for_csv, for_script
 from analysis.report.cells import explanation, header, numeric, rows
 
 if TYPE_CHECKING:
@@ -97,12 +99,12 @@ def inline_svg(svg: str, name: str, title: str) -> str:
     width = re.search(r'width="([\d.]+)pt"', body)
     body = re.sub(r'(width|height)="[\d.]+pt"', "", body, count=2)
     size = f'style="max-width: {float(width[1]) * 4 / 3:.0f}px"' if width else ""
-    return body.replace("<svg", f'<svg role="img" aria-label="{title}" {size}', 1)
+    return body.replace("<svg", f'<svg role="img" aria-label="{html.escape(title)}" {size}', 1)
 
 
 def _csv(table: pd.DataFrame) -> str:
     """A table as CSV with six digits, escaped so that it can't close the script element around it."""
-    return table.to_csv(index=False, float_format="%.6g").replace("</", "<\\/")
+    return for_script(for_csv(table, float_format="%.6g"))
 
 
 @cache

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from analysis.errors import AnalysisError
+from analysis.inert import code_for_markdown, for_csv, for_markdown
 from analysis.report.agreement import Ranking, agreement
 from analysis.report.cells import latex, markdown
 from analysis.report.evidence import Evidence, evidence_of, gather, label, target_of_all
@@ -125,9 +126,9 @@ def _report(
     if all(found.interval == "bootstrap" for found in evidence):  # of very many models the table itself has them
         numbers["trials"] = over_sweeps(evidence, lambda found: values_table(found.matrix))
     drawings = _drawings(evidence, spectra)
-    files = {f"{name}.csv": table.to_csv(index=False).encode() for name, table in numbers.items()}
+    files = {f"{name}.csv": for_csv(table).encode() for name, table in numbers.items()}
     for exhibit in exhibits:
-        files[f"{exhibit.name}.csv"] = exhibit.table.to_csv(index=False).encode()
+        files[f"{exhibit.name}.csv"] = for_csv(exhibit.table).encode()
     for drawn in drawings:
         files |= drawn.files()
     files["verdict.md"] = _markdown(title, lines, exhibits, reproduce).encode()
@@ -174,14 +175,16 @@ def _compared(evidence: Sequence[Evidence]) -> Comparison | None:
 def _markdown(
     title: str, lines: Mapping[str, list[VerdictLine]], exhibits: Sequence[Exhibit], reproduce: Sequence[str]
 ) -> str:
-    parts = [f"# {title}: which measures predict the generalization gap"]
+    parts = [f"# {for_markdown(title)}: which measures predict the generalization gap"]
     parts += [_verdict_markdown(name, found) for name, found in lines.items()]
     for exhibit in exhibits:
-        parts.append(f"## {exhibit.title}\n\n{exhibit.note}\n\n{markdown(exhibit.table)}")
+        parts.append(f"## {for_markdown(exhibit.title)}\n\n{for_markdown(exhibit.note)}\n\n{markdown(exhibit.table)}")
     if reproduce:
-        parts.append("\n".join(["## How to reproduce this report", "", "```sh", *reproduce, "```"]))
+        parts.append(f"## How to reproduce this report\n\n{code_for_markdown(list(reproduce))}")
     return "\n\n".join(parts) + "\n"
 
 
 def _verdict_markdown(name: str, lines: Sequence[VerdictLine]) -> str:
-    return "\n".join([f"## {name}", "", *(f"- **{line.topic}**: {line.text}" for line in lines)])
+    return "\n".join(
+        [f"## {for_markdown(name)}", "", *(f"- **{line.topic}**: {for_markdown(line.text)}" for line in lines)]
+    )

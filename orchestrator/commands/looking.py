@@ -6,6 +6,7 @@ from typing import Annotated
 
 import typer
 
+from analysis.terminal import titled
 from orchestrator.commands.endings import usage_errors
 from orchestrator.commands.on_cluster import call_on
 from orchestrator.commands.options import ClusterFile, Limit, Only, Storage, Sweep, Tracking
@@ -25,7 +26,7 @@ def sweeps() -> None:
     """
     for name in shipped_sweeps():
         path = SHIPPED / f"{name}.yaml"
-        console.print(f"[bold]{name}[/]  {path}")
+        console.print(titled(name, f"  {path}"))
         paragraphs = [paragraph.splitlines() for paragraph in path.read_text().split("\n#\n")]
         for line in paragraphs[1]:  # after the command; duration and source follow in the file
             console.print(f"    {line[1:].strip()}", markup=False)

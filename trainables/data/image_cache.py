@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 import torch
-from rich.console import Console
 from rich.progress import track
 
+from analysis.terminal import InertConsole
 from trainables.cache_folder import CACHE_VARIABLE, cache_of, locked
 from trainables.data.dataset import Split
 from trainables.data.decoding import Image
@@ -115,7 +115,7 @@ def write_split(folder: Path, split: str, count: int, rows: Iterable[tuple[Image
     The file is written, not mapped: on a full disk a write raises an error, while a mapped file would end the process.
     """
     progress = track(
-        rows, f"decoding {split} images", count, console=Console(stderr=True), transient=True, update_period=0.5
+        rows, f"decoding {split} images", count, console=InertConsole(stderr=True), transient=True, update_period=0.5
     )
     targets: list[int] = []
     with _SplitFile(folder / f"{split}_images.npy") as file:
