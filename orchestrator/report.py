@@ -14,6 +14,7 @@ from orchestrator.config.selection import select
 from orchestrator.config.sweep_config import SweepConfig
 from orchestrator.display import console, show_comparison, show_data, show_verdict
 from orchestrator.errors import UsageError
+from orchestrator.permissions import files_for
 from orchestrator.store.closing import REPORT_FOLDER, list_again
 from orchestrator.store.known_sets import identify
 from orchestrator.store.plan import make_plan
@@ -78,9 +79,10 @@ def report_sweeps(
     name_of_folder = _folder(names, only)
     folder = checked(open_folder(first.folder) / name_of_folder)
     folder.delete(MANIFEST_FILE)
-    for name, data in report.files.items():
-        folder.write(name, data)
-    folder.list_files(report.files)
+    with files_for(first.access):
+        for name, data in report.files.items():
+            folder.write(name, data)
+        folder.list_files(report.files)
     if tracker is None:
         list_again(open_folder(first.folder), f"{name_of_folder}/{MANIFEST_FILE}")
     if tracker is not None:

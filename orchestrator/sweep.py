@@ -27,6 +27,7 @@ from orchestrator.executors.protocol import Executor
 from orchestrator.exit_codes import ExitCode
 from orchestrator.interrupts import Interrupts
 from orchestrator.on_end import exit_code_of, run_on_end
+from orchestrator.permissions import files_for
 from orchestrator.rehearsal import rehearsal_of, rehearse
 from orchestrator.report import report_sweeps
 from orchestrator.store.activity import ActivityFile, read_activity
@@ -84,7 +85,8 @@ def run_sweep(
     try:
         if executor == "ray":
             _check_ray(config)
-        code = _run(config, executor, command or config.typed, only, changes, steering, rehearsed)
+        with files_for(config.access):
+            code = _run(config, executor, command or config.typed, only, changes, steering, rehearsed)
     except LeaseError:  # another driver has it
         raise
     except BaseException as error:

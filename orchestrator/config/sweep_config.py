@@ -17,6 +17,7 @@ from orchestrator.config.grid import KnownModel, SubGrid
 from orchestrator.config.locations import DATABASE_FILE, LONGEST_NAME, storage_of, tracking_of_machine
 from orchestrator.config.sampling import Sample
 from orchestrator.config.tags import Notes, Tags
+from orchestrator.permissions import Access
 from trainables.catalogue import SHIFTS
 from trainables.trial.code import own_sources
 from trainables.trial.specs import DataSpec, NonNegativeInt, PositiveInt, TrainingOptions
@@ -102,6 +103,7 @@ class SweepConfig(Section, arbitrary_types_allowed=True):
     resources: Resources = Resources()
     identity: Literal["settings", "code"] = "settings"  # code: trials of changed code of the user's are other trials
     storage: str = Field(default_factory=lambda: storage_of(None))  # an absolute path, or an address
+    access: Access = "owner"  # who may read what is written on disks of this machine; the group may write, too
     tracking: str | None = Field(default_factory=tracking_of_machine)
     tags: Tags = Field(default_factory=dict)  # on every run in MLflow
     notes: Notes = ""  # at the head of the parent run's description in MLflow

@@ -22,6 +22,7 @@ from orchestrator.errors import UsageError
 from orchestrator.exit_codes import ExitCode
 from orchestrator.interrupts import interrupted_by_signals
 from orchestrator.own_code import files_of, own_code
+from orchestrator.permissions import keep_token_private
 
 ENVIRONMENT = ". ~/renyi.env && export RAY_ADDRESS=auto"  # the file has PATH, storage, tracking: clusters/install.sh
 SWEEPS = "renyi-sweeps"  # the folder in the head's home for the users' own sweep files
@@ -120,6 +121,7 @@ def open_cluster(file: str) -> Cluster:
     Raises:
         UsageError: there is no such file, it is not a launcher file, or no head is running.
     """
+    keep_token_private()
     path = Path(file).expanduser()
     try:
         config = yaml.safe_load(path.read_text())

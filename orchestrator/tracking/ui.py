@@ -1,5 +1,6 @@
 """The MLflow UI of a sweep: served from this machine, or its address where a server is running already."""
 
+import os
 import socket
 import sys
 
@@ -20,7 +21,7 @@ def serve(config: SweepConfig, host: str, port: int) -> int:
         UsageError: the port is in use, or the sweep has not been run yet.
     """
     if config.tracking_uri.startswith("http"):
-        console.print(f"the tracking server shows it: {config.tracking_uri}")
+        console.print(f"the tracking server shows it: {config.shown_tracking}")
         return 0
     with socket.socket() as probe:
         if probe.connect_ex((host, port)) == 0:
@@ -28,6 +29,7 @@ def serve(config: SweepConfig, host: str, port: int) -> int:
     # Without the last part MLflow opens in its view for generative AI, whatever the experiment's kind.
     page = f"#/experiments/{find_experiment(config)}/runs?workflowType=machine_learning"
     console.print(f"MLflow: http://{host}:{port}/{page}\n  (ready in about 20 s; Ctrl-C ends it)")
-    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", config.tracking_uri]
+    os.environ["MLFLOW_BACKEND_STORE_URI"] = config.tracking_uri  # not on the command line, which `ps` shows
+    command = [sys.executable, "-m", "mlflow", "server"]
     command += ["--host", host, "--port", str(port), "--workers", "1"]
     return run(command)
