@@ -1,5 +1,6 @@
 """Nothing that a sweep leaves behind or prints has a secret of its environment or of its addresses."""
 
+import shutil
 import stat
 from collections.abc import Callable
 from pathlib import Path
@@ -45,8 +46,6 @@ def test_files_logs_and_output_have_no_secrets_and_are_for_their_owner(
         assert holders(storage, secrets) == []
         assert holders(sessions, secrets) == []
     finally:
-        import shutil
-
         shutil.rmtree(sessions, ignore_errors=True)
     for path in (storage / "small").rglob("*"):
         assert not stat.S_IMODE(path.stat().st_mode) & (stat.S_IRWXG | stat.S_IRWXO), path
