@@ -18,6 +18,7 @@ from orchestrator.permissions import files_for
 from orchestrator.store.closing import REPORT_FOLDER, list_again
 from orchestrator.store.known_sets import identify
 from orchestrator.store.plan import make_plan
+from orchestrator.store.trial_store import TrialState
 from trainables.trial.manifest import MANIFEST_FILE, checked
 from trainables.trial.specs import TrialSpec
 from trainables.trial.storage import open_folder
@@ -134,6 +135,8 @@ def _part(
 
 
 def _results(config: SweepConfig, source: Source, trust: bool) -> "SweepResults":
+    from analysis.report.statements import MOST_PAIRED
+
     if source == "store":
         from orchestrator.store.results import stored_sweep
 
@@ -142,7 +145,7 @@ def _results(config: SweepConfig, source: Source, trust: bool) -> "SweepResults"
             raise UsageError(
                 f"{config.name}: has no results in {config.folder} yet; run it first: renyi run {config.typed}"
             )
-        return stored_sweep(plan)
+        return stored_sweep(plan, spectra=plan.counts[TrialState.MEASURED] <= MOST_PAIRED)
     from orchestrator.tracking.experiment import recorded_sweep
 
     return recorded_sweep(config, trust)

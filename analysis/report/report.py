@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
@@ -17,10 +17,10 @@ from analysis.report.figures.spectra import spectra_figure
 from analysis.report.figures.style import Drawn
 from analysis.report.figures.tau_by_measure import tau_figure
 from analysis.report.figures.tau_over_orders import orders_figure
-from analysis.report.many import MOST_PAIRED, evidence_of_many, shown_in_figures, verdict_of_many
+from analysis.report.many import evidence_of_many, shown_in_figures, verdict_of_many
 from analysis.report.optimizers import Comparison, compare_optimizers
 from analysis.report.page import render_page
-from analysis.report.statements import LEAST_FOR_CLAIMS
+from analysis.report.statements import LEAST_FOR_CLAIMS, MOST_PAIRED
 from analysis.report.sweep_matrix import SweepMatrix
 from analysis.report.tables import values_table
 from analysis.report.verdict import VerdictLine, verdict
@@ -66,7 +66,7 @@ def build_report(
     names = [sweep.name for sweep in sweeps]
     if not names or len(set(names)) < len(names):
         raise AnalysisError(f"a report needs at least one sweep, and a different name for each; got {names}")
-    evidence = [gather(sweep, target) for sweep in sweeps for target in targets]
+    evidence = [_evidence(sweep, target) for sweep in sweeps for target in targets]
     spectra = {sweep.name: sweep.spectra for sweep in sweeps}
     elsewhere = {sweep.name: _unnamed(sweep, targets) for sweep in sweeps}
     agreed = _agreements(evidence, elsewhere)
@@ -83,9 +83,19 @@ def build_table_report(table: ModelTable, reproduce: Sequence[str] = ()) -> Repo
     return _report(table.name, evidence, {}, None, reproduce, notes, compared=agreed)
 
 
+def _evidence(sweep: SweepResults, target: Target) -> Evidence:
+    """The evidence of a sweep: with tests, or, of more trials than can be compared pair by pair, without."""
+    if sweep.states.get("measured", 0) <= MOST_PAIRED:
+        return gather(sweep, target)
+    matrix = SweepMatrix.of(sweep.table, sweep.name, target, sweep.grid)
+    found = evidence_of_many(matrix)
+    return replace(found, states=sweep.states, failures=sweep.failures, remarks=sweep.remarks)
+
+
 def _unnamed(sweep: SweepResults, targets: Sequence[Target]) -> list[Ranking]:
     """The ranking by the gap in error, where it is logged and no table of its own is asked for."""
-    if ERROR in targets or ERROR.column not in sweep.table or sweep.table[ERROR.column].isna().all():
+    many = sweep.states.get("measured", 0) > MOST_PAIRED
+    if many or ERROR in targets or ERROR.column not in sweep.table or sweep.table[ERROR.column].isna().all():
         return []
     return [Ranking.computed(SweepMatrix.of(sweep.table, sweep.name, ERROR, sweep.grid))]
 
@@ -95,6 +105,8 @@ def _agreements(evidence: Sequence[Evidence], elsewhere: Mapping[str, list[Ranki
     found: dict[str, VerdictLine] = {}
     for name in dict.fromkeys(one.matrix.name for one in evidence):
         first, *others = [one for one in evidence if one.matrix.name == name]
+        if first.interval != "bootstrap":
+            continue
         rankings = [*(Ranking.of(other) for other in others), *elsewhere.get(name, [])]
         line = agreement(Ranking.of(first), rankings)
         if line is not None and _is_judged(first):

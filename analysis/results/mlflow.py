@@ -18,7 +18,7 @@ from analysis.errors import AnalysisError
 from analysis.garbage import no_garbage_collection
 from analysis.results.parquet import spectra_from_parquet
 from analysis.results.remarks import READING_THREADS, code_remarks, others_remark, trained_by
-from analysis.results.sweep import SweepResults, TrialRecord, tidy_table
+from analysis.results.sweep import SweepResults, TrialRecord, plain_columns, tidy_table
 from analysis.spectrum.quadrature import Quadratures
 
 if TYPE_CHECKING:
@@ -52,7 +52,7 @@ def load_results(
         AnalysisError: no such experiment, no trial of it has been measured yet, or its artifacts are at a host that
             only the runs name.
     """
-    table = load_sweep(tracking_uri, experiment, spectra=False, trial_ids=trial_ids, trust=trust).table
+    table = plain_columns(load_sweep(tracking_uri, experiment, spectra=False, trial_ids=trial_ids, trust=trust).table)
     if table.empty:
         raise AnalysisError(
             f"no trial of sweep {experiment!r} has been measured yet; `renyi status` shows its progress"

@@ -3,11 +3,9 @@
 import getpass
 import os
 import shlex
-import subprocess
 from collections.abc import Sequence
 from functools import cache
 from importlib.metadata import version
-from pathlib import Path
 
 from mlflow.entities import Dataset, DatasetInput, InputTag
 from mlflow.utils.mlflow_tags import (
@@ -22,7 +20,7 @@ from analysis import schema
 from analysis.results.remarks import THEN
 from orchestrator.config.sweep_config import SweepConfig
 from orchestrator.config.tags import MAX_TEXT
-from trainables.trial.code import Code
+from trainables.trial.code import Code, package_commit
 from trainables.trial.folder import LAST_CHECKPOINT, Trained
 from trainables.trial.specs import TrialSpec
 from trainables.trial.storage import Folder
@@ -84,12 +82,8 @@ def parent_note(config: SweepConfig, verdict: str = "") -> str:
 def code_tags() -> dict[str, str]:
     """The version of this package; where it runs from a clone, its commit too."""
     tags = {schema.TAG_VERSION: version("renyi-sharpness")}
-    here = Path(__file__).resolve().parent
-    try:
-        commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, check=False)
-    except OSError:  # no git, as in many containers
-        return tags
-    return tags | ({MLFLOW_GIT_COMMIT: commit.stdout.strip()} if commit.returncode == 0 else {})
+    commit = package_commit()
+    return tags | ({MLFLOW_GIT_COMMIT: commit} if commit else {})
 
 
 def _user() -> str:

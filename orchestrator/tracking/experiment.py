@@ -10,6 +10,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_RUN_NAME, MLFLOW_RUN_NOTE
 
 from analysis import schema
 from analysis.errors import AnalysisError
+from analysis.report.statements import MOST_PAIRED
 from analysis.results.mlflow import experiment_id, load_sweep, search_runs
 from analysis.results.sweep import SweepResults
 from orchestrator.config.expand import expand
@@ -66,6 +67,7 @@ def recorded_sweep(config: SweepConfig, trust: bool = False) -> SweepResults:
         return load_sweep(
             config.tracking_uri,
             config.name,
+            spectra=len(trial_ids) <= MOST_PAIRED,
             trial_ids=trial_ids,
             measurement_id=config.sharpness.measurement_id,
             trust=trust,

@@ -4,6 +4,7 @@ import ast
 import hashlib
 import importlib.util
 import os
+import subprocess
 import sysconfig
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
@@ -67,6 +68,17 @@ def code_of(paths: Iterable[str], data: DataSpec | None = None) -> Code:
     found = {path: own_sources(path) for path in paths}
     own = {path: sources for path, sources in found.items() if sources is not None}
     return Code(version("renyi-sharpness"), package_digest(), own, None if data is None else data.fingerprint)
+
+
+@cache
+def package_commit() -> str | None:
+    """The commit that this package runs from; None where it is installed, or there is no git."""
+    here = Path(__file__).resolve().parent
+    try:
+        commit = subprocess.run(["git", "rev-parse", "HEAD"], cwd=here, capture_output=True, text=True, check=False)
+    except OSError:  # no git, as in many containers
+        return None
+    return commit.stdout.strip() if commit.returncode == 0 else None
 
 
 @cache

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 
 from analysis.address import without_secrets
 from trainables.errors import DamagedError
+from trainables.trial.code import package_commit
 from trainables.trial.seal import SealError, different, digest, sealed_json, unsealed_json
 from trainables.trial.storage import Folder, StoredFile
 
@@ -249,11 +250,12 @@ def _remedy(folder: Folder) -> str:
 
 @cache
 def environment() -> dict[str, str]:
-    """The versions and the machine by which a result may differ, without importing anything heavy."""
+    """The versions and the machine by which a result may differ, without importing anything heavy; the commit, where it is known."""
     found = {"python": platform.python_version(), "machine": f"{platform.node()} {platform.machine()}"}
     for package in PACKAGES:
         try:
             found[package] = version(package)
         except PackageNotFoundError:
             continue
-    return found
+    commit = package_commit()
+    return found | ({"commit": commit} if commit else {})
