@@ -5,6 +5,7 @@ import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from orchestrator.config.expand import expand
@@ -17,11 +18,12 @@ from orchestrator.errors import UsageError
 from orchestrator.permissions import files_for
 from orchestrator.store.closing import REPORT_FOLDER, list_again
 from orchestrator.store.known_sets import identify
+from orchestrator.store.links import refuse_links
 from orchestrator.store.plan import make_plan
 from orchestrator.store.trial_store import TrialState
 from trainables.trial.manifest import MANIFEST_FILE, checked
 from trainables.trial.specs import TrialSpec
-from trainables.trial.storage import open_folder
+from trainables.trial.storage import Folder, open_folder
 
 if TYPE_CHECKING:
     from analysis.report.report import Report
@@ -38,6 +40,7 @@ def report_sweeps(
     gaps: Sequence[str] = (),
     only: str | None = None,
     trust: bool = False,
+    output: Path | None = None,
 ) -> "Report":
     """Judge the measures by the results in MLflow (or in the store), show the verdict, and keep the report.
 
@@ -52,6 +55,7 @@ def report_sweeps(
         only: conditions on the trials, as `orchestrator.config.selection` reads them. The report of such a part is
             kept beside that of the whole sweep, in a folder of its own.
         trust: ask whatever hosts the runs in MLflow name for their artifacts.
+        output: the folder that gets the files, in place of the storage and MLflow, which may not be this reader's.
 
     Raises:
         AnalysisError: an unknown gap, or one that no trial has.
@@ -77,13 +81,14 @@ def report_sweeps(
         show_verdict(name, lines, report.targets[name])
     if report.comparison is not None and report.comparison.repeated:
         show_comparison(report.comparison)
+    if output is not None:
+        _write(open_folder(str(output)), report)
+        return report
     name_of_folder = _folder(names, only)
-    folder = checked(open_folder(first.folder) / name_of_folder)
-    folder.delete(MANIFEST_FILE)
+    refuse_links(open_folder(first.folder))
+    folder = open_folder(first.folder) / name_of_folder
     with files_for(first.access):
-        for name, data in report.files.items():
-            folder.write(name, data)
-        folder.list_files(report.files)
+        _write(folder, report)
     if tracker is None:
         list_again(open_folder(first.folder), f"{name_of_folder}/{MANIFEST_FILE}")
     if tracker is not None:
@@ -92,9 +97,18 @@ def report_sweeps(
         from orchestrator.tracking.experiment import log_report
 
         log_report(first, report.files, report.note, name_of_folder if others or only is not None else None)
-    console.print(f"  the whole report: {(folder / 'report.html').uri}")
     console.print(f"  review every run in MLflow: renyi ui {first.typed}", markup=False)
     return report
+
+
+def _write(folder: Folder, report: "Report") -> None:
+    """Write the files of a report, and the manifest of them."""
+    there = checked(folder)
+    there.delete(MANIFEST_FILE)
+    for name, data in report.files.items():
+        there.write(name, data)
+    there.list_files(report.files)
+    console.print(f"  the whole report: {(folder / 'report.html').uri}", markup=False)
 
 
 def _identified(config: SweepConfig) -> SweepConfig:

@@ -38,6 +38,7 @@ from orchestrator.store.from_spectra import measure_from_spectra
 from orchestrator.store.inventory import write_index
 from orchestrator.store.known_sets import record_set
 from orchestrator.store.lease import Lease, LeaseError
+from orchestrator.store.links import refuse_links
 from orchestrator.store.plan import Plan, make_plan
 from orchestrator.store.repair import remove
 from orchestrator.store.steering import Steering
@@ -106,6 +107,7 @@ def _run(
     rehearsed: bool,
 ) -> ExitCode:
     with Interrupts() as interrupts, Lease(open_folder(config.folder), f"renyi run {command}") as lease:
+        refuse_links(open_folder(config.folder))
         closed = reopen_sweep(open_folder(config.folder))
         if changes.remove:
             only = remove(open_folder(config.folder), changes.remove)

@@ -66,7 +66,7 @@ def report(
     with usage_errors():
         of_table = {"--axes": axes, "--training-loss": training_loss, "--measures": measures, "--flip": flip}
         of_sweep = {"SWEEP": sweeps, "--storage": storage, "--tracking": tracking, "--cluster": cluster, "--only": only}
-        check_options(table is not None, of_sweep, {**of_table, "--sample": sample, "--output": output})
+        check_options(table is not None, of_sweep, {**of_table, "--sample": sample})
         if table is not None:
             from orchestrator.report_table import report_table
 
@@ -81,7 +81,7 @@ def report(
         configs = [load(sweep, storage, tracking) for sweep in named]
         from orchestrator.report import report_sweeps
 
-        report_sweeps(configs, source.value, gaps=gap or (), only=only, trust=trust)
+        report_sweeps(configs, source.value, gaps=gap or (), only=only, trust=trust, output=output)
 
 
 def measure(

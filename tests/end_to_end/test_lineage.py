@@ -3,6 +3,7 @@
 import hashlib
 import json
 import shutil
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -70,12 +71,11 @@ def test_equal_sweeps_do_not_differ_and_others_say_in_what(two: tuple[Path, Path
     step = checked(LocalFolder(folder), f"{second.name}/measurements/{folder.name}")
     record = json.loads((folder / "measured.json").read_text())
     rows = measurements_from_parquet(step.read("measurements.parquet"))
-    step.write(
-        "measurements.parquet",
-        measurements_to_parquet([*rows[:-1], type(rows[-1])(**{**vars(rows[-1]), "value": 1.5})]),
-    )
+    step.write("measurements.parquet", measurements_to_parquet([*rows[:-1], replace(rows[-1], value=1.5)]))
     del record["sha256"], record["written"], record["listed_in"]
-    step.complete("measured.json", record, [name for name in step.manifest().files if name != "measured.json"])  # type: ignore[union-attr]
+    manifest = step.manifest()
+    assert manifest is not None
+    step.complete("measured.json", record, [name for name in manifest.files if name != "measured.json"])
 
     found = difference(LocalFolder(two[0]), LocalFolder(two[1]))
     assert ("trials", f"1 only in A: {first.name}") in found

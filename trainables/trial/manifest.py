@@ -250,7 +250,7 @@ def _remedy(folder: Folder) -> str:
 
 @cache
 def environment() -> dict[str, str]:
-    """The versions and the machine by which a result may differ, without importing anything heavy; the commit, where it is known."""
+    """The versions, the commit and the machine by which a result may differ, without importing anything heavy."""
     found = {"python": platform.python_version(), "machine": f"{platform.node()} {platform.machine()}"}
     for package in PACKAGES:
         try:
