@@ -38,7 +38,7 @@ def for_csv(table: "pd.DataFrame", float_format: str | None = None) -> str:
     texts = table.rename(columns=lambda name: cell_for_csv(str(name)))
     for number, kind in enumerate(table.dtypes):
         if kind.kind not in "biufcmM":
-            texts.isetitem(number, table.iloc[:, number].map(_cell, na_action="ignore"))
+            texts.isetitem(number, [_cell(value) for value in table.iloc[:, number]])
     written: str = texts.to_csv(index=False, float_format=float_format)
     return written
 

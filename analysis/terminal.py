@@ -17,7 +17,7 @@ class InertConsole(Console):
     def __init__(self, **options: Any) -> None:
         super().__init__(markup=False, emoji=False, highlight=False, **options)
 
-    def render_str(self, text: str, **options: Any) -> Text:  # type: ignore[override]
+    def render_str(self, text: str, **options: Any) -> Text:
         """A string as text of this console; see `Console`."""
         return super().render_str(without_secrets(text), **options)
 

@@ -27,7 +27,7 @@ TEXTS = [
         "\x1b]52;c;aGk=\x07",
         "=cmd|' /c calc'!A0",
         "<!--<script>alert(1)</script>",
-        "`$(id)`",
+        "`id`",
     ),
     *(f"{MODULE}.build", "s3://b/t?endpoint_override=127.0.0.1:1", "http://127.0.0.1:1/x", "runs:/x", "models:/m/1"),
 ]
@@ -132,7 +132,7 @@ def _places(value: Any, place: str = "") -> Iterator[tuple[str, Any, Any]]:
 
 def _place(sweep: Path, path: Path) -> str:
     parts = path.relative_to(sweep).parts
-    return "/".join(parts[1:]) if parts[0] == "trials" else parts[-1]
+    return "/".join(parts[1:]) if parts[0] == "trials" else "/".join(parts) if parts[0] == "report" else parts[-1]
 
 
 def _content(sweep: Path, path: Path) -> Any:

@@ -1,4 +1,4 @@
-"""Stores that somebody else made: whatever they hold, commands end with a message, run nothing, and write nowhere else."""
+"""Stores of somebody else: whatever they hold, commands end with a message, run nothing, and write nowhere else."""
 
 import random
 import shutil

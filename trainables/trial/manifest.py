@@ -26,6 +26,9 @@ WRITTEN = "written"  # Unix time, the same in a record and its manifest
 TRIALS_FOLDER = "trials"
 PACKAGES = ("renyi-sharpness", "torch", "numpy", "ray", "pyarrow")
 
+# What reading can raise that finds something else than was written: values of other types, too large, too deep.
+UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, EOFError, OSError, RuntimeError)
+
 T = TypeVar("T")
 
 
@@ -222,7 +225,7 @@ def parsed(folder: Folder, name: str, data: bytes, parse: Callable[[bytes], T]) 
         return parse(data)
     except DamagedError:
         raise
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError, EOFError, OSError) as error:
+    except UNREADABLE as error:
         raise damaged(folder, name, error) from error
 
 

@@ -69,7 +69,7 @@ def test_states_of_networks_and_optimizers_are_read() -> None:
     content = {"model": model.state_dict(), "optimizer": optimizer.state_dict(), "views": [shared[:3], shared[3:]]}
     for data in (saved(content), legacy(content)):
         found = load_bounded(data)
-        assert torch.equal(found["model"]["0.weight"], model[0].weight)
+        assert torch.equal(found["model"]["0.weight"], model.get_parameter("0.weight"))
         assert found["optimizer"]["state"][0]["step"] == 1
 
 
