@@ -29,13 +29,18 @@ def commands(file: Path, folder: Path) -> list[list[str]]:
     ]
 
 
+def entries(home: Path) -> set[str]:
+    """What is in a home, without the report and what matplotlib keeps."""
+    return {path.name for path in home.iterdir()} - {"report", ".cache", ".config"}
+
+
 def check(sent: Path, home: Path, seed: int) -> list[str]:
     """Attack a copy of a storage, give every command, and tell what went wrong."""
     draw = random.Random(seed)
     shutil.rmtree(home / "sent", ignore_errors=True)
     shutil.copytree(sent, home / "sent")
     done = [attack(home / "sent" / "small", draw) for _ in range(draw.choice([1, 1, 2]))]
-    before = {path for path in home.iterdir() if path.name != "report"}
+    before = entries(home)
     problems = []
     for words in commands(home / "sweep.yaml", home / "sent" / "small"):
         result = CliRunner().invoke(app, words)
@@ -47,7 +52,7 @@ def check(sent: Path, home: Path, seed: int) -> list[str]:
             problems.append(f"{words[0]}: prints control characters")
     if (home / MARK).exists():
         problems.append("something was executed")
-    if {path for path in home.iterdir() if path.name != "report"} != before:
+    if entries(home) != before:
         problems.append(f"written: {[path.name for path in home.iterdir()]}")
     shutil.rmtree(home / "report", ignore_errors=True)
     return [f"seed {seed}, {'; '.join(done)}: {problem}" for problem in problems]
