@@ -4,8 +4,8 @@
     python benchmarks/hostile.py stores 200 [--seed 0] [--storage FOLDER]
 
 A file is planned; a store is asked for its status, report, lineage and more, as
-`tests/end_to_end/test_hostile_stores.py` does with fewer. Prints what went wrong, a line each, and ends with exit code 1
-if anything did.
+`tests/end_to_end/test_hostile_stores.py` does with fewer. Prints what went wrong, a line each, and ends with exit
+code 1 if anything did.
 """
 
 import argparse

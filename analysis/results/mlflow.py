@@ -2,21 +2,20 @@
 
 import tempfile
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import unquote, urlparse
 
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from analysis import schema
 from analysis.address import BUCKETS, names_a_host, same_server, without_secrets
 from analysis.errors import AnalysisError
 from analysis.garbage import no_garbage_collection
-from analysis.results.parquet import spectra_from_parquet
+from analysis.one_line import first_line
+from analysis.results.parquet import read_table, spectra_from_parquet
 from analysis.results.remarks import READING_THREADS, code_remarks, others_remark, trained_by
 from analysis.results.sweep import SweepResults, TrialRecord, plain_columns, tidy_table
 from analysis.spectrum.quadrature import Quadratures
@@ -25,6 +24,7 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
+T = TypeVar("T")
 PAGE = 1000
 PENDING, TRAINED, MEASURED, FAILED = "pending", "trained", "measured", "failed"  # states, as drivers log them
 
@@ -180,7 +180,7 @@ def _record(client: "MlflowClient", run: "Run") -> TrialRecord:
         run.data.tags[schema.TAG_TRIAL_ID],
         {name: value if name in _TEXTS else _typed(value) for name, value in run.data.params.items()},
         {name.removeprefix(prefix): value for name, value in run.data.metrics.items() if name.startswith(prefix)},
-        pq.read_table(pa.BufferReader(_artifact(client, run, schema.MEASUREMENTS_FILE))),
+        _sound(run, schema.MEASUREMENTS_FILE, read_table, _artifact(client, run, schema.MEASUREMENTS_FILE)),
         _trained_by(run),
     )
 
@@ -194,7 +194,23 @@ def _trained_by(run: "Run") -> dict[str, str]:
 
 
 def _spectra(client: "MlflowClient", run: "Run") -> Quadratures:
-    return spectra_from_parquet(_artifact(client, run, schema.SPECTRA_FILE))
+    return _sound(run, schema.SPECTRA_FILE, spectra_from_parquet, _artifact(client, run, schema.SPECTRA_FILE))
+
+
+def _sound(run: "Run", name: str, parse: Callable[[bytes], T], data: bytes) -> T:
+    """What an artifact says.
+
+    Raises:
+        AnalysisError: it is not what was logged, as far as the checksums of its pages show.
+    """
+    try:
+        return parse(data)
+    except (ValueError, KeyError, TypeError, RuntimeError) as error:
+        place = without_secrets(str(run.info.artifact_uri))
+        raise AnalysisError(
+            f"{place}/{name} is damaged ({first_line(error)}); `renyi report --source store` reads what is in the "
+            "storage"
+        ) from error
 
 
 def _artifact(client: "MlflowClient", run: "Run", name: str) -> bytes:
