@@ -18,7 +18,7 @@ SIDE_BY_SIDE ?= 3
 # Tests start many processes, which would each compile the modules anew.
 unexport PYTHONDONTWRITEBYTECODE
 
-.PHONY: help demo ui test quick-tests lint test-system bench clean
+.PHONY: help demo ui test quick-tests lint test-system docs pictures bench clean
 
 help:
 	@echo "make demo         set up, then run the sweep '$(SWEEP)': train, measure, rank"
@@ -26,6 +26,8 @@ help:
 	@echo "make test         set up, then static checks and all quick tests"
 	@echo "make test-system  tests with Ray, a real browser, databases, hosts, full disks and killed processes;"
 	@echo "                  installs the Debian packages for them where it is root"
+	@echo "make docs         the site of the documents, into build/docs, with its links checked"
+	@echo "make pictures     the pictures of the documents anew; needs Chromium"
 	@echo "make bench        every benchmark, as tables"
 
 demo: $(VENV)/.installed
@@ -52,6 +54,14 @@ test-system: $(VENV)/.installed-dev
 		apt-get update -qq && apt-get install -y -qq --no-install-recommends $(PACKAGES); fi
 	$(BIN)/pytest -m 'system or ray' --numprocesses $(SIDE_BY_SIDE) --dist loadfile --no-loadscope-reorder
 
+# The variable silences an announcement of MkDocs' next version, which pyproject.toml excludes.
+docs: $(VENV)/.installed-docs
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build
+	$(BIN)/python docs/building/check_links.py build/docs
+
+pictures: $(VENV)/.installed-dev
+	$(BIN)/python docs/building/pictures.py
+
 bench: $(VENV)/.installed-dev
 	for script in benchmarks/*.py; do $(BIN)/python $$script || exit 1; done
 
@@ -66,6 +76,10 @@ $(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
 
 $(VENV)/.installed-dev: pyproject.toml | $(VENV)/bin/python
 	$(PIP) --editable '.[dev]'
+	@touch $@ $(VENV)/.installed $(VENV)/.installed-docs
+
+$(VENV)/.installed-docs: pyproject.toml | $(VENV)/bin/python
+	$(PIP) --editable '.[docs]'
 	@touch $@ $(VENV)/.installed
 
 clean:

@@ -5,7 +5,7 @@ any, in `analysis.settings`.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from analysis.schema import Measurement
@@ -43,6 +43,8 @@ class Measure:
     needs_spectra: bool = False  # reads the spectra without having `spectra`
     needs_initial_weights: bool = False
     default: bool = False  # measured if the sweep file does not name measures
+    formula: str = ""  # for readers; empty: the summary is all there is
+    source: str = ""  # keys of `analysis.bibliography`, separated by blanks
 
 
 def _spectral(key: str, title: str, summary: str, spectra: str, orders: bool = False) -> Measure:
@@ -230,7 +232,73 @@ _ALL = (
     _of_spectrum("effective_dimension", "effective dimension", "Σ λ/(λ + z) of the Hessian", "z", (0.1,)),
     _of_spectrum("stable_rank", "stable rank of the Hessian", "Σ λ²/max λ² of the Hessian"),
 )
-MEASURES: dict[str, Measure] = {measure.key: measure for measure in _ALL}
+# Formula and source of each. L: mean loss, ℓ_i of N samples; w: weights, W_l of a layer; g: gradient; H: Hessian.
+_DEFINITIONS: dict[str, tuple[str, str]] = {
+    "renyi": ("−H_α = −log(Σ p_i^α)/(1 − α), p_i = |λ_i|/Σ|λ_j|, λ the eigenvalues of the Hessian", "zhang2025renyi"),
+    "renyi_gauss_newton": (
+        "the same, λ the eigenvalues of the Gauss–Newton matrix (1/N) Σ JᵢᵀHᵢJᵢ",
+        "zhang2025renyi schraudolph2002fast",
+    ),
+    "trace": ("Tr H = Σ λ_i", "hutchinson1989stochastic"),
+    "lambda_max": ("max λ_i, the largest eigenvalue of the Hessian", "keskar2017large"),
+    "trace_imbalance": (
+        "Σ_l p_l log(p_l d/d_l), p_l = Tr H_ll/Σ Tr H, d_l the number of weights of layer l, d = Σ d_l",
+        "zhang2025renyi",
+    ),
+    "l2": ("‖w‖₂ over the weight tensors of two or more dimensions", "dziugaite2020search"),
+    "fisher_rao": ("√((1/N) Σ ⟨w, ∇ℓ_i(w)⟩²)", "liang2019fisher"),
+    "sam": ("L(w + ρ g/‖g‖₂) − L(w), g the gradient of each batch", "foret2021sharpness"),
+    "asam": ("L(w + ρ T²g/‖Tg‖₂) − L(w), T = diag(|w| + η)", "kwon2021asam"),
+    "sam_linf": ("L(w + ρ sign g) − L(w)", "foret2021sharpness andriushchenko2023modern"),
+    "asam_linf": ("L(w + ρ |w| ⊙ sign g) − L(w)", "kwon2021asam andriushchenko2023modern"),
+    "sam_n": ("max L(w + δ) − L(w) over ‖δ‖₂ ≤ ρ", "andriushchenko2023modern croce2020reliable"),
+    "asam_n": ("max L(w + δ) − L(w) over ‖δ/|w|‖₂ ≤ ρ", "andriushchenko2023modern croce2020reliable"),
+    "sam_linf_n": ("max L(w + δ) − L(w) over ‖δ‖∞ ≤ ρ", "andriushchenko2023modern croce2020reliable"),
+    "asam_linf_n": ("max L(w + δ) − L(w) over ‖δ/|w|‖∞ ≤ ρ", "andriushchenko2023modern croce2020reliable"),
+    "avg": ("E L(w + σz) − L(w), z ~ N(0, I)", "andriushchenko2023modern"),
+    "avg_adaptive": ("E L(w + σ|w| ⊙ z) − L(w), z ~ N(0, I)", "andriushchenko2023modern"),
+    "pacbayes_flat": (
+        "1/σ², σ the largest deviation with a mean drop of the accuracy by 0.1 under w + σz",
+        "jiang2020fantastic dziugaite2020search",
+    ),
+    "pacbayes_orig": ("√((‖w‖²/(4σ²) + log(N/σ) + 10)/N)", "dziugaite2020search"),
+    "pacbayes_mag_flat": (
+        "1/σ′², σ′ as σ, but with noise of deviation √(σ′²w_i² + ε²) on each weight",
+        "dziugaite2020search",
+    ),
+    "pacbayes_mag_init": (
+        "√((¼ Σ_i log((ε² + (σ′² + 1)‖w − w⁰‖²/ω)/(ε² + σ′²(w_i − w_i⁰)²)) + log(N/σ′) + 10)/N)",
+        "dziugaite2020search",
+    ),
+    "pacbayes_mag_orig": ("the same with ‖w‖² in place of ‖w − w⁰‖²", "dziugaite2020search"),
+    "haar_loss": ("E (1/N) Σ ℓ(x_i + ρ‖x_i‖ u_i), u_i uniform on the unit sphere", "zhang2025renyi"),
+    "inverse_margin": ("1/γ², γ the 10th percentile over samples of f_y − max f_k, k ≠ y", "jiang2020fantastic"),
+    "path_norm": (
+        "Σ over paths ∏ w², the sum of the outputs for an input of ones with squared weights",
+        "neyshabur2015norm jiang2020fantastic",
+    ),
+    "path_norm_margin": ("the path norm over γ²", "neyshabur2015norm jiang2020fantastic"),
+    "prod_of_spec": ("log ∏_l ‖W_l‖₂²", "jiang2020fantastic"),
+    "prod_of_spec_margin": ("log ∏_l ‖W_l‖₂² − log γ²", "jiang2020fantastic"),
+    "sum_of_spec": ("log(d (∏_l ‖W_l‖₂²)^(1/d)), d layers", "jiang2020fantastic"),
+    "sum_of_spec_margin": ("log(d (∏_l ‖W_l‖₂²/γ²)^(1/d))", "jiang2020fantastic"),
+    "prod_of_fro": ("log ∏_l ‖W_l‖_F²", "jiang2020fantastic"),
+    "prod_of_fro_margin": ("log ∏_l ‖W_l‖_F² − log γ²", "jiang2020fantastic"),
+    "sum_of_fro": ("log(d (∏_l ‖W_l‖_F²)^(1/d)), d layers", "jiang2020fantastic"),
+    "sum_of_fro_margin": ("log(d (∏_l ‖W_l‖_F²/γ²)^(1/d))", "jiang2020fantastic"),
+    "fro_over_spec": ("Σ_l ‖W_l‖_F²/‖W_l‖₂²", "jiang2020fantastic"),
+    "dist_l2": ("‖w − w⁰‖₂, w⁰ the initial weights", "nagarajan2019generalization jiang2020fantastic"),
+    "dist_spec": ("√(Σ_l ‖W_l − W_l⁰‖₂²)", "jiang2020fantastic"),
+    "relative_flatness": ("Σ ⟨w_s, w_s′⟩ Tr H_ss′ over pairs s, s′ of a layer's neurons", "petzka2021relative"),
+    "effective_dimension": ("Σ λ_i/(λ_i + z)", "maddox2020rethinking"),
+    "stable_rank": ("Σ λ_i²/max λ_i²", "rudelson2007sampling"),
+}
+MEASURES: dict[str, Measure] = {
+    measure.key: replace(measure, formula=_DEFINITIONS[measure.key][0], source=_DEFINITIONS[measure.key][1])
+    if measure.key in _DEFINITIONS
+    else measure
+    for measure in _ALL
+}
 
 # The catalogue grows, but a stored measurement with `measures: all` keeps its identity: by it, `all` stands for these.
 ALL_IN_IDENTITIES = tuple(MEASURES)[: tuple(MEASURES).index("haar_loss") + 1]

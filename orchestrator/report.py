@@ -21,6 +21,7 @@ from orchestrator.store.known_sets import identify
 from orchestrator.store.links import refuse_links
 from orchestrator.store.plan import make_plan
 from orchestrator.store.trial_store import TrialState
+from orchestrator.study import study_of
 from trainables.trial.manifest import MANIFEST_FILE, checked
 from trainables.trial.specs import TrialSpec
 from trainables.trial.storage import Folder, open_folder
@@ -41,6 +42,7 @@ def report_sweeps(
     only: str | None = None,
     trust: bool = False,
     output: Path | None = None,
+    quiet: bool = False,
 ) -> "Report":
     """Judge the measures by the results in MLflow (or in the store), show the verdict, and keep the report.
 
@@ -56,6 +58,7 @@ def report_sweeps(
             kept beside that of the whole sweep, in a folder of its own.
         trust: ask whatever hosts the runs in MLflow name for their artifacts.
         output: the folder that gets the files, in place of the storage and MLflow, which may not be this reader's.
+        quiet: print one line, and not the verdict.
 
     Raises:
         AnalysisError: an unknown gap, or one that no trial has.
@@ -77,10 +80,11 @@ def report_sweeps(
         _part(config, _results(config, source, trust), only, part) for config, part in zip(configs, chosen, strict=True)
     ]
     report = build_report(results, reproduce, targets)
-    for name, lines in report.lines.items():
-        show_verdict(name, lines, report.targets[name])
-    if report.comparison is not None and report.comparison.repeated:
-        show_comparison(report.comparison)
+    if not quiet:
+        for name, lines in report.lines.items():
+            show_verdict(name, lines, report.targets[name])
+        if report.comparison is not None and report.comparison.repeated:
+            show_comparison(report.comparison)
     if output is not None:
         _write(open_folder(str(output)), report)
         return report
@@ -97,7 +101,8 @@ def report_sweeps(
         from orchestrator.tracking.experiment import log_report
 
         log_report(first, report.files, report.note, name_of_folder if others or only is not None else None)
-    console.print(f"  review every run in MLflow: renyi ui {first.typed}", markup=False)
+    if not quiet:
+        console.print(f"  review every run in MLflow: renyi ui {first.typed}", markup=False)
     return report
 
 
@@ -135,6 +140,7 @@ def _part(
     from analysis.results.sweep import SampledGrid, part_of
 
     specs = expand(config)
+    results = replace(results, study=study_of(config, specs))
     size = num_combinations(config.grid, config.seeds)
     if config.sample is not None and len(specs) < size:
         coupled = {frozenset(axis.names) for sub_grid in config.grid for axis in sub_grid.axes if len(axis.names) > 1}

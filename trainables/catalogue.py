@@ -32,6 +32,7 @@ class DataSet:
     train_images: int = 0  # 0: not known before the files are read
     side: int = 0  # pixels of the square images; 0: likewise
     fixed_normalization: bool = False  # whether it ignores `mean` and `std`
+    test_images: int = 0  # 0: likewise
 
 
 @dataclass(frozen=True)
@@ -91,10 +92,10 @@ NETWORKS: dict[str, Network] = {
     ),
 }
 DATA_SETS: dict[str, DataSet] = {
-    "digits": DataSet("digits.load_digits", 1000, 8, fixed_normalization=True),
-    "cifar10": DataSet("cifar.load_cifar", 50_000, 32),
-    "cifar100": DataSet("cifar.load_cifar", 50_000, 32),
-    "tiny_imagenet": DataSet("tiny_imagenet.load_tiny_imagenet", 100_000, 64),
+    "digits": DataSet("digits.load_digits", 1000, 8, fixed_normalization=True, test_images=797),
+    "cifar10": DataSet("cifar.load_cifar", 50_000, 32, test_images=10_000),
+    "cifar100": DataSet("cifar.load_cifar", 50_000, 32, test_images=10_000),
+    "tiny_imagenet": DataSet("tiny_imagenet.load_tiny_imagenet", 100_000, 64, test_images=5_000),
     "parquet": DataSet("parquet.load_parquet"),
 }
 # The strength of each corruption at severities 1 to 5: those of CIFAR-10-C (arXiv 1903.12261).

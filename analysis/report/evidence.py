@@ -1,7 +1,7 @@
 """The tables on which a sweep's verdict is based, from one bootstrap and one set of permutations."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from types import MappingProxyType
 
@@ -71,13 +71,23 @@ def interval_of_all(among: Sequence[Evidence]) -> str:
     return " or ".join(sorted({found.interval for found in among}))
 
 
+def matrix_of(results: SweepResults, target: Target) -> SweepMatrix:
+    """A sweep as matrices, with what its layers are.
+
+    Raises:
+        AnalysisError: no trial has the target.
+    """
+    matrix = SweepMatrix.of(results.table, results.name, target, results.grid)
+    return matrix if results.study is None else replace(matrix, words=results.study.layers)
+
+
 def gather(results: SweepResults, target: Target = LOSS, seed: int = 0) -> Evidence:
     """Compute all tables of a sweep, with one bootstrap and one set of permutations.
 
     Raises:
         AnalysisError: no trial has the target.
     """
-    matrix = SweepMatrix.of(results.table, results.name, target, results.grid)
+    matrix = matrix_of(results, target)
     return evidence_of(matrix, seed, results.states, results.failures, results.spectra, results.remarks)
 
 

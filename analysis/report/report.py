@@ -3,6 +3,7 @@
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from types import MappingProxyType
 
 import pandas as pd
 
@@ -10,16 +11,16 @@ from analysis.errors import AnalysisError
 from analysis.inert import code_for_markdown, for_csv, for_markdown
 from analysis.report.agreement import Ranking, agreement
 from analysis.report.cells import latex, markdown
-from analysis.report.evidence import Evidence, evidence_of, gather, label, target_of_all
+from analysis.report.evidence import Evidence, evidence_of, gather, label, matrix_of, target_of_all
 from analysis.report.exhibits import Exhibit, exhibits_of, over_sweeps
 from analysis.report.figures.gap_against_sharpness import gap_figure
 from analysis.report.figures.spectra import spectra_figure
 from analysis.report.figures.style import Drawn
-from analysis.report.figures.tau_by_measure import tau_figure
+from analysis.report.figures.tau_by_measure import tau_figures
 from analysis.report.figures.tau_over_orders import orders_figure
 from analysis.report.many import evidence_of_many, shown_in_figures, verdict_of_many
 from analysis.report.optimizers import Comparison, compare_optimizers
-from analysis.report.page import render_page
+from analysis.report.page.page import Contents, Sweep, render_page
 from analysis.report.statements import LEAST_FOR_CLAIMS, MOST_PAIRED
 from analysis.report.sweep_matrix import SweepMatrix
 from analysis.report.tables import values_table
@@ -70,7 +71,8 @@ def build_report(
     spectra = {sweep.name: sweep.spectra for sweep in sweeps}
     elsewhere = {sweep.name: _unnamed(sweep, targets) for sweep in sweeps}
     agreed = _agreements(evidence, elsewhere)
-    return _report(", ".join(names), evidence, spectra, _compared(evidence), reproduce, compared=agreed)
+    told = {sweep.name: Sweep(sweep.study, sweep.runs) for sweep in sweeps}
+    return _report(", ".join(names), evidence, spectra, _compared(evidence), reproduce, compared=agreed, sweeps=told)
 
 
 def build_table_report(table: ModelTable, reproduce: Sequence[str] = ()) -> Report:
@@ -87,8 +89,7 @@ def _evidence(sweep: SweepResults, target: Target) -> Evidence:
     """The evidence of a sweep: with tests, or, of more trials than can be compared pair by pair, without."""
     if sweep.states.get("measured", 0) <= MOST_PAIRED:
         return gather(sweep, target)
-    matrix = SweepMatrix.of(sweep.table, sweep.name, target, sweep.grid)
-    found = evidence_of_many(matrix)
+    found = evidence_of_many(matrix_of(sweep, target))
     return replace(found, states=sweep.states, failures=sweep.failures, remarks=sweep.remarks)
 
 
@@ -127,6 +128,7 @@ def _report(
     reproduce: Sequence[str],
     *further: VerdictLine,
     compared: Mapping[str, VerdictLine] | None = None,
+    sweeps: Mapping[str, Sweep] = MappingProxyType({}),
 ) -> Report:
     """Set the evidence as text, tables, figures and one page."""
     lines = {label(found, evidence): [*_verdict(found), *further] for found in evidence}
@@ -149,7 +151,8 @@ def _report(
     ).encode()
     svgs = {drawn.name: files[f"{drawn.name}.svg"].decode() for drawn in drawings}
     target = target_of_all(evidence)
-    files[PAGE_FILE] = render_page(title, lines, exhibits, drawings, svgs, numbers, reproduce, target).encode()
+    contents = Contents(title, evidence, sweeps, lines, exhibits, drawings, svgs, numbers, reproduce, target)
+    files[PAGE_FILE] = render_page(contents).encode()
     targets = {label(found, evidence): target_of_all([found]) for found in evidence}
     return Report(title, lines, tau, comparison, files, targets)
 
@@ -160,7 +163,7 @@ def _verdict(found: Evidence) -> list[VerdictLine]:
 
 def _drawings(evidence: Sequence[Evidence], spectra: Mapping[str, Mapping[str, Quadratures]]) -> list[Drawn]:
     """All figures: first those over all sweeps, then those of each sweep."""
-    found: list[Drawn | None] = [tau_figure(evidence), orders_figure(evidence)]
+    found: list[Drawn | None] = [*tau_figures(evidence), orders_figure(evidence)]
     drawn_spectra = dict(spectra)
     for one in evidence:
         of_sweep = [

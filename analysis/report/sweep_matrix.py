@@ -1,6 +1,7 @@
 """A sweep as matrices for the statistics: a row for each trial, a column for each (measure, parameter, layer)."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
@@ -10,6 +11,7 @@ from numpy.typing import NDArray
 from analysis import schema
 from analysis.measures import headline_of
 from analysis.report.grid_axes import SEED, GridAxes, grid_axes
+from analysis.report.wording import layer_name
 from analysis.results.sweep import SampledGrid, plain_columns
 from analysis.results.table import ModelTable
 from analysis.results.targets import LOSS, Target, check_known, column_target, with_targets
@@ -32,6 +34,7 @@ class SweepMatrix:
     without_gap: int  # measured trials that have no finite gap, and so are left out
     axis_names: tuple[str, ...] | None = None  # the columns that are axes; None: every parameter that varies
     grid: SampledGrid | None = None  # of which the trials are a sample
+    words: Mapping[str, str] = field(default_factory=dict)  # what a layer is, where that is known
 
     @classmethod
     def of(
@@ -121,6 +124,10 @@ class SweepMatrix:
     def layers(self) -> list[str]:
         """The layers in the network's order, and all layers together at the end."""
         return list(dict.fromkeys(self.keys[schema.LAYER]))
+
+    def layer_title(self, layer: str) -> str:
+        """What a layer is, `conv 1, 3×3, 8`; where that is not known, its name."""
+        return self.words.get(layer, layer_name(layer))
 
     @cached_property
     def headline(self) -> NDArray[np.bool_]:

@@ -104,8 +104,18 @@ def load_sweep(
     counts = Counter(states.get(trial_id, PENDING) for trial_id in chosen)
     remarks = [*others_remark(len(recorded.keys() - set(chosen))), *_lost_remark(list(lost.values()))]
     remarks += code_remarks(record.trained_by for record in records)
+    pages = {
+        trial_id: f"#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}" for trial_id, run in runs.items()
+    }
     return SweepResults(
-        experiment, tidy_table(records), dict(counts), failures, by_trial, without_secrets(tracking_uri), tuple(remarks)
+        experiment,
+        tidy_table(records),
+        dict(counts),
+        failures,
+        by_trial,
+        without_secrets(tracking_uri),
+        tuple(remarks),
+        runs=pages,
     )
 
 

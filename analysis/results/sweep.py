@@ -8,6 +8,7 @@ import pandas as pd
 import pyarrow as pa
 
 from analysis import schema
+from analysis.results.study import Study
 from analysis.spectrum.quadrature import Quadratures
 
 
@@ -44,6 +45,8 @@ class SweepResults:
     source: str = ""  # where the results were read: a database's address or a folder
     remarks: tuple[str, ...] = ()  # what a reader must know of the choice of its trials
     grid: SampledGrid | None = None  # of which the trials are a sample; None: they fill it, as far as they are measured
+    runs: Mapping[str, str] = field(default_factory=dict)  # trial_id → its run's place among MLflow's pages
+    study: Study | None = None  # what a reader must know of the sweep itself; None where nobody has said it
 
 
 def part_of(results: SweepResults, trial_ids: Collection[str], name: str, part: str) -> SweepResults:

@@ -36,6 +36,12 @@ class SpectralClusters:
     kind: SpectrumKind
     sizes: tuple[float, ...]  # eigenvalues in each cluster, starting with the one at 0
     predicted_order: float | None  # 0.5 for several clusters, 1.5 for one, None if nothing is predicted
+    gaps: tuple[tuple[float, float], ...] = ()  # between which magnitudes it was cut, in units of the largest
+
+    @property
+    def beyond_first_gap(self) -> float:
+        """How many eigenvalues lie apart from the cluster at 0."""
+        return sum(self.sizes[1:])
 
 
 def find_spectral_clusters(spectrum: SpectralQuadrature) -> SpectralClusters:
@@ -56,25 +62,45 @@ def find_spectral_clusters(spectrum: SpectralQuadrature) -> SpectralClusters:
         raise UndefinedMeasureError("the spectrum is zero, so it has no clusters")
     order = np.argsort(magnitudes)
     positions, counts = magnitudes[order] / top, counts[order]
-    sizes = _cut(positions, counts)
+    sizes, gaps = _cut(positions, counts)
     others = [size for size in sizes[1:] if size >= OUTSIDE - PRESENT]
     if sizes[0] < ZERO_DOMINANT * spectrum.dim:
-        return SpectralClusters(SpectrumKind.NOT_ZERO_DOMINANT, sizes, None)
+        return SpectralClusters(SpectrumKind.NOT_ZERO_DOMINANT, sizes, None, gaps)
     if others:
-        return SpectralClusters(SpectrumKind.MULTI_CLUSTER, sizes, 0.5)
-    return SpectralClusters(SpectrumKind.SINGLE_CLUSTER, sizes, 1.5)
+        return SpectralClusters(SpectrumKind.MULTI_CLUSTER, sizes, 0.5, gaps)
+    return SpectralClusters(SpectrumKind.SINGLE_CLUSTER, sizes, 1.5, gaps)
 
 
-def _cut(positions: FloatArray, counts: FloatArray) -> tuple[float, ...]:
-    """Numbers of eigenvalues between gaps; a node that represents almost none neither bridges a gap nor forms a set."""
-    sizes, last = [0.0], 0.0
+def largest_magnitudes(spectrum: SpectralQuadrature, count: int = 3) -> list[float]:
+    """The largest |λ|, descending: nodes of all probes within a hundredth of the largest are one, by their mean.
+
+    A node that represents less than half an eigenvalue is the tail of one probe and does not count.
+    """
+    magnitudes = np.abs(spectrum.nodes).ravel()
+    counts = (spectrum.dim / spectrum.num_probes * spectrum.weights).ravel()
+    top = magnitudes[counts > 0].max()
+    found: list[float] = []
+    while len(found) < count and counts.sum() > 0:
+        highest = magnitudes[counts > 0].max()
+        near = (magnitudes >= highest - top * GAP / 10) & (counts > 0)
+        if counts[near].sum() >= PRESENT:
+            found.append(float(np.average(magnitudes[near], weights=counts[near])))
+        counts = np.where(near, 0.0, counts)
+    return found
+
+
+def _cut(positions: FloatArray, counts: FloatArray) -> tuple[tuple[float, ...], tuple[tuple[float, float], ...]]:
+    """Numbers of eigenvalues between gaps, and the gaps; a node that represents almost none neither bridges a gap nor
+    forms a set."""
+    sizes, gaps, last = [0.0], [], 0.0
     for position, count in _merged(positions, counts):
         if count >= PRESENT and position - last > GAP:
             sizes.append(0.0)
+            gaps.append((last, position))
         sizes[-1] += count
         if count >= PRESENT:
             last = position
-    return tuple(sizes)
+    return tuple(sizes), tuple(gaps)
 
 
 def _merged(positions: FloatArray, counts: FloatArray) -> list[tuple[float, float]]:

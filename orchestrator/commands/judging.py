@@ -40,6 +40,14 @@ def report(
     ] = ResultSource.tracking,
     gap: Gaps = None,
     only: Only = None,
+    watch: Annotated[
+        bool | None,
+        typer.Option(
+            "--watch",
+            help="Write the page from the storage again each minute while the sweep runs, until all is done.",
+            show_default=False,
+        ),
+    ] = None,
     cluster: ClusterFile = None,
     table: Table = None,
     axes: Axes = None,
@@ -60,12 +68,15 @@ def report(
     With `--table` it judges anybody's models: a CSV or Parquet file with one row a model. The columns that were taken
     as measures are named, and why others were not.
 
+    With `--watch` the page is written each minute from the storage while a sweep runs; it marks partial results.
+
     Example: `renyi report digits --gap loss --gap error`, `renyi report cifar10.yaml cifar100.yaml`,
     `renyi report --table models.csv --axes lr,wd,optimizer --gap gap --training-loss train_loss`
     """
     with usage_errors():
         of_table = {"--axes": axes, "--training-loss": training_loss, "--measures": measures, "--flip": flip}
         of_sweep = {"SWEEP": sweeps, "--storage": storage, "--tracking": tracking, "--cluster": cluster, "--only": only}
+        of_sweep |= {"--watch": watch}
         check_options(table is not None, of_sweep, {**of_table, "--sample": sample})
         if table is not None:
             from orchestrator.report_table import report_table
@@ -73,12 +84,19 @@ def report(
             report_table(table, axes or [], gap or [], training_loss, measures, flip or [], output, sample)
             return
         named = sweeps or []
+        if cluster and watch:
+            raise UsageError("--watch: reads the storage from here; with --cluster, run it on the cluster's head")
         if cluster:
             chosen = [word for key in gap or () for word in ("--gap", key)]
             options = [*address_options(storage, tracking), "--source", source.value, *chosen, *words(only)]
             options += ["--trust"] if trust else []
             call_on(cluster, named, "report", options)
         configs = [load(sweep, storage, tracking) for sweep in named]
+        if watch:
+            from orchestrator.watch import watch as watch_sweeps
+
+            watch_sweeps(configs, gap or (), only)
+            return
         from orchestrator.report import report_sweeps
 
         report_sweeps(configs, source.value, gaps=gap or (), only=only, trust=trust, output=output)

@@ -82,7 +82,7 @@ def load(sweep: str, storage: str | None = None, tracking: str | None = None, el
     words = shlex.join(map(without_secrets, [*typed, *address_options(storage, tracking)]))
     config: SweepConfig | None = None
     try:
-        config = SweepConfig.model_validate(located).as_typed(words)
+        config = SweepConfig.model_validate(located).as_typed(words, path)
     except ValidationError as error:
         problems += _without_echoes([_problem(detail) for detail in error.errors()])
     if config is not None and not problems:

@@ -5,6 +5,7 @@ import re
 import shlex
 from collections import Counter
 from functools import cached_property
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, PrivateAttr, field_validator, model_validator
@@ -132,16 +133,22 @@ class SweepConfig(Section, arbitrary_types_allowed=True):
         return self
 
     _typed: str | None = PrivateAttr(None)
+    _file: Path | None = PrivateAttr(None)
 
     @property
     def typed(self) -> str:
         """The words that stand for this sweep in a command: `sweep.yaml --storage /results`, ready to be pasted."""
         return self._typed or shlex.quote(self.name)
 
-    def as_typed(self, words: str) -> "SweepConfig":
-        """The same sweep, as the user names it."""
+    @property
+    def file(self) -> Path | None:
+        """The sweep file; None for a sweep that was not read from one."""
+        return self._file
+
+    def as_typed(self, words: str, file: Path | None = None) -> "SweepConfig":
+        """The same sweep, as the user names it, and the file that it was read from."""
         config = self.model_copy()
-        config._typed = words
+        config._typed, config._file = words, file
         return config
 
     @cached_property

@@ -20,7 +20,7 @@ from analysis import schema
 from analysis.results.remarks import THEN
 from orchestrator.config.sweep_config import SweepConfig
 from orchestrator.config.tags import MAX_TEXT
-from trainables.trial.code import Code, package_commit
+from trainables.trial.code import Code, commit
 from trainables.trial.folder import LAST_CHECKPOINT, Trained
 from trainables.trial.specs import TrialSpec
 from trainables.trial.storage import Folder
@@ -82,8 +82,8 @@ def parent_note(config: SweepConfig, verdict: str = "") -> str:
 def code_tags() -> dict[str, str]:
     """The version of this package; where it runs from a clone, its commit too."""
     tags = {schema.TAG_VERSION: version("renyi-sharpness")}
-    commit = package_commit()
-    return tags | ({MLFLOW_GIT_COMMIT: commit} if commit else {})
+    found = commit()
+    return tags if found is None else tags | {MLFLOW_GIT_COMMIT: found}
 
 
 def _user() -> str:

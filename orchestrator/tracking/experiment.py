@@ -35,14 +35,18 @@ class Experiment:
         return search_runs(self.client, self.experiment_id, wanted)
 
 
-def open_experiment(config: SweepConfig) -> Experiment:
+def open_experiment(config: SweepConfig, client: MlflowClient | None = None) -> Experiment:
     """Open the sweep's experiment and its parent run; both are created the first time.
+
+    Args:
+        config: the sweep.
+        client: of its tracking address, if there is one already.
 
     Raises:
         UsageError: the tracking address can't be used, or the sweep has another storage there.
     """
     with answering(config):
-        client = open_client(config)
+        client = client or open_client(config)
         key = _find_or_create(client, config)
         runs = search_runs(client, key, f"tags.`{schema.TAG_SWEEP}` = '{config.name}'")
         parent = _open_parent(client, config, key, [run for run in runs if _kind(run) == schema.KIND_SWEEP])

@@ -3,7 +3,7 @@
 import hashlib
 import io
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
@@ -39,8 +39,8 @@ class Checkpoint:
         return len(self.history)
 
 
-def save_checkpoint(folder: Folder, name: str, checkpoint: Checkpoint) -> None:
-    """Write a checkpoint atomically, with a seal that names its trial."""
+def save_checkpoint(folder: Folder, name: str, checkpoint: Checkpoint, check: Callable[[], None] | None = None) -> None:
+    """Write a checkpoint atomically, with a seal that names its trial; `check` as in `Folder.write`."""
     buffer = io.BytesIO()
     content = {
         "spec": checkpoint.spec.model_dump(mode="json"),
@@ -52,7 +52,7 @@ def save_checkpoint(folder: Folder, name: str, checkpoint: Checkpoint) -> None:
     }
     torch.save(content, buffer)
     seal_zip(buffer, checkpoint.spec.trial_id)
-    folder.write(name, buffer.getvalue())
+    folder.write(name, buffer.getvalue(), check)
 
 
 def load_checkpoint(

@@ -20,7 +20,7 @@ from analysis.report.figures.style import (
 )
 from analysis.report.sweep_matrix import SweepMatrix
 from analysis.report.tables import RENYI, Association
-from analysis.report.wording import layer_name, measure_name, signed
+from analysis.report.wording import measure_name, signed
 from analysis.results.targets import LOSS
 from analysis.schema import ALL_LAYERS, LAYER, MEASURE, PARAMETER
 from analysis.statistics.resampling import FloatArray
@@ -49,6 +49,7 @@ class Panel:
     tau: float
     ci_low: float
     ci_high: float
+    title: str  # of the layer
 
 
 def gap_against_sharpness(matrix: SweepMatrix, association: Association) -> list[Panel]:
@@ -78,6 +79,7 @@ def gap_against_sharpness(matrix: SweepMatrix, association: Association) -> list
                 float(taus.tau_b[column]),
                 float(taus.ci_low[column]),
                 float(taus.ci_high[column]),
+                matrix.layer_title(layer),
             )
         )
     return panels
@@ -140,7 +142,8 @@ def gap_figure(
         "Orders and radii were declared beforehand, not selected by τ."
     )
     drawn = draw_gap_against_sharpness(panels, matrix.target.label)
-    return Drawn(NAME, f"The {matrix.target.label} against every measure", caption, numbers, drawn)
+    title = f"The {matrix.target.label} against every measure"
+    return Drawn(NAME, title, caption, numbers, drawn, explored=True)
 
 
 def _rows(panels: list[Panel]) -> list[list[Panel]]:
@@ -170,7 +173,7 @@ def _draw_panel(ax: "Axes", panel: Panel, groups: list[str], pixels: bool) -> No
             rasterized=pixels,
         )
     interval = "" if np.isnan(panel.ci_low) else f" [{signed(panel.ci_low)}, {signed(panel.ci_high)}]"
-    ax.set_title(f"{layer_name(panel.layer)}\nτ = {signed(panel.tau)}{interval}", fontsize=SMALL)
+    ax.set_title(f"{panel.title}\nτ = {signed(panel.tau)}{interval}", fontsize=SMALL)
     name = measure_name(panel.measure, panel.parameter).replace(" = ", "\u00a0=\u00a0")  # no line break inside
     ax.set_xlabel(textwrap.fill(name, LABEL_WIDTH), fontsize=SMALL)
     lowest, highest = panel.values.min(initial=np.inf), panel.values.max(initial=-np.inf)

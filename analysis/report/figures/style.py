@@ -35,6 +35,8 @@ class Drawn:
     caption: str  # with N, the selection of orders, and the meaning of the intervals
     numbers: pd.DataFrame
     figure: "Figure"
+    within: str = ""  # the figure of which this one shows all
+    explored: bool = False  # whether the page's script shows the same by hand, so that this one is for print
 
     def of_sweep(self, sweep: str, tag: str | None = None) -> "Drawn":
         """The same figure, with the sweep in its title, and in its name too, or a tag there in its place."""

@@ -1,6 +1,7 @@
 """Figure 14 of the paper: Kendall's τ of Rényi sharpness over its order; a panel for each task, a line a layer."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -32,14 +33,14 @@ def tau_over_orders(sweeps: Sequence[Evidence]) -> pd.DataFrame:
     return pd.concat(parts, ignore_index=True)[columns]
 
 
-def draw_tau_over_orders(table: pd.DataFrame) -> "Figure":
+def draw_tau_over_orders(table: pd.DataFrame, titles: Mapping[str, str] = MappingProxyType({})) -> "Figure":
     """The figure: a column for each sweep, a row for each Rényi measure; the band is the interval of all layers."""
     sweeps, measures = (list(dict.fromkeys(table[name])) for name in ("sweep", MEASURE))
     figure = new_figure(3.6 * max(len(sweeps), 1) + 1.6, 2.7 * len(measures) + 0.3)
     axes = figure.subplots(len(measures), len(sweeps), squeeze=False, sharey=True, sharex=True)
     for line, measure in zip(axes, measures, strict=True):
         for ax, sweep in zip(line, sweeps, strict=True):
-            _draw_panel(ax, table[(table["sweep"] == sweep) & (table[MEASURE] == measure)])
+            _draw_panel(ax, table[(table["sweep"] == sweep) & (table[MEASURE] == measure)], titles)
             ax.set_title(sweep if len(measures) == 1 else f"{sweep}: {measure_name(measure)}", fontsize=MEDIUM)
         line[0].set_ylabel("Kendall's τ", fontsize=SMALL)
     for ax in axes[-1]:
@@ -53,15 +54,16 @@ def orders_figure(sweeps: Sequence[Evidence]) -> Drawn | None:
     if table["tau_b"].notna().sum() == 0 or table[PARAMETER].nunique() < 3:
         return None
     sizes = ", ".join(f"{label(evidence, sweeps)} {evidence.matrix.n}" for evidence in sweeps)
+    titles = {layer: one.matrix.layer_title(layer) for one in sweeps for layer in one.matrix.layers}
     caption = (
         f"Kendall's τ_b of Rényi sharpness with {target_of_all(sweeps)} at every measured order; networks: {sizes}. "
         "Band: 95 % bootstrap interval over networks, all layers together. To take the best order from a curve is a "
         "selection; the table on the choice of the order shows what it is worth."
     )
-    return Drawn(NAME, "τ over the order of the entropy", caption, table, draw_tau_over_orders(table))
+    return Drawn(NAME, "τ over the order of the entropy", caption, table, draw_tau_over_orders(table, titles))
 
 
-def _draw_panel(ax: "Axes", table: pd.DataFrame) -> None:
+def _draw_panel(ax: "Axes", table: pd.DataFrame, titles: Mapping[str, str]) -> None:
     layers = list(dict.fromkeys(table[LAYER]))
     single = [layer for layer in layers if layer != ALL_LAYERS]
     named = len(single) <= MOST_NAMED
@@ -73,7 +75,7 @@ def _draw_panel(ax: "Axes", table: pd.DataFrame) -> None:
             color=COLOURS[index % len(COLOURS)] if named else COLOURS[5],
             linestyle=DASHES[index % len(DASHES)] if named else "-",
             linewidth=1.2 if named else 0.7,
-            label=layer_name(layer) if named else "single layers" if index == 0 else None,
+            label=titles.get(layer, layer_name(layer)) if named else "single layers" if index == 0 else None,
         )
     whole = table[table[LAYER] == ALL_LAYERS]
     if len(whole):

@@ -11,7 +11,7 @@ from analysis.report.evidence import Evidence
 from analysis.report.figures.gap_against_sharpness import Panel, draw_gap_against_sharpness, gap_figure
 from analysis.report.figures.spectra import spectra_figure
 from analysis.report.figures.style import Drawn, render
-from analysis.report.figures.tau_by_measure import tau_figure
+from analysis.report.figures.tau_by_measure import tau_figures
 from analysis.report.figures.tau_over_orders import orders_figure
 from analysis.results.sweep import SweepResults
 
@@ -20,7 +20,7 @@ from analysis.results.sweep import SweepResults
 def drawings(evidence: Evidence, results: SweepResults) -> list[Drawn]:
     found = [
         gap_figure(evidence.matrix, evidence.association),
-        tau_figure([evidence]),
+        *tau_figures([evidence]),
         orders_figure([evidence]),
         spectra_figure(evidence, results.spectra),
     ]
@@ -48,7 +48,18 @@ def test_no_text_of_a_panel_lies_over_another(drawings: list[Drawn]) -> None:
 
     values = np.linspace(0.001, 0.005, 5)
     every_measure = [
-        Panel(measure, 0.5 if "renyi" in measure else 0.001, "all", values, values, ["sgd"] * 5, 0.5, 0.1, 0.8)
+        Panel(
+            measure,
+            0.5 if "renyi" in measure else 0.001,
+            "all",
+            values,
+            values,
+            ["sgd"] * 5,
+            0.5,
+            0.1,
+            0.8,
+            "all layers",
+        )
         for measure in tuple(MEASURES)
     ]
     for figure in [*(drawn.figure for drawn in drawings), draw_gap_against_sharpness(every_measure)]:

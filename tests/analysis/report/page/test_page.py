@@ -1,3 +1,4 @@
+import dataclasses
 import io
 import re
 from html.parser import HTMLParser
@@ -6,9 +7,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from analysis.report.page import inline_svg
+from analysis.report.evidence import Evidence
+from analysis.report.page.page import inline_svg, unfinished
 from analysis.report.report import PAGE_FILE, Report, build_report
 from analysis.results.sweep import SweepResults
+from tests.analysis.report.page.study import STUDY
 from tests.analysis.report.test_report import COMMANDS, FIGURES, TABLES
 
 
@@ -58,9 +61,10 @@ def test_the_page_shows_verdict_figures_tables_and_how_to_get_them(report: Repor
     found = Collector()
     found.feed(page)
     assert found.opened.count("svg") == found.opened.count("figure") == len(FIGURES)
-    assert found.opened.count("table") == len(TABLES)
+    assert found.opened.count("table") == len(TABLES) + 1  # the overview
     for line in report.lines["simulated"]:
         assert f"<dt>{line.topic}</dt>" in page
+    assert page.index('class="answers"') < page.index("<dt>verdict</dt>") < page.index('id="heat_map"')
     assert "renyi report simulated" in page
     assert page.count('<script type="text/csv"') == len(FIGURES) + 2
 
@@ -85,10 +89,37 @@ def test_figures_have_the_colour_of_the_pages_text() -> None:
     )
     svg += '<use href="#a" style="stroke: #000000" clip-path="url(#a)"/></g></svg>'
     inlined = inline_svg(svg, "figure", "Title")
-    assert inlined.startswith('<svg role="img" aria-label="Title" style="max-width: 192px"')
+    assert inlined.startswith('<svg role="img" aria-label="Title" style="min-width: 192px; max-width: 288px"')
     assert 'id="figure-a"' in inlined
     assert 'href="#figure-a"' in inlined
     assert "url(#figure-a)" in inlined
     assert "fill: none" in inlined
     assert "stroke: currentColor" in inlined
     assert "metadata" not in inlined
+
+
+def test_every_explanation_is_text_that_a_finger_can_reach(page: str) -> None:
+    found = Collector()
+    found.feed(page)
+    assert not [value for tag, name, value in found.attributes if name == "title" and tag != "svg"]
+    assert found.opened.count("caption") == found.opened.count("table")
+    assert page.count("What the columns mean") == len(TABLES)
+    assert ("th", "scope", "row") in found.attributes
+
+
+def test_the_study_stands_in_the_page_with_its_file(results: SweepResults) -> None:
+    told = dataclasses.replace(results, study=STUDY)
+    page = build_report([told], COMMANDS).files[PAGE_FILE].decode()
+    for text in ("1 000 training images", "sgd × learning_rate", "commit 0123456789ab", "2026-01-02 03:04+00:00"):
+        assert text in page
+    assert "name: simulated  # a &amp; b &lt;/pre&gt;" in page  # as text
+    assert "conv 1, 3×3, 8" in page
+    assert "@misc{zhang2025renyi," in page
+
+
+def test_results_of_a_sweep_in_progress_are_marked(results: SweepResults, evidence: Evidence, page: str) -> None:
+    assert unfinished(evidence, [evidence]) == ""
+    assert "Partial results" not in page
+    states = {"measured": 12, "training": 2, "pending": 15, "failed": 1}
+    partial = build_report([dataclasses.replace(results, states=states)]).files[PAGE_FILE].decode()
+    assert "12 of 30 trials are measured, 17 are not finished, 1 failed" in partial
