@@ -55,6 +55,8 @@ def stores(count: int, first: int, storage: Path | None) -> int:
             for problem in check(storage, home, number):
                 problems += 1
                 print(problem, flush=True)
+            if number % 20 == 19:
+                print(f"{number + 1 - first} stores", flush=True)
         print(f"{count} stores, {problems} problems")
         return problems
 
