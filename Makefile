@@ -55,11 +55,11 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 
-# Test by test, so that no process is left with a long file at the end; files whose tests share a fixture are a group.
+# By files: with the installed pytest, xdist's groups of tests are not kept together.
 test-system: $(VENV)/.installed-dev
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && ! dpkg --status $(PACKAGES) >/dev/null 2>&1; then \
 		apt-get update -qq && apt-get install -y -qq --no-install-recommends $(PACKAGES); fi
-	$(BIN)/pytest -m 'system or ray' --numprocesses $(SIDE_BY_SIDE) --dist loadgroup --no-loadscope-reorder
+	$(BIN)/pytest -m 'system or ray' --numprocesses $(SIDE_BY_SIDE) --dist loadfile --no-loadscope-reorder
 
 # The variable silences an announcement of MkDocs' next version, which pyproject.toml excludes.
 docs: $(VENV)/.installed-docs
