@@ -10,7 +10,8 @@ SWEEP  ?= digits
 CONSTRAINTS ?=
 # LOCKED=1 installs exactly the files whose SHA-256 is in requirements.lock, for `make demo`.
 LOCKED ?=
-PIP    := $(BIN)/python -m pip install --quiet $(if $(CONSTRAINTS),--constraint $(CONSTRAINTS))
+# Of 27 000 files few are ever imported: Python compiles these when they are, and pip would take minutes for all.
+PIP    := $(BIN)/python -m pip install --quiet --no-compile $(if $(CONSTRAINTS),--constraint $(CONSTRAINTS))
 
 # Debian's packages for the system tests: a browser; a database; hosts with sshd; a Slurm cluster of them.
 PACKAGES := chromium chromium-driver postgresql openssh-server iproute2 nftables rsync curl munge slurmctld slurmd slurm-client
@@ -54,10 +55,11 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 
+# Test by test, so that no process is left with a long file at the end; files whose tests share a fixture are a group.
 test-system: $(VENV)/.installed-dev
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && ! dpkg --status $(PACKAGES) >/dev/null 2>&1; then \
 		apt-get update -qq && apt-get install -y -qq --no-install-recommends $(PACKAGES); fi
-	$(BIN)/pytest -m 'system or ray' --numprocesses $(SIDE_BY_SIDE) --dist loadfile --no-loadscope-reorder
+	$(BIN)/pytest -m 'system or ray' --numprocesses $(SIDE_BY_SIDE) --dist loadgroup --no-loadscope-reorder
 
 # The variable silences an announcement of MkDocs' next version, which pyproject.toml excludes.
 docs: $(VENV)/.installed-docs

@@ -4,9 +4,9 @@ import os
 
 import typer
 
-from orchestrator.commands.judging import measure, report
+from orchestrator.commands.judging import export, measure, report
 from orchestrator.commands.keeping import clean, list_
-from orchestrator.commands.looking import measures, plan, status, sweeps, ui
+from orchestrator.commands.looking import measures, plan, schema, status, sweeps, ui
 from orchestrator.commands.options import Version
 from orchestrator.commands.running import preflight, remeasure, retry, run, stop
 from orchestrator.commands.verifying import verify
@@ -20,12 +20,14 @@ os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 COMMANDS = (
     sweeps,
     measures,
+    schema,
     plan,
     run,
     status,
     retry,
     remeasure,
     report,
+    export,
     ui,
     list_,
     clean,

@@ -18,7 +18,7 @@ from analysis.sharpness.loss import LOSSES, LossLike
 from analysis.sharpness.measure import measure_subject
 from analysis.sharpness.subject import Subject
 from orchestrator.config.problems import say
-from orchestrator.display import console
+from orchestrator.display import announced, console
 from orchestrator.errors import UsageError
 from orchestrator.executors.actor import load_subject
 from trainables.data import load_dataset, stratified_indices
@@ -60,7 +60,8 @@ def measure_file(request: Request) -> None:
     if (request.model is None) != (request.data is None):
         lacking, there = ("--data", "--model") if request.data is None else ("--model", "--data")
         raise UsageError(f"{lacking}: is needed with {there}: a state dict says neither what network nor what data")
-    subject = _of_trial(request, settings) if request.model is None else _of_weights(request, settings)
+    with announced("loading the network and its samples"):
+        subject = _of_trial(request, settings) if request.model is None else _of_weights(request, settings)
     with progress_bar() as bar:
         rows = measure_subject(replace(subject, loss=loss, bar=bar))
     _show(rows, request)

@@ -1,23 +1,26 @@
 """`renyi report`: from the results of one or several sweeps to the verdict, the files, and a copy on the parent run."""
 
 import hashlib
+import math
 import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Literal
 
+from analysis.schema import LAYER, MEASURE, PARAMETER, TAU_PREFIX, Measurement, metric_name
 from orchestrator.config.expand import expand
 from orchestrator.config.grid import values_of_axes
 from orchestrator.config.sampling import num_combinations
 from orchestrator.config.selection import select
 from orchestrator.config.sweep_config import SweepConfig
-from orchestrator.display import console, show_comparison, show_data, show_verdict
+from orchestrator.display import announced, console, show_comparison, show_data, show_verdict
 from orchestrator.errors import UsageError
 from orchestrator.store.closing import REPORT_FOLDER, list_again
 from orchestrator.store.known_sets import identify
 from orchestrator.store.plan import make_plan
 from orchestrator.study import study_of
+from orchestrator.tracking.protocol import LoggedReport
 from trainables.trial.manifest import MANIFEST_FILE, checked
 from trainables.trial.specs import TrialSpec
 from trainables.trial.storage import open_folder
@@ -57,7 +60,7 @@ def report_sweeps(
         UsageError: no trial fulfils the conditions, or one of them is wrong.
     """
     from analysis.report.report import build_report
-    from analysis.results.targets import distinct, target_of
+    from analysis.results.targets import LOSS, distinct, target_of
 
     targets = [target_of(key) for key in distinct(gaps or ("loss",))]
 
@@ -67,11 +70,10 @@ def report_sweeps(
     words += f" --only {shlex.quote(only)}" if only is not None else ""
     words += "".join(f" --gap {shlex.quote(key)}" for key in gaps)
     reproduce = [*(f"renyi run {config.typed}" for config in configs), f"renyi report {words}"]
-    chosen = [None if only is None else select(expand(config), only) for config in configs]
-    results = [
-        _part(config, _results(config, source), only, part) for config, part in zip(configs, chosen, strict=True)
-    ]
-    report = build_report(results, reproduce, targets)
+    with announced(f"reading the results from {'MLflow' if source == 'tracking' else 'the storage'}"):
+        results = [results_of(config, source, only) for config in configs]
+    with announced("judging the measures and drawing the report"):
+        report = build_report(results, reproduce, targets)
     if not quiet:
         for name, lines in report.lines.items():
             show_verdict(name, lines, report.targets[name])
@@ -85,16 +87,28 @@ def report_sweeps(
     folder.list_files(report.files)
     if tracker is None:
         list_again(open_folder(first.folder), f"{name_of_folder}/{MANIFEST_FILE}")
+    logged = LoggedReport(report.files, report.note, None if others or targets[0] != LOSS else _tau(report))
     if tracker is not None:
-        tracker.log_report(report.files, report.note)
+        tracker.log_report(logged)
     elif source == "tracking":
         from orchestrator.tracking.experiment import log_report
 
-        log_report(first, report.files, report.note, name_of_folder if others or only is not None else None)
+        log_report(first, logged, name_of_folder if others or only is not None else None)
     console.print(f"  the whole report: {(folder / 'report.html').uri}")
     if not quiet:
         console.print(f"  review every run in MLflow: renyi ui {first.typed}", markup=False)
     return report
+
+
+def _tau(report: "Report") -> dict[str, float]:
+    """τ of each headline column with the first of the report's gaps, by the name of a metric: `tau/renyi_1.5/all`."""
+    found: dict[str, float] = {}
+    rows = report.table[report.table["headline"]]
+    for layer, measure, parameter, tau in rows[[LAYER, MEASURE, PARAMETER, "tau_b"]].to_numpy(dtype=object):
+        at = None if math.isnan(parameter) else float(parameter)
+        name = metric_name(Measurement(str(layer), str(measure), at, None, None))
+        found.setdefault(f"{TAU_PREFIX}/{name}", float(tau))
+    return found
 
 
 def _identified(config: SweepConfig) -> SweepConfig:
@@ -112,6 +126,16 @@ def _folder(names: Sequence[str], only: str | None) -> str:
         return name
     digest = hashlib.sha256(only.encode()).hexdigest()[:6]
     return f"{name}-only-{re.sub(r'[^A-Za-z0-9._]+', '-', only)[:60].strip('-')}-{digest}"
+
+
+def results_of(config: SweepConfig, source: Source, only: str | None = None) -> "SweepResults":
+    """The results of a sweep, or of the trials that fulfil conditions, as its report is about them.
+
+    Raises:
+        UsageError: the sweep has no results, no trial fulfils the conditions, or one of them is wrong.
+    """
+    chosen = None if only is None else select(expand(config), only)
+    return _part(config, _results(config, source), only, chosen)
 
 
 def _part(

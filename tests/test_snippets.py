@@ -131,8 +131,9 @@ def stage(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Ite
         patch.delenv("RENYI_TRACKING", raising=False)
         put_files(folder)
         stage = Stage(folder, storage)
-        for snippet in (snippet for document in DOCUMENTS for snippet in snippets(document) if snippet.file):
-            (folder / snippet.file).write_text(stage.here(snippet.text))
+        for snippet in (snippet for document in DOCUMENTS for snippet in snippets(document)):
+            if snippet.file is not None:
+                (folder / snippet.file).write_text(stage.here(snippet.text))
         stage.renyi("renyi run digits")
         yield stage
 
@@ -162,6 +163,7 @@ def test_every_block_is_of_a_kind_that_is_run() -> None:
 
 
 @pytest.mark.system
+@pytest.mark.xdist_group("snippets")
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_code_runs(document: Path, stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
     names: dict[str, Any] = {"__name__": "snippet"}

@@ -140,6 +140,20 @@ def experiment_id(tracking_uri: str, experiment: str) -> str:
     return str(found.experiment_id)
 
 
+def runs_page(tracking_uri: str, experiment: str) -> str:
+    """The part of the UI's address that opens a sweep's runs, in the sweep's own view where it has one.
+
+    Raises:
+        AnalysisError: no experiment has that name.
+    """
+    found = _open(tracking_uri, experiment).get_experiment_by_name(experiment)
+    if found is None:
+        raise _no_sweep(experiment, tracking_uri)
+    # Without the first part MLflow opens in its view for generative AI, whatever the experiment's kind.
+    view = f"&viewStateShareKey={schema.VIEW}" if schema.TAG_VIEW in found.tags else ""
+    return f"#/experiments/{found.experiment_id}/runs?workflowType=machine_learning{view}"
+
+
 def _open(tracking_uri: str, experiment: str) -> "MlflowClient":
     """A client to read with: MLflow itself makes a SQLite file, or a folder, that is not there."""
     from mlflow import MlflowClient

@@ -19,6 +19,7 @@ from orchestrator.commands.options import (
     ResultSource,
     Sample,
     Storage,
+    Sweep,
     Sweeps,
     Table,
     Tracking,
@@ -26,6 +27,7 @@ from orchestrator.commands.options import (
 )
 from orchestrator.commands.part import words
 from orchestrator.config.load import address_options, load
+from orchestrator.display import announced, say
 from orchestrator.errors import UsageError
 
 
@@ -74,8 +76,8 @@ def report(
     with usage_errors():
         of_table = {"--axes": axes, "--training-loss": training_loss, "--measures": measures, "--flip": flip}
         of_sweep = {"SWEEP": sweeps, "--storage": storage, "--tracking": tracking, "--cluster": cluster, "--only": only}
-        of_sweep |= {"--watch": watch}
-        check_options(table is not None, of_sweep, {**of_table, "--sample": sample, "--output": output})
+        for_sweeps = {**of_sweep, "--watch": watch}
+        check_options(table is not None, for_sweeps, {**of_table, "--sample": sample, "--output": output})
         if table is not None:
             from orchestrator.report_table import report_table
 
@@ -94,9 +96,36 @@ def report(
 
             watch_sweeps(configs, gap or (), only)
             return
-        from orchestrator.report import report_sweeps
+        with announced("starting"):
+            from orchestrator.report import report_sweeps
 
         report_sweeps(configs, source.value, gaps=gap or (), only=only)
+
+
+def export(
+    sweep: Sweep,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", help="The file; left out, NAME.zip in the current folder.", show_default=False),
+    ] = None,
+    storage: Storage = None,
+    tracking: Tracking = None,
+) -> None:
+    """Write a sweep into one zip file that anybody can check: settings, versions, measurements, spectra, report.
+
+    A script in it computes the report's tables again from the measurements, with pandas, pyarrow and scipy alone.
+
+    Example: `renyi export digits`, `renyi export my_sweep.yaml --output appendix.zip`
+    """
+    with usage_errors():
+        config = load(sweep, storage, tracking)
+        path = output or Path(f"{config.name}.zip")
+        with announced("reading the measurements and drawing the report"):
+            from orchestrator.export.bundle import export_sweep
+
+            names = export_sweep(config, path)
+        say(f"{path}: {len(names)} files, {path.stat().st_size / 1e6:.1f} MB", 0, whole=True)
+        say("to check its tables: unpack it, and run recompute.py there")
 
 
 def measure(
@@ -136,7 +165,8 @@ def measure(
     `renyi measure net.safetensors --model my_module:build --data samples.npz`
     """
     with usage_errors():
-        from orchestrator.measure import Request, measure_file
+        with announced("starting"):  # torch takes seconds to import
+            from orchestrator.measure import Request, measure_file
 
         measure_file(Request(file, model, data, loss, measures, samples, orders))
 

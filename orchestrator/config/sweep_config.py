@@ -4,6 +4,7 @@ import os
 import re
 import shlex
 from collections import Counter
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -22,6 +23,7 @@ from trainables.trial.code import own_sources
 from trainables.trial.specs import DataSpec, NonNegativeInt, PositiveInt, TrainingOptions
 from trainables.trial.storage import is_remote, join, without_secrets
 
+NOT_SHARED = re.compile(r"^on_end:.*(?:\n(?:[ \t].*)?)*?(?=\n\S|\Z)", re.MULTILINE)
 SYSTEM_METRICS_VARIABLE = "MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING"  # MLflow's own
 
 
@@ -61,6 +63,17 @@ class ProcessResources(Section):
         return max(1, int(self.cpus))
 
 
+@dataclass(frozen=True)
+class MemoryShare:
+    """How much memory a measuring process may use."""
+
+    gib: float | None = None  # as set; None: what it holds and its part of what is free
+    part: float = 1.0
+
+
+ALL_MEMORY = MemoryShare()
+
+
 class PoolResources(ProcessResources):
     """The pool of measuring actors; `cpus` and `gpus` are for each of them.
 
@@ -69,6 +82,19 @@ class PoolResources(ProcessResources):
     """
 
     actors: Literal["auto"] | int = "auto"
+    memory_gib: Annotated[float | None, Field(gt=0, allow_inf_nan=False)] = (
+        None  # of each; None: what is free is shared
+    )
+
+    def memory(self, cores: int) -> "MemoryShare":
+        """What one actor may use on a machine with so many cores.
+
+        Actors with GPUs share the memory of these as they share the GPUs; without, that of the machine by cores.
+        """
+        if self.gpus:
+            return MemoryShare(self.memory_gib, min(1.0, self.gpus))
+        fixed = 0.0 if self.actors == "auto" else 1 / self.actors
+        return MemoryShare(self.memory_gib, min(1.0, max(self.cpus / cores, fixed)))
 
     @field_validator("actors", mode="before")
     @classmethod
@@ -131,6 +157,7 @@ class SweepConfig(Section, arbitrary_types_allowed=True):
 
     _typed: str | None = PrivateAttr(None)
     _file: Path | None = PrivateAttr(None)
+    _text: str = PrivateAttr("")
 
     @property
     def typed(self) -> str:
@@ -142,10 +169,16 @@ class SweepConfig(Section, arbitrary_types_allowed=True):
         """The sweep file; None for a sweep that was not read from one."""
         return self._file
 
-    def as_typed(self, words: str, file: Path | None = None) -> "SweepConfig":
-        """The same sweep, as the user names it, and the file that it was read from."""
+    @property
+    def shared_text(self) -> str:
+        """The text of the sweep file for others to read: without passwords, and without the command of `on_end`, which
+        may hold one. Empty for a sweep that was not read from a file."""
+        return without_secrets(NOT_SHARED.sub("# on_end: left out", self._text))
+
+    def as_typed(self, words: str, file: Path | None = None, text: str = "") -> "SweepConfig":
+        """The same sweep, as the user names it, and the file that it was read from with its text."""
         config = self.model_copy()
-        config._typed, config._file = words, file
+        config._typed, config._file, config._text = words, file, text
         return config
 
     @cached_property

@@ -14,9 +14,11 @@ from analysis.schema import STDERR_SUFFIX, TRAIN_LOSS_SUBSET
 from analysis.settings import SharpnessSettings
 from analysis.sharpness.means import stderr_of_mean
 from analysis.sharpness.measure import measure_subject
+from analysis.sharpness.memory import found_budget
 from analysis.sharpness.subject import Subject
 from analysis.spectrum.measures import Spectrum
 from analysis.spectrum.quadrature import SpectralQuadrature
+from orchestrator.config.sweep_config import ALL_MEMORY, MemoryShare
 from orchestrator.store.measurement import CODE, Measured, assemble, write_measured, write_part
 from orchestrator.store.tasks import MeasuringTask, whole
 from orchestrator.store.trial_store import MEASURED_FILE, TrialStore
@@ -54,12 +56,14 @@ class SharpnessActor:
         threads: int,
         data: DataSpec | None = None,
         shifts: tuple[str, ...] = (),
+        memory: MemoryShare = ALL_MEMORY,
     ) -> None:
         torch.set_num_threads(threads)
         self._data = data
         self._store = TrialStore(store_folder, settings.measurement_id, shifts)
         self._settings = settings
         self._device = default_device()
+        self._memory = memory
 
     def measure(self, trial_id: str) -> bool:
         """Measure a trained trial as one task, if that is missing, and evaluate it under the shifts that are missing.
@@ -115,7 +119,7 @@ class SharpnessActor:
         settings = task.narrowed(self._settings)
         subject, indices = load_subject(trial, LAST_CHECKPOINT, settings, self._device, self._data)
         inputs = measured_from(trial, subject, settings)
-        subject = replace(subject, spectra_of=task.spectra_of)
+        subject = replace(subject, spectra_of=task.spectra_of, memory_budget=self._memory_budget())
         rows = measure_subject(subject, task.measures)
         losses, _ = evaluate_inputs(subject.model, subject.inputs.split(EVALUATION_BATCH), subject.targets)
         record: dict[str, Any] = {
@@ -128,6 +132,11 @@ class SharpnessActor:
         computed = vars(subject)  # spectra that no measure needed are not among them
         spectra, gauss_newton = (_defined(computed.get(name, {})) for name in ("spectra", "gauss_newton_spectra"))
         return Measured(rows, spectra, gauss_newton, indices, record)
+
+    def _memory_budget(self) -> int:
+        """Bytes, found anew for each task: trials and other actors come and go."""
+        gib = self._memory.gib
+        return found_budget(self._device, self._memory.part) if gib is None else int(gib * 2**30)
 
 
 def measured_from(trial: TrialFolder, subject: Subject, settings: SharpnessSettings) -> dict[str, str]:

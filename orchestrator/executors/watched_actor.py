@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from analysis.settings import SharpnessSettings
+from orchestrator.config.sweep_config import ALL_MEMORY, MemoryShare
 from orchestrator.store.tasks import MeasuringTask, whole
 from orchestrator.store.trial_store import TrialState, TrialStore
 from trainables.processes.child import TaskError
@@ -28,9 +29,10 @@ class WatchedActor:
         threads: int,
         data: DataSpec | None = None,
         shifts: tuple[str, ...] = (),
+        memory: MemoryShare = ALL_MEMORY,
     ) -> None:
         self._worker = worker
-        self._arguments = (store_folder, settings, threads, data, shifts)
+        self._arguments = (store_folder, settings, threads, data, shifts, memory)
         self._store = TrialStore(store_folder, settings.measurement_id, shifts)
         self._limits = Limits(settings.time_limit, settings.silence_limit, "sharpness")
         self._whole = whole(settings).name

@@ -190,10 +190,10 @@ def show_ui_of(file: str, sweep: str, port: int) -> int:
         raise UsageError(f"--port: {port} is in use on 127.0.0.1; give another one")
     cluster = open_cluster(file)
     with interrupted_by_signals(), cluster.tunnel(port, MLFLOW_PORT):
-        from analysis.results.mlflow import experiment_id
+        from analysis.results.mlflow import runs_page
 
         address = f"http://127.0.0.1:{port}"
-        page = f"#/experiments/{experiment_id(address, config.name)}/runs?workflowType=machine_learning"
+        page = runs_page(address, config.name)
         console.print(f"MLflow: {address}/{page}\n  (through a tunnel to {cluster.login}; Ctrl-C ends it)")
         with contextlib.suppress(KeyboardInterrupt):
             threading.Event().wait()

@@ -82,7 +82,7 @@ def render_page(contents: Contents) -> str:
             if sweep.study is not None
         ],
         heat_maps={label(found, evidence): drawn for found in evidence if (drawn := heat_map(found)) is not None},
-        explorers=[text for found in evidence if (text := _explorer(found, contents)) is not None],
+        explorers=[numbers for found in evidence if (numbers := _explorer(found, contents)) is not None],
         figures=[figure for figure in figures if not figure["within"]],
         within=within,
         exhibits=[_exhibit(exhibit, _words(evidence)) for exhibit in contents.exhibits],

@@ -81,6 +81,13 @@ function openNumbers(details) {
 }
 
 document.querySelectorAll("table.sortable").forEach(makeSortable);
+document.querySelectorAll("table.heat").forEach((map) => ["pointerover", "click"].forEach((kind) =>
+  map.addEventListener(kind, ({ target }) => {
+    const cell = target.closest("[data-said]");
+    if (cell) map.closest("section").querySelectorAll(".said").forEach((line) => {
+      if (line.previousElementSibling === map.parentElement) line.textContent = cell.dataset.said;
+    });
+  })));
 document.querySelectorAll("details.numbers").forEach((details) =>
   details.addEventListener("toggle", () => { if (details.open) openNumbers(details); }));
 document.querySelectorAll("[data-save]").forEach((button) => button.addEventListener("click", () =>

@@ -1,5 +1,6 @@
 """A measuring actor as a process on the cluster, and the pool's view of it."""
 
+import os
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -58,16 +59,22 @@ class ActorKind:
             label_selector=avoiding(avoided),
         )
         store = self.store
-        return actor_class.remote(store.folder.uri, self.settings, self.resources.threads, self.data, store.shifts)
+        return actor_class.remote(store.folder.uri, self.settings, self.resources, self.data, store.shifts)
 
 
 class MeasuringActor:
     """A measuring actor that reports its place. A worker beside it does what may hang or end its process."""
 
     def __init__(
-        self, store_folder: str, settings: SharpnessSettings, threads: int, data: DataSpec, shifts: tuple[str, ...]
+        self,
+        store_folder: str,
+        settings: SharpnessSettings,
+        resources: PoolResources,
+        data: DataSpec,
+        shifts: tuple[str, ...],
     ) -> None:
-        self._actor = WatchedActor(Worker(), store_folder, settings, threads, data, shifts)
+        memory = resources.memory(os.cpu_count() or 1)
+        self._actor = WatchedActor(Worker(), store_folder, settings, resources.threads, data, shifts, memory)
 
     def measure(self, trial_id: str) -> bool:
         """As `SharpnessActor` does."""

@@ -1,6 +1,7 @@
 """One trained trial, measured by whichever actor comes: the same numbers, from the trial's own files."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -33,12 +34,20 @@ SPEC = TrialSpec.model_validate(
 )
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> TrialStore:
-    store = TrialStore(str(tmp_path), SETTINGS.measurement_id)
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("trained")
+    store = TrialStore(str(folder), SETTINGS.measurement_id)
     for _ in train(SPEC, store.trial(SPEC.trial_id), torch.device("cpu")):
         pass
-    return store
+    return folder
+
+
+@pytest.fixture
+def store(tmp_path: Path, trained: Path) -> TrialStore:
+    """The trained trial, in a store of the test's own."""
+    shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
+    return TrialStore(str(tmp_path), SETTINGS.measurement_id)
 
 
 def rows(store: TrialStore) -> list[Measurement]:

@@ -1,5 +1,6 @@
 """A divided measurement gives the same rows and spectra as an undivided one, and repeats no pass."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,15 @@ def spec(model: str, dataset: str = "digits") -> TrialSpec:
     )
 
 
+def trained_twins(trial: TrialSpec, folder: Path, settings: SharpnessSettings) -> tuple[TrialStore, TrialStore]:
+    """Two stores with the same trained trial: one to measure it whole, one in parts."""
+    one, divided = (TrialStore(str(folder / name), settings.measurement_id) for name in ("one", "divided"))
+    for _ in train(trial, one.trial(trial.trial_id), torch.device("cpu")):
+        pass
+    shutil.copytree(folder / "one", folder / "divided")
+    return one, divided
+
+
 @pytest.fixture
 def all_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(measuring_tasks, "LEAST_SECONDS", 0.0)
@@ -53,11 +63,7 @@ def test_parts_make_the_same_measurement_bit_for_bit(tmp_path: Path) -> None:
     trial = spec("digits_cnn_bn")
     tasks = divide(trial, SETTINGS)
     assert len(tasks) == 12
-    stores = [TrialStore(str(tmp_path / name), SETTINGS.measurement_id) for name in ("one", "divided")]
-    for store in stores:
-        for _ in train(trial, store.trial(trial.trial_id), torch.device("cpu")):
-            pass
-    one, divided = stores
+    one, divided = stores = trained_twins(trial, tmp_path, SETTINGS)
     assert SharpnessActor(one.folder.uri, SETTINGS, 1, shifts=("noise_3",)).measure(trial.trial_id)
     actor = SharpnessActor(divided.folder.uri, SETTINGS, 1, shifts=("noise_3",))
     for task in tasks:
@@ -93,10 +99,7 @@ def test_a_measure_that_is_cut_by_its_parameter_has_the_same_rows(tmp_path: Path
     assert [task.rho for task in tasks if task.measures == ("sam_n",)] == rhos
     assert [task.rho for task in tasks if task.measures == ("haar_loss",)] == [0.2, 0.1]
     assert len({task.key for task in tasks}) == len({task.name for task in tasks}) == len(tasks)
-    first, second = (TrialStore(str(tmp_path / name), settings.measurement_id) for name in ("one", "divided"))
-    for store in (first, second):
-        for _ in train(trial, store.trial(trial.trial_id), torch.device("cpu")):
-            pass
+    first, second = trained_twins(trial, tmp_path, settings)
     assert SharpnessActor(first.folder.uri, settings, 1).measure(trial.trial_id)
     actor = SharpnessActor(second.folder.uri, settings, 1)
     assert all(actor.measure_part(trial.trial_id, task) for task in tasks)

@@ -256,7 +256,7 @@ def _write_many(path: str, letter: bytes) -> None:
 def test_a_reader_never_sees_a_part_of_a_file(tmp_path: Path) -> None:
     folder = open_folder(str(tmp_path))
     folder.write("shared", b"a" * 100_000)
-    context = multiprocessing.get_context("spawn")
+    context = multiprocessing.get_context("fork")
     writers = [context.Process(target=_write_many, args=(str(tmp_path), letter)) for letter in (b"a", b"b")]
     for writer in writers:
         writer.start()
