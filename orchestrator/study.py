@@ -25,7 +25,7 @@ def study_of(config: SweepConfig, specs: Sequence[TrialSpec]) -> Study:
     """The study of a sweep, from its file, its catalogue and this machine; reads nothing of its results."""
     made_by = version("renyi-sharpness")
     found = commit()
-    server = re.sub(r"//[^/@]*@", "//", config.tracking_uri).rstrip("/")
+    server = re.sub(r"//[^/@]*@", "//", config.shown_tracking).rstrip("/")
     return Study(
         data=_data(config),
         networks="; ".join(_network(name, config) for name in _networks(specs)),

@@ -60,5 +60,5 @@ class InlineExecutor:
                 yield self._measure(spec)
 
     def _measure(self, spec: TrialSpec) -> Event:
-        measured = self._actor.measure(spec.trial_id)
+        measured = self._actor.measure(spec)
         return TrialMeasured(spec.trial_id) if measured else TrialFailed(spec.trial_id, self._node)

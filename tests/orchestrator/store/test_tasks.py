@@ -64,13 +64,13 @@ def test_parts_make_the_same_measurement_bit_for_bit(tmp_path: Path) -> None:
     tasks = divide(trial, SETTINGS)
     assert len(tasks) == 12
     one, divided = stores = trained_twins(trial, tmp_path, SETTINGS)
-    assert SharpnessActor(one.folder.uri, SETTINGS, 1, shifts=("noise_3",)).measure(trial.trial_id)
+    assert SharpnessActor(one.folder.uri, SETTINGS, 1, shifts=("noise_3",)).measure(trial)
     actor = SharpnessActor(divided.folder.uri, SETTINGS, 1, shifts=("noise_3",))
     for task in tasks:
         assert divided.state(trial.trial_id) is TrialState.TRAINED
-        assert actor.measure_part(trial.trial_id, task), divided.failure(trial.trial_id).reason
+        assert actor.measure_part(trial, task), divided.failure(trial.trial_id).reason
     for _ in range(2):  # a second call changes nothing
-        assert actor.assemble(trial.trial_id, tasks)
+        assert actor.assemble(trial, tasks)
     assert divided.state(trial.trial_id) is TrialState.MEASURED
     first, second = (read_measured(store.measurement(trial.trial_id)) for store in stores)
     assert first.files() == second.files()
@@ -100,10 +100,10 @@ def test_a_measure_that_is_cut_by_its_parameter_has_the_same_rows(tmp_path: Path
     assert [task.rho for task in tasks if task.measures == ("haar_loss",)] == [0.2, 0.1]
     assert len({task.key for task in tasks}) == len({task.name for task in tasks}) == len(tasks)
     first, second = trained_twins(trial, tmp_path, settings)
-    assert SharpnessActor(first.folder.uri, settings, 1).measure(trial.trial_id)
+    assert SharpnessActor(first.folder.uri, settings, 1).measure(trial)
     actor = SharpnessActor(second.folder.uri, settings, 1)
-    assert all(actor.measure_part(trial.trial_id, task) for task in tasks)
-    assert actor.assemble(trial.trial_id, tasks)
+    assert all(actor.measure_part(trial, task) for task in tasks)
+    assert actor.assemble(trial, tasks)
     one, divided = (read_measured(store.measurement(trial.trial_id)) for store in (first, second))
     assert divided.files() == one.files()
     missing = {row.parameter for row in one.rows if row.value is None}
@@ -131,13 +131,13 @@ def test_parts_that_are_there_are_not_missing(tmp_path: Path) -> None:
     actor = SharpnessActor(store.folder.uri, SETTINGS, threads=1)
     folder = store.measurement(trial.trial_id)
     for task in tasks[:3]:
-        assert actor.measure_part(trial.trial_id, task)
+        assert actor.measure_part(trial, task)
     assert missing_parts(folder, tasks) == tasks[3:]
     store.trial(trial.trial_id).folder.delete(LAST_CHECKPOINT)
-    assert not actor.measure_part(trial.trial_id, tasks[3])
+    assert not actor.measure_part(trial, tasks[3])
     assert store.state(trial.trial_id) is TrialState.FAILED
     assert missing_parts(folder, tasks) == tasks[3:]
-    assert not actor.assemble(trial.trial_id, tasks)
+    assert not actor.assemble(trial, tasks)
 
 
 @pytest.mark.usefixtures("all_apart")
