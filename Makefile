@@ -9,6 +9,8 @@ SWEEP  ?= digits
 CONSTRAINTS ?=
 PIP    := $(BIN)/python -m pip install --quiet $(if $(CONSTRAINTS),--constraint $(CONSTRAINTS))
 
+WHAT_IS_INSTALLED := installing into $(VENV): PyTorch, Ray and MLflow are a few GB, so the first time takes minutes
+
 # Debian's packages for the system tests: a browser; a database; hosts with sshd; a Slurm cluster of them.
 PACKAGES := chromium chromium-driver postgresql openssh-server iproute2 nftables rsync curl munge slurmctld slurmd slurm-client
 
@@ -71,14 +73,17 @@ $(VENV)/bin/python:
 	$(PYTHON) -m venv $(VENV)
 
 $(VENV)/.installed: pyproject.toml | $(VENV)/bin/python
+	@echo '$(WHAT_IS_INSTALLED)'
 	$(PIP) --editable .
 	@touch $@
 
 $(VENV)/.installed-dev: pyproject.toml | $(VENV)/bin/python
+	@echo '$(WHAT_IS_INSTALLED)'
 	$(PIP) --editable '.[dev]'
 	@touch $@ $(VENV)/.installed $(VENV)/.installed-docs
 
 $(VENV)/.installed-docs: pyproject.toml | $(VENV)/bin/python
+	@echo '$(WHAT_IS_INSTALLED)'
 	$(PIP) --editable '.[docs]'
 	@touch $@ $(VENV)/.installed
 
