@@ -34,6 +34,7 @@ class Driver:
     heartbeat: float  # Unix time
     ended: bool = False  # it gave the lease back
     closed: bool = False  # and had written the sweep's manifest
+    how: str = ""  # it ended, in a few words; empty: of an earlier version, or by an error that ended the program
 
     def __str__(self) -> str:
         since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(self.since))
@@ -82,6 +83,7 @@ class Lease:
         self._released = False
         self._successor: Driver | None = None
         self.closed = False  # whether the sweep's manifest has been written
+        self.how = ""  # the driver ends, for whoever looks at the sweep later
 
     def __enter__(self) -> "Lease":
         """Claim the lease.
@@ -111,7 +113,8 @@ class Lease:
             self._changed.notify_all()
         self._thread.join()
         if self._successor is None:
-            ended = replace(self._driver, heartbeat=self._machine.time(), ended=True, closed=self.closed)
+            now = self._machine.time()
+            ended = replace(self._driver, heartbeat=now, ended=True, closed=self.closed, how=self.how)
             with suppress(StorageError):  # a full disk: the end of the process shows the same
                 self._folder.write(_name(self._number), _to_json(self._number, ended))
 

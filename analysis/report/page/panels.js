@@ -130,7 +130,7 @@ function parallelPlot(data, groups, events) {
     const gap = 118, width = gap * (dims.length - 1) + 150, height = 290, top = 40, bottom = 270;
     root.setAttribute("viewBox", `0 0 ${width} ${height}`);
     root.style.minWidth = `${Math.min(width, 760)}px`;
-    const scales = dims.map(({ values }) => typeof values.find((value) => value !== null) === "string"
+    const scales = dims.map(({ values }) => values.some((value) => typeof value === "string")
       || new Set(values).size <= FEW ? placesOf(values, bottom, top) : scaleOf(values, bottom, top));
     const heads = dims.map(({ name }, index) => {
       const x = 65 + gap * index;
