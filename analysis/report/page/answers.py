@@ -149,7 +149,9 @@ def _order(evidence: Evidence, judged: Judged) -> Answer:
     others = f"orders from {min(orders):g} to {max(orders):g} are not surely weaker"
     text += f"; {others if len(orders) > 1 else 'every other order is surely weaker'}"
     sign = Sign.YES if side else Sign.OPEN
-    return Answer(question, sign, f"{text}{f', all {side} 1' if side else ''}", "tau_over_orders", "selection")
+    return Answer(
+        question, sign, f"{text}{f', all {side} 1' if side and len(orders) > 1 else ''}", "tau_over_orders", "selection"
+    )
 
 
 def as_strong_orders(evidence: Evidence, measure: str, layer: str) -> list[float]:
