@@ -1,6 +1,5 @@
 """The user's own code that a sweep needs, so that a cluster gets it too."""
 
-import ast
 import os
 import sys
 from collections.abc import Iterable, Iterator
@@ -10,6 +9,7 @@ from pathlib import Path
 from analysis.dotted import PATH_VARIABLE
 from orchestrator.config.sweep_config import SweepConfig
 from trainables.catalogue import NETWORKS
+from trainables.trial.code import imported_names
 
 OURS = ("analysis", "trainables", "orchestrator", "renyi")
 SKIPPED = ("__pycache__",)
@@ -76,14 +76,9 @@ def _is_installed(name: str) -> bool:
 
 
 def _imports(place: Path) -> Iterator[str]:
-    """The first names of the modules that code imports; none of a file that can't be parsed: importing it says why."""
+    """The first names of the modules that code may import."""
     for file in [place] if place.is_file() else place.rglob("*.py"):
-        try:
-            tree = ast.parse(file.read_bytes())
-        except (SyntaxError, ValueError, OSError):
-            continue
-        for node in ast.walk(tree):
-            if isinstance(node, ast.Import):
-                yield from (alias.name.partition(".")[0] for alias in node.names)
-            elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-                yield node.module.partition(".")[0]
+        module = file.relative_to(place.parent).with_suffix("")
+        parts = module.parent.parts if module.name == "__init__" else module.parts
+        for name in imported_names(file.read_bytes(), ".".join(parts), module.name == "__init__"):
+            yield name.partition(".")[0]

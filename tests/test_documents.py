@@ -107,7 +107,10 @@ def test_constraints_are_versions_of_what_is_required_that_fit() -> None:
     extras = content["optional-dependencies"]
     assert isinstance(extras, dict)
     assert isinstance(content["dependencies"], list)
-    names = [*content["dependencies"], *(name for extra in ("dev", "models", "postgres") for name in extras[extra])]
+    names = [
+        *content["dependencies"],
+        *(name for extra in ("dev", "docs", "models", "postgres") for name in extras[extra]),
+    ]
     required = [Requirement(text) for text in names]
     for requirement in required:
         if requirement.name == content["name"]:  # an extra that includes another

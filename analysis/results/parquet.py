@@ -30,7 +30,7 @@ def measurements_to_parquet(measurements: Iterable[Measurement]) -> bytes:
 
 def measurements_from_parquet(data: bytes) -> list[Measurement]:
     """The measurements that `measurements_to_parquet` wrote."""
-    return [Measurement(**row) for row in pq.read_table(io.BytesIO(data)).to_pylist()]
+    return [Measurement(**row) for row in read_table(data).to_pylist()]
 
 
 def spectra_to_parquet(spectra: Mapping[str, SpectralQuadrature]) -> bytes:
@@ -44,14 +44,22 @@ def spectra_to_parquet(spectra: Mapping[str, SpectralQuadrature]) -> bytes:
 
 def spectra_from_parquet(data: bytes) -> dict[str, SpectralQuadrature]:
     """The quadratures that `spectra_to_parquet` wrote, by layer."""
-    whole = pq.read_table(io.BytesIO(data))
+    whole = read_table(data)
     return {
         layer: SpectralQuadrature.from_table(whole.filter(pc.equal(whole[LAYER], layer)))
         for layer in whole[LAYER].unique().to_pylist()
     }
 
 
+def read_table(data: bytes) -> pa.Table:
+    """A table in Parquet, whose pages are compared with their checksums, where they have some; ValueError else."""
+    try:
+        return pq.read_table(io.BytesIO(data), page_checksum_verification=True)
+    except OSError as error:
+        raise ValueError(str(error)) from error
+
+
 def _to_bytes(table: pa.Table) -> bytes:
     buffer = io.BytesIO()
-    pq.write_table(table, buffer, compression="zstd")
+    pq.write_table(table, buffer, compression="zstd", write_page_checksum=True)
     return buffer.getvalue()

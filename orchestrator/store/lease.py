@@ -1,25 +1,23 @@
 """The lease on a sweep: a file with a heartbeat that allows one driver at a time; taken over if its driver is gone."""
 
-import os
-import random
 import re
-import signal
-import socket
-import threading
 import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass, replace
-from pathlib import Path
 
 from orchestrator.errors import UsageError
 from trainables.errors import StorageError
+from trainables.trial.machine import THIS_MACHINE, Machine
 from trainables.trial.seal import sealed_json, unsealed_json
 from trainables.trial.storage import Folder
 
 DRIVER_FOLDER = "driver"
 _LEASE = re.compile(r"([0-9]{6,18})\.json")
+_CLAIM = re.compile(r"([0-9]{6,18})\.json\.claim-.+")  # to a lease, in an object store
 HEARTBEAT = 10.0  # seconds between two writes of a small file and a listing of its folder
+SILENCE = 3  # heartbeats that may be late, with a storage that answers in seconds
 EXPIRY = 60.0  # seconds without a heartbeat after which a driver may be dead
+LISTINGS = 30  # of the folder, with pauses, until what is listed is there: NFS may show a listing of a minute ago
 TRIES = 20  # to create the next file, while others try the same
 
 
@@ -36,6 +34,7 @@ class Driver:
     heartbeat: float  # Unix time
     ended: bool = False  # it gave the lease back
     closed: bool = False  # and had written the sweep's manifest
+    how: str = ""  # it ended, in a few words; empty: of an earlier version, or by an error that ended the program
 
     def __str__(self) -> str:
         since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(self.since))
@@ -45,12 +44,17 @@ class Driver:
     @property
     def is_gone(self) -> bool:
         """Whether it has certainly ended: it said so, or it was on this machine and its process does not exist."""
-        return self.ended or (self.machine == _machine() and _process_started(self.pid) != self.process_started)
+        return self.is_gone_by(THIS_MACHINE)
+
+    def is_gone_by(self, machine: Machine) -> bool:
+        """The same, as another machine knows it."""
+        here = self.machine == machine.scope
+        return self.ended or (here and machine.process_started(self.pid) != self.process_started)
 
     @property
     def is_at_work(self) -> bool:
         """Whether it still works on the sweep, as far as this machine can know."""
-        return not self.is_gone and time.time() - self.heartbeat < EXPIRY
+        return not self.is_gone and abs(time.time() - self.heartbeat) < EXPIRY
 
 
 class LeaseError(UsageError):
@@ -68,16 +72,18 @@ class Lease:
     the new driver would write.
     """
 
-    def __init__(self, folder: Folder, command: str) -> None:
+    def __init__(self, folder: Folder, command: str, machine: Machine = THIS_MACHINE) -> None:
         """The lease on the sweep in `folder`, for the command that the user typed."""
+        self._machine = machine
         self._folder = folder / DRIVER_FOLDER
         self._sweep = folder.uri
         self._command = command
         self._number = 0
-        self._released = threading.Event()
-        self._thread = threading.Thread(target=self._beat, name="heartbeat", daemon=True)
+        self._changed = machine.condition()
+        self._released = False
         self._successor: Driver | None = None
         self.closed = False  # whether the sweep's manifest has been written
+        self.how = ""  # the driver ends, for whoever looks at the sweep later
 
     def __enter__(self) -> "Lease":
         """Claim the lease.
@@ -87,27 +93,28 @@ class Lease:
             StorageError: the folder can't be written.
         """
         for _ in range(TRIES):
-            last = _last(self._folder)
+            last = _last(self._folder, self._machine)
             if last is not None:
                 self._await_end(*last)
             self._number = last[0] + 1 if last else 1
-            now = time.time()
-            pid = os.getpid()
-            self._driver = Driver(self._command, socket.gethostname(), _machine(), pid, _process_started(pid), now, now)
+            self._driver = self._new_driver()
             if self._folder.create(_name(self._number), _to_json(self._number, self._driver)):
-                if self._is_last():
-                    self._tidy()
-                    self._thread.start()
+                self._tidy()
+                if self._is_last():  # asked last: what came before may have taken so long that another took over
+                    self._thread = self._machine.start(self._beat, "heartbeat")
                     return self
                 self._folder.delete(_name(self._number))
-            time.sleep(random.uniform(0.1, 1.0))
+            self._machine.sleep(self._machine.uniform(0.1, 1.0))
         raise LeaseError(f"{self._folder.uri}: other drivers keep trying to start this sweep; start it again")
 
     def __exit__(self, *_: object) -> None:
-        self._released.set()
+        with self._changed:
+            self._released = True
+            self._changed.notify_all()
         self._thread.join()
         if self._successor is None:
-            ended = replace(self._driver, heartbeat=time.time(), ended=True, closed=self.closed)
+            now = self._machine.time()
+            ended = replace(self._driver, heartbeat=now, ended=True, closed=self.closed, how=self.how)
             with suppress(StorageError):  # a full disk: the end of the process shows the same
                 self._folder.write(_name(self._number), _to_json(self._number, ended))
 
@@ -140,47 +147,63 @@ class Lease:
             LeaseError: it is alive.
         """
         driver = _from_json(number, data)
-        if driver is not None and driver.is_gone:
+        if driver is not None and driver.is_gone_by(self._machine):
             return
-        if driver is not None and time.time() - driver.heartbeat < EXPIRY:
+        if driver is not None and abs(self._machine.time() - driver.heartbeat) < EXPIRY:
             raise LeaseError(self._refusal(driver))
-        # Its clock may be wrong, so this process observes the silence itself.
-        silence = 2 * HEARTBEAT if driver is not None else EXPIRY
-        started = time.monotonic()
-        while time.monotonic() - started < silence:
-            time.sleep(silence / 20)
-            now = _last(self._folder)
+        # Its clock may be wrong, in either direction, so this process observes the silence itself.
+        silence = SILENCE * HEARTBEAT if driver is not None else EXPIRY
+        started = self._machine.monotonic()
+        while self._machine.monotonic() - started < silence:
+            self._machine.sleep(silence / 20)
+            now = _last(self._folder, self._machine)
             if now is not None and now != (number, data):
                 alive = _from_json(*now)
-                if alive is not None and not alive.is_gone:
+                if alive is not None and not alive.is_gone_by(self._machine):
                     raise LeaseError(self._refusal(alive))
                 return
 
     def _refusal(self, driver: Driver) -> str:
         return f"{self._sweep}: another driver works on this sweep: {driver}; let it end, or end it, and start again"
 
+    def _new_driver(self) -> Driver:
+        machine, now = self._machine, self._machine.time()
+        started = machine.process_started(machine.pid)
+        return Driver(self._command, machine.host, machine.scope, machine.pid, started, now, now)
+
+    def _wait_for_the_end(self) -> bool:
+        """Wait until the next heartbeat is due; whether the lease is given back before."""
+        with self._changed:
+            if not self._released:
+                self._changed.wait(HEARTBEAT)
+            return self._released
+
     def _beat(self) -> None:
-        while not self._released.wait(HEARTBEAT):
+        while not self._wait_for_the_end():
             try:
-                last = _last(self._folder)
+                last = _last(self._folder, self._machine)
                 if last is not None and last[0] > self._number:
                     self._successor = _from_json(*last) or self._driver
-                    os.kill(os.getpid(), signal.SIGINT)
+                    self._machine.interrupt()
                     return
-                self._driver = replace(self._driver, heartbeat=time.time())
+                self._driver = replace(self._driver, heartbeat=self._machine.time())
                 self._folder.write(_name(self._number), _to_json(self._number, self._driver))
             except StorageError:
                 continue  # the trials have the same trouble and report it; the next heartbeat may succeed
 
     def _is_last(self) -> bool:
         """Whether no other driver created a higher lease, and removed those below, while this one was being created."""
-        last = _last(self._folder)
+        last = _last(self._folder, self._machine)
         return last is not None and last[0] == self._number
 
     def _tidy(self) -> None:
-        """Remove older leases, claims to them, and unfinished files of drivers that were killed while writing one."""
+        """Remove older leases, claims to them, and unfinished files of drivers that were killed while writing one.
+
+        A claim to a later lease is another driver's who is just creating it: without the claim, two might succeed.
+        """
         for name in self._folder.names():
-            if not _LEASE.fullmatch(name) or int(name[:-5]) < self._number:
+            match = _LEASE.fullmatch(name) or _CLAIM.fullmatch(name)
+            if match and int(match[1]) < self._number:
                 self._folder.delete(name)
         self._folder.clear(*(_name(number) for number in range(1, self._number)))
 
@@ -197,15 +220,20 @@ def current_driver(folder: Folder) -> Driver | None:
     return _from_json(*last) if last else None
 
 
-def _last(folder: Folder) -> tuple[int, bytes] | None:
-    """The valid lease: its number and its content."""
-    numbers = [int(match[1]) for name in folder.names() if (match := _LEASE.fullmatch(name))]
-    if not numbers:
-        return None
-    try:
-        return max(numbers), folder.read(_name(max(numbers)))
-    except FileNotFoundError:  # another driver took over, and removed it, between the two calls
-        return _last(folder)
+def _last(folder: Folder, machine: Machine = THIS_MACHINE) -> tuple[int, bytes] | None:
+    """The valid lease: its number and its content.
+
+    Raises:
+        StorageError: what is listed can't be found for longer than any listing is believed.
+    """
+    for attempt in range(LISTINGS):
+        numbers = [int(match[1]) for name in folder.names() if (match := _LEASE.fullmatch(name))]
+        if not numbers:
+            return None
+        with suppress(FileNotFoundError):  # another driver took over and removed it; on NFS, up to a minute ago
+            return max(numbers), folder.read(_name(max(numbers)))
+        machine.sleep(3.0 if attempt else 0.0)
+    raise StorageError(f"{folder.uri} lists {_name(max(numbers))}, which is not there; give the same command again")
 
 
 def _name(number: int) -> str:
@@ -224,28 +252,3 @@ def _from_json(number: int, data: bytes) -> Driver | None:
         return replace(driver, heartbeat=float(driver.heartbeat), pid=int(driver.pid))
     except (ValueError, TypeError, OverflowError, OSError):
         return None
-
-
-def _machine() -> str:
-    """An identifier of the scope in which process numbers are unique."""
-    boot, container = Path("/proc/sys/kernel/random/boot_id"), Path("/proc/self/ns/pid")
-    if boot.exists():
-        return f"{boot.read_text().strip()} {container.readlink()}"
-    return socket.gethostname()
-
-
-def _process_started(pid: int) -> str:
-    """The start of a process by the kernel's clock; empty if no such process is running."""
-    if Path("/proc/self/stat").exists():
-        try:
-            fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-        except OSError:
-            return ""
-        return "" if fields[0] in "ZX" else fields[19]
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return ""
-    except PermissionError:
-        pass
-    return "running"

@@ -4,6 +4,7 @@ import itertools
 import json
 import time
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from typing import Any, TypeVar
 
@@ -19,8 +20,11 @@ from analysis.schema import MEASUREMENTS_FILE, SPECTRA_FILE, Measurement
 from analysis.settings import SharpnessSettings
 from analysis.spectrum.quadrature import Quadratures
 from orchestrator.store.tasks import MeasuringTask
+from trainables.errors import DamagedError, ReplacedError, StorageError
+from trainables.trial.claim import Claim
 from trainables.trial.folder import FAILED_FILE, INPUTS, MEASURED_FILE, read_json, write_json
-from trainables.trial.manifest import checked, damaged, parsed
+from trainables.trial.machine import THIS_MACHINE, Machine
+from trainables.trial.manifest import MANIFEST_FILE, CheckedFolder, checked, damaged, parsed
 from trainables.trial.seal import different, digest
 from trainables.trial.storage import Folder
 
@@ -28,6 +32,7 @@ GAUSS_NEWTON_FILE = "gauss_newton_spectra.parquet"
 SAMPLES_FILE = "samples.json"
 PART = "part-"
 CODE = "code"  # that measured, in the record
+TRIES = 10  # to write a measurement, while others write the same
 FILES = "files"  # the key of a part's record under which it lists them
 
 T = TypeVar("T")
@@ -53,16 +58,53 @@ class Measured:
         }
 
 
-def write_measured(folder: Folder, measured: Measured, settings: SharpnessSettings) -> None:
-    """Write a trial's measurement. The record is written last: it marks the measurement as complete."""
-    files = measured.files()
+def write_measured(
+    folder: Folder, measured: Measured, settings: SharpnessSettings, machine: Machine = THIS_MACHINE
+) -> None:
+    """Write a trial's measurement. The record is written last: it marks the measurement as complete.
+
+    Where several actors write the same one, because one of them seemed dead, one at a time does (`Claim`), and the
+    first that completes it counts. In an object store a mixture of two can't be excluded, so what is there is read
+    again.
+
+    Raises:
+        StorageError: the storage failed, or others keep writing.
+    """
     there = checked(folder)
-    for name, data in files.items():
-        there.write(name, data)
-    record = {**measured.record, "timestamp": time.time(), "settings": settings.model_dump(mode="json")}
-    there.complete(MEASURED_FILE, record, files)
+    files = measured.files()
+    claim = Claim(there, machine)
+    for attempt in range(1, TRIES + 1):
+        with suppress(ReplacedError):
+            claim.take(*files, MANIFEST_FILE, MEASURED_FILE)
+            if MEASURED_FILE in there.names():
+                if _is_whole(there):
+                    break
+                claim.check()
+                there.delete(MEASURED_FILE)  # of a mixture
+            for name, data in files.items():
+                there.write(name, data, claim.check)
+            record = {**measured.record, "timestamp": time.time(), "settings": settings.model_dump(mode="json")}
+            there.complete(MEASURED_FILE, record, files, claim.check)
+            if not there.settling or _is_whole(there):
+                break
+        machine.sleep(machine.uniform(0.0, 2.0 + 4 * there.settling * attempt))  # the other one shall end first
+    else:
+        raise StorageError(f"{folder.uri}: other processes keep writing this measurement; give the same command again")
     there.delete(FAILED_FILE)  # of an earlier attempt
     there.clear()
+
+
+def _is_whole(folder: CheckedFolder) -> bool:
+    """Whether a complete measurement is there, with the bytes that it lists."""
+    afresh = CheckedFolder(folder.unchecked, folder.place)
+    try:
+        read_json(afresh, MEASURED_FILE)
+        manifest = afresh.manifest()
+        for name in manifest.files if manifest is not None else ():
+            afresh.read(name)
+    except (FileNotFoundError, DamagedError):
+        return False
+    return True
 
 
 def read_measured(folder: Folder, prefix: str = "", record: str = MEASURED_FILE) -> Measured:

@@ -21,6 +21,7 @@ from trainables.trial.folder import (
 )
 from trainables.trial.folder import MEASURED_FILE as MEASURED_FILE
 from trainables.trial.folder import MEASUREMENTS_FOLDER as MEASUREMENTS_FOLDER
+from trainables.trial.machine import THIS_MACHINE, Machine
 from trainables.trial.manifest import TRIALS_FOLDER as TRIALS_FOLDER
 from trainables.trial.manifest import CheckedFolder
 from trainables.trial.specs import TrialSpec
@@ -75,14 +76,21 @@ def _is_cleaned(files: Collection[str]) -> bool:
 class TrialStore:
     """The trials of one sweep, with their measurements for one set of settings, and the shifts that it asks for."""
 
-    def __init__(self, folder: str, measurement_id: str, shifts: tuple[str, ...] = ()) -> None:
-        self.folder = open_folder(folder)
+    def __init__(
+        self,
+        folder: str | Folder,
+        measurement_id: str,
+        shifts: tuple[str, ...] = (),
+        machine: Machine = THIS_MACHINE,
+    ) -> None:
+        self._machine = machine
+        self.folder = open_folder(folder) if isinstance(folder, str) else folder
         self.measurement_id = measurement_id
         self.shifts = shifts
 
     def trial(self, trial_id: str) -> TrialFolder:
         """The folder of a trial; it need not exist."""
-        return TrialFolder(self.folder / TRIALS_FOLDER / trial_id, trial_id)
+        return TrialFolder(self.folder / TRIALS_FOLDER / trial_id, trial_id, self._machine)
 
     def trial_ids(self) -> set[str]:
         """The trials that have a folder, whether or not a sweep's file still has them."""

@@ -1,8 +1,8 @@
 """A queue of jobs that must all be done in the end: a thread does one after another, and repeats what fails."""
 
-import threading
-import time
 from collections.abc import Callable
+
+from trainables.trial.machine import THIS_MACHINE, Machine
 
 FIRST_PAUSE = 1.0  # seconds after a failure; doubled with each one that follows
 LONGEST_PAUSE = 30.0
@@ -23,6 +23,7 @@ class RetryQueue:
         on_trouble: Callable[[str], None],
         on_recovery: Callable[[], None],
         may_pass: Callable[[Exception], bool],
+        machine: Machine = THIS_MACHINE,
     ) -> None:
         """An empty queue with its thread.
 
@@ -30,19 +31,21 @@ class RetryQueue:
             on_trouble: called with the reason, at the first failure after a success.
             on_recovery: called at the first success after a failure.
             may_pass: whether a job is repeated after an error; if not, `check` raises it.
+            machine: whose clock and threads are used.
         """
+        self._machine = machine
         self._on_trouble = on_trouble
         self._on_recovery = on_recovery
         self._may_pass = may_pass
         self._failure: Exception | None = None
         self.given_up = 0  # jobs whose error can't pass
         self._jobs: dict[str, Job] = {}
-        self._changed = threading.Condition()
+        self._changed = machine.condition()
         self._at_work = False
         self._hurried = False
         self._reason = ""
-        self._succeeded = time.monotonic()
-        threading.Thread(target=self._work, name="retry queue", daemon=True).start()
+        self._succeeded = self._machine.monotonic()
+        machine.start(self._work, "retry queue")
 
     def put(self, key: str, job: Job) -> None:
         """Add a job; returns at once."""
@@ -67,10 +70,10 @@ class RetryQueue:
             How many jobs are still to be done.
         """
         with self._changed:
-            started = time.monotonic()
+            started = self._machine.monotonic()
             self._hurried = True
             self._changed.notify_all()
-            while self.waiting and time.monotonic() - max(started, self._succeeded) < patience:
+            while self.waiting and self._machine.monotonic() - max(started, self._succeeded) < patience:
                 self._changed.wait(timeout=0.1)
             self._hurried = False
             return self.waiting
@@ -105,7 +108,7 @@ class RetryQueue:
                 if reason:
                     self._jobs.setdefault(key, job)
                 else:
-                    self._succeeded = time.monotonic()
+                    self._succeeded = self._machine.monotonic()
                 self._changed.notify_all()
             pause = min(max(FIRST_PAUSE, 2 * pause), LONGEST_PAUSE) if reason else 0.0
             self._sleep(pause)
@@ -118,9 +121,9 @@ class RetryQueue:
 
     def _sleep(self, seconds: float) -> None:
         """Pause; no longer than FIRST_PAUSE while somebody waits for the end."""
-        started = time.monotonic()
+        started = self._machine.monotonic()
         with self._changed:
-            while (remaining := self._shortened(seconds) - (time.monotonic() - started)) > 0:
+            while (remaining := self._shortened(seconds) - (self._machine.monotonic() - started)) > 0:
                 self._changed.wait(timeout=remaining)
 
     def _shortened(self, pause: float) -> float:

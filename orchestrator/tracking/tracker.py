@@ -2,9 +2,10 @@
 
 import logging
 import os
-import time
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
+
+from mlflow import MlflowClient
 
 from analysis.errors import AnalysisError
 from orchestrator.config.sweep_config import SweepConfig
@@ -12,11 +13,13 @@ from orchestrator.errors import DefectError, UsageError
 from orchestrator.events import EpochsDone, TrialEvent
 from orchestrator.store.trial_store import TrialState, TrialStore
 from orchestrator.tracking.experiment import open_experiment, write_report
-from orchestrator.tracking.protocol import Stopped
+from orchestrator.tracking.parent import describe_parent
+from orchestrator.tracking.protocol import LoggedReport, Stopped
 from orchestrator.tracking.retry_queue import RetryQueue
 from orchestrator.tracking.run import TrialRuns
 from orchestrator.tracking.trouble import keep_traceback, may_pass
 from trainables.errors import TrainingError
+from trainables.trial.machine import THIS_MACHINE, Machine
 from trainables.trial.specs import TrialSpec
 
 SECONDS_BETWEEN_FLUSHES = 20.0  # of a running trial's epochs
@@ -41,6 +44,8 @@ class MLflowTracker:
         specs: Sequence[TrialSpec],
         on_trouble: Callable[[str], None] = lambda _: None,
         on_recovery: Callable[[], None] = lambda: None,
+        client: MlflowClient | None = None,
+        machine: Machine = THIS_MACHINE,
     ) -> None:
         """Open the sweep's experiment and its parent run.
 
@@ -48,6 +53,8 @@ class MLflowTracker:
             config, store, specs: the sweep.
             on_trouble: called with the reason when a write fails for the first time after a success.
             on_recovery: called when a write succeeds again.
+            client: of the sweep's tracking address, if there is one already.
+            machine: whose clock and threads are used.
 
         Raises:
             UsageError: the tracking address can't be used.
@@ -58,15 +65,19 @@ class MLflowTracker:
         os.environ.setdefault("MLFLOW_HTTP_REQUEST_TIMEOUT", "30")
         self._config = config
         self._flushed: dict[str, float] = {}
-        experiment = open_experiment(config)
+        experiment = open_experiment(config, client)
         self.experiment_id = experiment.experiment_id
         self.parent_run_id = experiment.parent_run_id
+        self._client = experiment.client
         self._runs = TrialRuns(experiment, config, store, specs)
         self._folder = store.folder
-        self._queue = RetryQueue(on_trouble, on_recovery, may_pass)
+        self._queue = RetryQueue(on_trouble, on_recovery, may_pass, machine)
+        self._machine = machine
 
     def reconcile(self, states: Mapping[str, TrialState], progress: Callable[[str], None] = lambda _: None) -> None:
         """Log every trial whose run shows less than the store: what an earlier driver did not live to log."""
+        describe = partial(describe_parent, self._client, self.parent_run_id, self._config)
+        self._queue.put("settings", describe)
         for trial_id in self._runs.with_other_tags:
             self._queue.put(f"{trial_id} tags", partial(self._runs.tag, trial_id))
         for trial_id, state in states.items():
@@ -83,14 +94,14 @@ class MLflowTracker:
             self._queue.put(trial_id, partial(self._runs.sync, trial_id))
             return
         self._runs.add_epochs(trial_id, event.epochs)
-        now = time.monotonic()
+        now = self._machine.monotonic()
         if now - self._flushed.setdefault(trial_id, now) > SECONDS_BETWEEN_FLUSHES:
             self._flush(trial_id)
             self._flushed[trial_id] = now
 
-    def log_report(self, files: Mapping[str, bytes], note: str) -> None:
-        """Put a report's files on the parent run, and its verdict as the description; returns at once."""
-        self._queue.put("report", partial(write_report, self._config, files, note))
+    def log_report(self, report: LoggedReport) -> None:
+        """Put a report on the parent run; returns at once."""
+        self._queue.put("report", partial(write_report, self._config, report))
 
     def wait(self, patience: float = PATIENCE) -> int:
         """Wait until all is logged, or until nothing was for `patience` seconds; how many writes are still pending."""

@@ -44,8 +44,10 @@ def test_a_network_beside_the_sweep_file_is_found_with_what_it_imports(
         ("model: digits_cnn", "model: net_beside.build"), ("lambda_max, l2]", "l2, measure_here.largest]")
     )
     (tmp_path / "net_beside.py").write_text(
-        "import torch\nfrom parts_beside.plain import plain\n\ndef build(n, c):\n    return plain(n, c)\n"
+        "import torch\nfrom importlib import import_module\nfrom parts_beside.plain import plain\n\n"
+        "def build(n, c):\n    import_module('found_late')\n    return plain(n, c)\n"
     )
+    (tmp_path / "found_late.py").write_text("")
     (tmp_path / "parts_beside").mkdir()
     (tmp_path / "parts_beside" / "plain.py").write_text("from tests.orchestrator.odd_networks import plain\n")
     (tmp_path / "parts_beside" / "sizes.json").write_text("{}")
@@ -54,7 +56,8 @@ def test_a_network_beside_the_sweep_file_is_found_with_what_it_imports(
     (anywhere / "measure_here.py").write_text("def largest(model, inputs, targets):\n    return 1.0\n")
     config = load(str(path))
     names = dict(files_of(own_code(config)))
-    assert {"net_beside.py", "parts_beside/plain.py", "parts_beside/sizes.json", "measure_here.py"} <= set(names)
+    beside = {"net_beside.py", "parts_beside/plain.py", "parts_beside/sizes.json", "found_late.py"}
+    assert beside | {"measure_here.py"} <= set(names)
     assert not {"unused_beside.py", "torch.py"} & set(names)
     assert problems_here(rehearsal_of(config, expand(config))) == []
     with tarfile.open(fileobj=io.BytesIO(packed([(path.name, path), *names.items()]))) as archive:

@@ -2,23 +2,22 @@
 
 import hashlib
 import io
-import pickle
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import torch
 
+from analysis.address import without_secrets
 from analysis.one_line import first_line, plain_text
 from trainables.errors import DamagedError, TrainingError
+from trainables.training.unpacking import UNREADABLE, ZIP, load_bounded
 from trainables.trial.folder import EpochMetrics
 from trainables.trial.manifest import damaged
 from trainables.trial.seal import SealError, seal_zip, trial_of_zip
 from trainables.trial.specs import TrialSpec
 from trainables.trial.storage import Folder
-
-_ZIP = b"PK"
 
 
 @dataclass(frozen=True)
@@ -40,8 +39,8 @@ class Checkpoint:
         return len(self.history)
 
 
-def save_checkpoint(folder: Folder, name: str, checkpoint: Checkpoint) -> None:
-    """Write a checkpoint atomically, with a seal that names its trial."""
+def save_checkpoint(folder: Folder, name: str, checkpoint: Checkpoint, check: Callable[[], None] | None = None) -> None:
+    """Write a checkpoint atomically, with a seal that names its trial; `check` as in `Folder.write`."""
     buffer = io.BytesIO()
     content = {
         "spec": checkpoint.spec.model_dump(mode="json"),
@@ -53,13 +52,13 @@ def save_checkpoint(folder: Folder, name: str, checkpoint: Checkpoint) -> None:
     }
     torch.save(content, buffer)
     seal_zip(buffer, checkpoint.spec.trial_id)
-    folder.write(name, buffer.getvalue())
+    folder.write(name, buffer.getvalue(), check)
 
 
 def load_checkpoint(
     folder: Folder, name: str, device: torch.device | None = None, trial_id: str | None = None
 ) -> Checkpoint:
-    """Read a checkpoint; no code in it is executed (`weights_only`).
+    """Read a checkpoint; no code in it is executed, and it takes no more memory than it has bytes (`load_bounded`).
 
     Args:
         folder, name: where it is.
@@ -72,11 +71,11 @@ def load_checkpoint(
         TrainingError: the file is what was written, and no checkpoint of this project that can be read.
     """
     data = folder.read(name)
-    is_zip = data[:2] == _ZIP  # what else there is, torch may know
+    is_zip = data[: len(ZIP)] == ZIP  # what else there is, torch may know
     try:
         if is_zip:
             trial_of_zip(data)
-        content = torch.load(io.BytesIO(data), map_location=device or "cpu", weights_only=True)
+        content = load_bounded(data, device or "cpu")
         checkpoint = Checkpoint(
             TrialSpec.model_validate(content["spec"]),
             content["model"],
@@ -87,9 +86,10 @@ def load_checkpoint(
         )
     except SealError as error:
         raise damaged(folder, name, error) from error
-    except (RuntimeError, KeyError, TypeError, EOFError, ValueError, pickle.UnpicklingError) as error:
+    except UNREADABLE as error:
+        place = without_secrets((folder / name).uri)
         raise (TrainingError if is_zip else DamagedError)(
-            f"{(folder / name).uri} is not a readable checkpoint of this project: {why_unreadable(error)}"
+            f"{place} is not a readable checkpoint of this project: {why_unreadable(error)}"
         ) from error
     found = checkpoint.spec.trial_id
     if trial_id not in (None, found):

@@ -27,7 +27,6 @@ from trainables.trial.folder import (
     Failure,
     Trained,
     TrialFolder,
-    write_failure,
 )
 from trainables.trial.recipe import misfits
 from trainables.trial.specs import RSAMSpec, TrainingSpec, TrialSpec
@@ -57,6 +56,8 @@ def train(
         DivergedError: the loss is no longer finite.
     """
     trial.claim()
+    if trial.is_trained:
+        return
     with determinism(spec.training.deterministic):
         data = load_dataset(spec.data).to(device)
         check_validation(spec, data)
@@ -75,12 +76,11 @@ def train(
             done = is_done(spec.training, history, trainer.steps_per_epoch)
             checkpoint = checkpoint_of(trainer, history, done)
             if best and spec.training.keep_best:
-                trial.check()
-                save_checkpoint(trial.folder, BEST_CHECKPOINT, replace(checkpoint, optimizer={}, unaveraged={}))
+                alone = replace(checkpoint, optimizer={}, unaveraged={})
+                save_checkpoint(trial.folder, BEST_CHECKPOINT, alone, trial.check)
             started = time.monotonic()
             if done or started >= due:
-                trial.check()
-                save_checkpoint(trial.folder, LAST_CHECKPOINT, checkpoint)
+                save_checkpoint(trial.folder, LAST_CHECKPOINT, checkpoint, trial.check)
                 due = time.monotonic() + (time.monotonic() - started) / CHECKPOINT_SHARE
                 yield from unsaved
                 unsaved = []
@@ -157,7 +157,8 @@ def resume(trainer: Trainer, trial: TrialFolder) -> list[EpochMetrics]:
     if SPEC_FILE not in there:
         trial.write_spec(trainer.spec)
     if INITIAL_CHECKPOINT not in there:
-        save_checkpoint(trial.folder, INITIAL_CHECKPOINT, Checkpoint(trainer.spec, trainer.model.state_dict(), {}, []))
+        initial = Checkpoint(trainer.spec, trainer.model.state_dict(), {}, [])
+        save_checkpoint(trial.folder, INITIAL_CHECKPOINT, initial, trial.check_if_claimed)
     if last is None:
         return []
     if trainer.averaged is not None:
@@ -262,5 +263,4 @@ def attempt(
     except (StorageError, ReplacedError):
         raise
     except (Exception, SystemExit, KeyboardInterrupt) as error:  # noqa: BLE001 - a failed trial is a result
-        trial.check()
-        write_failure(trial.folder, Failure.of("training", error))
+        trial.fail(Failure.of("training", error))

@@ -118,8 +118,35 @@ def own_sources(path: str) -> Sources | None:
                 continue
             source = spec.loader.get_data(spec.origin)
             modules[name] = _digest(source)
-            waiting += _imports(source, name, spec.submodule_search_locations is not None)
+            waiting += imported_names(source, name, spec.submodule_search_locations is not None)
     return Sources.of(modules) if module in modules else None
+
+
+def imported_names(source: bytes, name: str, is_package: bool) -> Iterator[str]:
+    """The names of modules that a module's source may import; some are not modules, but names in one.
+
+    Imports within functions count, and `import_module` of a literal. A source that can't be parsed gives none:
+    importing it says why.
+    """
+    try:
+        tree = ast.parse(source)
+    except (SyntaxError, ValueError):  # a compiled module, or a mistake in it
+        return
+    package = name if is_package else name.rpartition(".")[0]
+    for node in ast.walk(tree):
+        match node:
+            case ast.Import(names=names):
+                yield from (each.name for each in names)
+            case ast.ImportFrom(module=module, names=names, level=level):
+                base = package.rsplit(".", level - 1)[0] if level > 1 else package if level else ""
+                origin = ".".join(part for part in (base, module) if part)
+                yield origin
+                yield from (f"{origin}.{each.name}" for each in names if each.name != "*")
+            case ast.Call(
+                func=ast.Attribute(attr="import_module") | ast.Name(id="import_module" | "__import__"),
+                args=[ast.Constant(value=str(literal)), *_],
+            ):
+                yield literal if not literal.startswith(".") else f"{package}{literal}"
 
 
 def _digest(source: bytes) -> str:
@@ -163,26 +190,3 @@ def _with_parents(name: str) -> Iterator[str]:
     """`a.b.c` gives a, a.b and a.b.c: importing it runs all three."""
     parts = name.split(".")
     yield from (".".join(parts[:end]) for end in range(1, len(parts) + 1))
-
-
-def _imports(source: bytes, name: str, is_package: bool) -> Iterator[str]:
-    """The names of modules that a module may import; some are not modules, but names in one."""
-    try:
-        tree = ast.parse(source)
-    except (SyntaxError, ValueError):  # a compiled module; or one whose import will say what is wrong
-        return
-    package = name if is_package else name.rpartition(".")[0]
-    for node in ast.walk(tree):
-        match node:
-            case ast.Import(names=names):
-                yield from (each.name for each in names)
-            case ast.ImportFrom(module=module, names=names, level=level):
-                base = package.rsplit(".", level - 1)[0] if level > 1 else package if level else ""
-                origin = ".".join(part for part in (base, module) if part)
-                yield origin
-                yield from (f"{origin}.{each.name}" for each in names if each.name != "*")
-            case ast.Call(
-                func=ast.Attribute(attr="import_module") | ast.Name(id="import_module" | "__import__"),
-                args=[ast.Constant(value=str(literal)), *_],
-            ):
-                yield literal if not literal.startswith(".") else f"{package}{literal}"

@@ -1,17 +1,16 @@
 """The files of one trial. Each is written when its step is done, so the files that exist define the trial's state."""
 
 import math
-import os
-import socket
 import traceback
-import uuid
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, TypeVar, overload
 
 from analysis.one_line import one_line
-from trainables.errors import DamagedError, ReplacedError
+from trainables.errors import DamagedError
+from trainables.trial.claim import Claim
 from trainables.trial.code import Code
+from trainables.trial.machine import THIS_MACHINE, Machine
 from trainables.trial.manifest import CLEANED_FILE as CLEANED_FILE
 from trainables.trial.manifest import FAILED_FILE as FAILED_FILE
 from trainables.trial.manifest import (
@@ -40,7 +39,7 @@ MEASURED_FILE = "measured.json"
 SHIFTS_FOLDER = "shifts"
 # In a manifest, beside the record:
 LISTED_FILES = (SPEC_FILE, CODE_FILE, INITIAL_CHECKPOINT, LAST_CHECKPOINT, BEST_CHECKPOINT)
-TRAINING_FILES = (*LISTED_FILES, TRAINED_FILE, MANIFEST_FILE)  # a worker's own
+TRAINING_FILES = (*LISTED_FILES, TRAINED_FILE, MANIFEST_FILE, FAILED_FILE)  # a worker's own
 INPUTS = "inputs"  # the key of a record under which it says what it was made from
 WEIGHTS = "weights"  # of those, the SHA-256 of the trained weights
 
@@ -152,18 +151,15 @@ class Failure:
 class TrialFolder:
     """Typed access to the files of a trial. Whatever is not as it was written is a DamagedError."""
 
-    def __init__(self, folder: Folder, trial_id: str | None = None) -> None:
+    def __init__(self, folder: Folder, trial_id: str | None = None, machine: Machine = THIS_MACHINE) -> None:
         """A trial's folder; `trial_id` is by default the folder's name."""
         self.folder: CheckedFolder = checked(folder, trial_id)
         self.trial_id = trial_id  # None: the folder may have any name
-        self._worker = ""
+        self._claim = Claim(self.folder, machine)
 
     def claim(self) -> None:
         """Make this worker the one that trains the trial. An earlier worker that is still alive stops at `check`."""
-        self._worker = uuid.uuid4().hex
-        worker = {"worker": self._worker, "host": socket.gethostname(), "process": os.getpid()}
-        write_json(self.folder, WORKER_FILE, worker)
-        self.folder.clear(*TRAINING_FILES)
+        self._claim.take(*TRAINING_FILES)
 
     def check(self) -> None:
         """Do nothing while the trial is claimed by this worker; costs a read of a small file.
@@ -171,19 +167,27 @@ class TrialFolder:
         Raises:
             ReplacedError: another worker has claimed it.
         """
-        worker = read_json(self.folder, WORKER_FILE)
-        if worker["worker"] != self._worker:
-            raise ReplacedError(f"process {worker['process']} on {worker['host']} now trains {self.folder.uri}")
+        self._claim.check()
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether the outcome of training is there, which a worker that was replaced may have written just before."""
+        return TRAINED_FILE in self.folder.names()
+
+    def fail(self, failure: Failure) -> None:
+        """Mark the training as failed."""
+        write_failure(self.folder, failure, self.check_if_claimed)
 
     def write_spec(self, spec: TrialSpec) -> None:
         """Record the trial of this folder."""
-        self.folder.write(SPEC_FILE, spec.model_dump_json(indent=2).encode())
+        self.folder.write(SPEC_FILE, spec.model_dump_json(indent=2).encode(), self.check_if_claimed)
 
     def write_code(self, code: Code) -> None:
         """Record the code that trains the trial from now on, if it is not the last one recorded."""
         versions = self.read_code()
         if versions[-1:] != [code]:
-            write_json(self.folder, CODE_FILE, {"versions": [each.to_json() for each in [*versions, code]]})
+            content = {"versions": [each.to_json() for each in [*versions, code]]}
+            write_json(self.folder, CODE_FILE, content, self.check_if_claimed)
 
     def read_code(self) -> list[Code]:
         """The code that trained the trial, in order: several where it was continued with other code; none where an
@@ -199,7 +203,8 @@ class TrialFolder:
         """Mark the trial as trained: its last checkpoint is now final. Results of other weights are forgotten."""
         self._forget_results_of_other_weights(trained.weights)
         there = self.folder.names()
-        self.folder.complete(TRAINED_FILE, asdict(trained), [name for name in LISTED_FILES if name in there])
+        listed = [name for name in LISTED_FILES if name in there]
+        self.folder.complete(TRAINED_FILE, asdict(trained), listed, self.check_if_claimed)
 
     def read_trained(self) -> Trained:
         """The outcome of training; FileNotFoundError before the end of training."""
@@ -209,6 +214,11 @@ class TrialFolder:
         """Forget all training so far: what can't be relied on is not trained on."""
         for name in (TRAINED_FILE, MANIFEST_FILE, *reversed(LISTED_FILES)):
             self.folder.delete(name)
+
+    @property
+    def check_if_claimed(self) -> Callable[[], None] | None:
+        """What a worker that has claimed the trial checks before it replaces a file; None without a claim."""
+        return self.check if self._claim.is_taken else None
 
     @property
     def measurements(self) -> CheckedFolder:
@@ -264,9 +274,9 @@ class TrialFolder:
                     folder.delete(MANIFEST_FILE)
 
 
-def write_json(folder: Folder, name: str, data: dict[str, Any]) -> None:
-    """Write a small file that people can read, with a seal by which damage is seen."""
-    folder.write(name, sealed_json(place_of(folder, name), data))
+def write_json(folder: Folder, name: str, data: dict[str, Any], check: Callable[[], None] | None = None) -> None:
+    """Write a small file that people can read, with a seal by which damage is seen; `check` as in `Folder.write`."""
+    folder.write(name, sealed_json(place_of(folder, name), data), check)
 
 
 @overload
@@ -290,9 +300,9 @@ def read_json(folder: Folder, name: str, make: Callable[[dict[str, Any]], Any] =
     return parsed(folder, name, folder.read(name), parse)
 
 
-def write_failure(folder: Folder, failure: Failure) -> None:
-    """Mark the training or the measurement in a folder as failed."""
-    write_json(folder, FAILED_FILE, asdict(failure))
+def write_failure(folder: Folder, failure: Failure, check: Callable[[], None] | None = None) -> None:
+    """Mark the training or the measurement in a folder as failed; `check` as in `Folder.write`."""
+    write_json(folder, FAILED_FILE, asdict(failure), check)
 
 
 def read_failure(folder: Folder) -> Failure:

@@ -9,9 +9,11 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, TypeVar
 
+from analysis.address import without_secrets
 from trainables.errors import DamagedError
+from trainables.trial.code import commit
 from trainables.trial.seal import SealError, different, digest, sealed_json, unsealed_json
-from trainables.trial.storage import Folder, StoredFile, without_secrets
+from trainables.trial.storage import Folder, StoredFile
 
 MANIFEST_FILE = "manifest.json"
 FAILED_FILE = "failed.json"
@@ -23,6 +25,9 @@ LISTED_IN = "listed_in"  # the key of a record by which it says that there is a 
 WRITTEN = "written"  # Unix time, the same in a record and its manifest
 TRIALS_FOLDER = "trials"
 PACKAGES = ("renyi-sharpness", "torch", "numpy", "ray", "pyarrow")
+
+# What reading can raise that finds something else than was written: values of other types, too large, too deep.
+UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, EOFError, OSError, RuntimeError)
 
 T = TypeVar("T")
 
@@ -71,6 +76,7 @@ class CheckedFolder:
         self.unchecked = folder
         self.place = place
         self.uri = folder.uri
+        self.settling = folder.settling
         self._known: dict[str, Entry] = {}
         self._manifest: Manifest | None = None
         self._looked = False
@@ -94,8 +100,8 @@ class CheckedFolder:
         self._known[name] = Entry.of(data)
         return data
 
-    def write(self, name: str, data: bytes) -> None:
-        self.unchecked.write(name, data)
+    def write(self, name: str, data: bytes, check: Callable[[], None] | None = None) -> None:
+        self.unchecked.write(name, data, check)
         self._known[name] = Entry.of(data)
 
     def create(self, name: str, data: bytes) -> bool:
@@ -150,7 +156,13 @@ class CheckedFolder:
         """The SHA-256 of a file that this object wrote or read, else of the file as it is read now."""
         return self._entry(name).sha256
 
-    def complete(self, record: str, content: Mapping[str, Any], names: Iterable[str]) -> None:
+    def complete(
+        self,
+        record: str,
+        content: Mapping[str, Any],
+        names: Iterable[str],
+        check: Callable[[], None] | None = None,
+    ) -> None:
         """Finish a step: write the manifest of its files, then its record, whose presence says that all is done.
 
         A process that is killed between the two leaves a step that is not finished, and is done again.
@@ -159,12 +171,13 @@ class CheckedFolder:
             record: the name of the record.
             content: what it says.
             names: the other files of the step, which are there.
+            check: called before each of the two is written, as by `Folder.write`.
         """
         written = time.time()
         data = sealed_json(f"{self.place}/{record}", {**content, WRITTEN: written, LISTED_IN: MANIFEST_FILE})
         files = {name: self._entry(name) for name in names} | {record: Entry.of(data)}
-        self._write_manifest(Manifest(written, files, environment()))
-        self.write(record, data)
+        self._write_manifest(Manifest(written, files, environment()), check)
+        self.write(record, data, check)
 
     def list_files(self, names: Iterable[str]) -> None:
         """Write the manifest of files that no record completes."""
@@ -177,8 +190,8 @@ class CheckedFolder:
             files = {other: entry for other, entry in manifest.files.items() if other != name}
             self._write_manifest(Manifest(manifest.written, files, manifest.environment))
 
-    def _write_manifest(self, manifest: Manifest) -> None:
-        self.unchecked.write(MANIFEST_FILE, sealed_json(f"{self.place}/{MANIFEST_FILE}", asdict(manifest)))
+    def _write_manifest(self, manifest: Manifest, check: Callable[[], None] | None = None) -> None:
+        self.unchecked.write(MANIFEST_FILE, sealed_json(f"{self.place}/{MANIFEST_FILE}", asdict(manifest)), check)
         self._looked = False
 
     def _entry(self, name: str) -> Entry:
@@ -220,7 +233,7 @@ def parsed(folder: Folder, name: str, data: bytes, parse: Callable[[bytes], T]) 
         return parse(data)
     except DamagedError:
         raise
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError, EOFError, OSError) as error:
+    except UNREADABLE as error:
         raise damaged(folder, name, error) from error
 
 
@@ -248,11 +261,12 @@ def _remedy(folder: Folder) -> str:
 
 @cache
 def environment() -> dict[str, str]:
-    """The versions and the machine by which a result may differ, without importing anything heavy."""
+    """The versions, the commit and the machine by which a result may differ, without importing anything heavy."""
     found = {"python": platform.python_version(), "machine": f"{platform.node()} {platform.machine()}"}
     for package in PACKAGES:
         try:
             found[package] = version(package)
         except PackageNotFoundError:
             continue
-    return found
+    made_from = commit()
+    return found | ({"commit": made_from} if made_from else {})

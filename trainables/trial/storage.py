@@ -4,9 +4,8 @@ import errno
 import os
 import re
 import shutil
-import time
 import uuid
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from functools import cache
@@ -14,11 +13,15 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import unquote, urlsplit
 
+from analysis.address import without_secrets
 from trainables.errors import StorageError, TrainingError
+from trainables.trial.disk import DISK, Disk
+from trainables.trial.machine import THIS_MACHINE, Machine
 
 OBJECT_STORES = ("s3", "gcs", "abfs")  # pyarrow's names of stores where an object appears complete or not at all
-NO_LINKS = (errno.EPERM, errno.ENOTSUP, errno.ENOSYS)  # errors of file systems without hard links: FAT, some of FUSE
 ANSWER_SECONDS = 5  # for an object store that may have no credentials
+SETTLING_SECONDS = 10.0  # for an object to arrive in an object store
+RENAMES = 3  # tries to put a checked file in its place
 CLAIM_SECONDS = 60.0  # after this, a claim to create a file is void: its process died before it could remove it
 
 
@@ -35,6 +38,7 @@ class Folder(Protocol):
     """The operations that a sweep needs on a folder. Each raises StorageError if the storage fails."""
 
     uri: str
+    settling: float  # seconds after which a write that was begun has ended; 0 where `clear` ends it
 
     def __truediv__(self, name: str) -> "Folder":
         """A folder inside this one, which need not exist."""
@@ -42,8 +46,14 @@ class Folder(Protocol):
     def read(self, name: str) -> bytes:
         """Read the bytes of a file; FileNotFoundError if there is none."""
 
-    def write(self, name: str, data: bytes) -> None:
-        """Write or replace a file atomically: a reader sees all the old bytes or all the new ones."""
+    def write(self, name: str, data: bytes, check: Callable[[], None] | None = None) -> None:
+        """Write or replace a file atomically: a reader sees all the old bytes or all the new ones.
+
+        Args:
+            name, data: the file.
+            check: called at the last moment before the file is replaced; what it raises leaves the file as it was. On a
+                disk and on NFS the new bytes are then beside it already, where `clear` by another process removes them.
+        """
 
     def create(self, name: str, data: bytes) -> bool:
         """Create a file that does not exist; whether this call created it. Of several callers, at most one succeeds."""
@@ -107,38 +117,57 @@ def is_remote(uri: str) -> bool:
 class LocalFolder:
     """A folder on a disk of this machine, or mounted on it."""
 
-    def __init__(self, path: Path) -> None:
+    settling = 0.0
+
+    def __init__(self, path: Path, disk: Disk = DISK) -> None:
         self.path = path
         self.uri = str(path)
+        self._disk = disk
 
     def __truediv__(self, name: str) -> "LocalFolder":
-        return LocalFolder(self.path / name)
+        return LocalFolder(self.path / name, self._disk)
 
     def read(self, name: str) -> bytes:
         with self._reported(name, "read", missing_is_no_error=True):
-            return (self.path / name).read_bytes()
+            return self._disk.read(self.path / name)
 
-    def write(self, name: str, data: bytes) -> None:
-        with self._reported(name, "written"), self._complete(name, data) as temporary:
-            temporary.replace(self.path / name)
+    def write(self, name: str, data: bytes, check: Callable[[], None] | None = None) -> None:
+        with self._reported(name, "written"):
+            for last in [False] * (RENAMES - 1) + [True]:
+                with self._complete(name, data) as temporary:
+                    if check is not None:
+                        check()
+                    try:
+                        self._disk.rename(temporary, self.path / name)
+                    except FileNotFoundError:  # removed by who claimed the folder, perhaps before this process did
+                        if check is None or last:
+                            raise
+                    else:
+                        return
 
     def create(self, name: str, data: bytes) -> bool:
-        """See the protocol: making a hard link fails if the file already exists, on a disk as on NFS."""
+        """See the protocol: making a hard link fails if the file already exists, on a disk as on NFS.
+
+        An NFS server whose answer was lost is asked again, and then refuses what it has done. A second name of the
+        file tells this from another caller's success.
+        """
         with self._reported(name, "written"), self._complete(name, data) as temporary:
             try:
-                _link(temporary, self.path / name)
-            except (FileExistsError, FileNotFoundError):  # another caller created it, or removed this call's file
+                self._disk.link(temporary, self.path / name)
+            except FileNotFoundError:  # another process removed this call's file
                 return False
+            except FileExistsError:
+                return self._disk.links(temporary) > 1
         return True
 
     def names(self) -> list[str]:
         with self._reported("", "read", missing_is_no_error=True), suppress(FileNotFoundError):
-            return sorted(entry.name for entry in os.scandir(self.path) if not entry.name.startswith("."))
+            return sorted(name for name in self._disk.names(self.path) if not name.startswith("."))
         return []
 
     def delete(self, name: str) -> None:
         with self._reported(name, "deleted"):
-            (self.path / name).unlink(missing_ok=True)
+            self._disk.unlink(self.path / name)
 
     def folders(self) -> list[str]:
         with self._reported("", "read", missing_is_no_error=True), suppress(FileNotFoundError):
@@ -163,21 +192,20 @@ class LocalFolder:
 
     def clear(self, *names: str) -> None:
         with self._reported("", "read", missing_is_no_error=True):
-            unfinished = [entry.name for entry in os.scandir(self.path) if _is_unfinished(entry.name, names)]
+            unfinished = [name for name in self._disk.names(self.path) if _is_unfinished(name, names)]
         for name in unfinished:
             self.delete(name)
 
     @contextmanager
     def _complete(self, name: str, data: bytes) -> Iterator[Path]:
         """The data in a complete file with a unique name, to be moved or linked: two writers never share a file."""
-        self.path.mkdir(parents=True, exist_ok=True)
         temporary = self.path / _unfinished(name)
         try:
-            _write_new(temporary, data)
+            self._disk.write_new(temporary, data)
             yield temporary
         finally:
-            temporary.unlink(missing_ok=True)
-        _sync_folder(self.path)
+            self._disk.unlink(temporary)
+        self._disk.sync(self.path)
 
     @contextmanager
     def _reported(self, name: str, action: str, missing_is_no_error: bool = False) -> Iterator[None]:
@@ -188,7 +216,7 @@ class LocalFolder:
             if missing_is_no_error and isinstance(error, FileNotFoundError):
                 raise
             raise StorageError(
-                f"{self.path / name} can't be {action}: {error.strerror or error} ({_room(self.path)}); "
+                f"{self.path / name} can't be {action}: {error.strerror or error} ({self._disk.room(self.path)}); "
                 f"{_REMEDIES.get(error.errno or 0, 'correct that')}, then give the same command to go on from here"
             ) from error
 
@@ -210,50 +238,15 @@ _REMEDIES = {
 }
 
 
-def _write_new(path: Path, data: bytes) -> None:
-    with path.open("xb") as file:
-        file.write(data)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _link(source: Path, target: Path) -> None:
-    """Give a file a second name; FileExistsError if that name is in use."""
-    try:
-        target.hardlink_to(source)
-    except OSError as error:
-        if error.errno not in NO_LINKS:
-            raise
-        _write_new(target, source.read_bytes())  # O_EXCL; a reader may see it incomplete
-
-
-def _sync_folder(path: Path) -> None:
-    """Make a new name in a folder survive a loss of power, where the system supports that."""
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        with suppress(OSError):
-            os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def _room(path: Path) -> str:
-    """The free space on the disk of a path that may not exist yet."""
-    there = next((folder for folder in (path, *path.parents) if folder.exists()), Path("/"))
-    try:
-        usage = shutil.disk_usage(there)
-    except OSError:
-        return "its disk does not answer"
-    return f"{usage.free / 1e6:.1f} MB free of {usage.total / 1e6:.1f} MB"
-
-
 class RemoteFolder:
     """A prefix in an object store, or a folder of another of pyarrow's file systems."""
 
-    def __init__(self, filesystem: Any, path: str, uri: str) -> None:
+    def __init__(self, filesystem: Any, path: str, uri: str, machine: Machine = THIS_MACHINE) -> None:
         self._filesystem = filesystem
+        self._machine = machine
         self._path = path.rstrip("/")
         self.uri = uri
+        self.settling = SETTLING_SECONDS if filesystem.type_name in OBJECT_STORES else 0.0
 
     @classmethod
     def at(cls, uri: str) -> "RemoteFolder":
@@ -274,20 +267,24 @@ class RemoteFolder:
         return cls(filesystem, path, uri)
 
     def __truediv__(self, name: str) -> "RemoteFolder":
-        return RemoteFolder(self._filesystem, f"{self._path}/{name}", join(self.uri, name))
+        return RemoteFolder(self._filesystem, f"{self._path}/{name}", join(self.uri, name), self._machine)
 
     def read(self, name: str) -> bytes:
         with self._reported(name, "read", missing_is_no_error=True):
             return self._read(name)
 
-    def write(self, name: str, data: bytes) -> None:
+    def write(self, name: str, data: bytes, check: Callable[[], None] | None = None) -> None:
         with self._reported(name, "written"):
             if self._filesystem.type_name in OBJECT_STORES:
+                if check is not None:
+                    check()
                 self._write(name, data)
                 return
             temporary = _unfinished(name)
             self._filesystem.create_dir(self._path)
             self._write(temporary, data)
+            if check is not None:
+                check()
             self._filesystem.move(f"{self._path}/{temporary}", f"{self._path}/{name}")
 
     def create(self, name: str, data: bytes) -> bool:
@@ -301,16 +298,18 @@ class RemoteFolder:
         other both withdraw: try again a little later.
         """
         claim = f"{name}.claim-{uuid.uuid4().hex}"
-        begun = time.monotonic()
+        begun = self._machine.monotonic()
         self.write(claim, b"")
         try:
             written = self._written()
+            if claim not in written:  # removed by a driver that has a later lease
+                return False
             rivals = [
                 other
                 for other, when in written.items()
                 if other.startswith(f"{name}.claim-") and other != claim and written[claim] - when < CLAIM_SECONDS
             ]
-            if rivals or self._has(name) or time.monotonic() - begun > CLAIM_SECONDS / 2:
+            if rivals or self._has(name) or self._machine.monotonic() - begun > CLAIM_SECONDS / 2:
                 return False
             self.write(name, data)
         finally:
@@ -408,8 +407,3 @@ def _ask_google(uri: str) -> None:
     joint = "&" if "?" in uri else "?"
     filesystem, path = fs.FileSystem.from_uri(f"{uri}{joint}retry_limit_seconds={ANSWER_SECONDS}")
     filesystem.get_file_info([path])
-
-
-def without_secrets(address: str) -> str:
-    """An address that may be shown: without the password of `scheme://user:password@host`."""
-    return re.sub(r"(://[^:/@]*:)[^@/]*@", r"\1***@", address)

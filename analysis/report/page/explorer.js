@@ -145,7 +145,7 @@ function explorerOf(root, data) {
 const explorers = [...document.querySelectorAll(".explorer-data")].map((element) => {
   const root = make("div", { class: "one" });
   document.getElementById("explorer-root").append(root);
-  return explorerOf(root, JSON.parse(element.textContent.replaceAll("<\\/", "</")));
+  return explorerOf(root, JSON.parse(element.textContent.replaceAll("<\\", "<")));
 });
 // With the explorer at hand the static figure is for print alone.
 if (explorers.length) {

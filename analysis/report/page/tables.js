@@ -74,7 +74,7 @@ function save(text, name, type) {
 
 function openNumbers(details) {
   if (details.querySelector("table")) return;
-  const text = document.getElementById(details.dataset.csv).textContent.replaceAll("<\\/", "</");
+  const text = document.getElementById(details.dataset.csv).textContent.replaceAll("<\\", "<");
   const [head, ...body] = parseCsv(text);
   const button = make("button", { type: "button", onclick: () => save(text, details.dataset.file, "text/csv") }, "Save as CSV");
   details.append(button, tableOf(details.querySelector("summary").textContent, head, body).frame);

@@ -9,7 +9,7 @@ import pytest
 from orchestrator.config.expand import expand
 from orchestrator.config.load import load
 from orchestrator.config.sweep_config import SweepConfig
-from orchestrator.tracking.description import code_tags, dataset_input, origin_tags, trial_note, trial_tags
+from orchestrator.tracking.description import code_tags, origin_tags, trial_note, trial_tags
 from tests.orchestrator.made_up import outcome
 from trainables.trial.specs import TrialSpec
 from trainables.trial.storage import LocalFolder
@@ -40,10 +40,6 @@ def test_a_run_says_where_it_comes_from(config: SweepConfig) -> None:
     assert tags["mlflow.source.name"] == f"renyi run {config.typed}"
     assert code_tags().items() <= tags.items()
     assert tags["renyi.version"]
-
-
-def test_all_trials_on_the_same_data_have_the_same_data_set(config: SweepConfig) -> None:
-    assert dataset_input(config).dataset.digest == dataset_input(config).dataset.name == "digits"
 
 
 def test_a_note_has_the_numbers_and_the_command_that_measures_again(specs: list[TrialSpec], tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ def test_little_memory_turns_auto_away_from_factors(monkeypatch: pytest.MonkeyPa
     model, (inputs, targets) = build("digits_cnn"), samples(40)
     layer = "features.4.weight"
     roomy = block_operator(model, inputs, targets, layer, num_products=10_000)
-    tight = block_operator(model, inputs, targets, layer, num_products=10_000, memory_budget=taken + 2**19)
+    tight = block_operator(model, inputs, targets, layer, num_products=10_000, memory_budget=taken + 2**17)
     assert roomy.engine.startswith("gauss_newton")
     assert tight.engine == "r_operator"
     assert "MiB, more than" in tight.reason
