@@ -79,7 +79,12 @@ def render_page(contents: Contents) -> str:
         answers={label(found, evidence): answers(found) for found in evidence},
         ids=ids,
         studies=[
-            {"name": name, "study": sweep.study, "methods": methods(sweep.study, _first(evidence, name))}
+            {
+                "name": name,
+                "study": sweep.study,
+                "states": ", ".join(f"{n} {state}" for state, n in _first(evidence, name).states.items() if n),
+                "methods": methods(sweep.study, _first(evidence, name)),
+            }
             for name, sweep in contents.sweeps.items()
             if sweep.study is not None
         ],

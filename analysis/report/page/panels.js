@@ -106,9 +106,9 @@ function setState(mark, chosen, current, trial) {
   mark.classList.toggle("current", trial === current);
 }
 
-/** Arrow keys go through the trials in the order of their places. */
+/** Arrow keys go through the trials that pass the filters, in the order of their places. */
 function walk(event, places, events) {
-  const order = places.map((place, trial) => [place, trial]).filter(([place]) => place !== null).sort((a, b) => a[0] - b[0])
+  const order = places.map((place, trial) => [place, trial]).filter(([place, trial]) => place !== null && events.passes(trial)).sort((a, b) => a[0] - b[0])
     .map(([, trial]) => trial);
   const now = order.indexOf(events.current());
   const step = { ArrowRight: 1, ArrowUp: 1, ArrowLeft: -1, ArrowDown: -1 }[event.key];
