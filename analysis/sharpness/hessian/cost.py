@@ -10,8 +10,8 @@ from analysis.sharpness.hessian.tape.linear_maps import CONVOLUTIONS, Convolutio
 from analysis.sharpness.hessian.tape.winograd import TILED, suits
 from analysis.sharpness.problem import Problem, held_still
 
-# Time of a multiply-add in many small matrix products over one in a convolution: measured 6 for 4 × 4 positions and 3 for
-# 8 × 8 in float32, twice as much in float64.
+# Time of a multiply-add in many small matrix products over one in a convolution: measured 6 for 4 × 4 positions and 3
+# for 8 × 8 in float32, twice as much in float64.
 SMALL_PRODUCTS = 6
 EIGENVALUES = 4 / 3  # multiplications of a symmetric eigenproblem, over the cube of its size
 
