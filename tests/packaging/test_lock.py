@@ -16,7 +16,10 @@ def locked() -> dict[str, tuple[Requirement, int]]:
     found: dict[str, tuple[Requirement, int]] = {}
     for line in text.splitlines():
         requirement = Requirement(line.partition("--hash")[0])
-        found[canonicalize_name(requirement.name)] = requirement, len(re.findall(r"--hash=sha256:[0-9a-f]{64}", line))
+        found[str(canonicalize_name(requirement.name))] = (
+            requirement,
+            len(re.findall(r"--hash=sha256:[0-9a-f]{64}", line)),
+        )
     return found
 
 

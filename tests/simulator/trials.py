@@ -160,7 +160,7 @@ def replace_each_other(world: World, kind: str | None = None) -> None:
         check(workers, process)
         ends.append(True)
 
-    world.spawn("last worker", "host 2", lambda process: work(workers, process, 5.0), world.faults.until + 60.0)
+    world.spawn("last worker", "host 2", partial(work, workers, seconds=5.0), world.faults.until + 60.0)
     world.spawn("auditor", "host 3", audit, world.faults.until + 600.0)
     world.run()
     world.require(bool(ends), "the trial is not finished after the last fault")
