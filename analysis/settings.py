@@ -172,7 +172,10 @@ class SharpnessSettings(Section):
         int | None, Field(ge=2, description="Lanczos steps for each probe; left out: as many as the tolerance needs")
     ] = None
     max_products: Annotated[int, Field(gt=0, description="most matrix-vector products for a block")] = 1000
-    memory_gib: Annotated[float, Field(gt=0, description="most memory for the Lanczos vectors of a block")] = 4.0
+    memory_gib: Annotated[
+        float,
+        Field(gt=0, description="most memory for the Lanczos vectors of a block; the rest: `resources`"),
+    ] = 4.0
     layers: Annotated[
         Literal["all"] | tuple[str, ...], Field(description="weight tensors to measure one by one: `all`, or names")
     ] = "all"

@@ -9,7 +9,7 @@ from orchestrator.commands.keeping import clean, list_
 from orchestrator.commands.looking import measures, plan, schema, status, sweeps, ui
 from orchestrator.commands.options import Version
 from orchestrator.commands.running import preflight, remeasure, retry, run, stop
-from orchestrator.commands.verifying import verify
+from orchestrator.commands.verifying import diff, lineage, verify
 
 # Read by MLflow when it is imported, in this process and in those it starts.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -32,6 +32,8 @@ COMMANDS = (
     list_,
     clean,
     verify,
+    lineage,
+    diff,
     stop,
     preflight,
     measure,

@@ -61,7 +61,7 @@ def report_table(
             (folder / name).write_bytes(data)
     except OSError as error:
         raise UsageError(f"--output {folder}: can't be written: {error.strerror}; name another folder") from error
-    console.print(f"  the whole report: {folder / PAGE_FILE}", markup=False)
+    console.print(f"  the whole report: {folder / PAGE_FILE}")
     return report
 
 

@@ -1,6 +1,7 @@
 """What a report says about the sweep itself: data with sizes, grid, networks, settings, file, version, machine."""
 
 import platform
+import re
 from collections.abc import Sequence
 from datetime import datetime
 from importlib.metadata import version
@@ -15,7 +16,7 @@ from trainables.trial.code import commit
 from trainables.trial.folder import LAST_CHECKPOINT
 from trainables.trial.manifest import TRIALS_FOLDER
 from trainables.trial.specs import TrainingOptions, TrialSpec
-from trainables.trial.storage import join, open_folder, without_secrets
+from trainables.trial.storage import join, open_folder
 
 LOCAL_INTERFACE = "http://127.0.0.1:5000"  # where `renyi ui` serves a database of this machine
 
@@ -24,7 +25,7 @@ def study_of(config: SweepConfig, specs: Sequence[TrialSpec]) -> Study:
     """The study of a sweep, from its file, its catalogue and this machine; reads nothing of its results."""
     made_by = version("renyi-sharpness")
     found = commit()
-    server = without_secrets(config.tracking_uri)
+    server = re.sub(r"//[^/@]*@", "//", config.shown_tracking).rstrip("/")
     return Study(
         data=_data(config),
         networks="; ".join(_network(name, config) for name in _networks(specs)),

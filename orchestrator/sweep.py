@@ -29,6 +29,7 @@ from orchestrator.executors.protocol import Executor
 from orchestrator.exit_codes import ExitCode
 from orchestrator.interrupts import Interrupts
 from orchestrator.on_end import exit_code_of, run_on_end
+from orchestrator.permissions import files_for
 from orchestrator.rehearsal import rehearsal_of, rehearse
 from orchestrator.report import report_sweeps
 from orchestrator.store.activity import ActivityFile, read_activity
@@ -39,6 +40,7 @@ from orchestrator.store.from_spectra import measure_from_spectra
 from orchestrator.store.inventory import write_index
 from orchestrator.store.known_sets import record_set
 from orchestrator.store.lease import Lease, LeaseError
+from orchestrator.store.links import refuse_links
 from orchestrator.store.plan import Plan, make_plan
 from orchestrator.store.repair import remove
 from orchestrator.store.steering import Steering
@@ -86,7 +88,8 @@ def run_sweep(
     try:
         if executor == "ray":
             _check_ray(config)
-        code = _run(config, executor, command or config.typed, only, changes, steering, rehearsed)
+        with files_for(config.access):
+            code = _run(config, executor, command or config.typed, only, changes, steering, rehearsed)
     except LeaseError:  # another driver has it
         raise
     except BaseException as error:
@@ -106,6 +109,7 @@ def _run(
     rehearsed: bool,
 ) -> ExitCode:
     with Interrupts() as interrupts, Lease(open_folder(config.folder), f"renyi run {command}") as lease:
+        refuse_links(open_folder(config.folder))
         closed = reopen_sweep(open_folder(config.folder))
         if changes.remove:
             only = remove(open_folder(config.folder), changes.remove)

@@ -119,7 +119,7 @@ def check_invariance(
     """
     model = unwrapped(model)
     settings = settings or SharpnessSettings()
-    samples = gather(model, inputs, targets, int(settings.memory_gib * 2**30))
+    samples = gather(model, inputs, targets)
     loss = loss_in(settings.loss) if loss is None else loss_of(loss)
     problem = pose(model, samples, loss=loss)
     pairs = normalized_pairs(problem)

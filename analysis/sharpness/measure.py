@@ -42,6 +42,7 @@ def measure(
     *,
     measures: Iterable[str] | None = None,
     loss: LossLike | None = None,
+    memory_budget: int | None = None,
     progress: bool | None = None,
 ) -> Measurements:
     """Compute every measure that the settings name, for one network on one set of samples.
@@ -58,6 +59,7 @@ def measure(
         measures: keys of measures, or dotted paths of your own, in place of those of the settings.
         loss: as for `block_operator`, in place of that of the settings. A measure that the loss does not have
             (PAC-Bayes measures need an accuracy) has a row with the reason.
+        memory_budget: as for `block_operator`.
         progress: whether to draw a bar; left out, in a terminal and in a notebook.
 
     Returns:
@@ -82,9 +84,11 @@ def measure(
     settings = settings or SharpnessSettings()
     if measures is not None:
         settings = with_measures(settings, measures)
-    samples = gather(model, inputs, targets, int(settings.memory_gib * 2**30))
+    samples = gather(model, inputs, targets, memory_budget)
     with progress_bar(progress) as bar:
-        return measure_subject(Subject(model, samples, None, settings, initial, loss=loss, bar=bar))
+        return measure_subject(
+            Subject(model, samples, None, settings, initial, loss=loss, bar=bar, memory_budget=memory_budget)
+        )
 
 
 def with_measures(settings: SharpnessSettings, measures: Iterable[str]) -> SharpnessSettings:

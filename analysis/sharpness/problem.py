@@ -14,7 +14,7 @@ from analysis.errors import AnalysisError, UndefinedMeasureError
 from analysis.sharpness.forward import run
 from analysis.sharpness.layers import NARROW, evaluation_mode, unwrapped
 from analysis.sharpness.loss import Loss, LossFunction, LossLike, loss_of
-from analysis.sharpness.samples import DEFAULT_MEMORY_BUDGET, Samples, Stream, gather
+from analysis.sharpness.samples import Samples, Stream, gather
 from analysis.sharpness.substitutes import substitutes
 from analysis.sharpness.tree import Tree, described, length, mapped, tensors
 
@@ -184,7 +184,7 @@ def pose(
     inputs: Any,
     targets: Any = None,
     loss: LossLike = "cross_entropy",
-    memory_budget: int = DEFAULT_MEMORY_BUDGET,
+    memory_budget: int | None = None,
 ) -> Problem:
     """Check a network and its samples, and freeze them into a `Problem`.
 

@@ -10,11 +10,11 @@ from torch import Tensor, nn
 
 from analysis.errors import AnalysisError
 from analysis.sharpness.layers import NARROW
+from analysis.sharpness.memory import found_budget
 from analysis.sharpness.tree import Tree, joined, length, mapped, num_bytes, plain, shape_of, slices, tensors
 
 Inputs = Any  # see `gather`
 TARGET_KEYS = ("labels", "label", "targets", "target")  # of a batch that is a mapping
-DEFAULT_MEMORY_BUDGET = 4 * 2**30
 SHARE = 0.25  # of the memory budget, that samples may take; joining batches takes as much again
 
 
@@ -99,7 +99,7 @@ class Placement:
         return mapped(tree, lambda t: t.to(self.device, self.dtype if t.is_floating_point() else t.dtype))
 
 
-def gather(model: nn.Module, inputs: Any, targets: Any = None, memory_budget: int = DEFAULT_MEMORY_BUDGET) -> Samples:
+def gather(model: nn.Module, inputs: Any, targets: Any = None, memory_budget: int | None = None) -> Samples:
     """The samples that were given, as tensors.
 
     Args:
@@ -107,7 +107,7 @@ def gather(model: nn.Module, inputs: Any, targets: Any = None, memory_budget: in
             iterable of batches: (inputs, targets), (inputs, more inputs, …, targets), or a mapping with `labels`.
         targets: those of the same samples.
         memory_budget: bytes; batches are held in memory as long as they take a quarter of it. Larger sets are read
-            again on each pass.
+            again on each pass. Left out: what the process holds, and all that is free.
 
     Cost: batches are read once; where they do not fit, the first of them twice.
 
@@ -129,7 +129,9 @@ def gather(model: nn.Module, inputs: Any, targets: Any = None, memory_budget: in
             "give inputs and targets, or in their place a DataLoader or another iterable of batches; got "
             f"{type(inputs).__name__} without targets"
         )
-    return _read(inputs, Placement.of(model), int(SHARE * memory_budget))
+    placement = Placement.of(model)
+    budget = found_budget(placement.device) if memory_budget is None else memory_budget
+    return _read(inputs, placement, int(SHARE * budget))
 
 
 def _placed(tree: Any, placement: Placement) -> Any:

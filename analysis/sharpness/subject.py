@@ -12,7 +12,7 @@ from analysis.errors import UndefinedMeasureError
 from analysis.progress import NO_BAR, ProgressBar
 from analysis.schema import ALL_LAYERS, Measurement
 from analysis.settings import SharpnessSettings, SpectraOf
-from analysis.sharpness.estimators.slq import Effort
+from analysis.sharpness.estimators.slq import VECTORS_SHARE, Effort
 from analysis.sharpness.estimators.spectra import spectra_or_reasons
 from analysis.sharpness.landscape import Landscape
 from analysis.sharpness.layers import default_layers, unwrapped
@@ -38,6 +38,7 @@ class Subject:
     spectra_of: SpectraOf = SpectraOf.EVERY
     loss: LossLike | None = None  # None: that of the settings
     bar: ProgressBar = NO_BAR
+    memory_budget: int | None = None  # bytes, see `block_operator`; None: what is free
     _shared: dict[Callable[["Subject"], Any], Any] = field(default_factory=dict, repr=False)
 
     def __post_init__(self) -> None:
@@ -77,6 +78,12 @@ class Subject:
             raise result
         return result
 
+    @property
+    def vector_memory(self) -> int:
+        """Bytes for the vectors that an estimate keeps: `memory_gib`, or their share of the budget if that is less."""
+        most = int(self.settings.memory_gib * 2**30)
+        return most if self.memory_budget is None else min(most, int(VECTORS_SHARE * self.memory_budget))
+
     @cached_property
     def spectra(self) -> dict[str, Spectrum]:
         """The spectrum of the Hessian of each layer and of all layers, or the reason why it is undefined."""
@@ -101,7 +108,7 @@ class Subject:
             settings.num_probes,
             settings.num_matvecs,
             settings.max_products,
-            int(settings.memory_gib * 2**30),
+            self.vector_memory,
         )
         spectra = spectra_or_reasons(
             self.model,
@@ -114,6 +121,7 @@ class Subject:
             curvature,
             self.measured_loss,
             self.bar,
+            self.memory_budget,
         )
         return {layer or ALL_LAYERS: spectrum for layer, spectrum in spectra.items()}
 
@@ -138,7 +146,7 @@ def tabulate(
 
 
 def _problem(subject: Subject) -> Problem:
-    return pose(subject.model, subject.inputs, subject.targets, subject.measured_loss)
+    return pose(subject.model, subject.inputs, subject.targets, subject.measured_loss, subject.memory_budget)
 
 
 def _is_indefinite(spectrum: Spectrum) -> bool:

@@ -24,6 +24,7 @@ from orchestrator.commands.options import (
     Table,
     Tracking,
     TrainingLoss,
+    Trust,
 )
 from orchestrator.commands.part import words
 from orchestrator.config.load import address_options, load
@@ -57,6 +58,7 @@ def report(
     flip: Flip = None,
     sample: Sample = None,
     output: Output = None,
+    trust: Trust = False,
 ) -> None:
     """Show which measures predict the gap, how certain that is, and what is not resolved.
 
@@ -75,9 +77,9 @@ def report(
     """
     with usage_errors():
         of_table = {"--axes": axes, "--training-loss": training_loss, "--measures": measures, "--flip": flip}
-        of_sweep = {"SWEEP": sweeps, "--storage": storage, "--tracking": tracking, "--cluster": cluster, "--only": only}
-        of_sweep |= {"--watch": watch}
-        check_options(table is not None, of_sweep, {**of_table, "--sample": sample, "--output": output})
+        of_sweep: dict[str, object] = {"SWEEP": sweeps, "--storage": storage, "--tracking": tracking}
+        of_sweep |= {"--cluster": cluster, "--only": only, "--watch": watch or None, "--trust": trust or None}
+        check_options(table is not None, of_sweep, {**of_table, "--sample": sample})
         if table is not None:
             from orchestrator.report_table import report_table
 
@@ -89,6 +91,7 @@ def report(
         if cluster:
             chosen = [word for key in gap or () for word in ("--gap", key)]
             options = [*address_options(storage, tracking), "--source", source.value, *chosen, *words(only)]
+            options += ["--trust"] if trust else []
             call_on(cluster, named, "report", options)
         configs = [load(sweep, storage, tracking) for sweep in named]
         if watch:
@@ -99,7 +102,7 @@ def report(
         with announced("starting"):
             from orchestrator.report import report_sweeps
 
-        report_sweeps(configs, source.value, gaps=gap or (), only=only)
+        report_sweeps(configs, source.value, gaps=gap or (), only=only, trust=trust, output=output)
 
 
 def export(
@@ -158,8 +161,12 @@ def measure(
     orders: Annotated[
         str, typer.Option(help="Orders of the Rényi entropy, separated by commas, or `paper`.")
     ] = "0.5,1.5",
+    trust: Trust = False,
 ) -> None:
     """Measure one network and print every measure. No sweep, no Ray, no MLflow.
+
+    A checkpoint names its network and its data. Networks of yours are code, and addresses may ask for your credentials:
+    both are used with `--trust` alone.
 
     Example: `renyi measure ~/renyi/digits/trials/0105ba9dbfe1/last.pt --samples 500`,
     `renyi measure net.safetensors --model my_module:build --data samples.npz`
@@ -168,7 +175,7 @@ def measure(
         with announced("starting"):  # torch takes seconds to import
             from orchestrator.measure import Request, measure_file
 
-        measure_file(Request(file, model, data, loss, measures, samples, orders))
+        measure_file(Request(file, model, data, loss, measures, samples, orders, trust))
 
 
 def check_options(of_a_table: bool, for_sweeps: Mapping[str, object], for_tables: Mapping[str, object]) -> None:

@@ -9,6 +9,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from analysis.address import without_secrets
 from analysis.errors import closest
 from orchestrator.config.consistency import check_consistency
 from orchestrator.config.expand import check_combinations
@@ -19,7 +20,6 @@ from orchestrator.config.problems import ConfigProblem, say, short, shown
 from orchestrator.config.sweep_config import SweepConfig
 from orchestrator.config.sweep_text import read_mapping, read_text
 from orchestrator.errors import UsageError
-from trainables.trial.storage import without_secrets
 
 SHIPPED = Path(__file__).parents[1] / "sweeps"
 IGNORED = "x-"  # keys that begin like this hold what other keys refer to by anchors

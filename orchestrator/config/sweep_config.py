@@ -4,12 +4,14 @@ import os
 import re
 import shlex
 from collections import Counter
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, PrivateAttr, field_validator, model_validator
 
+from analysis.address import without_secrets
 from analysis.errors import closest
 from analysis.section import Section
 from analysis.settings import SharpnessSettings
@@ -17,10 +19,11 @@ from orchestrator.config.grid import KnownModel, SubGrid
 from orchestrator.config.locations import DATABASE_FILE, LONGEST_NAME, storage_of, tracking_of_machine
 from orchestrator.config.sampling import Sample
 from orchestrator.config.tags import Notes, Tags
+from orchestrator.permissions import Access
 from trainables.catalogue import SHIFTS
 from trainables.trial.code import own_sources
 from trainables.trial.specs import DataSpec, NonNegativeInt, PositiveInt, TrainingOptions
-from trainables.trial.storage import is_remote, join, without_secrets
+from trainables.trial.storage import is_remote, join
 
 NOT_SHARED = re.compile(r"^on_end:.*(?:\n(?:[ \t].*)?)*?(?=\n\S|\Z)", re.MULTILINE)
 SYSTEM_METRICS_VARIABLE = "MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING"  # MLflow's own
@@ -62,6 +65,17 @@ class ProcessResources(Section):
         return max(1, int(self.cpus))
 
 
+@dataclass(frozen=True)
+class MemoryShare:
+    """How much memory a measuring process may use."""
+
+    gib: float | None = None  # as set; None: what it holds and its part of what is free
+    part: float = 1.0
+
+
+ALL_MEMORY = MemoryShare()
+
+
 class PoolResources(ProcessResources):
     """The pool of measuring actors; `cpus` and `gpus` are for each of them.
 
@@ -70,6 +84,19 @@ class PoolResources(ProcessResources):
     """
 
     actors: Literal["auto"] | int = "auto"
+    memory_gib: Annotated[float | None, Field(gt=0, allow_inf_nan=False)] = (
+        None  # of each; None: what is free is shared
+    )
+
+    def memory(self, cores: int) -> "MemoryShare":
+        """What one actor may use on a machine with so many cores.
+
+        Actors with GPUs share the memory of these as they share the GPUs; without, that of the machine by cores.
+        """
+        if self.gpus:
+            return MemoryShare(self.memory_gib, min(1.0, self.gpus))
+        fixed = 0.0 if self.actors == "auto" else 1 / self.actors
+        return MemoryShare(self.memory_gib, min(1.0, max(self.cpus / cores, fixed)))
 
     @field_validator("actors", mode="before")
     @classmethod
@@ -103,6 +130,7 @@ class SweepConfig(Section, arbitrary_types_allowed=True):
     resources: Resources = Resources()
     identity: Literal["settings", "code"] = "settings"  # code: trials of changed code of the user's are other trials
     storage: str = Field(default_factory=lambda: storage_of(None))  # an absolute path, or an address
+    access: Access = "owner"  # who may read what is written on disks of this machine; the group may write, too
     tracking: str | None = Field(default_factory=tracking_of_machine)
     tags: Tags = Field(default_factory=dict)  # on every run in MLflow
     notes: Notes = ""  # at the head of the parent run's description in MLflow

@@ -78,7 +78,7 @@ def show_failures(plan: "Plan") -> None:
 
 def show_warning(text: str) -> None:
     """Show what went wrong beside the sweep and does not affect it."""
-    stderr_console.print(text, markup=False, style="yellow")
+    stderr_console.print(text, style="yellow")
 
 
 def show_tracking_trouble(reason: str) -> None:

@@ -31,11 +31,13 @@ def bars(digits: int) -> Progress:
         digits: of the number of trials.
     """
     return Progress(
-        TextColumn("{task.description}", table_column=Column(no_wrap=True, min_width=8, justify="right")),
+        TextColumn("{task.description}", markup=False, table_column=Column(no_wrap=True, min_width=8, justify="right")),
         BarColumn(bar_width=None, table_column=Column(ratio=1, min_width=6, max_width=40)),
         MofNCompleteColumn(table_column=Column(no_wrap=True, min_width=2 * digits + 1)),
         TimeElapsedColumn(table_column=Column(no_wrap=True, min_width=7)),
-        TextColumn("{task.fields[note]}", table_column=Column(no_wrap=True, overflow="ellipsis", ratio=3)),
+        TextColumn(
+            "{task.fields[note]}", markup=False, table_column=Column(no_wrap=True, overflow="ellipsis", ratio=3)
+        ),
         console=console,
         disable=not console.is_terminal,
         expand=True,

@@ -5,11 +5,13 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from rich.console import Console
 from rich.text import Text
 
-console = Console(highlight=False, soft_wrap=True)
-stderr_console = Console(highlight=False, soft_wrap=True, stderr=True)
+from analysis.address import without_secrets
+from analysis.terminal import InertConsole
+
+console = InertConsole(soft_wrap=True)
+stderr_console = InertConsole(soft_wrap=True, stderr=True)
 HANG = 2  # columns by which the lines after the first are set in
 SECONDS_OF_SILENCE = 2.0  # after which a step that still goes on is named
 
@@ -24,6 +26,7 @@ def say(text: str, indent: int = 2, style: str = "", bold: str = "", whole: bool
         bold: the beginning of the text that is bold.
         whole: whether it is a command or a path, which is left in one line, so that it can be copied.
     """
+    text = without_secrets(text)
     lines = [" " * indent + text]
     if console.is_terminal and not whole:
         lines = textwrap.wrap(

@@ -3,9 +3,10 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from rich.markup import escape
 from rich.table import Table
+from rich.text import Text
 
+from analysis.terminal import titled
 from orchestrator.display.terminal import console
 
 if TYPE_CHECKING:
@@ -16,13 +17,13 @@ if TYPE_CHECKING:
 
 def show_verdict(name: str, lines: "Sequence[VerdictLine]", target: str) -> None:
     """Show the verdict of a sweep or table, one topic on a line."""
-    console.print(f"[bold]{escape(name)}[/]: Kendall's τ_b with {escape(target)}; positive supports a measure")
+    console.print(titled(name, f": Kendall's τ_b with {target}; positive supports a measure"))
     width = max(len(line.topic) for line in lines)
     table = Table.grid(padding=(0, 2, 0, 0))
     table.add_column(justify="right", style="dim", min_width=width, no_wrap=True)
     table.add_column()
     for line in lines:
-        table.add_row(line.topic, line.text.replace("[", r"\["))
+        table.add_row(line.topic, line.text)
     console.print(table)
 
 
@@ -35,12 +36,12 @@ def show_comparison(comparison: "Comparison") -> None:
         table.add_column(header(str(column)), justify="right" if flush_right else "left")
     for row in rows(comparison.table):
         table.add_row(*(_stacked(entry) for entry in row))
-    console.print("[bold]optimizers[/]: test accuracy in %")
+    console.print(titled("optimizers", ": test accuracy in %"))
     console.print(table)
-    console.print(comparison.note, markup=False, soft_wrap=False)
+    console.print(comparison.note, soft_wrap=False)
 
 
-def _stacked(entry: "TableCell") -> str:
+def _stacked(entry: "TableCell") -> Text:
     """A cell with mean, error and the paper's value on separate lines, so that the table fits a terminal."""
     text = entry.text.replace(" ± ", "\n± ")
-    return (f"[bold]{text}[/]" if entry.bold else text) + entry.beside.replace(" (", "\n(")
+    return Text.assemble((text, "bold" if entry.bold else ""), entry.beside.replace(" (", "\n("))

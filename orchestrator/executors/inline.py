@@ -3,7 +3,7 @@
 import socket
 from collections.abc import Generator, Iterator
 
-from orchestrator.config.sweep_config import SweepConfig
+from orchestrator.config.sweep_config import MemoryShare, SweepConfig
 from orchestrator.display import announced
 from orchestrator.events import EpochsDone, Event, TrialFailed, TrialMeasured, TrialStarted, TrialTrained
 from orchestrator.executors.watched_actor import WatchedActor
@@ -24,7 +24,13 @@ class InlineExecutor:
         self._threads = config.resources.trial.threads
         self._worker = Worker(shown=True)
         self._actor = WatchedActor(
-            self._worker, store.folder.uri, config.sharpness, self._threads, config.data, store.shifts
+            self._worker,
+            store.folder.uri,
+            config.sharpness,
+            self._threads,
+            config.data,
+            store.shifts,
+            MemoryShare(config.resources.pool.memory_gib),
         )
         self._node = socket.gethostname()
 
@@ -54,5 +60,5 @@ class InlineExecutor:
                 yield self._measure(spec)
 
     def _measure(self, spec: TrialSpec) -> Event:
-        measured = self._actor.measure(spec.trial_id)
+        measured = self._actor.measure(spec)
         return TrialMeasured(spec.trial_id) if measured else TrialFailed(spec.trial_id, self._node)

@@ -9,6 +9,7 @@ from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
 from analysis import schema
 from analysis.errors import AnalysisError
+from analysis.report.statements import MOST_PAIRED
 from analysis.results.mlflow import experiment_id, load_sweep, runs_page, search_runs
 from analysis.results.sweep import SweepResults
 from orchestrator.config.expand import expand
@@ -55,18 +56,28 @@ def open_experiment(config: SweepConfig, client: MlflowClient | None = None) -> 
         return Experiment(client, key, parent, [run for run in runs if _kind(run) == schema.KIND_TRIAL])
 
 
-def recorded_sweep(config: SweepConfig) -> SweepResults:
+def recorded_sweep(config: SweepConfig, trust: bool = False) -> SweepResults:
     """The results of the trials in a sweep's file, as MLflow holds them.
+
+    Args:
+        config: the sweep.
+        trust: ask whatever hosts the runs name for their artifacts.
 
     Raises:
         UsageError: the tracking address can't be used, or the sweep has not been run yet.
+        AnalysisError: artifacts at a host that only the runs name.
     """
     find_experiment(config)
     with answering(config):
         open_client(config)
         trial_ids = [spec.trial_id for spec in expand(config)]
         return load_sweep(
-            config.tracking_uri, config.name, trial_ids=trial_ids, measurement_id=config.sharpness.measurement_id
+            config.tracking_uri,
+            config.name,
+            spectra=len(trial_ids) <= MOST_PAIRED,
+            trial_ids=trial_ids,
+            measurement_id=config.sharpness.measurement_id,
+            trust=trust,
         )
 
 

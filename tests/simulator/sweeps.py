@@ -87,6 +87,9 @@ def drive(sweep: Sweep, process: Process) -> None:
     world = sweep.world
     try:
         if run(sweep, process):
+            world.say("says that everything is recorded")
+            states = Counter(run.tags.get(schema.TAG_STATE) for run in sweep.server.runs.values() if run.active)
+            world.require(states["measured"] >= len(the_sweep()[1]), "a driver said that everything is recorded")
             sweep.done.append(world.now)
             return
     except (LeaseError, StorageError, UsageError, ReplacedError) as error:

@@ -10,9 +10,11 @@ function explorerOf(root, data) {
   let brushed = null, current = null, pinned = null;
   const tests = [];  // of the filters: trial → whether it passes
 
-  const chosenTrials = () => everything.filter((trial) => tests.every((test) => test(trial)) && (brushed === null || brushed.has(trial)));
+  const passes = (trial) => tests.every((test) => test(trial));
+  const chosenTrials = () => everything.filter((trial) => passes(trial) && (brushed === null || brushed.has(trial)));
   const events = {
     current: () => current,
+    passes,
     meet: (trial) => { if (trial !== null && trial !== current) { current = trial; mark(); fillCard(); } },
     pin: (trial) => {
       if (trial === null) return events.clear();
@@ -145,7 +147,7 @@ function explorerOf(root, data) {
 const explorers = [...document.querySelectorAll(".explorer-data")].map((element) => {
   const root = make("div", { class: "one" });
   document.getElementById("explorer-root").append(root);
-  return explorerOf(root, JSON.parse(element.textContent.replaceAll("<\\/", "</")));
+  return explorerOf(root, JSON.parse(element.textContent.replaceAll("<\\", "<")));
 });
 // With the explorer at hand the static figure is for print alone.
 if (explorers.length) {

@@ -23,6 +23,7 @@ from analysis.spectrum.rules import Companion, Ending, Role, Rule, is_indefinite
 # operator's dtype by its products (2e-7 in float32 on trained networks), of float64 by the dense eigensolver.
 PRODUCT_NOISE, SOLVER_NOISE = 2.0, 20.0
 MEMORY_LIMIT = 4 * 2**30  # bytes
+VECTORS_SHARE = 0.25  # of a memory budget, what the vectors kept may take; factors and passes take at most 0.7
 ROWS_AT_ONCE = 256  # rows of the identity that a dense spectrum multiplies at a time
 
 PAPER_NUM_PROBES, PAPER_NUM_MATVECS = 100, 15  # the paper's l and m (appendix G.4)

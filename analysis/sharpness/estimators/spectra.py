@@ -50,6 +50,7 @@ def layer_spectra(
     orders: Sequence[float] = HEADLINE_ORDERS,
     max_products: int = 1000,
     memory_limit: int = MEMORY_LIMIT,
+    memory_budget: int | None = None,
     curvature: str = "hessian",
     loss: LossLike = "cross_entropy",
     progress: bool | None = None,
@@ -67,6 +68,7 @@ def layer_spectra(
         orders: whose entropies must meet the tolerance; the result gives every other order too.
         max_products: most matrix-vector products a layer's estimate may take.
         memory_limit: most bytes that its vectors may take.
+        memory_budget: as for `block_operator`.
         curvature: `hessian`, or `gauss_newton` for its positive semidefinite part.
         progress: whether to draw a bar; left out, in a terminal and in a notebook.
 
@@ -91,7 +93,9 @@ def layer_spectra(
     wanted = [*default_layers(model), None] if layers is None else list(layers)
     effort = Effort(tuple(orders), tolerance, num_probes, num_matvecs, max_products, memory_limit)
     with progress_bar(progress) as bar:
-        spectra = spectra_or_reasons(model, inputs, targets, wanted, estimator, effort, seed, curvature, loss, bar)
+        spectra = spectra_or_reasons(
+            model, inputs, targets, wanted, estimator, effort, seed, curvature, loss, bar, memory_budget
+        )
     for spectrum in spectra.values():
         if isinstance(spectrum, UndefinedMeasureError):
             raise spectrum
@@ -110,6 +114,7 @@ def spectra_or_reasons(
     curvature: str = "hessian",
     loss: LossLike = "cross_entropy",
     bar: ProgressBar = NO_BAR,
+    memory_budget: int | None = None,
 ) -> dict[str | None, Spectrum]:
     """As `layer_spectra`, but an undefined spectrum is replaced by its reason and does not stop the others.
 
@@ -126,6 +131,7 @@ def spectra_or_reasons(
             layers,
             curvature=curvature,
             loss=loss,
+            memory_budget=memory_budget,
             num_products=math.inf if estimator == "exact" else EXPECTED_PRODUCTS,
             spectrum=estimator in ("ritz", "exact"),
         ):

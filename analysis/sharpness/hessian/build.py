@@ -12,14 +12,14 @@ from analysis.sharpness.hessian.engines import REFERENCE
 from analysis.sharpness.hessian.engines.captured import CapturedFactors
 from analysis.sharpness.hessian.engines.engine import Engine, FromFactors, Releasable
 from analysis.sharpness.hessian.engines.factors import FactorPass, TapeFactors
-from analysis.sharpness.hessian.engines.stores import DenseStore, FactorStore, PooledStore, store_for
+from analysis.sharpness.hessian.engines.forms import Form, held_bytes
+from analysis.sharpness.hessian.engines.stores import DenseStore, Store, forms_of, store_for
 from analysis.sharpness.hessian.engines.zero import ZERO
 from analysis.sharpness.hessian.self_check import SelfCheck
 from analysis.sharpness.hessian.setting import Block, Setting
 from analysis.sharpness.hessian.tape.linear_maps import UnsupportedError
 from analysis.sharpness.linalg import BlockOperator
 
-Store = FactorStore | PooledStore | DenseStore
 Choices = Mapping[Block, Choice]
 
 
@@ -30,9 +30,17 @@ class OperatorBuilder:
         self.setting = setting
 
     def failures(self, choices: Choices) -> dict[Block, str]:
-        """Blocks whose specialised engine differs from double backward in float64, or can't be built, and why."""
+        """Blocks whose specialised engine differs from double backward in float64, or can't be built, and why.
+
+        What is found on the way is noted in the setting: which factors can't be kept unmultiplied.
+        """
         specialised = {b: choice.engine for b, choice in choices.items() if choice.engine not in (REFERENCE, ZERO)}
-        return SelfCheck(self.setting, self._factor_pass()).failures(specialised) if specialised else {}
+        if not specialised:
+            return {}
+        check = SelfCheck(self.setting, self._factor_pass())
+        failures = check.failures(specialised)
+        self.setting = self.setting.written_out(check.written_out)
+        return failures
 
     def build(self, choices: Choices) -> Iterator[tuple[Block, Choice, BlockOperator]]:
         """An operator for every block, with the choice that it came to.
@@ -83,17 +91,13 @@ class OperatorBuilder:
         whole = next((block for block in engines if block.layer is None), None)
         summed = set() if whole is None else set(whole.names) - self.setting.unreached
         recipes = {name: _recipe(engines[block]) for name, block in layers.items()}
-
-        def is_dense(name: str) -> bool:
-            return name in recipes and name not in summed and recipes[name].adds_up(self.setting, name)
-
-        names = [name for block in engines for name in block.names if name not in self.setting.unreached]
-        if not names:
+        forms = forms_of(self.setting, engines)
+        if not forms:
             return
         total: Tensor | None = None
-        missing = dict.fromkeys(names)
+        missing = dict.fromkeys(forms)
         try:
-            for name, store in self._finished(self._last_layer_first(list(missing)), is_dense):
+            for name, store in self._finished(self._last_layer_first(list(missing)), forms):
                 missing.pop(name)
                 if isinstance(store, DenseStore):
                     yield layers[name], store.block()
@@ -124,7 +128,7 @@ class OperatorBuilder:
         after = self.setting.profile.after
         return sorted(names, key=lambda name: (after[name], -position[name]))
 
-    def _finished(self, names: list[str], is_dense: Callable[[str], bool]) -> Iterator[tuple[str, Store]]:
+    def _finished(self, names: list[str], forms: Mapping[str, Form]) -> Iterator[tuple[str, Store]]:
         """Factors of all samples, one parameter after another.
 
         Where the cotangents of all samples fit, one sweep serves all, and only one layer's factor is held at a time.
@@ -134,18 +138,17 @@ class OperatorBuilder:
         problem, factors, sizes = setting.problem, self._factor_pass(), setting.profile.sizes
 
         def held(name: str) -> int:
-            n = sizes[name]
-            return setting.profile.itemsize * (2 * n * n if is_dense(name) else num_rows * n)
+            return held_bytes(setting, name, forms[name])
 
         per_sample = factors.bytes_a_sample(setting, names)
         streaming = problem.num_samples * per_sample + max(map(held, names)) <= setting.memory
         size = setting.cached_chunk(names, cotangents=rank)
         if not streaming:
-            size = min(size, setting.chunk(2 * per_sample))
+            size = max(1, min(size, (setting.memory - setting.factor_memory) // max(1, per_sample)))
         workspace = None
         if streaming:
             # One block of memory for every layer's factor in turn: fresh pages would cost as much as filling them.
-            entries = max([sizes[name] for name in names if not is_dense(name)], default=0)
+            entries = max([sizes[name] for name in names if forms[name] is Form.ROWS], default=0)
             workspace = torch.empty(num_rows * entries, dtype=problem.dtype, device=problem.device)
         pieces = list(problem.chunks(size))
         for group in [names] if streaming else _pack(names, held, setting.factor_memory):
@@ -153,15 +156,22 @@ class OperatorBuilder:
             # All chunks of samples at one layer, then the next; or all layers of one chunk, then the next.
             steps = zip(*sweeps, strict=True) if streaming else ((step,) for sweep in sweeps for step in sweep)
             stores: dict[str, Store] = {}
+            refused: set[str] = set()  # parameters of which a chunk has only rows; the others are not affected
             for step in steps:
                 if streaming and len({name for name, _ in step}) > 1:
                     raise UnsupportedError("chunks of samples give their factors in different orders")
                 for name, rows in step:
-                    if name not in stores and is_dense(name):
-                        stores[name] = DenseStore(problem, sizes[name], rank)
-                    elif name not in stores:
-                        stores[name] = store_for(rows, problem, sizes[name], rank, workspace)
-                    if stores[name].add(rows):
+                    if name in refused:
+                        continue
+                    if name not in stores:
+                        stores[name] = store_for(forms[name], name, rows, problem, rank, workspace)
+                    try:
+                        complete = stores[name].add(rows)
+                    except UnsupportedError:
+                        refused.add(name)
+                        del stores[name]
+                        continue
+                    if complete:
                         yield name, stores.pop(name)
             if stores:
                 raise UnsupportedError(f"factors without rows of all samples: {', '.join(stores)}")

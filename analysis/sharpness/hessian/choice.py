@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from analysis.sharpness.hessian.cost import EngineCost
 from analysis.sharpness.hessian.engines import ENGINES, REFERENCE
-from analysis.sharpness.hessian.engines.engine import Engine
+from analysis.sharpness.hessian.engines.engine import Engine, FromFactors
 from analysis.sharpness.hessian.engines.zero import UNREACHED, ZERO
 from analysis.sharpness.hessian.setting import Block, Setting
 
@@ -20,6 +20,7 @@ class Choice:
     engine: Engine
     reason: str
     cost: EngineCost
+    asked: bool = False  # by its name
 
 
 def choose(setting: Setting, block: Block, engine: str = AUTO) -> Choice:
@@ -30,7 +31,7 @@ def choose(setting: Setting, block: Block, engine: str = AUTO) -> Choice:
         refusal = _refusal(setting, block, ENGINES[engine])
         if refusal is not None:
             return fall_back(setting, block, refusal)
-        return Choice(ENGINES[engine], "asked for", ENGINES[engine].cost(setting, block))
+        return Choice(ENGINES[engine], "asked for", ENGINES[engine].cost(setting, block), asked=True)
     willing = [engine for engine in ENGINES.values() if _refusal(setting, block, engine) is None]
     costs = {engine.name: engine.cost(setting, block) for engine in willing}
     fitting = [e.name for e in willing if e.always_fits or costs[e.name].memory <= setting.factor_memory]
@@ -50,6 +51,12 @@ def _refusal(setting: Setting, block: Block, engine: Engine) -> str | None:
 def fall_back(setting: Setting, block: Block, reason: str) -> Choice:
     """The engine that serves any block, for one that another engine can't serve."""
     return Choice(REFERENCE, reason, REFERENCE.cost(setting, block))
+
+
+def choose_factor(setting: Setting, block: Block, reason: str) -> Choice:
+    """The cheapest engine for a block whose factor is right, though it can't be kept in the form that was chosen."""
+    choice = choose(setting, block)
+    return choice if isinstance(choice.engine.build, FromFactors) else fall_back(setting, block, reason)
 
 
 def _price(setting: Setting, cost: EngineCost) -> float:

@@ -1,5 +1,6 @@
 """The blocks of a network's loss Hessian as operators: one block, or all layers from one pass."""
 
+import math
 import warnings
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
@@ -10,16 +11,16 @@ from torch import Tensor, nn
 from analysis.errors import AnalysisError
 from analysis.life import alive
 from analysis.sharpness.hessian.build import OperatorBuilder
-from analysis.sharpness.hessian.choice import AUTO, CHOICES, Choice, choose, fall_back
+from analysis.sharpness.hessian.choice import AUTO, CHOICES, Choice, choose, choose_factor, fall_back
 from analysis.sharpness.hessian.cost import EngineCost
 from analysis.sharpness.hessian.derivatives import Undefined, naming_derivatives
-from analysis.sharpness.hessian.memory import settle_allocator
 from analysis.sharpness.hessian.setting import Block, Setting
 from analysis.sharpness.layers import default_layers, select_parameters
 from analysis.sharpness.linalg import BlockOperator, tensor_eigvalsh
 from analysis.sharpness.loss import LossLike, Targets
+from analysis.sharpness.memory import settle_allocator
 from analysis.sharpness.problem import Problem, pose
-from analysis.sharpness.samples import DEFAULT_MEMORY_BUDGET, Inputs
+from analysis.sharpness.samples import Inputs
 
 
 @dataclass(frozen=True)
@@ -57,8 +58,8 @@ class HessianBlock:
 
     @property
     def has_gram(self) -> bool:
-        """Whether the exact spectrum comes from a Gram matrix, without any product."""
-        return self.choice.engine.has_gram
+        """Whether the exact spectrum comes from a Gram matrix that fits into memory, without any product."""
+        return self.choice.engine.has_gram and math.isfinite(self.choice.cost.exact)
 
     @property
     def gram_in_any_precision(self) -> bool:
@@ -117,7 +118,7 @@ def block_operator(
     *,
     curvature: str = "hessian",
     loss: LossLike = "cross_entropy",
-    memory_budget: int = DEFAULT_MEMORY_BUDGET,
+    memory_budget: int | None = None,
     num_products: float = 150,
     spectrum: bool = False,
 ) -> HessianBlock:
@@ -142,7 +143,7 @@ def block_operator(
             or `BinaryCrossEntropy` with options; torch's module or function of these; or any function (outputs,
             targets) → losses of the samples, or their mean, which double backward serves.
         memory_budget: bytes that the process may use on a CPU, or its tensors on a GPU; samples and directions are
-            processed in chunks to stay within it.
+            processed in chunks to stay within it. Left out: what it uses, and all that is free.
         num_products: how many products the caller expects to need; only `auto` uses it.
         spectrum: whether the exact spectrum would serve the caller instead of the products; `auto` then counts the
             cheaper of the two.
@@ -192,7 +193,7 @@ def layer_operators(
     *,
     curvature: str = "hessian",
     loss: LossLike = "cross_entropy",
-    memory_budget: int = DEFAULT_MEMORY_BUDGET,
+    memory_budget: int | None = None,
     num_products: float = 150,
     spectrum: bool = False,
 ) -> Iterator[HessianBlock]:
@@ -240,11 +241,17 @@ def _outside_inference_mode(blocks: Iterator[HessianBlock]) -> Iterator[HessianB
 
 
 def _built(builder: OperatorBuilder, choices: dict[Block, Choice]) -> Iterator[HessianBlock]:
+    failures = builder.failures(choices)
     setting = builder.setting
-    for block, reason in builder.failures(choices).items():
-        failed = choices[block].engine
-        choices[block] = fall_back(setting, block, reason)
-        _warn(block.layer, failed.name, choices[block])
+    for block, choice in list(choices.items()):
+        refusal = failures.get(block) or choice.engine.refusal(setting, block)
+        if refusal is None:
+            continue
+        choices[block] = fall_back(setting, block, refusal)
+        if block not in failures and not choice.asked:
+            choices[block] = choose_factor(setting, block, refusal)
+        if block in failures or choice.asked:
+            _warn(block.layer, choice.engine.name, choices[block])
     for block, choice, operator in builder.build(choices):
         if choice.engine is not choices[block].engine:
             _warn(block.layer, choices[block].engine.name, choice)

@@ -15,7 +15,8 @@ from torch import Tensor, nn
 from analysis.sharpness.hessian.engines.double_backward import DoubleBackward
 from analysis.sharpness.hessian.engines.engine import Engine, Factor, FromFactors
 from analysis.sharpness.hessian.engines.factors import FactorPass
-from analysis.sharpness.hessian.engines.stores import store_for
+from analysis.sharpness.hessian.engines.forms import Form
+from analysis.sharpness.hessian.engines.stores import DenseStore, forms_of, store_for
 from analysis.sharpness.hessian.precision import Narrowest
 from analysis.sharpness.hessian.setting import Block, Setting
 from analysis.sharpness.hessian.tape.linear_maps import UnsupportedError
@@ -82,6 +83,7 @@ class SelfCheck:
     def __init__(self, setting: Setting, factors: FactorPass) -> None:
         self._setting, self._factors = setting, factors
         self._generator = torch.Generator().manual_seed(0)
+        self.written_out: set[str] = set()  # parameters that no module alone uses: their factors come as rows
 
     def failures(self, engines: Mapping[Block, Engine]) -> dict[Block, str]:
         """The blocks whose engine differs from double backward, or can't be built, and why."""
@@ -138,7 +140,7 @@ class SelfCheck:
     # Comparing
 
     def _compare(self, draw: Draw, engines: Mapping[Block, Engine]) -> None:
-        on_factors = [block for block, engine in engines.items() if isinstance(engine.build, FromFactors)]
+        on_factors = {block: engine for block, engine in engines.items() if isinstance(engine.build, FromFactors)}
         if on_factors:
             self._compare_factors(draw, on_factors)
         for block, engine in engines.items():
@@ -154,7 +156,7 @@ class SelfCheck:
             except MAY_FAIL as problem:
                 record.failure = f"the self-check failed: {problem}"
 
-    def _compare_factors(self, draw: Draw, blocks: Sequence[Block]) -> None:
+    def _compare_factors(self, draw: Draw, blocks: Mapping[Block, Engine]) -> None:
         """Of every parameter, from one pass for all: G must give double backward's product, and GGᵀ must be of this G.
 
         A block of several parameters is a sum, which may err by what is small in the sum.
@@ -165,11 +167,17 @@ class SelfCheck:
                 owners.setdefault(name, []).append(block)
         records = {block: draw.records.setdefault(block, Record()) for block in blocks}
         norms: dict[str, list[tuple[float, float]]] = {}
+        forms = forms_of(self._setting, blocks)
         try:
             reference = self._reference(draw, list(owners))
             for name, rows in self._factors.sweep(draw.problem, list(owners)):
                 shape = draw.problem.parameters[name].shape
-                store = store_for(rows, draw.problem, shape.numel(), self._setting.rank)
+                if rows.unmultiplied is None:
+                    self.written_out.add(name)
+                implicit = forms[name] is Form.IMPLICIT and rows.unmultiplied is not None
+                form = Form.IMPLICIT if implicit else Form.ROWS  # a sum GᵀG says nothing of G
+                store = store_for(form, name, rows, draw.problem, self._setting.rank)
+                assert not isinstance(store, DenseStore)
                 if not store.add(rows):
                     raise UnsupportedError(f"the factor of {name} has no row for some samples")
                 norms[name] = self._factor_differences(store.factor(), reference, name, shape)

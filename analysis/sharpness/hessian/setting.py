@@ -1,21 +1,22 @@
 """What an engine is chosen and built for: a block, and the setting it stands in."""
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass, replace
 
 from torch import Tensor
 
 from analysis.errors import AnalysisError
 from analysis.sharpness.hessian.cost import Profile
-from analysis.sharpness.hessian.memory import taken_memory
 from analysis.sharpness.hessian.reach import check_replaceable, cut_off, unreached
 from analysis.sharpness.hessian.tape.linear_maps import UnsupportedError
 from analysis.sharpness.hessian.tape.tape import Tape, tape_of
+from analysis.sharpness.memory import found_budget, taken_memory
 from analysis.sharpness.problem import Problem, held_still
 
 CURVATURES = ("hessian", "gauss_newton")
 SHARE = 0.7  # of what the budget leaves; the caller's vectors and the allocator take the rest
+FACTOR_SHARE = 0.8  # of this, what factors may take
 # Bytes of one activation that are worked on at a time on a CPU: measured the fastest; more do not fit into the caches.
 CACHED_BYTES = 2**22
 WEIGHTS_SHARE = 4  # the activations of a chunk are at least so many times the weights
@@ -46,7 +47,7 @@ class Setting:
 
     @classmethod
     def of(
-        cls, problem: Problem, curvature: str, memory_budget: int, num_products: float, spectrum: bool = False
+        cls, problem: Problem, curvature: str, memory_budget: int | None, num_products: float, spectrum: bool = False
     ) -> "Setting":
         """From a tape and a profile of the network.
 
@@ -57,6 +58,7 @@ class Setting:
         if curvature not in CURVATURES:
             raise AnalysisError(f"curvature must be one of {', '.join(CURVATURES)}; got {curvature!r}")
         taken = taken_memory(problem.device)
+        memory_budget = found_budget(problem.device) if memory_budget is None else memory_budget
         if memory_budget <= taken:
             raise AnalysisError(
                 f"memory_budget must be more than the {taken / 2**20:.0f} MiB that the process already takes; got "
@@ -76,10 +78,15 @@ class Setting:
         reach = unreached(problem), cut_off(problem) if tape is None else frozenset()
         return cls(problem, curvature, profile, tape, reason, memory, num_products, spectrum, *reach)
 
+    def written_out(self, names: Collection[str]) -> "Setting":
+        """The same, where the factors of these parameters come as rows, with no inputs and cotangents to keep."""
+        shapes = {name: shape for name, shape in self.profile.shapes.items() if name not in names}
+        return replace(self, profile=replace(self.profile, shapes=shapes))
+
     @property
     def factor_memory(self) -> int:
         """Bytes for factors; the pass that makes them needs the rest."""
-        return self.memory // 2
+        return int(FACTOR_SHARE * self.memory)
 
     @property
     def rank(self) -> int:

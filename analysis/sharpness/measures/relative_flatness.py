@@ -115,6 +115,7 @@ def _by_layer(subject: Subject) -> Flatness:
         subject.targets,
         subject.layers,
         loss=subject.measured_loss,
+        memory_budget=subject.memory_budget,
         num_products=FLATNESS_PROBES,
     ):
         layer = block.layer or ""

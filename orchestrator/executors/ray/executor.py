@@ -31,7 +31,7 @@ from orchestrator.own_code import own_code
 from orchestrator.store.cost import longest_first
 from orchestrator.store.plan import Work
 from orchestrator.store.trial_store import TrialState, TrialStore
-from trainables.data.preparation import prepare_dataset
+from trainables.training.watched import prepare_watched
 from trainables.trial.folder import Failure, write_failure
 from trainables.trial.specs import TrialSpec
 
@@ -59,7 +59,7 @@ class RayExecutor:
         """Train and measure side by side; a pool of fixed size is up before the first trial starts."""
         if not os.environ.get("RAY_ADDRESS"):
             with announced("reading the data"):
-                prepare_dataset(self._config.data)  # once, in the process whose output and errors are seen
+                prepare_watched(self._config.data)  # once, in the process whose output and errors are seen
         with announced("starting Ray"):
             connect(own_code(self._config))
         try:

@@ -1,5 +1,6 @@
 """A measuring actor as a process on the cluster, and the pool's view of it."""
 
+import os
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -14,7 +15,7 @@ from orchestrator.executors.watched_actor import WatchedActor
 from orchestrator.store.tasks import MeasuringTask
 from orchestrator.store.trial_store import TrialStore
 from trainables.processes.worker import Worker
-from trainables.trial.specs import DataSpec
+from trainables.trial.specs import DataSpec, TrialSpec
 
 
 @dataclass(eq=False)
@@ -58,28 +59,34 @@ class ActorKind:
             label_selector=avoiding(avoided),
         )
         store = self.store
-        return actor_class.remote(store.folder.uri, self.settings, self.resources.threads, self.data, store.shifts)
+        return actor_class.remote(store.folder.uri, self.settings, self.resources, self.data, store.shifts)
 
 
 class MeasuringActor:
     """A measuring actor that reports its place. A worker beside it does what may hang or end its process."""
 
     def __init__(
-        self, store_folder: str, settings: SharpnessSettings, threads: int, data: DataSpec, shifts: tuple[str, ...]
+        self,
+        store_folder: str,
+        settings: SharpnessSettings,
+        resources: PoolResources,
+        data: DataSpec,
+        shifts: tuple[str, ...],
     ) -> None:
-        self._actor = WatchedActor(Worker(), store_folder, settings, threads, data, shifts)
+        memory = resources.memory(os.cpu_count() or 1)
+        self._actor = WatchedActor(Worker(), store_folder, settings, resources.threads, data, shifts, memory)
 
-    def measure(self, trial_id: str) -> bool:
+    def measure(self, spec: TrialSpec) -> bool:
         """As `SharpnessActor` does."""
-        return self._actor.measure(trial_id)
+        return self._actor.measure(spec)
 
-    def measure_part(self, trial_id: str, task: MeasuringTask) -> bool:
+    def measure_part(self, spec: TrialSpec, task: MeasuringTask) -> bool:
         """As `SharpnessActor` does."""
-        return self._actor.measure_part(trial_id, task)
+        return self._actor.measure_part(spec, task)
 
-    def assemble(self, trial_id: str, tasks: Sequence[MeasuringTask]) -> bool:
+    def assemble(self, spec: TrialSpec, tasks: Sequence[MeasuringTask]) -> bool:
         """As `SharpnessActor` does."""
-        return self._actor.assemble(trial_id, tasks)
+        return self._actor.assemble(spec, tasks)
 
     @ray.method(max_task_retries=-1)
     def place(self) -> tuple[str, str | None]:

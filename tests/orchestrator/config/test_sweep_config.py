@@ -7,7 +7,7 @@ import pytest
 
 from orchestrator.config.expand import expand
 from orchestrator.config.load import load
-from orchestrator.config.sweep_config import ProcessResources
+from orchestrator.config.sweep_config import MemoryShare, PoolResources, ProcessResources
 
 SweepFile = Callable[..., Path]
 
@@ -34,7 +34,7 @@ def test_postgresql_is_reached_by_any_of_its_names_and_its_password_is_not_shown
 ) -> None:
     config = load(str(sweep_file()), tracking=f"{scheme}://me:secret@host/mlflow")
     assert config.tracking_uri == "postgresql+psycopg://me:secret@host/mlflow"
-    assert config.shown_tracking == "postgresql+psycopg://me:***@host/mlflow"
+    assert config.shown_tracking == "postgresql+psycopg://***@host/mlflow"
 
 
 def test_a_sweep_in_an_object_store_keeps_the_options_of_its_address(sweep_file: SweepFile) -> None:
@@ -65,3 +65,18 @@ def test_shifts_change_no_identity(sweep_file: SweepFile) -> None:
     assert (plain.shifts, asked.shifts) == ((), ("noise_3", "blur_2"))
     assert asked.sharpness.measurement_id == plain.sharpness.measurement_id
     assert [spec.trial_id for spec in expand(asked)] == [spec.trial_id for spec in expand(plain)]
+
+
+@pytest.mark.parametrize(
+    ("pool", "share"),
+    [
+        (PoolResources(), MemoryShare(None, 1 / 8)),
+        (PoolResources(cpus=2), MemoryShare(None, 1 / 4)),
+        (PoolResources(cpus=16), MemoryShare(None, 1.0)),
+        (PoolResources(actors=4), MemoryShare(None, 1 / 4)),
+        (PoolResources(gpus=0.25), MemoryShare(None, 0.25)),
+        (PoolResources(gpus=2, memory_gib=16), MemoryShare(16, 1.0)),
+    ],
+)
+def test_actors_share_the_memory_of_their_machine_or_gpu(pool: PoolResources, share: MemoryShare) -> None:
+    assert pool.memory(cores=8) == share

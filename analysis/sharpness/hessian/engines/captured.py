@@ -18,7 +18,7 @@ from torch.autograd.graph import GradientEdge, get_gradient_edge
 
 from analysis.errors import AnalysisError
 from analysis.sharpness.hessian.engines.double_backward import graph_bytes
-from analysis.sharpness.hessian.engines.factors import Rows, rows_of
+from analysis.sharpness.hessian.engines.factors import Rows, Unmultiplied, rows_of
 from analysis.sharpness.hessian.setting import Setting
 from analysis.sharpness.hessian.tape.cotangents import Cotangents
 from analysis.sharpness.hessian.tape.folding import Folding
@@ -228,7 +228,12 @@ def _summed(parts: list[Rows]) -> Rows:
             part.write(more, scale)
             out += more
 
-    return Rows(parts[0].num_samples, write)
+    makers = [part.unmultiplied for part in parts if part.unmultiplied is not None]
+
+    def unmultiplied() -> list[Unmultiplied]:
+        return [use for make in makers for use in make()]
+
+    return Rows(parts[0].num_samples, write, unmultiplied=unmultiplied)
 
 
 def _one_by_one(chunk: Problem, name: str, captured: Captured, largest: float) -> Rows:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from analysis.sharpness.hessian.cost import EngineCost
+from analysis.sharpness.hessian.engines.forms import Form
 from analysis.sharpness.hessian.setting import Block, Setting
 from analysis.sharpness.linalg import BlockOperator
 from analysis.sharpness.problem import Problem
@@ -40,7 +41,7 @@ class FromFactors:
     """How an engine makes operators from the factors of a pass that many blocks share."""
 
     operator: Callable[[Factor, Tensor | None], BlockOperator]  # from G and, where it has been formed already, GGᵀ
-    adds_up: Callable[[Setting, str], bool]  # whether a parameter's GᵀG is added up over samples, and no G is held
+    form: Callable[[Setting, str], Form]  # in which form the factor of a parameter is kept
     total: Callable[[Setting, Block, Tensor], BlockOperator] | None = None  # all layers', from the sum of their GGᵀ
     products: Alone | None = None  # where products of all layers' come from, besides this sum
 

@@ -5,8 +5,9 @@ s_ijᵀ J_i /√N, and the Gauss–Newton block is GᵀG. One forward pass, and 
 of all parameters: what a layer needs is its input and the cotangents of its result.
 """
 
+import math
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Protocol
 
 import torch
@@ -15,10 +16,47 @@ from torch import Tensor
 from analysis.sharpness.hessian.setting import Setting
 from analysis.sharpness.hessian.tape.cotangents import Cotangents
 from analysis.sharpness.hessian.tape.folding import Folding
+from analysis.sharpness.hessian.tape.linear_maps import Bilinear, ChannelScale, Convolution
 from analysis.sharpness.hessian.tape.tape import Tape, Weights
 from analysis.sharpness.problem import Problem
 
 PATCHES = 9  # what a 3×3 kernel sees, in copies of an activation
+
+
+@dataclass(frozen=True)
+class Unmultiplied:
+    """What the rows of B samples are made of: row (b, r) is `scale` times the derivative of ⟨g_br, A(W) a_b⟩ in W."""
+
+    map: Bilinear  # A
+    inputs: Tensor  # a (B, …)
+    cotangents: Cotangents  # g (B, R, …)
+    scale: Tensor | None = None  # (C,), by output: that of a batch-norm which follows; None: 1
+
+    @property
+    def num_samples(self) -> int:
+        """B."""
+        return len(self.inputs)
+
+    @property
+    def rank(self) -> int:
+        """R."""
+        scales = self.cotangents.scales
+        return (self.cotangents.values if scales is None else scales).shape[1]
+
+    def samples(self, chosen: slice) -> "Unmultiplied":
+        """That of some samples."""
+        return replace(self, inputs=self.inputs[chosen], cotangents=self.cotangents.samples(chosen))
+
+    def bytes_a_sample(self, num_vectors: int) -> int:
+        """What a product with so many vectors reads and writes for a sample."""
+        values = self.cotangents.values
+        tangents = num_vectors * math.prod(values.shape[2:])
+        return (self.inputs[0].numel() + values[0].numel() + tangents) * values.element_size()
+
+
+def rows_alone(rows: Tensor) -> Unmultiplied:
+    """Rows (B, R, n) of a 1-D parameter as they are: each is the cotangent of n numbers, scaled by the parameter."""
+    return Unmultiplied(ChannelScale(), rows.new_ones(len(rows), rows.shape[2]), Cotangents(rows))
 
 
 @dataclass(frozen=True)
@@ -29,6 +67,7 @@ class Rows:
     write: Callable[[Tensor, float], None]  # computes s_ijᵀ J_i times a factor (1/√N), into a (B, R, n) tensor
     scales: Tensor | None = None  # u (B, R, C): s_ijᵀ J_i = diag(u_ij) Q_i, with one matrix Q_i (C, K) a sample
     write_matrices: Callable[[Tensor, float], None] | None = None  # computes these, into a (B, 1, n) tensor
+    unmultiplied: Callable[[], Sequence[Unmultiplied]] | None = None  # by use of the parameter; None: written out only
 
 
 class FactorPass(Protocol):
@@ -88,6 +127,24 @@ def rows_of(folding: Folding, state: dict[str, Tensor], name: str, x: Tensor, dz
         with torch.no_grad():
             folding.sample_gradients(state, name, x, dz.values, scale, out)
 
-    if dz.scales is not None and name == folding.weight:
-        return Rows(len(x), write, dz.scales, write_matrices)
-    return Rows(len(x), write)
+    def unmultiplied() -> list[Unmultiplied]:
+        with torch.no_grad():
+            return [_unmultiplied(folding, state, name, x, dz)]
+
+    if dz.scales is not None and name == folding.weight and isinstance(folding.map, Convolution):
+        return Rows(len(x), write, dz.scales, write_matrices, unmultiplied)
+    return Rows(len(x), write, unmultiplied=unmultiplied)
+
+
+def _unmultiplied(folding: Folding, state: dict[str, Tensor], name: str, x: Tensor, dz: Cotangents) -> Unmultiplied:
+    """Of a weight, its inputs and cotangents; of a 1-D parameter its rows, which are smaller than these."""
+    if name != folding.weight:
+        rows = x.new_empty(len(x), dz.dense().shape[1], state[name].numel())
+        folding.sample_gradients(state, name, x, dz.dense(), 1.0, rows)
+        return rows_alone(rows)
+    scale = folding.output_scale(state)
+    if not isinstance(folding.map, Convolution):
+        return Unmultiplied(folding.map, x, Cotangents(dz.dense()), scale)
+    if folding.map.is_strided_pointwise:
+        return Unmultiplied(folding.map.unit, folding.map.positions_read(x).contiguous(), dz.shared(), scale)
+    return Unmultiplied(folding.map, x, dz.shared(), scale)

@@ -14,13 +14,21 @@ from analysis.errors import AnalysisError
 from analysis.sharpness.hessian.cost import EIGENVALUES, EngineCost
 from analysis.sharpness.hessian.engines.double_backward import DOUBLE_BACKWARD
 from analysis.sharpness.hessian.engines.engine import Engine, Factor, FromFactors
+from analysis.sharpness.hessian.engines.forms import (
+    MATRICES,
+    Form,
+    form_cost,
+    gram_form,
+    gram_macs,
+    held_bytes,
+    is_small,
+)
 from analysis.sharpness.hessian.engines.r_operator import R_OPERATOR, product_passes
 from analysis.sharpness.hessian.setting import Block, Setting
 from analysis.sharpness.linalg import BlockOperator, tensor_eigvalsh, times_transpose
 from analysis.sharpness.problem import Problem
 
 CONVERTED_COLUMNS = 4096  # of a factor, converted to another type at a time
-GRAM_SHARE = 0.6  # of the products of a Gram matrix, what its lower half costs
 GRAM_DEPTH = 4  # how often a Gram matrix is halved: all but 1/16 of its upper half is not computed
 GRAM_BLOCK = 64  # rows of a block that is not halved further
 
@@ -150,18 +158,8 @@ class GaussNewtonGram:
 # The engines
 
 
-def _is_small(setting: Setting, name: str) -> bool:
-    """Whether GᵀG (n, n) is no larger than G, so that it is better added up over samples."""
-    return setting.profile.sizes[name] <= setting.num_rows
-
-
-def _factor_setup(setting: Setting, block: Block) -> float:
-    """Passes: one forward, R backward, and the factor."""
-    own, reach = setting.profile.reach(block.names)
-    return 1 + setting.rank * (reach + own)
-
-
-def _refusal(name: str, setting: Setting, block: Block) -> str | None:
+def refusal_of_factors(name: str, setting: Setting, block: Block) -> str | None:
+    """Why the engine of this name can't serve a block by its factor."""
     # One layer's Hessian is its Gauss–Newton block where everything else is piecewise linear.
     if block.layer is None:
         return f"{name} holds no Hessian of all layers; ask for curvature='gauss_newton' or one layer"
@@ -171,21 +169,21 @@ def _refusal(name: str, setting: Setting, block: Block) -> str | None:
 
 
 def _refusal_of_factor(setting: Setting, block: Block) -> str | None:
-    return _refusal(GAUSS_NEWTON_FACTOR.name, setting, block)
+    return refusal_of_factors(GAUSS_NEWTON_FACTOR.name, setting, block)
 
 
 def _refusal_of_gram(setting: Setting, block: Block) -> str | None:
     if block.layer is None and setting.curvature == "gauss_newton":
         return None
-    return _refusal(GAUSS_NEWTON_GRAM.name, setting, block)
+    return refusal_of_factors(GAUSS_NEWTON_GRAM.name, setting, block)
 
 
 def _cost_of_factor(setting: Setting, block: Block) -> EngineCost:
-    """The factor; then 2·r·n multiply-adds a product."""
-    profile, r, n = setting.profile, setting.num_rows, setting.profile.size(block.names)
-    small = min(n, r)
-    exact = profile.passes(GRAM_SHARE * r * n * small + EIGENVALUES * small**3)
-    return EngineCost(_factor_setup(setting, block), profile.passes(2.0 * r * n), exact, r * n * profile.itemsize)
+    return form_cost(setting, block.names[0], Form.ROWS)
+
+
+def _form_of_gram(setting: Setting, name: str) -> Form:
+    return Form.SUMMED if is_small(setting, name) else gram_form(setting, name)
 
 
 def _cost_of_gram(setting: Setting, block: Block) -> EngineCost:
@@ -193,15 +191,19 @@ def _cost_of_gram(setting: Setting, block: Block) -> EngineCost:
 
     Beside GGᵀ, products take the factor; for several parameters, whose GGᵀ are added up, another engine.
     """
-    profile, r, n = setting.profile, setting.num_rows, setting.profile.size(block.names)
-    if block.layer is not None and _is_small(setting, block.layer):
-        setup = _factor_setup(setting, block) + profile.passes(GRAM_SHARE * r * n * n)
-        memory = 2 * n * n * profile.itemsize
-        return EngineCost(setup, profile.passes(n * n), profile.passes(EIGENVALUES * n**3), memory)
-    setup = _factor_setup(setting, block) + profile.passes(GRAM_SHARE * r * r * n)
-    alone = len(block.names) == 1
-    product = profile.passes(2.0 * r * n) if alone else product_passes(profile, block.names, hessian=False)
-    memory = (r * max(profile.sizes[name] for name in block.names) + 2 * r * r) * profile.itemsize
+    if block.layer is not None and is_small(setting, block.layer):
+        return form_cost(setting, block.layer, Form.SUMMED)
+    profile, r, names = setting.profile, setting.num_rows, block.names
+    forms = {name: gram_form(setting, name) for name in names}
+    own, reach = profile.reach(names)
+    grams = sum(gram_macs(setting, name, form, r) for name, form in forms.items())
+    setup = 1 + setting.rank * (reach + own) + profile.passes(grams)
+    if len(names) == 1:
+        product = form_cost(setting, names[0], forms[names[0]]).product
+    else:
+        product = product_passes(profile, names, hessian=False)
+    memory = max(held_bytes(setting, name, form) for name, form in forms.items())
+    memory += MATRICES * r * r * profile.itemsize
     return EngineCost(setup, product, profile.passes(EIGENVALUES * r**3), memory)
 
 
@@ -223,7 +225,7 @@ GAUSS_NEWTON_FACTOR = Engine(
     name="gauss_newton_factor",
     refusal=_refusal_of_factor,
     cost=_cost_of_factor,
-    build=FromFactors(operator=lambda factor, _K: factor, adds_up=lambda _setting, _name: False),
+    build=FromFactors(operator=lambda factor, _K: factor, form=lambda _setting, _name: Form.ROWS),
     has_gram=True,
     gram_in_any_precision=True,
 )
@@ -231,6 +233,6 @@ GAUSS_NEWTON_GRAM = Engine(
     name="gauss_newton_gram",
     refusal=_refusal_of_gram,
     cost=_cost_of_gram,
-    build=FromFactors(operator=_gram_of, adds_up=_is_small, total=_gram_of_all, products=_products_of_all),
+    build=FromFactors(operator=_gram_of, form=_form_of_gram, total=_gram_of_all, products=_products_of_all),
     has_gram=True,
 )

@@ -1,11 +1,18 @@
 """What the rows of a factor are collected in, chunk by chunk of samples."""
 
+from collections.abc import Mapping, Sequence
+
 import torch
 from torch import Tensor
 
-from analysis.sharpness.hessian.engines.factors import Rows
+from analysis.sharpness.hessian.engines.engine import Engine, FromFactors
+from analysis.sharpness.hessian.engines.factors import Rows, Unmultiplied, rows_alone
+from analysis.sharpness.hessian.engines.forms import Form, gram_form
 from analysis.sharpness.hessian.engines.gauss_newton import GaussNewtonFactor, GaussNewtonGram, gram
+from analysis.sharpness.hessian.engines.implicit_factor import ImplicitFactor
 from analysis.sharpness.hessian.engines.pooled_factor import PooledFactor
+from analysis.sharpness.hessian.setting import Block, Setting
+from analysis.sharpness.hessian.tape.linear_maps import UnsupportedError
 from analysis.sharpness.problem import Problem
 
 
@@ -76,10 +83,63 @@ class PooledStore:
         return PooledFactor(self._u, torch.unflatten(self._Q[:, 0], 1, (self._u.shape[2], -1)))
 
 
-def store_for(
-    rows: Rows, problem: Problem, dim: int, rank: int, workspace: Tensor | None = None
-) -> FactorStore | PooledStore:
-    """The store for rows like these; see `FactorStore`."""
+class ImplicitStore:
+    """Collects what the rows of a factor are made of, chunk by chunk, without a copy."""
+
+    def __init__(self, problem: Problem, name: str, rank: int) -> None:
+        self._name, self._num_samples, self._rank = name, problem.num_samples, rank
+        self._parameter = problem.parameters[name]
+        self._pieces: list[Sequence[Unmultiplied]] = []
+        self._done = 0
+
+    def add(self, rows: Rows) -> bool:
+        """Add the rows of the next samples; True when those of all samples have been added.
+
+        Raises:
+            UnsupportedError: the rows are those of no module, and far larger than what a module's would be made of.
+        """
+        if rows.unmultiplied is not None:
+            self._pieces.append(rows.unmultiplied())
+        elif self._parameter.ndim == 1:
+            written = self._parameter.new_empty(rows.num_samples, self._rank, len(self._parameter))
+            rows.write(written, 1.0)
+            self._pieces.append([rows_alone(written)])
+        else:
+            raise UnsupportedError(f"{self._name} is used outside its module, so that its factor is known written out")
+        self._done += rows.num_samples
+        return self._done == self._num_samples
+
+    def factor(self) -> ImplicitFactor:
+        """The finished factor."""
+        num_outputs = len(self._parameter)
+        return ImplicitFactor(self._pieces, self._num_samples, (num_outputs, self._parameter.numel() // num_outputs))
+
+
+Store = FactorStore | PooledStore | ImplicitStore | DenseStore
+
+
+def store_for(form: Form, name: str, rows: Rows, problem: Problem, rank: int, workspace: Tensor | None = None) -> Store:
+    """The store that keeps rows like these in a form; see `FactorStore` for the workspace."""
+    dim = problem.parameters[name].numel()
+    if form is Form.SUMMED:
+        return DenseStore(problem, dim, rank)
+    if form is Form.IMPLICIT:
+        return ImplicitStore(problem, name, rank)
     if rows.scales is None:
         return FactorStore(problem, dim, rank, workspace)
     return PooledStore(problem, dim, rank, rows.scales.shape[2])
+
+
+def forms_of(setting: Setting, engines: Mapping[Block, Engine]) -> dict[str, Form]:
+    """The form for each parameter of blocks that come from factors.
+
+    GᵀG says nothing of GGᵀ, which the block of all layers is a sum of: what is in both is kept as a factor.
+    """
+    recipes = {block: engine.build for block, engine in engines.items() if isinstance(engine.build, FromFactors)}
+    forms: dict[str, Form] = {}
+    for block, recipe in sorted(recipes.items(), key=lambda item: item[0].layer is None):
+        for name in block.names:
+            if name in setting.unreached or (block.layer is None and forms.get(name, Form.SUMMED) is not Form.SUMMED):
+                continue
+            forms[name] = gram_form(setting, name) if block.layer is None else recipe.form(setting, name)
+    return forms

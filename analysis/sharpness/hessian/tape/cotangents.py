@@ -27,6 +27,25 @@ class Cotangents:
         """All of them, (B, P, C, …)."""
         return self.values if self.scales is None else self.values * spread(self.scales, self.values.ndim)
 
+    def inner(self, tangents: Tensor) -> Tensor:
+        """(B, R, P): the inner products of R cotangents with P tangents (B, P, C, …) of the same result."""
+        if self.scales is None:
+            return torch.bmm(self.values.flatten(2), tangents.flatten(2).transpose(1, 2))
+        channels = (tangents * self.values).flatten(3).sum(3)  # (B, P, C)
+        return torch.bmm(self.scales, channels.transpose(1, 2))
+
+    def mixed(self, weights: Tensor) -> Tensor:
+        """Σ_r of the cotangents with weights (B, R, P), (B, P, C, …): the transpose of `inner`."""
+        if self.scales is None:
+            mixed = torch.bmm(weights.transpose(1, 2), self.values.flatten(2))
+            return mixed.view(*mixed.shape[:2], *self.values.shape[2:])
+        channels = torch.bmm(weights.transpose(1, 2), self.scales)  # (B, P, C)
+        return self.values * spread(channels, self.values.ndim)
+
+    def samples(self, chosen: slice) -> "Cotangents":
+        """Those of some samples."""
+        return Cotangents(self.values[chosen], None if self.scales is None else self.scales[chosen])
+
     def shared(self) -> "Cotangents":
         """The same, marked as held elsewhere too."""
         return replace(self, owned=False)

@@ -75,12 +75,16 @@ class Folding:
         elif norm is not None and name == norm.beta:
             torch.mul(self.map.bias_gradient(dz), scale, out=out)
         else:
-            num_outputs = len(state[name])
-            by_output = dz.new_full((num_outputs,), scale) if norm is None else scale * self._fixed(norm, state).scale
+            num_outputs, own = len(state[name]), self.output_scale(state)
+            by_output = dz.new_full((num_outputs,), scale) if own is None else scale * own
             if name == self.bias:
                 torch.mul(self.map.bias_gradient(dz), by_output, out=out)
             else:
                 self.map.sample_gradients(x, dz, by_output, torch.unflatten(out, 2, (num_outputs, -1)))
+
+    def output_scale(self, state: Mapping[str, Tensor]) -> Tensor | None:
+        """(C,): what the batch-norm multiplies the results of the map by; None without one."""
+        return None if self.norm is None else self._fixed(self.norm, state).scale
 
     def _weight(self, state: Mapping[str, Tensor]) -> Tensor:
         if self.weight is not None:

@@ -4,6 +4,7 @@ Weights and their directions are matrices here, (C, K) and (P, C, K) with C the 
 Activations are (B, …), tangents and cotangents (B, P, …): P directions a sample.
 """
 
+import math
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -14,6 +15,7 @@ from torch.nn import functional
 from analysis.sharpness.linalg import batched_times_transpose
 
 aten = torch.ops.aten
+CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 
 
 class UnsupportedError(Exception):
@@ -41,8 +43,17 @@ class Bilinear(Protocol):
     def transpose(self, dz: Tensor, W: Tensor, x: Tensor) -> Tensor:
         """A(W)ᵀ dz: (B, P, …) cotangents of the input, shaped like x."""
 
+    def weight_tangents(self, x: Tensor, V: Tensor) -> Tensor:
+        """A(V_p) x: (B, P, …) tangents of the result, for x (B, …) and directions V (P, C, K) of the weights."""
+
     def weight_gradient(self, x: Tensor, dz: Tensor) -> Tensor:
-        """Σ_samples ∂⟨dz_p, A(W) x⟩/∂W: (P, C, K), for x (B, …) and dz (B, P, …)."""
+        """Σ_samples ∂⟨dz_p, A(W) x⟩/∂W: (P, C, K), for x (B, …) and dz (B, P, …); transposes `weight_tangents`."""
+
+    def patches(self, x: Tensor) -> Tensor:
+        """What each of T positions of the result sees of x (B, …), by group of channels: (B, G, T, K)."""
+
+    def by_position(self, dz: Tensor) -> Tensor:
+        """Cotangents (B, P, …) of the result by group of channels and position: (B, P, G, C/G, T)."""
 
     def bias_gradient(self, dz: Tensor) -> Tensor:
         """Per sample ∂⟨dz_p, b⟩/∂b: (B, P, C)."""
@@ -83,6 +94,10 @@ class Convolution:
         dx = self.input_gradient(dz.flatten(0, 1), like, torch.unflatten(W, 1, self.kernel))
         return torch.unflatten(dx, 0, dz.shape[:2])
 
+    def weight_tangents(self, x: Tensor, V: Tensor) -> Tensor:
+        kernels = torch.unflatten(self._interleave_channels(V[None])[0], 1, self.kernel)
+        return self._separate(self.convolve(x, kernels, None), len(V), dim=1)
+
     def weight_gradient(self, x: Tensor, dz: Tensor) -> Tensor:
         num_directions, num_outputs = dz.shape[1:3]
         weights = x.new_empty(1).expand(num_directions * num_outputs, *self.kernel)
@@ -95,24 +110,32 @@ class Convolution:
     def sample_gradients(self, x: Tensor, dz: Tensor, scale: Tensor, out: Tensor) -> None:
         if self.groups == 1 and x.ndim == 4:
             by_row = scale.repeat(dz.shape[1])
-            batched_times_transpose(dz.flatten(1, 2).flatten(2), self._patches(x), by_row, out.flatten(1, 2))
+            batched_times_transpose(dz.flatten(1, 2).flatten(2), self._windows(x), by_row, out.flatten(1, 2))
             return
         for row, x_i, dz_i in zip(out, x[:, None], dz[:, None], strict=True):
             torch.mul(self.weight_gradient(x_i, dz_i), scale[:, None], out=row)
 
-    def _patches(self, x: Tensor) -> Tensor:
-        """(B, K, positions): what every output position of a two-dimensional convolution sees.
+    def patches(self, x: Tensor) -> Tensor:
+        return torch.unflatten(self._windows(x), 1, (self.groups, -1)).transpose(2, 3)
 
-        As `unfold`, by one strided copy: measured 5 times faster.
+    def by_position(self, dz: Tensor) -> Tensor:
+        return torch.unflatten(dz.flatten(3), 2, (self.groups, -1))
+
+    def _windows(self, x: Tensor) -> Tensor:
+        """(B, K of all groups, T): what every position of the result sees.
+
+        As `unfold`, by one strided copy and in any number of dimensions: measured 5 times faster.
         """
-        (high, wide), (down, right), (dy, dx) = self.padding, self.stride, self.dilation
-        x = functional.pad(x, (wide, wide, high, high))
-        kernel_height, kernel_width = self.kernel[1:]
-        height = (x.shape[2] - dy * (kernel_height - 1) - 1) // down + 1
-        width = (x.shape[3] - dx * (kernel_width - 1) - 1) // right + 1
-        b, c, h, w = x.stride()
-        shape = (len(x), self.kernel[0], kernel_height, kernel_width, height, width)
-        return x.as_strided(shape, (b, c, h * dy, w * dx, h * down, w * right)).reshape(len(x), -1, height * width)
+        x = functional.pad(x, [width for width in reversed(self.padding) for _ in range(2)])
+        kernel, steps = self.kernel[1:], x.stride()[2:]
+        spans = [d * (k - 1) + 1 for d, k in zip(self.dilation, kernel, strict=True)]
+        counts = [(n - span) // s + 1 for n, span, s in zip(x.shape[2:], spans, self.stride, strict=True)]
+        within = [step * d for step, d in zip(steps, self.dilation, strict=True)]
+        between = [step * s for step, s in zip(steps, self.stride, strict=True)]
+        windows = x.as_strided(
+            (*x.shape[:2], *kernel, *counts), (*x.stride()[:2], *within, *between), x.storage_offset()
+        )
+        return windows.reshape(len(x), -1, math.prod(counts))
 
     def _interleave_channels(self, dz: Tensor) -> Tensor:
         """(B, P, G·c, …) to (B, G·P·c, …)."""
@@ -188,8 +211,18 @@ class MatrixProduct:
     def transpose(self, dz: Tensor, W: Tensor, x: Tensor) -> Tensor:
         return dz @ W
 
+    def weight_tangents(self, x: Tensor, V: Tensor) -> Tensor:
+        tangents = functional.linear(x, V.flatten(0, 1))  # (…, P·C)
+        return torch.unflatten(tangents, -1, V.shape[:2]).movedim(-2, 1)
+
     def weight_gradient(self, x: Tensor, dz: Tensor) -> Tensor:
         return torch.einsum("bptc,btk->pck", _tokens(dz, 2), _tokens(x, 1))
+
+    def patches(self, x: Tensor) -> Tensor:
+        return _tokens(x, 1)[:, None]
+
+    def by_position(self, dz: Tensor) -> Tensor:
+        return _tokens(dz, 2).transpose(2, 3)[:, :, None]
 
     def bias_gradient(self, dz: Tensor) -> Tensor:
         return _tokens(dz, 2).sum(2)
@@ -215,8 +248,17 @@ class ChannelScale:
     def transpose(self, dz: Tensor, W: Tensor, x: Tensor) -> Tensor:
         return dz * spread(W[:, 0], x.ndim - 1)
 
+    def weight_tangents(self, x: Tensor, V: Tensor) -> Tensor:
+        return x[:, None] * spread(V[:, :, 0], x.ndim)
+
     def weight_gradient(self, x: Tensor, dz: Tensor) -> Tensor:
         return self._contract(x[:, None], dz).sum(0)[:, :, None]
+
+    def patches(self, x: Tensor) -> Tensor:
+        return x.flatten(2)[..., None] if x.ndim > 2 else x[:, :, None, None]
+
+    def by_position(self, dz: Tensor) -> Tensor:
+        return dz.flatten(3)[:, :, :, None] if dz.ndim > 3 else dz[..., None, None]
 
     def bias_gradient(self, dz: Tensor) -> Tensor:
         return dz.flatten(3).sum(3) if dz.ndim > 3 else dz

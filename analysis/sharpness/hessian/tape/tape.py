@@ -15,6 +15,7 @@ from torch import Tensor, fx, nn
 from analysis.sharpness.hessian.tape.cotangents import Cotangents
 from analysis.sharpness.hessian.tape.folding import Folding, Norm
 from analysis.sharpness.hessian.tape.linear_maps import (
+    CONVOLUTIONS,
     ChannelScale,
     Convolution,
     MatrixProduct,
@@ -23,7 +24,6 @@ from analysis.sharpness.hessian.tape.linear_maps import (
 )
 from analysis.sharpness.hessian.tape.operations import Add, Operation, step_of_call, step_of_module
 
-CONVOLUTIONS = (nn.Conv1d, nn.Conv2d, nn.Conv3d)
 NORMS = (nn.BatchNorm1d, nn.BatchNorm2d, nn.BatchNorm3d)
 Weights = Mapping[int, tuple[Tensor, Tensor | None]]  # W̃ and b̃ by step
 

@@ -5,13 +5,12 @@ import pytest
 from analysis.sharpness.hessian import setting
 from analysis.sharpness.hessian.setting import Setting
 from analysis.sharpness.problem import pose
-from analysis.sharpness.samples import DEFAULT_MEMORY_BUDGET
 from tests.analysis.sharpness.hessian.networks import build, samples
 
 
 def setting_of(network: str, num_samples: int = 7) -> Setting:
     problem = pose(build(network).eval(), *samples(num_samples))
-    return Setting.of(problem, "hessian", DEFAULT_MEMORY_BUDGET, num_products=150)
+    return Setting.of(problem, "hessian", 4 * 2**30, num_products=150)
 
 
 def test_chunks_hold_one_sample_at_least_and_all_at_most() -> None:

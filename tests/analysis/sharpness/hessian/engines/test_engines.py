@@ -31,7 +31,9 @@ DISTINCT = [network for network in NETWORKS if network != "digits_cnn"]  # of wh
 NAMES = [AUTO, *ENGINES]
 # Every engine, on every network that it does not refuse as a whole; the fallback on double backward is a test below.
 REFUSED = {
-    ("hessian", network, engine) for network in SMOOTH for engine in ("gauss_newton_factor", "gauss_newton_gram")
+    ("hessian", network, engine)
+    for network in SMOOTH
+    for engine in ("gauss_newton_factor", "gauss_newton_gram", "gauss_newton_implicit")
 }
 REFUSED |= {(curvature, network, "r_operator") for network in SMOOTH for curvature in ("hessian", "gauss_newton")}
 
@@ -123,7 +125,7 @@ def test_gauss_newton_rows_and_spectra(network: str, engine: str) -> None:
         ):
             V = probes(block.dim)
             assert relative(block.matmat(V), V @ expected_gauss_newton(network, block.layer)) < 1e-9, block.layer
-            if engine in ("gauss_newton_factor", "gauss_newton_gram", "head") and engine == block.engine:
+            if block.has_gram or engine == block.engine == "head":
                 assert_spectrum(block.exact_eigenvalues(), network, block.layer)
 
 
@@ -132,7 +134,7 @@ def test_specialised_engines_serve_every_layer_of_piecewise_linear_networks(netw
     model, (inputs, targets) = build(network), samples(5)
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        for engine in ("gauss_newton_factor", "gauss_newton_gram", "r_operator"):
+        for engine in ("gauss_newton_factor", "gauss_newton_gram", "gauss_newton_implicit", "r_operator"):
             for block in layer_operators(model, inputs, targets, engine=engine):
                 assert block.engine == engine
         assert block_operator(model, inputs, targets, None, "r_operator").engine == "r_operator"
