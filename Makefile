@@ -13,6 +13,8 @@ LOCKED ?=
 # Of 27 000 files few are ever imported: Python compiles these when they are, and pip would take minutes for all.
 PIP    := $(BIN)/python -m pip install --quiet --no-compile $(if $(CONSTRAINTS),--constraint $(CONSTRAINTS))
 
+WHAT_IS_INSTALLED := installing into $(VENV): PyTorch, Ray and MLflow are a few GB, so the first time takes minutes
+
 # Debian's packages for the system tests: a browser; a database; hosts with sshd; a Slurm cluster of them.
 PACKAGES := chromium chromium-driver postgresql openssh-server iproute2 nftables rsync curl munge slurmctld slurmd slurm-client
 
@@ -55,11 +57,11 @@ lint: $(VENV)/.installed-dev
 	$(BIN)/lint-imports
 	$(BIN)/mypy
 
-# Test by test, so that no process is left with a long file at the end; files whose tests share a fixture are a group.
+# By files: with the installed pytest, xdist's groups of tests are not kept together.
 test-system: $(VENV)/.installed-dev
 	@if [ "$$(id -u)" = 0 ] && command -v apt-get >/dev/null && ! dpkg --status $(PACKAGES) >/dev/null 2>&1; then \
 		apt-get update -qq && apt-get install -y -qq --no-install-recommends $(PACKAGES); fi
-	$(BIN)/pytest -m 'system or ray' --numprocesses $(SIDE_BY_SIDE) --dist loadgroup --no-loadscope-reorder
+	$(BIN)/pytest -m 'system or ray' --numprocesses $(SIDE_BY_SIDE) --dist loadfile --no-loadscope-reorder
 
 # The variable silences an announcement of MkDocs' next version, which pyproject.toml excludes.
 docs: $(VENV)/.installed-docs
@@ -79,6 +81,7 @@ $(VENV)/bin/python:
 
 # What is locked has the tool that builds this package, so that nothing is fetched to build it.
 $(VENV)/.installed: pyproject.toml $(if $(LOCKED),requirements.lock) | $(VENV)/bin/python
+	@echo '$(WHAT_IS_INSTALLED)'
 ifdef LOCKED
 	$(PIP) --require-hashes --requirement requirements.lock
 	$(PIP) --no-deps --no-build-isolation --editable .
@@ -88,10 +91,12 @@ endif
 	@touch $@
 
 $(VENV)/.installed-dev: pyproject.toml | $(VENV)/bin/python
+	@echo '$(WHAT_IS_INSTALLED)'
 	$(PIP) --editable '.[dev]'
 	@touch $@ $(VENV)/.installed $(VENV)/.installed-docs
 
 $(VENV)/.installed-docs: pyproject.toml | $(VENV)/bin/python
+	@echo '$(WHAT_IS_INSTALLED)'
 	$(PIP) --editable '.[docs]'
 	@touch $@ $(VENV)/.installed
 

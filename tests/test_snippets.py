@@ -163,7 +163,6 @@ def test_every_block_is_of_a_kind_that_is_run() -> None:
 
 
 @pytest.mark.system
-@pytest.mark.xdist_group("snippets")
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: str(path.relative_to(ROOT)))
 def test_code_runs(document: Path, stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
     names: dict[str, Any] = {"__name__": "snippet"}

@@ -11,6 +11,8 @@ import pyarrow.parquet as pq
 from analysis.schema import LAYER, MEASURE, PARAMETER, REASON, STDERR, VALUE, Measurement
 from analysis.spectrum.quadrature import SpectralQuadrature
 
+MOST_ROWS, MOST_BYTES = 20_000_000, 2**31  # of one trial
+
 _SCHEMA = pa.schema(
     [
         (LAYER, pa.string()),
@@ -52,9 +54,18 @@ def spectra_from_parquet(data: bytes) -> dict[str, SpectralQuadrature]:
 
 
 def read_table(data: bytes) -> pa.Table:
-    """A table in Parquet, whose pages are compared with their checksums, where they have some; ValueError else."""
+    """A table in Parquet. Its pages are compared with their checksums, where they have some.
+
+    Raises:
+        ValueError: it is damaged, or would unfold to more than any measurement is.
+    """
     try:
-        return pq.read_table(io.BytesIO(data), page_checksum_verification=True)
+        file = pq.ParquetFile(io.BytesIO(data), page_checksum_verification=True)
+        rows, groups = file.metadata.num_rows, range(file.metadata.num_row_groups)
+        size = sum(file.metadata.row_group(group).total_byte_size for group in groups)
+        if rows > MOST_ROWS or size > MOST_BYTES:
+            raise ValueError(f"would unfold to {rows} rows, {size} bytes; at most {MOST_ROWS}, {MOST_BYTES} are read")
+        return file.read()
     except OSError as error:
         raise ValueError(str(error)) from error
 

@@ -77,8 +77,8 @@ def report(
     """
     with usage_errors():
         of_table = {"--axes": axes, "--training-loss": training_loss, "--measures": measures, "--flip": flip}
-        of_sweep = {"SWEEP": sweeps, "--storage": storage, "--tracking": tracking, "--cluster": cluster, "--only": only}
-        of_sweep |= {"--watch": watch}
+        of_sweep: dict[str, object] = {"SWEEP": sweeps, "--storage": storage, "--tracking": tracking}
+        of_sweep |= {"--cluster": cluster, "--only": only, "--watch": watch or None, "--trust": trust or None}
         check_options(table is not None, of_sweep, {**of_table, "--sample": sample})
         if table is not None:
             from orchestrator.report_table import report_table

@@ -12,10 +12,10 @@ from mlflow.entities import Dataset, DatasetInput, InputTag
 from mlflow.exceptions import MlflowException
 from mlflow.utils.mlflow_tags import MLFLOW_DATASET_CONTEXT
 
+from analysis.address import without_secrets
 from orchestrator.config.sweep_config import SweepConfig
 from trainables.catalogue import DATA_SETS
 from trainables.trial.specs import DataSpec
-from trainables.trial.storage import without_secrets
 
 
 def dataset_input(config: SweepConfig) -> DatasetInput:

@@ -23,7 +23,7 @@ from tests.hosts.staged_model import FAULT, GATE
 from tests.trainables.data.images import draw, encode, write_parquet
 from trainables.trial.storage import open_folder
 
-pytestmark = [pytest.mark.system, pytest.mark.xdist_group("hosts"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
 
 CLUSTER = f"--cluster {HOME}/local.yaml"
 START_RAY = "bash ~/renyi-sharpness/clusters/start_ray.sh"

@@ -10,7 +10,7 @@ from tests.conftest import SMALL_SWEEP
 from tests.hosts import hosts as hosts_module
 from tests.hosts.hosts import HOME, REPOSITORY, Hosts
 
-pytestmark = [pytest.mark.system, pytest.mark.xdist_group("slurm"), pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.system, pytest.mark.timeout(600)]
 
 TOOLS = ("munged", "slurmctld", "slurmd", "sbatch")
 CONFIGURATION = """\

@@ -13,10 +13,13 @@ REPOSITORY = Path(__file__).parents[2]
 def locked() -> dict[str, tuple[Requirement, int]]:
     """Each entry of the lock by its name, and how many hashes it has."""
     text = (REPOSITORY / "requirements.lock").read_text().replace("\\\n", " ")
-    found = {}
+    found: dict[str, tuple[Requirement, int]] = {}
     for line in text.splitlines():
         requirement = Requirement(line.partition("--hash")[0])
-        found[canonicalize_name(requirement.name)] = requirement, len(re.findall(r"--hash=sha256:[0-9a-f]{64}", line))
+        found[str(canonicalize_name(requirement.name))] = (
+            requirement,
+            len(re.findall(r"--hash=sha256:[0-9a-f]{64}", line)),
+        )
     return found
 
 

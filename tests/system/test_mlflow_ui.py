@@ -18,7 +18,7 @@ from selenium.webdriver.support.ui import WebDriverWait
 from tests.conftest import SMALL_SWEEP
 from tests.system.browser import open_browser
 
-pytestmark = [pytest.mark.system, pytest.mark.xdist_group("mlflow_ui")]
+pytestmark = pytest.mark.system
 
 PATIENCE = 90
 

@@ -25,7 +25,7 @@ from tests.analysis.report.page.study import STUDY
 from tests.analysis.simulated import simulated_sweep
 from tests.system.browser import open_browser
 
-pytestmark = [pytest.mark.system, pytest.mark.xdist_group("report_page")]
+pytestmark = pytest.mark.system
 
 AXE = Path(__file__).parent / "axe" / "axe.min.js"
 FIGURES = ("tau_by_measure", "tau_over_orders", "gap_against_sharpness", "spectra")

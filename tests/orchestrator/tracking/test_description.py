@@ -11,6 +11,7 @@ from orchestrator.config.load import load
 from orchestrator.config.sweep_config import SweepConfig
 from orchestrator.tracking.description import code_tags, origin_tags, trial_note, trial_tags
 from tests.orchestrator.made_up import outcome
+from trainables.trial.code import commit
 from trainables.trial.specs import TrialSpec
 from trainables.trial.storage import LocalFolder
 
@@ -55,7 +56,9 @@ def test_neither_git_nor_a_name_for_the_user_is_needed(config: SweepConfig, monk
     monkeypatch.setattr(os, "getuid", lambda: 54321)  # a container's user, who is not in /etc/passwd
     monkeypatch.setenv("PATH", "/nowhere")
     code_tags.cache_clear()
+    commit.cache_clear()
     tags = origin_tags(config)
     assert tags["mlflow.user"] == "54321"
     assert "mlflow.source.git.commit" not in tags
     code_tags.cache_clear()
+    commit.cache_clear()

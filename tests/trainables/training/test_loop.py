@@ -153,7 +153,7 @@ def test_a_worker_that_was_replaced_writes_nothing_more(tmp_path: Path) -> None:
     (tmp_path / f".{LAST_CHECKPOINT}.{'0' * 32}").write_bytes(b"a writer killed half way")
     successor = attempt(wanted, TrialFolder(folder), CPU)
     next(successor)
-    with pytest.raises(ReplacedError, match="now trains"):
+    with pytest.raises(ReplacedError, match="now works on"):
         next(left_behind)
     assert len(load_checkpoint(folder, LAST_CHECKPOINT).history) == 2
     history = list(successor)[-1:]

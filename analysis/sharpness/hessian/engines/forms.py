@@ -58,7 +58,7 @@ def gram_macs(setting: Setting, name: str, form: Form, size: int) -> float:
     if form is not Form.IMPLICIT or shape is None:
         return by_rows
     by_rows += r * shape.macs  # which writes them
-    by_pairs = PAIRS_SHARE * setting.problem.num_samples**2 * shape.pair_macs(setting.rank)
+    by_pairs = PAIRS_SHARE * setting.problem.num_samples**2 * shape.pair_work(setting.rank)
     return min(by_rows, by_pairs) if size == r else by_rows
 
 

@@ -66,7 +66,7 @@ def structured_gram(pieces: Sequence[Piece], scale: Tensor, dtype: torch.dtype) 
     rank = one.values.shape[1]
     # By rows, scaled cotangents take C·K for the inner products of their matrices, whatever R.
     by_rows = (R * R if rank == R else 1) * outputs * fan_in
-    by_pairs = LinearShape(positions, fan_in, outputs, groups, inputs=0).pair_macs(rank)
+    by_pairs = LinearShape(positions, fan_in, outputs, groups, inputs=0).pair_work(rank)
     make = _by_pairs if by_pairs < by_rows else _by_rows
     return make(pieces, scale.to(dtype).view(groups, -1), one)
 

@@ -6,21 +6,27 @@ import pytest
 import torch
 
 from analysis.sharpness.hessian import HessianBlock, block_operator
+from analysis.sharpness.hessian.engines.gauss_newton import GAUSS_NEWTON_FACTOR, GAUSS_NEWTON_GRAM
+from analysis.sharpness.hessian.engines.implicit_factor import GAUSS_NEWTON_IMPLICIT
 from analysis.sharpness.layers import weight_layers
 from tests.analysis.sharpness.hessian.networks import build, dense_vector, samples
 
 
-def test_little_memory_turns_auto_away_from_factors(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_with_less_memory_auto_takes_the_next_engine_and_says_why(monkeypatch: pytest.MonkeyPatch) -> None:
     taken = 2**30  # what this process really takes may shrink between two looks at it
     monkeypatch.setattr("analysis.sharpness.hessian.setting.taken_memory", lambda device: taken)
     model, (inputs, targets) = build("digits_cnn"), samples(40)
     layer = "features.4.weight"
     roomy = block_operator(model, inputs, targets, layer, num_products=10_000)
+    middle = block_operator(model, inputs, targets, layer, num_products=10_000, memory_budget=taken + 2**19)
     tight = block_operator(model, inputs, targets, layer, num_products=10_000, memory_budget=taken + 2**17)
-    assert roomy.engine.startswith("gauss_newton")
+    assert roomy.engine in (GAUSS_NEWTON_FACTOR.name, GAUSS_NEWTON_GRAM.name)
+    assert middle.engine == GAUSS_NEWTON_IMPLICIT.name
+    assert f"{GAUSS_NEWTON_FACTOR.name} needs" in middle.reason
     assert tight.engine == "r_operator"
     assert "MiB, more than" in tight.reason
     V = dense_vector(roomy.dim)
+    assert torch.allclose(roomy.matmat(V), middle.matmat(V), rtol=1e-10)
     assert torch.allclose(roomy.matmat(V), tight.matmat(V), rtol=1e-10)
 
 

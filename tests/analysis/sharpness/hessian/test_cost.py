@@ -3,7 +3,7 @@
 import torch
 from torch import Tensor, nn
 
-from analysis.sharpness.hessian.cost import EngineCost, Profile
+from analysis.sharpness.hessian.cost import EngineCost, LinearShape, Profile
 from analysis.sharpness.problem import pose
 
 
@@ -61,3 +61,23 @@ def test_the_last_layer_is_last_though_the_network_holds_parameters_itself() -> 
     found = Profile.of(pose(WithToken(), torch.ones(5, 6), torch.zeros(5, dtype=torch.int64)))
     assert found.after["head.weight"] == 0
     assert found.after["token"] >= 48 + 24
+
+
+def test_the_shapes_of_layers() -> None:
+    model = nn.Sequential(
+        nn.Conv2d(4, 6, 3, stride=2, padding=1, groups=2),
+        nn.Conv2d(6, 8, 1, stride=2),
+        nn.BatchNorm2d(8),
+        nn.Flatten(2),
+        nn.Linear(4, 5),
+        nn.Flatten(),
+        nn.Linear(40, 3),
+    )
+    found = Profile.of(pose(model.eval(), torch.ones(5, 4, 8, 8), torch.zeros(5, dtype=torch.int64))).shapes
+    assert found == {
+        "0.weight": LinearShape(positions=16, fan_in=18, outputs=6, groups=2, inputs=256),
+        "1.weight": LinearShape(positions=4, fan_in=6, outputs=8, groups=1, inputs=24),
+        "4.weight": LinearShape(positions=8, fan_in=4, outputs=5, groups=1, inputs=32),
+        "6.weight": LinearShape(positions=1, fan_in=40, outputs=3, groups=1, inputs=40),
+    }
+    assert (found["0.weight"].results, found["0.weight"].macs) == (96, 96 * 18)

@@ -14,7 +14,7 @@ from orchestrator.executors.ray.snapshot import Demand
 from orchestrator.executors.ray.tuner import Tuning, bundle_of
 from tests.local_ray import local_ray
 
-pytestmark = [pytest.mark.ray, pytest.mark.xdist_group("autosize")]
+pytestmark = pytest.mark.ray
 
 RESOURCES = Resources(trial=ProcessResources(cpus=1), pool=PoolResources(actors="auto", cpus=0.5))
 

@@ -21,7 +21,7 @@ from trainables.training.device import default_device
 from trainables.training.loop import attempt
 from trainables.trial.specs import TrialSpec
 
-pytestmark = [pytest.mark.ray, pytest.mark.xdist_group("pool")]
+pytestmark = pytest.mark.ray
 
 
 @pytest.fixture(scope="module")
