@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from analysis.schema import LAYER, MEASURE, PARAMETER, REASON, STDERR, VALUE, Measurement
 from analysis.spectrum.quadrature import SpectralQuadrature
 
+NUMBERS = (PARAMETER, VALUE, STDERR, "probe", "node", "weight", "dim", "noise", "num_products")  # columns
 MOST_ROWS, MOST_BYTES = 20_000_000, 2**31  # of one trial
 
 _SCHEMA = pa.schema(
@@ -57,7 +58,7 @@ def read_table(data: bytes) -> pa.Table:
     """A table in Parquet. Its pages are compared with their checksums, where they have some.
 
     Raises:
-        ValueError: it is damaged, or would unfold to more than any measurement is.
+        ValueError: it is damaged, has text where numbers belong, or would unfold to more than any measurement is.
     """
     try:
         file = pq.ParquetFile(io.BytesIO(data), page_checksum_verification=True)
@@ -65,9 +66,14 @@ def read_table(data: bytes) -> pa.Table:
         size = sum(file.metadata.row_group(group).total_byte_size for group in groups)
         if rows > MOST_ROWS or size > MOST_BYTES:
             raise ValueError(f"would unfold to {rows} rows, {size} bytes; at most {MOST_ROWS}, {MOST_BYTES} are read")
-        return file.read()
+        table = file.read()
     except OSError as error:
         raise ValueError(str(error)) from error
+    for name in NUMBERS:
+        kind = table.schema.field(name).type if name in table.column_names else pa.null()
+        if not (pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_null(kind)):
+            raise ValueError(f"its column {name} must hold numbers; it holds {kind}")
+    return table
 
 
 def _to_bytes(table: pa.Table) -> bytes:

@@ -193,8 +193,9 @@ class Lease:
 
     def _is_last(self) -> bool:
         """Whether no other driver created a higher lease, and removed those below, while this one was being created."""
-        last = _last(self._folder, self._machine)
-        return last is not None and last[0] == self._number
+        # By names alone: a process that stood still before it read the file would not see what came meanwhile.
+        numbers = [int(match[1]) for name in self._folder.names() if (match := _LEASE.fullmatch(name))]
+        return max(numbers, default=0) == self._number
 
     def _tidy(self) -> None:
         """Remove older leases, claims to them, and unfinished files of drivers that were killed while writing one.

@@ -124,7 +124,9 @@ function explorerOf(root, data) {
     if (settled) waiting = setTimeout(() => fillTaus(chosen), 0);
   }
   function fillTaus(chosen) {
-    taus(chosen).forEach(({ tau, n }, index) => {
+    const found = chosen.length < everything.length ? taus(chosen)
+      : data.columns.map(({ tau, values }) => ({ tau, n: values.filter(Number.isFinite).length }));
+    found.forEach(({ tau, n }, index) => {
       const [, , , cell, count] = tauRows[index].cells;
       cell.textContent = signed(tau); cell.dataset.key = tau ?? "inf"; cell.className = "number";
       count.textContent = n; count.dataset.key = n; count.className = "number";

@@ -62,3 +62,11 @@ def test_a_flipped_bit_is_seen_and_what_would_unfold_without_end_is_not_read() -
     assert len(huge.getvalue()) < 100_000
     with pytest.raises(ValueError, match="would unfold to 21000000 rows"):
         read_table(huge.getvalue())
+
+
+@pytest.mark.parametrize("name", ["value", "dim"])
+def test_text_where_numbers_belong_is_refused(name: str) -> None:
+    text = io.BytesIO()
+    pq.write_table(pa.table({name: ["models:/m/1"]}), text)
+    with pytest.raises(ValueError, match=f"its column {name} must hold numbers; it holds string"):
+        read_table(text.getvalue())
