@@ -47,8 +47,10 @@ def progress_bar(shown: bool | None = None) -> Iterator[ProgressBar]:
     if not (is_watched() if shown is None else shown):
         yield ProgressBar()
         return
-    from rich.console import Console
-    from rich.progress import Progress
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 
-    with Progress(console=Console(stderr=True), transient=True) as display:
+    from analysis.terminal import InertConsole
+
+    columns = TextColumn("{task.description}", markup=False), BarColumn(), TaskProgressColumn(), TimeRemainingColumn()
+    with Progress(*columns, console=InertConsole(stderr=True), transient=True) as display:
         yield ProgressBar(display, display.add_task("measuring", total=None))

@@ -34,6 +34,7 @@ TEST_ERROR = "test_error"  # 1 − test accuracy; computed when it is needed
 _GENERALIZATION = ("train_", "test_", "gap_", "validation_")  # how the names of all of them begin
 
 # Prefixes of MLflow metrics; the UI groups charts by the part before the slash.
+TAU_PREFIX = "tau"  # on a sweep's parent run
 TRAINING_PREFIX = "training"
 GENERALIZATION_PREFIX = "generalization"
 
@@ -49,10 +50,16 @@ TAG_VERSION = "renyi.version"  # of this package
 TAG_PACKAGE = "renyi.package"  # the digest of its sources
 TAG_CODE = "renyi.code"  # the digest of the sources of the user's own network
 TAG_DATA = "renyi.data"  # the fingerprint of the data
+VIEW = "trials-by-gap"  # the name in addresses of the view in which an experiment opens
+TAG_VIEW = f"mlflow.sharedViewState.{VIEW}"  # of an experiment: that view, as MLflow's UI keeps those that are shared
 KIND_SWEEP = "sweep"
 KIND_TRIAL = "trial"
+KIND_EARLIER = "earlier_sweep"  # the parent run of a sweep before its settings were changed
 MEASUREMENTS_FILE = "measurements.parquet"
 SPECTRA_FILE = "spectra.parquet"
+READABLE_MEASUREMENTS_FILE = "measurements.csv"  # the same rows, which the UI shows as a table
+SPECTRUM_FILE = "spectrum.png"
+SWEEP_FILE = "sweep.yaml"
 
 
 @dataclass(frozen=True)

@@ -17,24 +17,30 @@ import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Iterator
 from pathlib import Path
+
+import torch
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 from orchestrator.config.load import load
 from orchestrator.config.sweep_config import SweepConfig
-from orchestrator.executors.inline import InlineExecutor
+from orchestrator.events import Event, TrialFailed, TrialMeasured, TrialStarted
+from orchestrator.executors.actor import SharpnessActor
 from orchestrator.store import lease as lease_module
 from orchestrator.store.activity import ActivityFile
 from orchestrator.store.closing import close_sweep, reopen_sweep
 from orchestrator.store.lease import Lease
-from orchestrator.store.plan import make_plan
+from orchestrator.store.plan import Plan, make_plan
 from orchestrator.store.repair import remove
 from orchestrator.store.results import stored_sweep
+from orchestrator.store.trial_store import TrialState
 from orchestrator.store.verify import verify_sweep
 from tests import damage
 from tests.damage import Damage
+from trainables.training.loop import attempt
 from trainables.trial.manifest import checked
 from trainables.trial.storage import open_folder
 
@@ -63,7 +69,7 @@ def work(config: SweepConfig) -> None:
         plan = make_plan(config)
         plan.store.mark_layout()
         with ActivityFile(folder) as activity:
-            for event in InlineExecutor(config, plan.store).run(plan.work):
+            for event in done_here(config, plan):
                 activity.record(event)
         for trial_id in plan.states:
             plan.store.trial(trial_id).write_run_id("sqlite:///mlflow.db", f"run of {trial_id}")
@@ -74,6 +80,20 @@ def work(config: SweepConfig) -> None:
         report.list_files(["results.csv", "report.html"])
         close_sweep(folder, lease.number)
         lease.closed = True
+
+
+def done_here(config: SweepConfig, plan: Plan) -> Iterator[Event]:
+    """Train and measure in this process: another one would take most of the time of a case to start."""
+    actor = SharpnessActor(config.folder, config.sharpness, 1, config.data, config.shifts)
+    for spec in plan.work.to_train:
+        yield TrialStarted(spec.trial_id, "here")
+        list(attempt(spec, plan.store.trial(spec.trial_id), torch.device("cpu")))
+        if plan.store.state(spec.trial_id) is TrialState.FAILED:
+            yield TrialFailed(spec.trial_id, "here")
+    trained = [spec for spec in plan.specs if plan.store.state(spec.trial_id) is TrialState.TRAINED]
+    for spec in [*trained, *plan.work.to_shift]:
+        actor.measure(spec)
+        yield TrialMeasured(spec.trial_id)
 
 
 def made(storage: Path) -> SweepConfig:

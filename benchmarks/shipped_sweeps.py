@@ -26,10 +26,11 @@ from analysis.sharpness import weight_layers
 from analysis.sharpness.measure import measure_subject
 from orchestrator.config.expand import expand
 from orchestrator.config.load import load, shipped_sweeps
-from orchestrator.executors.actor import load_subject
+from orchestrator.executors.actor import subject_of
 from trainables.cache_folder import CACHE_VARIABLE
 from trainables.catalogue import NETWORKS
 from trainables.models import build_model
+from trainables.training.checkpoints import load_checkpoint
 from trainables.training.loop import train
 from trainables.trial.folder import LAST_CHECKPOINT, TrialFolder
 from trainables.trial.specs import DataSpec, TrialSpec
@@ -79,7 +80,8 @@ def run(spec: TrialSpec, folder: str, samples: int) -> tuple[float, float, int]:
     list(train(spec, trial, torch.device("cpu")))
     layer = weight_layers(build_model(spec.model, 10, 1 if spec.data.dataset == "digits" else 3))[-1]
     settings = SharpnessSettings(samples=samples, orders=(0.5, 1.5), num_probes=2, num_matvecs=2, layers=(layer,))
-    subject, _ = load_subject(trial, LAST_CHECKPOINT, settings, torch.device("cpu"))
+    checkpoint = load_checkpoint(trial.folder, LAST_CHECKPOINT)
+    subject, _ = subject_of(checkpoint, spec, trial, settings, torch.device("cpu"))
     values = [row.value for row in measure_subject(subject)]
     gap = trial.read_trained().generalization.gap_loss
     return gap, time.perf_counter() - started, sum(value is not None and np.isfinite(value) for value in values)

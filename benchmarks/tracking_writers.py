@@ -31,7 +31,7 @@ from orchestrator.config.load import load
 from orchestrator.config.sweep_config import SweepConfig
 from orchestrator.events import TrialTrained
 from orchestrator.store.trial_store import TrialStore
-from orchestrator.tracking.metrics import of_trained
+from orchestrator.tracking.metrics import of_epochs, of_outcome
 from orchestrator.tracking.tracker import MLflowTracker
 from tests.tracking_servers import mlflow_server, postgresql
 from trainables.trial.folder import EpochMetrics, Generalization, Trained
@@ -68,7 +68,7 @@ def main() -> None:
     parser.add_argument("--writers", type=int, default=WRITERS)
     parser.add_argument("--only", choices=list(DATABASES), help="one database")
     arguments = parser.parse_args()
-    each_trial = len(of_trained(outcome(0)))
+    each_trial = len(of_epochs(outcome(0).history) + of_outcome(outcome(0)))
     print(f"{arguments.writers} writers for {arguments.seconds:.0f} s each; a trial is a run with {each_trial} points")
     print(
         f"{'database':>22} {'runs asked':>10} {'found':>6} {'points asked':>12} {'found':>8} {'errors':>6} "

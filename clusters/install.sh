@@ -5,6 +5,7 @@ cat >> ~/renyi.env <<'SETTINGS'
 export PATH=$HOME/venv/bin:$PATH
 export RAY_AUTH_MODE=token                             # nodes and jobs present the secret in ~/.ray/auth_token
 export RAY_USAGE_STATS_ENABLED=0 MLFLOW_DISABLE_TELEMETRY=true
+umask 077                                              # logs, results and records are for this account alone
 export RAY_JOB_STOP_WAIT_TIME_S=60                     # a stopped sweep writes its record before it is killed
 export RAY_DEFAULT_PYTHON_VERSION_MATCH_LEVEL=minor    # lets a node with a wrong Python join, so that the preflight can name it
 SETTINGS

@@ -4,12 +4,12 @@ import os
 
 import typer
 
-from orchestrator.commands.judging import measure, report
+from orchestrator.commands.judging import export, measure, report
 from orchestrator.commands.keeping import clean, list_
-from orchestrator.commands.looking import measures, plan, status, sweeps, ui
+from orchestrator.commands.looking import measures, plan, schema, status, sweeps, ui
 from orchestrator.commands.options import Version
 from orchestrator.commands.running import preflight, remeasure, retry, run, stop
-from orchestrator.commands.verifying import verify
+from orchestrator.commands.verifying import diff, lineage, verify
 
 # Read by MLflow when it is imported, in this process and in those it starts.
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
@@ -20,16 +20,20 @@ os.environ.setdefault("MLFLOW_SUPPRESS_PRINTING_URL_TO_STDOUT", "true")
 COMMANDS = (
     sweeps,
     measures,
+    schema,
     plan,
     run,
     status,
     retry,
     remeasure,
     report,
+    export,
     ui,
     list_,
     clean,
     verify,
+    lineage,
+    diff,
     stop,
     preflight,
     measure,

@@ -7,6 +7,7 @@ from rich.padding import Padding
 from rich.table import Table
 from rich.text import Text
 
+from analysis.terminal import titled
 from orchestrator.display import console
 from orchestrator.store.cleaning import Kind, Removal
 from orchestrator.store.listing import ListedSweep
@@ -32,7 +33,7 @@ _AFTERWARDS = {
 
 def show_list(sweeps: Sequence[ListedSweep], place: str) -> None:
     """A row for each sweep."""
-    console.print(place, markup=False)
+    console.print(place)
     if not sweeps:
         console.print("  no sweeps; `renyi run digits` makes one")
         return
@@ -49,7 +50,7 @@ def show_list(sweeps: Sequence[ListedSweep], place: str) -> None:
 
 def show_removals(plan: Plan, wanted: Sequence[Removal]) -> None:
     """What each kind would free, and what can't be had afterwards."""
-    console.print(f"[bold]{plan.config.name}[/]: {plan.config.folder}")
+    console.print(titled(plan.config.name, f": {plan.config.folder}"))
     for each in wanted:
         if not each.items:
             console.print(f"  no {_NOTHING[each.kind]}")

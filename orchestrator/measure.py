@@ -11,6 +11,8 @@ from pydantic import ValidationError
 from rich.table import Table
 from torch import nn
 
+from analysis.address import without_secrets
+from analysis.one_line import plain_text
 from analysis.progress import progress_bar
 from analysis.schema import ALL_LAYERS, Measurement
 from analysis.settings import PAPER_ORDERS, SharpnessSettings
@@ -18,17 +20,19 @@ from analysis.sharpness.loss import LOSSES, LossLike
 from analysis.sharpness.measure import measure_subject
 from analysis.sharpness.subject import Subject
 from orchestrator.config.problems import say
-from orchestrator.display import console
+from orchestrator.display import announced, console
 from orchestrator.errors import UsageError
-from orchestrator.executors.actor import load_subject
+from orchestrator.executors.actor import subject_of
+from trainables.catalogue import NETWORKS
 from trainables.data import load_dataset, stratified_indices
 from trainables.data.arrays import load_arrays
 from trainables.errors import TrainingError
+from trainables.training.checkpoints import load_checkpoint
 from trainables.training.device import default_device
 from trainables.training.weights import load_weights, read_weights
 from trainables.trial.folder import TrialFolder
-from trainables.trial.specs import DataSpec
-from trainables.trial.storage import open_folder
+from trainables.trial.specs import DataSpec, TrialSpec
+from trainables.trial.storage import is_remote, open_folder
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,7 @@ class Request:
     measures: str | None = None  # separated by commas
     samples: int = 200
     orders: str = "0.5,1.5"
+    trust: bool = False  # what the file names: code and addresses
 
 
 def measure_file(request: Request) -> None:
@@ -60,7 +65,8 @@ def measure_file(request: Request) -> None:
     if (request.model is None) != (request.data is None):
         lacking, there = ("--data", "--model") if request.data is None else ("--model", "--data")
         raise UsageError(f"{lacking}: is needed with {there}: a state dict says neither what network nor what data")
-    subject = _of_trial(request, settings) if request.model is None else _of_weights(request, settings)
+    with announced("loading the network and its samples"):
+        subject = _of_trial(request, settings) if request.model is None else _of_weights(request, settings)
     with progress_bar() as bar:
         rows = measure_subject(replace(subject, loss=loss, bar=bar))
     _show(rows, request)
@@ -82,8 +88,9 @@ def _settings(request: Request) -> SharpnessSettings:
 
 def _of_trial(request: Request, settings: SharpnessSettings) -> Subject:
     trial = TrialFolder(open_folder(str(request.file.parent.absolute())))
+    device = default_device()
     try:
-        return load_subject(trial, request.file.name, settings, default_device())[0]
+        checkpoint = load_checkpoint(trial.folder, request.file.name, device, trial.trial_id)
     except TrainingError as error:
         try:
             names = list(read_weights(request.file))
@@ -95,6 +102,31 @@ def _of_trial(request: Request, settings: SharpnessSettings) -> Subject:
                 "how to build its network, and on what to measure it: --model my_module:build --data samples.npz"
             ) from error
         raise
+    if not request.trust:
+        _refuse_what_it_names(request.file, checkpoint.spec)
+    return subject_of(checkpoint, checkpoint.spec, trial, settings, device)[0]
+
+
+def _refuse_what_it_names(file: Path, spec: TrialSpec) -> None:
+    """Refuse to run code, to ask addresses or to make folders that a checkpoint alone names.
+
+    Raises:
+        UsageError: a line for each.
+    """
+    remedy = "if you trust whoever made the file as you would trust a script of theirs, add --trust"
+    problems = []
+    if spec.model not in NETWORKS:
+        problems.append(f"its network is the code {plain_text(spec.model)}, which would be imported and run; {remedy}")
+    places = [*spec.data.train, *spec.data.test, *([spec.data.root] if spec.data.root else [])]
+    problems += [
+        f"its data are at {plain_text(without_secrets(place))}, which would be asked with your credentials; {remedy}"
+        for place in places
+        if is_remote(place)
+    ]
+    if spec.data.root and not is_remote(spec.data.root) and not Path(spec.data.root).is_dir():
+        problems.append(f"its data belong into the folder {plain_text(spec.data.root)}, which is not there; {remedy}")
+    if problems:
+        raise UsageError(*(f"{file}: {problem}" for problem in problems))
 
 
 def _of_weights(request: Request, settings: SharpnessSettings) -> Subject:

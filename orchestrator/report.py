@@ -1,26 +1,33 @@
 """`renyi report`: from the results of one or several sweeps to the verdict, the files, and a copy on the parent run."""
 
 import hashlib
+import math
 import re
 import shlex
 from collections.abc import Sequence
 from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
+from analysis.schema import LAYER, MEASURE, PARAMETER, TAU_PREFIX, Measurement, metric_name
 from orchestrator.config.expand import expand
 from orchestrator.config.grid import values_of_axes
 from orchestrator.config.sampling import num_combinations
 from orchestrator.config.selection import select
 from orchestrator.config.sweep_config import SweepConfig
-from orchestrator.display import console, show_comparison, show_data, show_verdict
+from orchestrator.display import announced, console, show_comparison, show_data, show_verdict
 from orchestrator.errors import UsageError
+from orchestrator.permissions import files_for
 from orchestrator.store.closing import REPORT_FOLDER, list_again
 from orchestrator.store.known_sets import identify
+from orchestrator.store.links import refuse_links
 from orchestrator.store.plan import make_plan
+from orchestrator.store.trial_store import TrialState
 from orchestrator.study import study_of
+from orchestrator.tracking.protocol import LoggedReport
 from trainables.trial.manifest import MANIFEST_FILE, checked
 from trainables.trial.specs import TrialSpec
-from trainables.trial.storage import open_folder
+from trainables.trial.storage import Folder, open_folder
 
 if TYPE_CHECKING:
     from analysis.report.report import Report
@@ -36,6 +43,8 @@ def report_sweeps(
     tracker: "Tracker | None" = None,
     gaps: Sequence[str] = (),
     only: str | None = None,
+    trust: bool = False,
+    output: Path | None = None,
     quiet: bool = False,
 ) -> "Report":
     """Judge the measures by the results in MLflow (or in the store), show the verdict, and keep the report.
@@ -50,6 +59,8 @@ def report_sweeps(
         gaps: what measures are ranked against, as `analysis.results.targets` names it; by default the gap in loss.
         only: conditions on the trials, as `orchestrator.config.selection` reads them. The report of such a part is
             kept beside that of the whole sweep, in a folder of its own.
+        trust: ask whatever hosts the runs in MLflow name for their artifacts.
+        output: the folder that gets the files, in place of the storage and MLflow, which may not be this reader's.
         quiet: print one line, and not the verdict.
 
     Raises:
@@ -57,7 +68,7 @@ def report_sweeps(
         UsageError: no trial fulfils the conditions, or one of them is wrong.
     """
     from analysis.report.report import build_report
-    from analysis.results.targets import distinct, target_of
+    from analysis.results.targets import LOSS, distinct, target_of
 
     targets = [target_of(key) for key in distinct(gaps or ("loss",))]
 
@@ -67,34 +78,56 @@ def report_sweeps(
     words += f" --only {shlex.quote(only)}" if only is not None else ""
     words += "".join(f" --gap {shlex.quote(key)}" for key in gaps)
     reproduce = [*(f"renyi run {config.typed}" for config in configs), f"renyi report {words}"]
-    chosen = [None if only is None else select(expand(config), only) for config in configs]
-    results = [
-        _part(config, _results(config, source), only, part) for config, part in zip(configs, chosen, strict=True)
-    ]
-    report = build_report(results, reproduce, targets)
+    with announced(f"reading the results from {'MLflow' if source == 'tracking' else 'the storage'}"):
+        results = [results_of(config, source, only, trust) for config in configs]
+    with announced("judging the measures and drawing the report"):
+        report = build_report(results, reproduce, targets)
     if not quiet:
         for name, lines in report.lines.items():
             show_verdict(name, lines, report.targets[name])
         if report.comparison is not None and report.comparison.repeated:
             show_comparison(report.comparison)
+    if output is not None:
+        _write(open_folder(str(output)), report)
+        return report
     name_of_folder = _folder(names, only)
-    folder = checked(open_folder(first.folder) / name_of_folder)
-    folder.delete(MANIFEST_FILE)
-    for name, data in report.files.items():
-        folder.write(name, data)
-    folder.list_files(report.files)
+    refuse_links(open_folder(first.folder))
+    folder = open_folder(first.folder) / name_of_folder
+    with files_for(first.access):
+        _write(folder, report)
     if tracker is None:
         list_again(open_folder(first.folder), f"{name_of_folder}/{MANIFEST_FILE}")
+    logged = LoggedReport(report.files, report.note, None if others or targets[0] != LOSS else _tau(report))
     if tracker is not None:
-        tracker.log_report(report.files, report.note)
+        tracker.log_report(logged)
     elif source == "tracking":
         from orchestrator.tracking.experiment import log_report
 
-        log_report(first, report.files, report.note, name_of_folder if others or only is not None else None)
-    console.print(f"  the whole report: {(folder / 'report.html').uri}")
+        log_report(first, logged, name_of_folder if others or only is not None else None)
     if not quiet:
-        console.print(f"  review every run in MLflow: renyi ui {first.typed}", markup=False)
+        console.print(f"  review every run in MLflow: renyi ui {first.typed}")
     return report
+
+
+def _tau(report: "Report") -> dict[str, float]:
+    """τ of each headline column with the first of the report's gaps, by the name of a metric: `tau/renyi_1.5/all`."""
+    found: dict[str, float] = {}
+    rows = report.table[report.table["headline"]]
+    for layer, measure, parameter, tau in rows[[LAYER, MEASURE, PARAMETER, "tau_b"]].to_numpy(dtype=object):
+        at = None if math.isnan(parameter) else float(parameter)
+        name = metric_name(Measurement(str(layer), str(measure), at, None, None))
+        found.setdefault(f"{TAU_PREFIX}/{name}", float(tau))
+    return found
+
+
+def _write(folder: Folder, report: "Report") -> None:
+    """Write the files of a report, and the manifest of them."""
+    there = checked(folder)
+    there.delete(MANIFEST_FILE)
+    for name, data in report.files.items():
+        there.write(name, data)
+    there.list_files(report.files)
+    console.print(f"  the whole report: {(folder / 'report.html').uri}")
 
 
 def _identified(config: SweepConfig) -> SweepConfig:
@@ -112,6 +145,16 @@ def _folder(names: Sequence[str], only: str | None) -> str:
         return name
     digest = hashlib.sha256(only.encode()).hexdigest()[:6]
     return f"{name}-only-{re.sub(r'[^A-Za-z0-9._]+', '-', only)[:60].strip('-')}-{digest}"
+
+
+def results_of(config: SweepConfig, source: Source, only: str | None = None, trust: bool = False) -> "SweepResults":
+    """The results of a sweep, or of the trials that fulfil conditions, as its report is about them.
+
+    Raises:
+        UsageError: the sweep has no results, no trial fulfils the conditions, or one of them is wrong.
+    """
+    chosen = None if only is None else select(expand(config), only)
+    return _part(config, _results(config, source, trust), only, chosen)
 
 
 def _part(
@@ -135,7 +178,9 @@ def _part(
     return part_of(results, [spec.trial_id for spec in chosen], f"{config.name} ({only})", part)
 
 
-def _results(config: SweepConfig, source: Source) -> "SweepResults":
+def _results(config: SweepConfig, source: Source, trust: bool) -> "SweepResults":
+    from analysis.report.statements import MOST_PAIRED
+
     if source == "store":
         from orchestrator.store.results import stored_sweep
 
@@ -144,7 +189,7 @@ def _results(config: SweepConfig, source: Source) -> "SweepResults":
             raise UsageError(
                 f"{config.name}: has no results in {config.folder} yet; run it first: renyi run {config.typed}"
             )
-        return stored_sweep(plan)
+        return stored_sweep(plan, spectra=plan.counts[TrialState.MEASURED] <= MOST_PAIRED)
     from orchestrator.tracking.experiment import recorded_sweep
 
-    return recorded_sweep(config)
+    return recorded_sweep(config, trust)

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from orchestrator.display import console, show_verdict
+from orchestrator.display import announced, console, show_verdict
 from orchestrator.errors import UsageError
 
 if TYPE_CHECKING:
@@ -50,7 +50,8 @@ def report_table(
     command = _command(file, roles)
     if sample is not None:
         table, command = drawn(table, sample), f"{command} --sample {sample}"
-    report = build_table_report(table, [command])
+    with announced(f"judging the measures of {len(table.trials)} models and drawing the report"):
+        report = build_table_report(table, [command])
     for name, lines in report.lines.items():
         show_verdict(name, lines, report.targets[name])
     folder = output or file.with_name(f"{file.stem}-report")
@@ -60,7 +61,7 @@ def report_table(
             (folder / name).write_bytes(data)
     except OSError as error:
         raise UsageError(f"--output {folder}: can't be written: {error.strerror}; name another folder") from error
-    console.print(f"  the whole report: {folder / PAGE_FILE}", markup=False)
+    console.print(f"  the whole report: {folder / PAGE_FILE}")
     return report
 
 

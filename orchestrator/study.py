@@ -16,17 +16,16 @@ from trainables.trial.code import commit
 from trainables.trial.folder import LAST_CHECKPOINT
 from trainables.trial.manifest import TRIALS_FOLDER
 from trainables.trial.specs import TrainingOptions, TrialSpec
-from trainables.trial.storage import join, open_folder, without_secrets
+from trainables.trial.storage import join, open_folder
 
 LOCAL_INTERFACE = "http://127.0.0.1:5000"  # where `renyi ui` serves a database of this machine
-NOT_IN_REPORTS = re.compile(r"^on_end:.*(?:\n(?:[ \t].*)?)*?(?=\n\S|\Z)", re.MULTILINE)  # a command may hold a secret
 
 
 def study_of(config: SweepConfig, specs: Sequence[TrialSpec]) -> Study:
     """The study of a sweep, from its file, its catalogue and this machine; reads nothing of its results."""
     made_by = version("renyi-sharpness")
     found = commit()
-    server = without_secrets(config.tracking_uri)
+    server = re.sub(r"//[^/@]*@", "//", config.shown_tracking).rstrip("/")
     return Study(
         data=_data(config),
         networks="; ".join(_network(name, config) for name in _networks(specs)),
@@ -36,7 +35,7 @@ def study_of(config: SweepConfig, specs: Sequence[TrialSpec]) -> Study:
         resources=f"a trial {_process(config.resources.trial.cpus, config.resources.trial.gpus)}, a measuring process "
         f"{_process(config.resources.pool.cpus, config.resources.pool.gpus)}",
         file_name=config.file.name if config.file is not None else f"{config.name}.yaml",
-        file_text=_text(config),
+        file_text=config.shared_text,
         version=made_by if found is None else f"{made_by}, commit {found[:12]}",
         machine=f"{platform.node()} ({platform.system()} {platform.machine()}, Python {platform.python_version()})",
         written=datetime.now().astimezone().isoformat(sep=" ", timespec="minutes"),
@@ -113,11 +112,3 @@ def _training(config: SweepConfig) -> str:
 
 def _process(cpus: float, gpus: float) -> str:
     return f"{cpus:g} CPU" + (f" and {gpus:g} GPU" if gpus else "")
-
-
-def _text(config: SweepConfig) -> str:
-    """The sweep file without passwords and without the command of `on_end`; empty where it can't be read again."""
-    if config.file is None or not config.file.is_file():
-        return ""
-    text = config.file.read_text(encoding="utf-8")
-    return without_secrets(NOT_IN_REPORTS.sub("# on_end: left out of the report", text))

@@ -5,10 +5,12 @@ from collections.abc import Collection
 from contextlib import closing
 from typing import Literal
 
+from analysis.one_line import one_line
 from orchestrator.config.sweep_config import SweepConfig
 from orchestrator.display import (
     SweepProgress,
-    console,
+    announced,
+    say,
     show_avoided,
     show_damages,
     show_derived,
@@ -27,6 +29,7 @@ from orchestrator.executors.protocol import Executor
 from orchestrator.exit_codes import ExitCode
 from orchestrator.interrupts import Interrupts
 from orchestrator.on_end import exit_code_of, run_on_end
+from orchestrator.permissions import files_for
 from orchestrator.rehearsal import rehearsal_of, rehearse
 from orchestrator.report import report_sweeps
 from orchestrator.store.activity import ActivityFile, read_activity
@@ -37,6 +40,7 @@ from orchestrator.store.from_spectra import measure_from_spectra
 from orchestrator.store.inventory import write_index
 from orchestrator.store.known_sets import record_set
 from orchestrator.store.lease import Lease, LeaseError
+from orchestrator.store.links import refuse_links
 from orchestrator.store.plan import Plan, make_plan
 from orchestrator.store.repair import remove
 from orchestrator.store.steering import Steering
@@ -84,7 +88,8 @@ def run_sweep(
     try:
         if executor == "ray":
             _check_ray(config)
-        code = _run(config, executor, command or config.typed, only, changes, steering, rehearsed)
+        with files_for(config.access):
+            code = _run(config, executor, command or config.typed, only, changes, steering, rehearsed)
     except LeaseError:  # another driver has it
         raise
     except BaseException as error:
@@ -104,10 +109,12 @@ def _run(
     rehearsed: bool,
 ) -> ExitCode:
     with Interrupts() as interrupts, Lease(open_folder(config.folder), f"renyi run {command}") as lease:
+        refuse_links(open_folder(config.folder))
         closed = reopen_sweep(open_folder(config.folder))
         if changes.remove:
             only = remove(open_folder(config.folder), changes.remove)
-        plan = make_plan(config)
+        with announced("looking at the storage"):
+            plan = make_plan(config)
         state, config = plan.data, plan.config
         if state.problem and plan.work.trials:
             raise TrainingError(state.problem)
@@ -118,35 +125,42 @@ def _run(
         write_index(plan)
         plan.store.clear()
         _check_before_start(plan, steering.part(plan, only), executor, changes, rehearsed)
-        tracker = _open_tracker(plan)
+        with announced("opening MLflow"):
+            tracker = _open_tracker(plan)
         try:
             if _forget_damaged_checkpoints(plan):
                 plan = make_plan(config)
             plan, part = _changed(plan, changes, steering, only)
             show_plan(part, state)
             stopped = _do(plan, part, executor, tracker, only, steering.fail_fast)
-            done = make_plan(config)
+            with announced("looking at what was done"):
+                done = make_plan(config)
             failed = steering.about(done)
             show_work(plan, done)
             show_avoided(read_activity(plan.store.folder))
             if stopped:
                 show_failures(failed)
                 show_stop(done)
+                lease.how = "stopped at the first failure"
                 _close(tracker, interrupts, config, Stopped.FAILED)
                 return ExitCode.SOME_FAILED
-            pending = tracker.wait()
+            with announced("logging to MLflow what is not there yet"):
+                pending = tracker.wait()
             report_sweeps([config], "store" if pending else "tracking", tracker)
             show_failures(failed)
             complete = _close(tracker, interrupts, config)
+            lease.how = "finished" if complete else "finished; MLflow lacks some of the results"
             if complete and (closed or part.work.trials or changes != NO_CHANGES):
                 close_sweep(plan.store.folder, lease.number)
                 lease.closed = True
         except KeyboardInterrupt:
             lease.check()
+            lease.how = "interrupted"
             _close(tracker, interrupts, config, Stopped.INTERRUPTED)
             show_interruption(make_plan(config))
             return ExitCode.INTERRUPTED
-        except Exception:
+        except Exception as error:
+            lease.how = f"stopped by an error: {one_line(error)}"
             if not lease.lost:
                 _close(tracker, interrupts, config, Stopped.FAILED)
             raise
@@ -170,7 +184,7 @@ def _check_before_start(plan: Plan, part: Plan, executor: ExecutorName, changes:
         preflight(plan.config, rehearsal)
     elif rehearsal is not None:
         _check_tracking(plan.config)  # at once; a preflight does this too
-        rehearse(rehearsal, lambda text: console.print(f"  {text}"))
+        rehearse(rehearsal, say)
 
 
 def _changed(plan: Plan, changes: Changes, steering: Steering, only: Collection[str] | None) -> tuple[Plan, Plan]:
@@ -220,7 +234,10 @@ def _do(
         Whether it stopped because a trial had failed.
     """
     with SweepProgress(part) as progress, ActivityFile(plan.store.folder) as activity:
-        tracker.reconcile(plan.states, lambda trial_id: progress.say(f"logging {trial_id}, missing in MLflow"))
+        late: list[str] = []
+        tracker.reconcile(plan.states, late.append)
+        if late:
+            progress.say(f"logging {len(late)} trials that MLflow lacks, or shows less of than the store has")
         work = part.work if only is None else part.work.only(only)
         if not work.trials:
             return False

@@ -6,6 +6,7 @@ import os
 import shutil
 import signal
 from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 
 import pytest
@@ -18,13 +19,17 @@ from tests.small_pictures import draw_each_once
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
 os.environ.setdefault("MLFLOW_LOGGING_LEVEL", "WARNING")
-# A shell's background jobs ignore Ctrl-C, and so would every process that a test starts and interrupts.
+# A shell's background jobs ignore Ctrl-C, those under nohup the hang-up, and so would every process that a test starts.
 signal.signal(signal.SIGINT, signal.default_int_handler)
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 # The same examples every time, and none that fails for being slow on a busy machine.
 settings.register_profile("repeatable", derandomize=True, deadline=None)
 settings.load_profile("repeatable")
 
-LONG = ("test_hosts", "test_fault_matrix", "faults", "test_slurm", "test_ray_sweep", "end_to_end")
+LONG = (
+    *("test_hosts", "test_fault_matrix", "test_snippets", "faults", "test_slurm", "test_ray_sweep", "end_to_end"),
+    *("test_contributing", "test_loop", "test_scripts", "test_shards", "test_zoo", "test_engines", "oracle"),
+)
 SMALL_SWEEP = """\
 name: small
 data: {dataset: digits}
@@ -42,6 +47,8 @@ resources:
   pool: {actors: 1, cpus: 0.5}
 """
 
+_numbers = count()  # of image caches
+
 # In its text, for tests that are not about what is measured.
 ONE_LAYER = ("samples: 20", "samples: 20, layers: [classifier.weight]")
 
@@ -49,6 +56,12 @@ ONE_LAYER = ("samples: 20", "samples: 20, layers: [classifier.weight]")
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files that take long start first, so that none is left over at the end with one process at work."""
     items.sort(key=lambda item: min((n for n, part in enumerate(LONG) if part in str(item.path)), default=len(LONG)))
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Hide what the tests import from the garbage collector, which would search a million objects again and again."""
+    gc.collect()
+    gc.freeze()
 
 
 def made_once(factory: pytest.TempPathFactory, name: str, make: Callable[[Path], None]) -> Path:
@@ -114,9 +127,9 @@ def forked_workers() -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def image_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A cache of decoded images of the test's own."""
-    folder = tmp_path / "image-cache"
+def image_cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache of decoded images of the test's own; most tests make none, and need no folder for it."""
+    folder = tmp_path_factory.getbasetemp() / "image-caches" / str(next(_numbers))
     monkeypatch.setenv("RENYI_CACHE", str(folder))
     return folder
 

@@ -1,4 +1,4 @@
-"""Figures that are quick to draw; `python -m tests.small_pictures` is the command `renyi` with them.
+"""Figures that are quick to draw; `python -m tests.small_pictures` is the command `renyi` with them and forked workers.
 
 That figures are legible, and in every kind of file, is for the tests of the figures.
 """
@@ -46,6 +46,9 @@ def draw_nothing(patch: pytest.MonkeyPatch) -> None:
 
 if __name__ == "__main__":
     from orchestrator.cli import app
+    from tests import forked_worker
+    from trainables.processes import running
 
-    draw_one_kind(pytest.MonkeyPatch())
+    draw_each_once(pytest.MonkeyPatch())
+    running.launch = forked_worker.fork
     app()

@@ -131,8 +131,9 @@ def stage(tmp_path_factory: pytest.TempPathFactory, empty_database: Path) -> Ite
         patch.delenv("RENYI_TRACKING", raising=False)
         put_files(folder)
         stage = Stage(folder, storage)
-        for snippet in (snippet for document in DOCUMENTS for snippet in snippets(document) if snippet.file):
-            (folder / snippet.file).write_text(stage.here(snippet.text))
+        for snippet in (snippet for document in DOCUMENTS for snippet in snippets(document)):
+            if snippet.file is not None:
+                (folder / snippet.file).write_text(stage.here(snippet.text))
         stage.renyi("renyi run digits")
         yield stage
 

@@ -33,6 +33,8 @@ class DataSet:
     side: int = 0  # pixels of the square images; 0: likewise
     fixed_normalization: bool = False  # whether it ignores `mean` and `std`
     test_images: int = 0  # 0: likewise
+    source: str = ""  # where it was published
+    digest: str = ""  # of what was published: the start of a SHA-256, or the MD5 of an archive; empty: none is known
 
 
 @dataclass(frozen=True)
@@ -92,10 +94,38 @@ NETWORKS: dict[str, Network] = {
     ),
 }
 DATA_SETS: dict[str, DataSet] = {
-    "digits": DataSet("digits.load_digits", 1000, 8, fixed_normalization=True, test_images=797),
-    "cifar10": DataSet("cifar.load_cifar", 50_000, 32, test_images=10_000),
-    "cifar100": DataSet("cifar.load_cifar", 50_000, 32, test_images=10_000),
-    "tiny_imagenet": DataSet("tiny_imagenet.load_tiny_imagenet", 100_000, 64, test_images=5_000),
+    "digits": DataSet(
+        "digits.load_digits",
+        1000,
+        8,
+        fixed_normalization=True,
+        test_images=797,
+        source="https://archive.ics.uci.edu/dataset/80",
+        digest="6ebb3d2fee246a4e99363262ddf8a00a",
+    ),
+    "cifar10": DataSet(
+        "cifar.load_cifar",
+        50_000,
+        32,
+        test_images=10_000,
+        source="https://www.cs.toronto.edu/~kriz/cifar-10-python.tar.gz",
+        digest="c58f30108f718f92721af3b95e74349a",
+    ),
+    "cifar100": DataSet(
+        "cifar.load_cifar",
+        50_000,
+        32,
+        test_images=10_000,
+        source="https://www.cs.toronto.edu/~kriz/cifar-100-python.tar.gz",
+        digest="eb9058c3a382ffc7106e4002c42a8d85",
+    ),
+    "tiny_imagenet": DataSet(
+        "tiny_imagenet.load_tiny_imagenet",
+        100_000,
+        64,
+        test_images=5_000,
+        source="http://cs231n.stanford.edu/tiny-imagenet-200.zip",
+    ),
     "parquet": DataSet("parquet.load_parquet"),
 }
 # The strength of each corruption at severities 1 to 5: those of CIFAR-10-C (arXiv 1903.12261).

@@ -10,7 +10,7 @@ import ray
 from ray import tune
 
 from trainables.errors import STORAGE_ERROR, StorageError
-from trainables.processes.worker import Worker
+from trainables.processes.worker import NODE_VARIABLE, Worker
 from trainables.training.watched import train_watched
 from trainables.trial.folder import TRAINED_FILE, TrialFolder
 from trainables.trial.specs import TrialSpec
@@ -18,7 +18,6 @@ from trainables.trial.storage import open_folder
 
 # Tune holds the trial until each report is processed, so short epochs are reported together.
 SECONDS_BETWEEN_REPORTS = 1.0
-NODE_VARIABLE = "RENYI_NODE"  # Ray's id of the node, for the user's code: Ray itself is not in its process
 
 
 @cache

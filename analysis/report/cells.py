@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from analysis.inert import for_latex, for_markdown
 from analysis.measures import MEASURES
 from analysis.report.optimizers import Score
 from analysis.report.wording import OPTIMIZER_NAMES, layer_name, signed
@@ -192,33 +193,25 @@ def numeric(table: pd.DataFrame) -> list[bool]:
 
 def markdown(table: pd.DataFrame) -> str:
     """The table in Markdown."""
-    lines = [[header(str(column)) for column in table.columns]]
+    lines = [[for_markdown(header(str(column))) for column in table.columns]]
     lines.append(["---:" if flag else "---" for flag in numeric(table)])
     for row in rows(table):
-        texts = [f"**{entry.text}**" if entry.bold else entry.text for entry in row]
-        lines.append([(text + entry.beside).replace("|", r"\|") for text, entry in zip(texts, row, strict=True)])
+        texts = [for_markdown(entry.text) for entry in row]
+        besides = [for_markdown(entry.beside) for entry in row]
+        bold = [f"**{text}**" if entry.bold else text for text, entry in zip(texts, row, strict=True)]
+        lines.append([text + beside for text, beside in zip(bold, besides, strict=True)])
     return "\n".join(f"| {' | '.join(line)} |" for line in lines)
-
-
-_LATEX = str.maketrans(
-    {
-        "&": r"\&", "%": r"\%", "_": r"\_", "#": r"\#", "$": r"\$", "{": r"\{", "}": r"\}", "~": r"\textasciitilde{}",
-        "^": r"\textasciicircum{}", "\\": r"\textbackslash{}", "−": r"$-$", "–": "--", "τ": r"$\tau$", "α": r"$\alpha$",
-        "ρ": r"$\rho$", "σ": r"$\sigma$", "Ψ": r"$\Psi$", "é": r"\'e", "ℓ": r"$\ell$", "∞": r"$\infty$", "<": "$<$",
-        "±": r"$\pm$",
-    }
-)  # fmt: skip
 
 
 def latex(table: pd.DataFrame, caption: str, label: str) -> str:
     """The table in LaTeX, for the package booktabs."""
-    first = [header(str(column)).translate(_LATEX) for column in table.columns]
+    first = [for_latex(header(str(column))) for column in table.columns]
     lines = [" & ".join(line) + r" \\" for line in [first, *([_latex(entry) for entry in row] for row in rows(table))]]
     columns = "".join("r" if flag else "l" for flag in numeric(table))
     return "\n".join(
         [
             r"\begin{table}",
-            rf"\caption{{{caption.translate(_LATEX)}}}\label{{tab:{label}}}",
+            rf"\caption{{{for_latex(caption)}}}\label{{tab:{label}}}",
             rf"\begin{{tabular}}{{{columns}}}",
             *(r"\toprule", lines[0], r"\midrule", *lines[1:], r"\bottomrule"),
             *(r"\end{tabular}", r"\end{table}"),
@@ -227,5 +220,5 @@ def latex(table: pd.DataFrame, caption: str, label: str) -> str:
 
 
 def _latex(entry: TableCell) -> str:
-    text = entry.text.translate(_LATEX)
-    return (rf"\textbf{{{text}}}" if entry.bold else text) + entry.beside.translate(_LATEX)
+    text = for_latex(entry.text)
+    return (rf"\textbf{{{text}}}" if entry.bold else text) + for_latex(entry.beside)

@@ -71,15 +71,23 @@ def interval_of_all(among: Sequence[Evidence]) -> str:
     return " or ".join(sorted({found.interval for found in among}))
 
 
+def matrix_of(results: SweepResults, target: Target) -> SweepMatrix:
+    """A sweep as matrices, with what its layers are.
+
+    Raises:
+        AnalysisError: no trial has the target.
+    """
+    matrix = SweepMatrix.of(results.table, results.name, target, results.grid)
+    return matrix if results.study is None else replace(matrix, words=results.study.layers)
+
+
 def gather(results: SweepResults, target: Target = LOSS, seed: int = 0) -> Evidence:
     """Compute all tables of a sweep, with one bootstrap and one set of permutations.
 
     Raises:
         AnalysisError: no trial has the target.
     """
-    matrix = SweepMatrix.of(results.table, results.name, target, results.grid)
-    if results.study is not None:
-        matrix = replace(matrix, words=results.study.layers)
+    matrix = matrix_of(results, target)
     return evidence_of(matrix, seed, results.states, results.failures, results.spectra, results.remarks)
 
 

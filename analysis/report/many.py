@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from analysis.report.evidence import Evidence
+from analysis.report.statements import MOST_PAIRED
 from analysis.report.sweep_matrix import SweepMatrix
 from analysis.report.tables import Association
 from analysis.report.verdict import NAMED, VerdictLine
@@ -15,7 +16,6 @@ from analysis.statistics import KendallTau, KendallTaus, Null
 from analysis.statistics.many_models import kendall_of_many
 from analysis.statistics.resampling import FloatArray
 
-MOST_PAIRED = 1000  # models whose pairs are resampled; with more the full verdict would take many minutes
 NO_NULL = Null(np.empty((0, 0), dtype=np.intp), levels=False, exact=False, why_cells="none is computed")
 POINTS = 2000  # in a scatter figure
 _NOT_COMPUTED = "p-values, paired comparisons, τ given the training loss, and effects axis by axis"
@@ -87,7 +87,8 @@ def verdict_of_many(evidence: Evidence) -> list[VerdictLine]:
     if np.isfinite(tau.tau_b):
         found = with_interval(tau.tau_b, tau.ci_low, tau.ci_high)
         lines.append(VerdictLine("how far trained", f"τ(training loss, gap) = {found}"))
-    advice = f"a random draw of at most {MOST_PAIRED} models gets the full verdict (`--sample {MOST_PAIRED}`)"
+    draw = "a part chosen by `--only`" if evidence.states else f"a random draw (`--sample {MOST_PAIRED}`)"
+    advice = f"{draw} of at most {MOST_PAIRED} models gets the full verdict"
     return [*lines, VerdictLine("to get the rest", advice)]
 
 

@@ -2,25 +2,26 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import MappingProxyType
 
 import pandas as pd
 
 from analysis.errors import AnalysisError
+from analysis.inert import code_for_markdown, for_csv, for_markdown
 from analysis.report.agreement import Ranking, agreement
 from analysis.report.cells import latex, markdown
-from analysis.report.evidence import Evidence, evidence_of, gather, label, target_of_all
+from analysis.report.evidence import Evidence, evidence_of, gather, label, matrix_of, target_of_all
 from analysis.report.exhibits import Exhibit, exhibits_of, over_sweeps
 from analysis.report.figures.gap_against_sharpness import gap_figure
 from analysis.report.figures.spectra import spectra_figure
 from analysis.report.figures.style import Drawn
 from analysis.report.figures.tau_by_measure import tau_figures
 from analysis.report.figures.tau_over_orders import orders_figure
-from analysis.report.many import MOST_PAIRED, evidence_of_many, shown_in_figures, verdict_of_many
+from analysis.report.many import evidence_of_many, shown_in_figures, verdict_of_many
 from analysis.report.optimizers import Comparison, compare_optimizers
 from analysis.report.page.page import Contents, Sweep, render_page
-from analysis.report.statements import LEAST_FOR_CLAIMS
+from analysis.report.statements import LEAST_FOR_CLAIMS, MOST_PAIRED
 from analysis.report.sweep_matrix import SweepMatrix
 from analysis.report.tables import values_table
 from analysis.report.verdict import VerdictLine, verdict
@@ -66,7 +67,7 @@ def build_report(
     names = [sweep.name for sweep in sweeps]
     if not names or len(set(names)) < len(names):
         raise AnalysisError(f"a report needs at least one sweep, and a different name for each; got {names}")
-    evidence = [gather(sweep, target) for sweep in sweeps for target in targets]
+    evidence = [_evidence(sweep, target) for sweep in sweeps for target in targets]
     spectra = {sweep.name: sweep.spectra for sweep in sweeps}
     elsewhere = {sweep.name: _unnamed(sweep, targets) for sweep in sweeps}
     agreed = _agreements(evidence, elsewhere)
@@ -84,9 +85,18 @@ def build_table_report(table: ModelTable, reproduce: Sequence[str] = ()) -> Repo
     return _report(table.name, evidence, {}, None, reproduce, notes, compared=agreed)
 
 
+def _evidence(sweep: SweepResults, target: Target) -> Evidence:
+    """The evidence of a sweep: with tests, or, of more trials than can be compared pair by pair, without."""
+    if sweep.states.get("measured", 0) <= MOST_PAIRED:
+        return gather(sweep, target)
+    found = evidence_of_many(matrix_of(sweep, target))
+    return replace(found, states=sweep.states, failures=sweep.failures, remarks=sweep.remarks)
+
+
 def _unnamed(sweep: SweepResults, targets: Sequence[Target]) -> list[Ranking]:
     """The ranking by the gap in error, where it is logged and no table of its own is asked for."""
-    if ERROR in targets or ERROR.column not in sweep.table or sweep.table[ERROR.column].isna().all():
+    many = sweep.states.get("measured", 0) > MOST_PAIRED
+    if many or ERROR in targets or ERROR.column not in sweep.table or sweep.table[ERROR.column].isna().all():
         return []
     return [Ranking.computed(SweepMatrix.of(sweep.table, sweep.name, ERROR, sweep.grid))]
 
@@ -96,6 +106,8 @@ def _agreements(evidence: Sequence[Evidence], elsewhere: Mapping[str, list[Ranki
     found: dict[str, VerdictLine] = {}
     for name in dict.fromkeys(one.matrix.name for one in evidence):
         first, *others = [one for one in evidence if one.matrix.name == name]
+        if first.interval != "bootstrap":
+            continue
         rankings = [*(Ranking.of(other) for other in others), *elsewhere.get(name, [])]
         line = agreement(Ranking.of(first), rankings)
         if line is not None and _is_judged(first):
@@ -128,9 +140,9 @@ def _report(
     if all(found.interval == "bootstrap" for found in evidence):  # of very many models the table itself has them
         numbers["trials"] = over_sweeps(evidence, lambda found: values_table(found.matrix))
     drawings = _drawings(evidence, spectra)
-    files = {f"{name}.csv": table.to_csv(index=False).encode() for name, table in numbers.items()}
+    files = {f"{name}.csv": for_csv(table).encode() for name, table in numbers.items()}
     for exhibit in exhibits:
-        files[f"{exhibit.name}.csv"] = exhibit.table.to_csv(index=False).encode()
+        files[f"{exhibit.name}.csv"] = for_csv(exhibit.table).encode()
     for drawn in drawings:
         files |= drawn.files()
     files["verdict.md"] = _markdown(title, lines, exhibits, reproduce).encode()
@@ -178,14 +190,16 @@ def _compared(evidence: Sequence[Evidence]) -> Comparison | None:
 def _markdown(
     title: str, lines: Mapping[str, list[VerdictLine]], exhibits: Sequence[Exhibit], reproduce: Sequence[str]
 ) -> str:
-    parts = [f"# {title}: which measures predict the generalization gap"]
+    parts = [f"# {for_markdown(title)}: which measures predict the generalization gap"]
     parts += [_verdict_markdown(name, found) for name, found in lines.items()]
     for exhibit in exhibits:
-        parts.append(f"## {exhibit.title}\n\n{exhibit.note}\n\n{markdown(exhibit.table)}")
+        parts.append(f"## {for_markdown(exhibit.title)}\n\n{for_markdown(exhibit.note)}\n\n{markdown(exhibit.table)}")
     if reproduce:
-        parts.append("\n".join(["## How to reproduce this report", "", "```sh", *reproduce, "```"]))
+        parts.append(f"## How to reproduce this report\n\n{code_for_markdown(list(reproduce))}")
     return "\n\n".join(parts) + "\n"
 
 
 def _verdict_markdown(name: str, lines: Sequence[VerdictLine]) -> str:
-    return "\n".join([f"## {name}", "", *(f"- **{line.topic}**: {line.text}" for line in lines)])
+    return "\n".join(
+        [f"## {for_markdown(name)}", "", *(f"- **{line.topic}**: {for_markdown(line.text)}" for line in lines)]
+    )

@@ -6,6 +6,7 @@ from enum import Enum
 from scipy.special import ndtri
 
 LEVEL = 0.05
+MOST_PAIRED = 1000  # models whose pairs are resampled; with more the full verdict would take many minutes
 LEVEL_OF_RIVALS = 0.025  # one-sided, for each rival of the best
 LEAST_FOR_INTERVALS = 10  # configurations; with fewer nothing is said
 LEAST_FOR_CLAIMS = 15  # configurations; with fewer nothing is claimed

@@ -12,7 +12,7 @@ from analysis import schema
 from analysis.measures import headline_of
 from analysis.report.grid_axes import SEED, GridAxes, grid_axes
 from analysis.report.wording import layer_name
-from analysis.results.sweep import SampledGrid
+from analysis.results.sweep import SampledGrid, plain_columns
 from analysis.results.table import ModelTable
 from analysis.results.targets import LOSS, Target, check_known, column_target, with_targets
 from analysis.statistics.relabeling import Design
@@ -47,13 +47,13 @@ class SweepMatrix:
         """
         everywhere = [column for column in results.columns if column not in schema.MEASUREMENT_COLUMNS]
         trials = results.drop_duplicates(schema.TRIAL_ID)[[schema.TRIAL_ID, *everywhere]]
-        trials = with_targets(trials).sort_values(schema.TRIAL_ID, ignore_index=True)
+        trials = with_targets(plain_columns(trials)).sort_values(schema.TRIAL_ID, ignore_index=True)
         check_known(target, trials.columns, name)
         finite = np.isfinite(trials[target.column].to_numpy(dtype=float))
         kept = trials[finite].reset_index(drop=True)
         row = pd.Index(kept[schema.TRIAL_ID]).get_indexer(results[schema.TRIAL_ID])
-        column = results.groupby(KEYS, dropna=False, sort=False).ngroup().to_numpy()
-        keys = results[KEYS].drop_duplicates(ignore_index=True)
+        column = results.groupby(KEYS, dropna=False, sort=False, observed=True).ngroup().to_numpy()
+        keys = plain_columns(results[KEYS].drop_duplicates(ignore_index=True))
         values, stderr = (np.full((len(kept), len(keys)), np.nan) for _ in range(2))
         chosen = row >= 0
         values[row[chosen], column[chosen]] = results[schema.VALUE].to_numpy(dtype=float)[chosen]

@@ -2,28 +2,29 @@
 
 import tempfile
 from collections import Counter
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 from urllib.parse import unquote, urlparse
 
 import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 
 from analysis import schema
+from analysis.address import BUCKETS, names_a_host, same_server, without_secrets
 from analysis.errors import AnalysisError
 from analysis.garbage import no_garbage_collection
-from analysis.results.parquet import spectra_from_parquet
+from analysis.one_line import first_line
+from analysis.results.parquet import read_table, spectra_from_parquet
 from analysis.results.remarks import READING_THREADS, code_remarks, others_remark, trained_by
-from analysis.results.sweep import SweepResults, TrialRecord, tidy_table
+from analysis.results.sweep import SweepResults, TrialRecord, plain_columns, tidy_table
 from analysis.spectrum.quadrature import Quadratures
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
     from mlflow.entities import Run
 
+T = TypeVar("T")
 PAGE = 1000
 PENDING, TRAINED, MEASURED, FAILED = "pending", "trained", "measured", "failed"  # states, as drivers log them
 
@@ -31,7 +32,9 @@ _TEXTS = frozenset({"dataset", "model", "optimizer"})  # parameters that are tex
 _WORDS: dict[str, object] = {"None": None, "True": True, "False": False}
 
 
-def load_results(tracking_uri: str, experiment: str, trial_ids: Collection[str] | None = None) -> pd.DataFrame:
+def load_results(
+    tracking_uri: str, experiment: str, trial_ids: Collection[str] | None = None, trust: bool = False
+) -> pd.DataFrame:
     """All measurements of a sweep, one row for each (trial, layer, measure, parameter).
 
     Columns: those of `Measurement`; trial_id and every parameter of the trial (model, optimizer, learning_rate, …,
@@ -43,11 +46,13 @@ def load_results(tracking_uri: str, experiment: str, trial_ids: Collection[str] 
         experiment: name of the sweep.
         trial_ids: the trials to read; left out, every trial that was ever recorded under the name, also those that the
             sweep's file no longer has.
+        trust: ask whatever hosts the runs name for their artifacts, with this user's credentials.
 
     Raises:
-        AnalysisError: no such experiment, or no trial of it has been measured yet.
+        AnalysisError: no such experiment, no trial of it has been measured yet, or its artifacts are at a host that
+            only the runs name.
     """
-    table = load_sweep(tracking_uri, experiment, spectra=False, trial_ids=trial_ids).table
+    table = plain_columns(load_sweep(tracking_uri, experiment, spectra=False, trial_ids=trial_ids, trust=trust).table)
     if table.empty:
         raise AnalysisError(
             f"no trial of sweep {experiment!r} has been measured yet; `renyi status` shows its progress"
@@ -61,6 +66,7 @@ def load_sweep(
     spectra: bool = True,
     trial_ids: Collection[str] | None = None,
     measurement_id: str | None = None,
+    trust: bool = False,
 ) -> SweepResults:
     """The tidy table of a sweep, with the states and failures of its trials and, if wanted, their spectra.
 
@@ -70,9 +76,10 @@ def load_sweep(
         spectra: whether spectra are read, too.
         trial_ids: the trials of the sweep; those that have no run are pending. Left out, all that were ever recorded.
         measurement_id: of the settings to read; a trial that was measured with others counts as trained.
+        trust: ask whatever hosts the runs name for their artifacts, with this user's credentials.
 
     Raises:
-        AnalysisError: no such experiment.
+        AnalysisError: no such experiment, or artifacts at a host that only the runs name.
     """
     client = _open(tracking_uri, experiment)
     trials = f"tags.`{schema.TAG_KIND}` = '{schema.KIND_TRIAL}'"
@@ -83,6 +90,8 @@ def load_sweep(
     lost = {trial_id: run for trial_id, run in runs.items() if states[trial_id] == MEASURED and not _has_tables(run)}
     states |= dict.fromkeys(lost, TRAINED)
     measured = [run for trial_id, run in runs.items() if states[trial_id] == MEASURED]
+    if not trust:
+        _refuse_strangers(measured, tracking_uri)
     with ThreadPoolExecutor(READING_THREADS) as readers:
         records = list(readers.map(lambda run: _record(client, run), measured))
         found = readers.map(lambda run: _spectra(client, run), measured) if spectra else iter(())
@@ -104,7 +113,7 @@ def load_sweep(
         dict(counts),
         failures,
         by_trial,
-        tracking_uri,
+        without_secrets(tracking_uri),
         tuple(remarks),
         runs=pages,
     )
@@ -140,6 +149,20 @@ def experiment_id(tracking_uri: str, experiment: str) -> str:
     return str(found.experiment_id)
 
 
+def runs_page(tracking_uri: str, experiment: str) -> str:
+    """The part of the UI's address that opens a sweep's runs, in the sweep's own view where it has one.
+
+    Raises:
+        AnalysisError: no experiment has that name.
+    """
+    found = _open(tracking_uri, experiment).get_experiment_by_name(experiment)
+    if found is None:
+        raise _no_sweep(experiment, tracking_uri)
+    # Without the first part MLflow opens in its view for generative AI, whatever the experiment's kind.
+    view = f"&viewStateShareKey={schema.VIEW}" if schema.TAG_VIEW in found.tags else ""
+    return f"#/experiments/{found.experiment_id}/runs?workflowType=machine_learning{view}"
+
+
 def _open(tracking_uri: str, experiment: str) -> "MlflowClient":
     """A client to read with: MLflow itself makes a SQLite file, or a folder, that is not there."""
     from mlflow import MlflowClient
@@ -157,7 +180,9 @@ def _open(tracking_uri: str, experiment: str) -> "MlflowClient":
 
 
 def _no_sweep(experiment: str, tracking_uri: str, why: str = "") -> AnalysisError:
-    return AnalysisError(f"no sweep named {experiment!r} at {tracking_uri}{why}; run it first with `renyi run`")
+    return AnalysisError(
+        f"no sweep named {experiment!r} at {without_secrets(tracking_uri)}{why}; run it first with `renyi run`"
+    )
 
 
 def search_runs(client: "MlflowClient", experiment: str, wanted: str) -> list["Run"]:
@@ -179,7 +204,7 @@ def _record(client: "MlflowClient", run: "Run") -> TrialRecord:
         run.data.tags[schema.TAG_TRIAL_ID],
         {name: value if name in _TEXTS else _typed(value) for name, value in run.data.params.items()},
         {name.removeprefix(prefix): value for name, value in run.data.metrics.items() if name.startswith(prefix)},
-        pq.read_table(pa.BufferReader(_artifact(client, run, schema.MEASUREMENTS_FILE))),
+        _sound(run, schema.MEASUREMENTS_FILE, read_table, _artifact(client, run, schema.MEASUREMENTS_FILE)),
         _trained_by(run),
     )
 
@@ -193,7 +218,23 @@ def _trained_by(run: "Run") -> dict[str, str]:
 
 
 def _spectra(client: "MlflowClient", run: "Run") -> Quadratures:
-    return spectra_from_parquet(_artifact(client, run, schema.SPECTRA_FILE))
+    return _sound(run, schema.SPECTRA_FILE, spectra_from_parquet, _artifact(client, run, schema.SPECTRA_FILE))
+
+
+def _sound(run: "Run", name: str, parse: Callable[[bytes], T], data: bytes) -> T:
+    """What an artifact says.
+
+    Raises:
+        AnalysisError: it is not what was logged, as far as the checksums of its pages show.
+    """
+    try:
+        return parse(data)
+    except (ValueError, KeyError, TypeError, RuntimeError) as error:
+        place = without_secrets(str(run.info.artifact_uri))
+        raise AnalysisError(
+            f"{place}/{name} is damaged ({first_line(error)}); `renyi report --source store` reads what is in the "
+            "storage"
+        ) from error
 
 
 def _artifact(client: "MlflowClient", run: "Run", name: str) -> bytes:
@@ -203,6 +244,30 @@ def _artifact(client: "MlflowClient", run: "Run", name: str) -> bytes:
         return (folder / name).read_bytes()
     with tempfile.TemporaryDirectory(prefix="renyi-artifact-") as scratch:
         return Path(client.download_artifacts(run.info.run_id, name, scratch)).read_bytes()
+
+
+def _refuse_strangers(runs: Iterable["Run"], tracking_uri: str) -> None:
+    """Refuse runs whose artifacts are neither on a disk, nor in a bucket, nor at the tracking server: MLflow would ask
+    the host that they name, with the user's credentials.
+
+    Raises:
+        AnalysisError: the message has the address.
+    """
+    for place in dict.fromkeys(run.info.artifact_uri for run in runs):
+        if not _is_known(place, tracking_uri):
+            raise AnalysisError(
+                f"the runs at {without_secrets(tracking_uri)} name {without_secrets(place)} for their artifacts, and "
+                "nobody else does: MLflow would send your credentials there. If you trust them: `renyi report "
+                "--trust`, or load_results(…, trust=True)"
+            )
+
+
+def _is_known(place: str, tracking_uri: str) -> bool:
+    """Whether an address of artifacts is on a disk, in a bucket, or at the tracking server itself."""
+    address = urlparse(place)
+    if address.scheme == "mlflow-artifacts":
+        return not address.netloc or same_server(place, tracking_uri)
+    return address.scheme in ("", "file") or (address.scheme in BUCKETS and not names_a_host(place))
 
 
 def _folder(run: "Run") -> Path | None:
@@ -222,7 +287,7 @@ def _lost_remark(lost: Sequence["Run"]) -> list[str]:
     if not lost:
         return []
     return [
-        f"{len(lost)} measured left out, whose tables are not at {lost[0].info.artifact_uri}"
+        f"{len(lost)} measured left out, whose tables are not at {without_secrets(lost[0].info.artifact_uri)}"
         + (" and so on" if len(lost) > 1 else "")
         + "; `renyi report --source store` reads those in the storage"
     ]

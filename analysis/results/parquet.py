@@ -11,6 +11,9 @@ import pyarrow.parquet as pq
 from analysis.schema import LAYER, MEASURE, PARAMETER, REASON, STDERR, VALUE, Measurement
 from analysis.spectrum.quadrature import SpectralQuadrature
 
+NUMBERS = (PARAMETER, VALUE, STDERR, "probe", "node", "weight", "dim", "noise", "num_products")  # columns
+MOST_ROWS, MOST_BYTES = 20_000_000, 2**31  # of one trial
+
 _SCHEMA = pa.schema(
     [
         (LAYER, pa.string()),
@@ -30,7 +33,7 @@ def measurements_to_parquet(measurements: Iterable[Measurement]) -> bytes:
 
 def measurements_from_parquet(data: bytes) -> list[Measurement]:
     """The measurements that `measurements_to_parquet` wrote."""
-    return [Measurement(**row) for row in pq.read_table(io.BytesIO(data)).to_pylist()]
+    return [Measurement(**row) for row in read_table(data).to_pylist()]
 
 
 def spectra_to_parquet(spectra: Mapping[str, SpectralQuadrature]) -> bytes:
@@ -44,14 +47,36 @@ def spectra_to_parquet(spectra: Mapping[str, SpectralQuadrature]) -> bytes:
 
 def spectra_from_parquet(data: bytes) -> dict[str, SpectralQuadrature]:
     """The quadratures that `spectra_to_parquet` wrote, by layer."""
-    whole = pq.read_table(io.BytesIO(data))
+    whole = read_table(data)
     return {
         layer: SpectralQuadrature.from_table(whole.filter(pc.equal(whole[LAYER], layer)))
         for layer in whole[LAYER].unique().to_pylist()
     }
 
 
+def read_table(data: bytes) -> pa.Table:
+    """A table in Parquet. Its pages are compared with their checksums, where they have some.
+
+    Raises:
+        ValueError: it is damaged, has text where numbers belong, or would unfold to more than any measurement is.
+    """
+    try:
+        file = pq.ParquetFile(io.BytesIO(data), page_checksum_verification=True)
+        rows, groups = file.metadata.num_rows, range(file.metadata.num_row_groups)
+        size = sum(file.metadata.row_group(group).total_byte_size for group in groups)
+        if rows > MOST_ROWS or size > MOST_BYTES:
+            raise ValueError(f"would unfold to {rows} rows, {size} bytes; at most {MOST_ROWS}, {MOST_BYTES} are read")
+        table = file.read()
+    except OSError as error:
+        raise ValueError(str(error)) from error
+    for name in NUMBERS:
+        kind = table.schema.field(name).type if name in table.column_names else pa.null()
+        if not (pa.types.is_floating(kind) or pa.types.is_integer(kind) or pa.types.is_null(kind)):
+            raise ValueError(f"its column {name} must hold numbers; it holds {kind}")
+    return table
+
+
 def _to_bytes(table: pa.Table) -> bytes:
     buffer = io.BytesIO()
-    pq.write_table(table, buffer, compression="zstd")
+    pq.write_table(table, buffer, compression="zstd", write_page_checksum=True)
     return buffer.getvalue()

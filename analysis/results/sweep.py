@@ -69,13 +69,39 @@ def part_of(results: SweepResults, trial_ids: Collection[str], name: str, part: 
 
 
 def tidy_table(records: Iterable[TrialRecord]) -> pd.DataFrame:
-    """One row for each (trial, layer, measure, parameter), trials in the order of their ids."""
+    """One row for each (trial, layer, measure, parameter), trials in the order of their ids.
+
+    Columns of text are categorical: 20 000 trials are millions of rows, and each text is kept once.
+    """
     ordered = sorted(records, key=lambda record: record.trial_id)
     if not ordered:
         return pd.DataFrame(columns=[*schema.MEASUREMENT_COLUMNS, schema.TRAIN_LOSS, schema.GAP_LOSS, schema.GAP_ERROR])
-    rows: pd.DataFrame = pa.concat_tables([record.measurements for record in ordered]).to_pandas()
+    rows = pa.concat_tables([record.measurements for record in ordered])
+    columns: dict[str, object] = {name: _column(rows[name]) for name in rows.column_names}
     trials = pd.DataFrame(
         [{schema.TRIAL_ID: record.trial_id, **record.parameters, **record.generalization} for record in ordered]
     )
-    repeated = trials.loc[np.repeat(np.arange(len(ordered)), [record.measurements.num_rows for record in ordered])]
-    return pd.concat([rows, repeated.reset_index(drop=True)], axis=1)
+    counts = [record.measurements.num_rows for record in ordered]
+    for name, column in trials.items():
+        columns[str(name)] = _repeated(column, counts)
+    return pd.DataFrame(columns, copy=False)
+
+
+def plain_columns(table: pd.DataFrame) -> pd.DataFrame:
+    """The table with columns of text as text, as most programs expect them."""
+    kinds = {name: kind for name, kind in table.dtypes.items() if isinstance(kind, pd.CategoricalDtype)}
+    return table.astype({name: kind.categories.dtype for name, kind in kinds.items()})
+
+
+def _column(values: pa.ChunkedArray) -> object:
+    if pa.types.is_string(values.type):
+        values = values.dictionary_encode().unify_dictionaries()
+    return values.to_pandas()
+
+
+def _repeated(column: pd.Series, counts: Sequence[int]) -> object:
+    """Each value of a column so many times; text as a categorical."""
+    if not pd.api.types.is_string_dtype(column):
+        return np.repeat(column.to_numpy(), counts)
+    codes, categories = pd.factorize(column)
+    return pd.Categorical.from_codes(np.repeat(codes, counts), categories)

@@ -15,14 +15,18 @@ import sys
 from pathlib import Path
 
 from PIL import Image
+from selenium import webdriver
+from selenium.webdriver.chrome.service import Service
+from selenium.webdriver.common.by import By
 
 ROOT = Path(__file__).resolve().parents[2]
 IMAGES = ROOT / "docs" / "images"
-FIGURES = ("gap_against_sharpness", "tau_over_orders", "spectra")  # of the report
+FIGURES = ("gap_against_sharpness", "tau_over_orders", "tau_strongest", "spectra")  # of the report
 EXAMPLES = ("torchvision_spectrum", "gpt2_text", "rsam_loop", "regression")  # that draw
-SCREENS = {"report_first_screen": (1280, 900)}  # name: width and height in pixels
+SIZE = 1280, 900  # of the browser's window, in pixels
+FIRST_SCREEN = "report_first_screen"
+SECTIONS = {"report_overview": "heat_map", "report_explorer": "explorer"}  # of the page, by the picture's name
 WIDEST, COLOURS = 1400, 128  # of a picture, so that the repository stays small
-FLAGS = ("--headless=new", "--no-sandbox", "--hide-scrollbars", "--disable-gpu", "--force-prefers-color-scheme=light")
 
 
 def main() -> None:
@@ -42,23 +46,32 @@ def main() -> None:
 
 def pictures_of_the_report(storage: Path) -> None:
     """Figures of the report of `digits`, and its page as it is seen first."""
-    for command in ("run", "report"):
-        run(sys.executable, "-m", "renyi", command, "digits", "--storage", str(storage))
+    run(sys.executable, "-m", "renyi", "run", "digits", "--storage", str(storage))  # which ends with the report
     folder = storage / "digits" / "report"
     for name in FIGURES:
         shutil.copy(folder / f"{name}.png", IMAGES)
-        shrink(IMAGES / f"{name}.png")
-    for name, size in SCREENS.items():
-        screenshot(folder / "report.html", IMAGES / f"{name}.png", *size)
+    take_screenshots(folder / "report.html")
+    for name in (*FIGURES, FIRST_SCREEN, *SECTIONS):
         shrink(IMAGES / f"{name}.png")
 
 
-def screenshot(page: Path, picture: Path, width: int, height: int) -> None:
-    """What a browser window of this size shows of a page."""
-    chromium = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-    if chromium is None:
-        sys.exit("no Chromium is here: install Debian's chromium")
-    run(chromium, *FLAGS, f"--window-size={width},{height}", f"--screenshot={picture}", page.as_uri())
+def take_screenshots(page: Path) -> None:
+    """What a browser's window shows of a page first, and some of its sections."""
+    chromium, driver = shutil.which("chromium"), shutil.which("chromedriver")
+    if chromium is None or driver is None:
+        sys.exit("no browser is here: install Debian's chromium and chromium-driver")
+    options = webdriver.ChromeOptions()
+    options.binary_location = chromium
+    for flag in ("--headless=new", "--no-sandbox", "--hide-scrollbars", "--window-size={},{}".format(*SIZE)):
+        options.add_argument(flag)
+    browser = webdriver.Chrome(options=options, service=Service(driver))
+    try:
+        browser.get(page.as_uri())
+        browser.save_screenshot(str(IMAGES / f"{FIRST_SCREEN}.png"))
+        for name, section in SECTIONS.items():
+            browser.find_element(By.ID, section).screenshot(str(IMAGES / f"{name}.png"))
+    finally:
+        browser.quit()
 
 
 def shrink(picture: Path) -> None:

@@ -22,8 +22,8 @@ def usage_errors() -> Iterator[None]:
         stderr_console.print("interrupted; the same command resumes it")
         raise typer.Exit(ExitCode.INTERRUPTED) from error
     except (UsageError, AnalysisError, TrainingError) as error:
-        stderr_console.print(str(error), markup=False, style="red")
+        stderr_console.print(str(error), style="red")
         raise typer.Exit(ExitCode.BAD_INPUT) from error
     except DefectError as error:
-        stderr_console.print(str(error), markup=False, style="red")
+        stderr_console.print(str(error), style="red")
         raise typer.Exit(ExitCode.DEFECT) from error

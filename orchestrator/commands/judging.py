@@ -19,13 +19,16 @@ from orchestrator.commands.options import (
     ResultSource,
     Sample,
     Storage,
+    Sweep,
     Sweeps,
     Table,
     Tracking,
     TrainingLoss,
+    Trust,
 )
 from orchestrator.commands.part import words
 from orchestrator.config.load import address_options, load
+from orchestrator.display import announced, say
 from orchestrator.errors import UsageError
 
 
@@ -55,6 +58,7 @@ def report(
     flip: Flip = None,
     sample: Sample = None,
     output: Output = None,
+    trust: Trust = False,
 ) -> None:
     """Show which measures predict the gap, how certain that is, and what is not resolved.
 
@@ -73,9 +77,9 @@ def report(
     """
     with usage_errors():
         of_table = {"--axes": axes, "--training-loss": training_loss, "--measures": measures, "--flip": flip}
-        of_sweep = {"SWEEP": sweeps, "--storage": storage, "--tracking": tracking, "--cluster": cluster, "--only": only}
-        of_sweep |= {"--watch": watch}
-        check_options(table is not None, of_sweep, {**of_table, "--sample": sample, "--output": output})
+        of_sweep: dict[str, object] = {"SWEEP": sweeps, "--storage": storage, "--tracking": tracking}
+        of_sweep |= {"--cluster": cluster, "--only": only, "--watch": watch or None, "--trust": trust or None}
+        check_options(table is not None, of_sweep, {**of_table, "--sample": sample})
         if table is not None:
             from orchestrator.report_table import report_table
 
@@ -87,6 +91,7 @@ def report(
         if cluster:
             chosen = [word for key in gap or () for word in ("--gap", key)]
             options = [*address_options(storage, tracking), "--source", source.value, *chosen, *words(only)]
+            options += ["--trust"] if trust else []
             call_on(cluster, named, "report", options)
         configs = [load(sweep, storage, tracking) for sweep in named]
         if watch:
@@ -94,9 +99,36 @@ def report(
 
             watch_sweeps(configs, gap or (), only)
             return
-        from orchestrator.report import report_sweeps
+        with announced("starting"):
+            from orchestrator.report import report_sweeps
 
-        report_sweeps(configs, source.value, gaps=gap or (), only=only)
+        report_sweeps(configs, source.value, gaps=gap or (), only=only, trust=trust, output=output)
+
+
+def export(
+    sweep: Sweep,
+    output: Annotated[
+        Path | None,
+        typer.Option("--output", help="The file; left out, NAME.zip in the current folder.", show_default=False),
+    ] = None,
+    storage: Storage = None,
+    tracking: Tracking = None,
+) -> None:
+    """Write a sweep into one zip file that anybody can check: settings, versions, measurements, spectra, report.
+
+    A script in it computes the report's tables again from the measurements, with pandas, pyarrow and scipy alone.
+
+    Example: `renyi export digits`, `renyi export my_sweep.yaml --output appendix.zip`
+    """
+    with usage_errors():
+        config = load(sweep, storage, tracking)
+        path = output or Path(f"{config.name}.zip")
+        with announced("reading the measurements and drawing the report"):
+            from orchestrator.export.bundle import export_sweep
+
+            names = export_sweep(config, path)
+        say(f"{path}: {len(names)} files, {path.stat().st_size / 1e6:.1f} MB", 0, whole=True)
+        say("to check its tables: unpack it, and run recompute.py there")
 
 
 def measure(
@@ -129,16 +161,21 @@ def measure(
     orders: Annotated[
         str, typer.Option(help="Orders of the Rényi entropy, separated by commas, or `paper`.")
     ] = "0.5,1.5",
+    trust: Trust = False,
 ) -> None:
     """Measure one network and print every measure. No sweep, no Ray, no MLflow.
+
+    A checkpoint names its network and its data. Networks of yours are code, and addresses may ask for your credentials:
+    both are used with `--trust` alone.
 
     Example: `renyi measure ~/renyi/digits/trials/0105ba9dbfe1/last.pt --samples 500`,
     `renyi measure net.safetensors --model my_module:build --data samples.npz`
     """
     with usage_errors():
-        from orchestrator.measure import Request, measure_file
+        with announced("starting"):  # torch takes seconds to import
+            from orchestrator.measure import Request, measure_file
 
-        measure_file(Request(file, model, data, loss, measures, samples, orders))
+        measure_file(Request(file, model, data, loss, measures, samples, orders, trust))
 
 
 def check_options(of_a_table: bool, for_sweeps: Mapping[str, object], for_tables: Mapping[str, object]) -> None:

@@ -2,33 +2,42 @@
 
 import json
 import time
+from contextlib import nullcontext
 from typing import Annotated
 
 import typer
 
+from analysis.errors import closest
 from orchestrator.commands.endings import usage_errors
 from orchestrator.commands.on_cluster import call_on
-from orchestrator.commands.options import ClusterFile, Limit, Only, Storage, Sweep, Tracking
+from orchestrator.commands.options import ClusterFile, Limit, Only, Storage, Sweep, Tracking, complete_sweep
 from orchestrator.commands.part import steering
-from orchestrator.config.load import SHIPPED, address_options, load, shipped_sweeps
-from orchestrator.display import console, show_measures, show_plan, show_status
+from orchestrator.config.load import address_options, load, shipped_sweeps
+from orchestrator.display import announced, console, show_measures, show_plan, show_status, show_sweep, show_sweeps
+from orchestrator.errors import UsageError
 from orchestrator.exit_codes import ExitCode
 from orchestrator.intervals import STATUS
 from orchestrator.store.plan import make_plan
 from orchestrator.store.status import read_status
 
 
-def sweeps() -> None:
-    """List the sweeps that come with the package, each with its purpose.
+def sweeps(
+    name: Annotated[
+        str | None,
+        typer.Argument(help="One of them, to read more of it.", show_default=False, autocompletion=complete_sweep),
+    ] = None,
+) -> None:
+    """List the sweeps that come with the package, a line each; or say all that there is to say of one.
 
-    Example: `renyi sweeps`
+    Example: `renyi sweeps`, `renyi sweeps digits`
     """
-    for name in shipped_sweeps():
-        path = SHIPPED / f"{name}.yaml"
-        console.print(f"[bold]{name}[/]  {path}")
-        paragraphs = [paragraph.splitlines() for paragraph in path.read_text().split("\n#\n")]
-        for line in paragraphs[1]:  # after the command; duration and source follow in the file
-            console.print(f"    {line[1:].strip()}", markup=False)
+    with usage_errors():
+        if name is None:
+            show_sweeps()
+        elif name in shipped_sweeps():
+            show_sweep(name)
+        else:
+            raise UsageError(f"NAME: no shipped sweep is called {name}; {closest(name, shipped_sweeps())}")
 
 
 def measures() -> None:
@@ -50,7 +59,8 @@ def plan(
     """
     with usage_errors():
         config = load(sweep, storage, tracking)
-        found = make_plan(config)
+        with announced("looking at the storage"):
+            found = make_plan(config)
         show_plan(steering(config, only, limit).part(found))
         if found.data.problem and found.data.known is None:
             raise typer.Exit(ExitCode.BAD_INPUT)
@@ -74,7 +84,8 @@ def status(
             call_on(cluster, [sweep], "status", [*shown, *address_options(storage, tracking)])
         config = load(sweep, storage, tracking)
         while True:
-            found = read_status(config)
+            with nullcontext() if as_json else announced("looking at the storage"):
+                found = read_status(config)
             if as_json:
                 print(json.dumps(found.to_json()), flush=True)  # noqa: T201 - for programs, not for the console's width
             else:
@@ -111,3 +122,16 @@ def ui(
         from orchestrator.tracking.ui import serve
 
         raise typer.Exit(serve(config, host, port))
+
+
+def schema() -> None:
+    """Print the JSON schema of sweep files, with which an editor checks and completes a file while you type.
+
+    Write it beside your files, and let each of them name it: `# yaml-language-server: $schema=sweep.schema.json`. The
+    sweeps that come with the package do.
+
+    Example: `renyi schema > sweep.schema.json`
+    """
+    from orchestrator.config.schema import schema_of_sweep_files
+
+    print(json.dumps(schema_of_sweep_files(), indent=1, ensure_ascii=False))  # noqa: T201 - for programs

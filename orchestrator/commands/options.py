@@ -217,8 +217,17 @@ Output = Annotated[
     Path | None,
     typer.Option(
         "--output",
-        help="The folder for the report of a table; left out, `NAME-report` beside the file.",
+        help="The folder for the report. Left out: of a table, `NAME-report` beside the file; of a sweep, its folder "
+        "in the storage, and MLflow, which must then be yours to write.",
         show_default=False,
+    ),
+]
+Trust = Annotated[
+    bool,
+    typer.Option(
+        "--trust",
+        help="Run the code, and ask the addresses with your credentials, that the checkpoint or the record in MLflow "
+        "names: for what you made yourself, or would run as a script.",
     ),
 ]
 Version = Annotated[

@@ -27,7 +27,7 @@ from orchestrator.commands.options import (
 from orchestrator.commands.part import steering, words
 from orchestrator.config.load import address_options, load
 from orchestrator.config.sweep_config import SweepConfig
-from orchestrator.display import MAX_FAILURES_SHOWN, show_failures
+from orchestrator.display import MAX_FAILURES_SHOWN, announced, show_failures
 from orchestrator.errors import UsageError
 from orchestrator.interrupts import interrupted_after
 from orchestrator.rehearsal import Rehearsal, rehearsal_of
@@ -201,6 +201,7 @@ def _run(
     changes: Changes = Changes(),  # noqa: B008 - frozen
     rehearsed: bool = True,
 ) -> int:
-    from orchestrator.sweep import run_sweep
+    with announced("starting"):
+        from orchestrator.sweep import run_sweep
 
     return run_sweep(config, (executor or ExecutorName.ray).value, sweep, only, changes, part, rehearsed)

@@ -6,6 +6,7 @@ from typing import Annotated
 import typer
 
 from analysis.progress import progress_bar
+from analysis.terminal import titled
 from orchestrator.commands.endings import usage_errors
 from orchestrator.commands.options import Executor, ExecutorName, Storage, Tracking
 from orchestrator.config.load import load, shipped_sweeps
@@ -14,7 +15,9 @@ from orchestrator.display import console, show_damages
 from orchestrator.errors import UsageError
 from orchestrator.exit_codes import ExitCode
 from orchestrator.store.changes import Changes
+from orchestrator.store.difference import difference
 from orchestrator.store.lease import Lease
+from orchestrator.store.lineage import lineage_of
 from orchestrator.store.repair import remove
 from orchestrator.store.verify import Damage, Verification, sweeps_in, verify_sweep
 from trainables.trial.manifest import TRIALS_FOLDER
@@ -58,14 +61,70 @@ def verify(
         if not any(damages.values()):
             return
         if not repair:
-            console.print(f"mend it with: renyi verify {sweep} --repair", markup=False)
+            console.print(f"mend it with: renyi verify {sweep} --repair")
             raise typer.Exit(ExitCode.SOME_FAILED)
         if config is not None:
             raise typer.Exit(_made_again(config, executor, sweep, damages[config.name]))
         for name, folder in folders.items():
             with Lease(folder, f"renyi verify {sweep} --repair"):
                 trial_ids = remove(folder, damages[name])
-            console.print(f"{name}: removed; renyi run makes it again, of {len(trial_ids)} trials", markup=False)
+            console.print(f"{name}: removed; renyi run makes it again, of {len(trial_ids)} trials")
+
+
+def lineage(
+    sweep: Target,
+    trial: Annotated[str, typer.Argument(help="The id of a trial, or the beginning of it.", show_default=False)],
+    storage: Storage = None,
+    tracking: Tracking = None,
+) -> None:
+    """Show what the numbers of a trial were made from: settings, data, code, commit, machine, checkpoints.
+
+    Every file that is named is read and compared with its manifest.
+
+    Example: `renyi lineage digits 0105b`, `renyi lineage ~/renyi/digits 0105ba9dbfe1`
+    """
+    with usage_errors():
+        found = lineage_of(_one_sweep(sweep, storage, tracking), trial)
+        console.print(titled(found.trial_id, f"  {found.label}"))
+        for step in found.steps:
+            console.print(titled(step.name, ""))
+            for topic, text in (*step.facts, *((name, f"SHA-256 {digest}") for name, digest in step.files.items())):
+                console.print(f"  {topic}: {text}")
+
+
+def diff(first: Target, second: Target, storage: Storage = None, tracking: Tracking = None) -> None:
+    """Compare two sweeps: which trials they have, their settings, code and data, weights, outcomes and values.
+
+    The options apply to sweeps that are given by a file or a name.
+
+    Exit code: 0 nothing that is compared differs; 1 something does.
+
+    Example: `renyi diff ~/renyi/digits ~/theirs/digits`
+    """
+    with usage_errors():
+        found = difference(_one_sweep(first, storage, tracking), _one_sweep(second, storage, tracking))
+        for topic, text in found:
+            console.print(f"{topic}: {text}")
+        if found:
+            raise typer.Exit(ExitCode.SOME_FAILED)
+        console.print("nothing differs: trials, settings, code, data, weights, outcomes and values are the same")
+
+
+def _one_sweep(word: str, storage: str | None, tracking: str | None) -> Folder:
+    """The folder of a sweep with trials.
+
+    Raises:
+        UsageError: there is none, or there are several.
+    """
+    if not is_folder(word):
+        folder = open_folder(load(word, storage, tracking).folder)
+        if TRIALS_FOLDER not in folder.names():
+            raise UsageError(f"{word}: has no trials in {folder.uri} yet; run it first: renyi run {word}")
+        return folder
+    found = sweeps_of(word)
+    if len(found) > 1:
+        raise UsageError(f"{word}: holds {len(found)} sweeps, {', '.join(found)}; give the folder of one")
+    return next(iter(found.values()))
 
 
 def is_folder(word: str) -> bool:
@@ -99,10 +158,9 @@ def checked(name: str, folder: Folder, fast: bool) -> Verification:
         console.print(
             f"{name}: {len(found.unverifiable)} folders were written by an earlier version, without digests: not "
             f"verifiable, but readable ({found.unverifiable[0]}{', …' * (len(found.unverifiable) > 1)})",
-            markup=False,
         )
     outcome = f"{len(found.damages)} of them damaged" if found.damages else "none is damaged"
-    console.print(f"{name}: {found.files} files, {found.bytes / 1e6:.1f} MB read; {outcome}", markup=False)
+    console.print(f"{name}: {found.files} files, {found.bytes / 1e6:.1f} MB read; {outcome}")
     return found
 
 

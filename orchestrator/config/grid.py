@@ -58,6 +58,17 @@ class SubGrid:
             }
 
 
+def in_words(sub_grid: SubGrid) -> str:
+    """A sub-grid in one line: `sgd × learning_rate in [0.05, 0.1] × momentum 0.9`."""
+    parts = [sub_grid.optimizer]
+    for axis in sub_grid.axes:
+        values = [value[0] if len(value) == 1 else value for value in axis.values]
+        names = ", ".join(axis.names)
+        name = names if len(axis.names) == 1 else f"({names})"
+        parts.append(f"{name} {values[0]}" if len(values) == 1 else f"{name} in {values}")
+    return " × ".join(parts)
+
+
 def values_of_axes(grid: Sequence[SubGrid]) -> dict[tuple[str, str], list[Any]]:
     """By optimizer and axis all values that the sub-grids give it."""
     values: dict[tuple[str, str], dict[Any, None]] = {}
@@ -171,7 +182,7 @@ def _duplicates(key: str, values: tuple[Any, ...]) -> list[ConfigProblem]:
 
 def _adapter(key: str, name: str, optimizer: str) -> tuple[TypeAdapter[Any] | None, ConfigProblem | None]:
     """The validator of an axis, or the problem that there is no such axis."""
-    adapters = _adapters(optimizer)
+    adapters = axis_types(optimizer)
     if name in adapters:
         return adapters[name], None
     return None, ConfigProblem(key, f"{optimizer} has no axis {shown(name)}; {closest(name, [*adapters, COUPLED])}")
@@ -182,7 +193,7 @@ def _checked(annotation: Any) -> TypeAdapter[Any]:
 
 
 @cache
-def _adapters(optimizer: str) -> dict[str, TypeAdapter[Any]]:
+def axis_types(optimizer: str) -> dict[str, TypeAdapter[Any]]:
     """The validator of each possible axis of a sub-grid: the optimizer's fields, those of training, and the model."""
     specs: tuple[type[Spec], ...] = (OPTIMIZER_SPECS[optimizer], TrainingSpec)
     adapters: dict[str, TypeAdapter[Any]] = {

@@ -9,6 +9,7 @@ from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
+from analysis.address import without_secrets
 from analysis.errors import closest
 from orchestrator.config.consistency import check_consistency
 from orchestrator.config.expand import check_combinations
@@ -17,9 +18,8 @@ from orchestrator.config.locations import locate
 from orchestrator.config.own_code import look_in, with_code
 from orchestrator.config.problems import ConfigProblem, say, short, shown
 from orchestrator.config.sweep_config import SweepConfig
-from orchestrator.config.sweep_text import read_mapping
+from orchestrator.config.sweep_text import read_mapping, read_text
 from orchestrator.errors import UsageError
-from trainables.trial.storage import without_secrets
 
 SHIPPED = Path(__file__).parents[1] / "sweeps"
 IGNORED = "x-"  # keys that begin like this hold what other keys refer to by anchors
@@ -71,7 +71,8 @@ def load(sweep: str, storage: str | None = None, tracking: str | None = None, el
     path = find(sweep)
     folder = path.absolute().parent if path.is_file() else Path.cwd()  # of a pipe there is none
     look_in(*([] if path.parent == SHIPPED else [folder]))
-    raw = {key: value for key, value in read_mapping(path).items() if not key.startswith(IGNORED)}
+    text = read_text(path)
+    raw = {key: value for key, value in read_mapping(path, text).items() if not key.startswith(IGNORED)}
     places = locate(raw, folder, {"storage": storage, "tracking": tracking}, elsewhere)
     grid, problems = parse_grid(raw.get("grid")) if "grid" in raw else ((), [ConfigProblem("grid", "is missing")])
     problems = places.problems + problems
@@ -82,7 +83,7 @@ def load(sweep: str, storage: str | None = None, tracking: str | None = None, el
     words = shlex.join(map(without_secrets, [*typed, *address_options(storage, tracking)]))
     config: SweepConfig | None = None
     try:
-        config = SweepConfig.model_validate(located).as_typed(words, path)
+        config = SweepConfig.model_validate(located).as_typed(words, path, text)
     except ValidationError as error:
         problems += _without_echoes([_problem(detail) for detail in error.errors()])
     if config is not None and not problems:

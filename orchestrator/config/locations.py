@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import SplitResult, urlsplit
 
+from analysis.address import without_secrets
 from orchestrator.config.problems import ConfigProblem, shown
 from orchestrator.errors import UsageError
 from trainables.trial.storage import absolute, is_remote, join
@@ -149,6 +150,7 @@ class _InFile:
         path = self._beside(text, lambda path: Path(str(path).partition("*")[0]))
         if "://" in path and not path.startswith("file:"):
             _split(path)
+            _check_open(path)
         return absolute(path)
 
     def _expanded(self, text: str) -> str:
@@ -197,6 +199,7 @@ def _storage(text: str) -> str:
             raise ValueError(f"must be a folder or an address ({'://, '.join(STORES)}://); got {shown(text)}")
         if not address.netloc and address.scheme not in ("hdfs", "viewfs"):
             raise ValueError(f"has no bucket; got {shown(text)}")
+        _check_open(text)
         return text
     path = absolute(text)
     if "/../" in f"{path}/":
@@ -231,6 +234,16 @@ def _split(address: str) -> SplitResult:
     except ValueError as error:
         raise ValueError(f"is not a valid address ({error}); got {shown(address)}") from error
     return parts
+
+
+def _check_open(address: str) -> None:
+    """Raise a ValueError if an address, which is written into the store and the record, holds a secret."""
+    hidden = without_secrets(address)
+    if hidden != address:
+        raise ValueError(
+            f"{hidden} has a user, password or key in it, which would be written into the storage and into MLflow; "
+            "leave it out, and give it by the environment or a file of credentials, as for other programs"
+        )
 
 
 def _check_folder(folder: str) -> str:

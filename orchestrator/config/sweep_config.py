@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, PrivateAttr, field_validator, model_validator
 
+from analysis.address import without_secrets
 from analysis.errors import closest
 from analysis.section import Section
 from analysis.settings import SharpnessSettings
@@ -18,11 +19,13 @@ from orchestrator.config.grid import KnownModel, SubGrid
 from orchestrator.config.locations import DATABASE_FILE, LONGEST_NAME, storage_of, tracking_of_machine
 from orchestrator.config.sampling import Sample
 from orchestrator.config.tags import Notes, Tags
+from orchestrator.permissions import Access
 from trainables.catalogue import SHIFTS
 from trainables.trial.code import own_sources
 from trainables.trial.specs import DataSpec, NonNegativeInt, PositiveInt, TrainingOptions
-from trainables.trial.storage import is_remote, join, without_secrets
+from trainables.trial.storage import is_remote, join
 
+NOT_SHARED = re.compile(r"^on_end:.*(?:\n(?:[ \t].*)?)*?(?=\n\S|\Z)", re.MULTILINE)
 SYSTEM_METRICS_VARIABLE = "MLFLOW_ENABLE_SYSTEM_METRICS_LOGGING"  # MLflow's own
 
 
@@ -127,6 +130,7 @@ class SweepConfig(Section, arbitrary_types_allowed=True):
     resources: Resources = Resources()
     identity: Literal["settings", "code"] = "settings"  # code: trials of changed code of the user's are other trials
     storage: str = Field(default_factory=lambda: storage_of(None))  # an absolute path, or an address
+    access: Access = "owner"  # who may read what is written on disks of this machine; the group may write, too
     tracking: str | None = Field(default_factory=tracking_of_machine)
     tags: Tags = Field(default_factory=dict)  # on every run in MLflow
     notes: Notes = ""  # at the head of the parent run's description in MLflow
@@ -156,6 +160,7 @@ class SweepConfig(Section, arbitrary_types_allowed=True):
 
     _typed: str | None = PrivateAttr(None)
     _file: Path | None = PrivateAttr(None)
+    _text: str = PrivateAttr("")
 
     @property
     def typed(self) -> str:
@@ -167,10 +172,16 @@ class SweepConfig(Section, arbitrary_types_allowed=True):
         """The sweep file; None for a sweep that was not read from one."""
         return self._file
 
-    def as_typed(self, words: str, file: Path | None = None) -> "SweepConfig":
-        """The same sweep, as the user names it, and the file that it was read from."""
+    @property
+    def shared_text(self) -> str:
+        """The text of the sweep file for others to read: without passwords, and without the command of `on_end`, which
+        may hold one. Empty for a sweep that was not read from a file."""
+        return without_secrets(NOT_SHARED.sub("# on_end: left out", self._text))
+
+    def as_typed(self, words: str, file: Path | None = None, text: str = "") -> "SweepConfig":
+        """The same sweep, as the user names it, and the file that it was read from with its text."""
         config = self.model_copy()
-        config._typed, config._file = words, file
+        config._typed, config._file, config._text = words, file, text
         return config
 
     @cached_property

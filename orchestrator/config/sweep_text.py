@@ -39,27 +39,39 @@ _NOT_A_NUMBER = (".nan", ".NaN", ".NAN")
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
-def read_mapping(path: Path) -> dict[str, Any]:
-    """The mapping in a sweep file.
+def read_text(path: Path) -> str:
+    """The text of a sweep file; a pipe can be read once only.
 
     Raises:
-        UsageError: it can't be read, is no YAML mapping, or is beyond the bounds; one line with the number of the line.
+        UsageError: it can't be read, is no text, or is too large.
     """
     try:
         with path.open("rb") as file:
             data = file.read(MAX_BYTES + 1)
         if len(data) > MAX_BYTES:
             raise UsageError(f"{path}: is too large for a sweep file, which has at most {MAX_BYTES / 2**20:g} MiB")
-        content = parse(data.decode("utf-8-sig"))
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path}: not a YAML text file in UTF-8: {str(error).splitlines()[0]}") from error
+    except OSError as error:
+        raise UsageError(f"{path}: can't be read: {error.strerror}") from error
+
+
+def read_mapping(path: Path, text: str | None = None) -> dict[str, Any]:
+    """The mapping in a sweep file, or in its text where that has been read already.
+
+    Raises:
+        UsageError: it can't be read, is no YAML mapping, or is beyond the bounds; one line with the number of the line.
+    """
+    try:
+        content = parse(read_text(path) if text is None else text)
     except _RefusedError as error:
         raise UsageError(f"{path}: line {error.line}: {error}") from error
     except yaml.MarkedYAMLError as error:
         line = f"line {error.problem_mark.line + 1}: " if error.problem_mark else ""
         raise UsageError(f"{path}: {line}not valid YAML: {error.problem}") from error
-    except (UnicodeDecodeError, yaml.YAMLError) as error:
+    except yaml.YAMLError as error:
         raise UsageError(f"{path}: not a YAML text file in UTF-8: {str(error).splitlines()[0]}") from error
-    except OSError as error:
-        raise UsageError(f"{path}: can't be read: {error.strerror}") from error
     if content is None:
         raise UsageError(f"{path}: is empty; `renyi sweeps` shows files to start from")
     if not isinstance(content, dict):

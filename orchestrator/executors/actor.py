@@ -25,7 +25,7 @@ from orchestrator.store.trial_store import MEASURED_FILE, TrialStore
 from trainables.data import load_dataset, stratified_indices
 from trainables.errors import StorageError
 from trainables.models import build_model
-from trainables.training.checkpoints import load_checkpoint, weights_digest
+from trainables.training.checkpoints import Checkpoint, load_checkpoint, weights_digest
 from trainables.training.device import default_device
 from trainables.training.evaluation import EVALUATION_BATCH, evaluate_inputs
 from trainables.training.shifts import evaluate_shifts
@@ -39,7 +39,7 @@ from trainables.trial.folder import (
     TrialFolder,
     write_failure,
 )
-from trainables.trial.specs import DataSpec
+from trainables.trial.specs import DataSpec, TrialSpec
 from trainables.trial.storage import Folder
 
 
@@ -65,39 +65,39 @@ class SharpnessActor:
         self._device = default_device()
         self._memory = memory
 
-    def measure(self, trial_id: str) -> bool:
+    def measure(self, spec: TrialSpec) -> bool:
         """Measure a trained trial as one task, if that is missing, and evaluate it under the shifts that are missing.
 
         Returns:
             Whether all of it is in the store now.
         """
-        folder = self._store.measurement(trial_id)
+        folder = self._store.measurement(spec.trial_id)
         task = whole(self._settings)
         measured = MEASURED_FILE in folder.names() or self._attempt(
-            folder, "measuring", lambda: write_measured(folder, self._measured(trial_id, task), self._settings)
+            folder, "measuring", lambda: write_measured(folder, self._measured(spec, task), self._settings)
         )
-        return measured and self._shifted(trial_id)
+        return measured and self._shifted(spec)
 
-    def measure_part(self, trial_id: str, task: MeasuringTask) -> bool:
+    def measure_part(self, spec: TrialSpec, task: MeasuringTask) -> bool:
         """Do one task of a trial's measurement; whether its part is in the store now."""
-        folder = self._store.measurement(trial_id)
-        return self._attempt(folder, "measuring", lambda: write_part(folder, task, self._measured(trial_id, task)))
+        folder = self._store.measurement(spec.trial_id)
+        return self._attempt(folder, "measuring", lambda: write_part(folder, task, self._measured(spec, task)))
 
-    def assemble(self, trial_id: str, tasks: Sequence[MeasuringTask]) -> bool:
+    def assemble(self, spec: TrialSpec, tasks: Sequence[MeasuringTask]) -> bool:
         """Put the parts of a measurement together, and evaluate the trial under the shifts that are missing.
 
         Returns:
             Whether all of it is in the store now.
         """
-        folder = self._store.measurement(trial_id)
+        folder = self._store.measurement(spec.trial_id)
         assembled = self._attempt(folder, "measuring", lambda: assemble(folder, tasks, self._settings))
-        return assembled and self._shifted(trial_id)
+        return assembled and self._shifted(spec)
 
-    def _shifted(self, trial_id: str) -> bool:
-        missing = self._store.missing_shifts(trial_id)
-        trial = self._store.trial(trial_id)
+    def _shifted(self, spec: TrialSpec) -> bool:
+        missing = self._store.missing_shifts(spec.trial_id)
+        trial = self._store.trial(spec.trial_id)
         return not missing or self._attempt(
-            trial.shifts, "shifts", lambda: evaluate_shifts(trial, missing, self._device, self._data)
+            trial.shifts, "shifts", lambda: evaluate_shifts(spec, trial, missing, self._device, self._data)
         )
 
     def _attempt(self, folder: Folder, stage: str, action: Callable[[], None]) -> bool:
@@ -110,14 +110,15 @@ class SharpnessActor:
             return False
         return True
 
-    def _measured(self, trial_id: str, task: MeasuringTask) -> Measured:
+    def _measured(self, spec: TrialSpec, task: MeasuringTask) -> Measured:
         started = time.perf_counter()
-        trial = self._store.trial(trial_id)
+        trial = self._store.trial(spec.trial_id)
         if self._data is not None:
             load_dataset(self._data)
         alive()  # downloading and decoding may take long
         settings = task.narrowed(self._settings)
-        subject, indices = load_subject(trial, LAST_CHECKPOINT, settings, self._device, self._data)
+        checkpoint = load_checkpoint(trial.folder, LAST_CHECKPOINT, self._device, spec.trial_id)
+        subject, indices = subject_of(checkpoint, spec, trial, settings, self._device, self._data)
         inputs = measured_from(trial, subject, settings)
         subject = replace(subject, spectra_of=task.spectra_of, memory_budget=self._memory_budget())
         rows = measure_subject(subject, task.measures)
@@ -159,9 +160,10 @@ def _defined(spectra: Mapping[str, Spectrum]) -> dict[str, SpectralQuadrature]:
     return {layer: spectrum for layer, spectrum in spectra.items() if not isinstance(spectrum, UndefinedMeasureError)}
 
 
-def load_subject(
+def subject_of(
+    checkpoint: Checkpoint,
+    spec: TrialSpec,
     trial: TrialFolder,
-    checkpoint_name: str,
     settings: SharpnessSettings,
     device: torch.device,
     data_spec: DataSpec | None = None,
@@ -169,15 +171,15 @@ def load_subject(
     """The subject of a measurement: a checkpoint's network with the sweep's samples; and the samples' indices.
 
     Args:
+        checkpoint: the weights. What its own specification names is neither imported nor read.
+        spec: says how the network is built: as the sweep's file has it, or as whoever asks has found it harmless.
         trial: the folder that holds the checkpoint.
-        checkpoint_name: the checkpoint's file.
         settings: which samples to measure on.
         device: where to measure.
         data_spec: where the images are now; None if they are still where they were during training.
     """
-    checkpoint = load_checkpoint(trial.folder, checkpoint_name, device, trial.trial_id)
-    data = load_dataset(data_spec or checkpoint.spec.data)
-    model = build_model(checkpoint.spec.model, data.num_classes, data.in_channels).to(device)
+    data = load_dataset(data_spec or spec.data)
+    model = build_model(spec.model, data.num_classes, data.in_channels).to(device)
     model.load_state_dict(checkpoint.model)
     indices = stratified_indices(data.train.targets, settings.samples, settings.sample_seed)
     inputs, targets = data.train_samples(indices)

@@ -4,6 +4,7 @@ import socket
 from collections.abc import Generator, Iterator
 
 from orchestrator.config.sweep_config import MemoryShare, SweepConfig
+from orchestrator.display import announced
 from orchestrator.events import EpochsDone, Event, TrialFailed, TrialMeasured, TrialStarted, TrialTrained
 from orchestrator.executors.watched_actor import WatchedActor
 from orchestrator.store.plan import Work
@@ -37,7 +38,8 @@ class InlineExecutor:
         """Train and measure each trial before the next one starts."""
         try:
             # Data that can't be read are one error, not one error a trial.
-            list(self._worker.run("trainables.training.work.prepare_data", self._data))
+            with announced("reading the data"):
+                list(self._worker.run("trainables.training.work.prepare_data", self._data))
             yield from self._run(work)
         finally:
             self._worker.close()
@@ -58,5 +60,5 @@ class InlineExecutor:
                 yield self._measure(spec)
 
     def _measure(self, spec: TrialSpec) -> Event:
-        measured = self._actor.measure(spec.trial_id)
+        measured = self._actor.measure(spec)
         return TrialMeasured(spec.trial_id) if measured else TrialFailed(spec.trial_id, self._node)

@@ -12,7 +12,7 @@ from trainables.processes.ending import LostError, OverdueError
 from trainables.processes.limits import Limits
 from trainables.processes.worker import Worker
 from trainables.trial.folder import Failure, write_failure
-from trainables.trial.specs import DataSpec
+from trainables.trial.specs import DataSpec, TrialSpec
 
 MAX_PROCESSES = 3  # that may be lost during the same task; then the task is at fault
 ASSEMBLE = "assemble"
@@ -37,19 +37,19 @@ class WatchedActor:
         self._limits = Limits(settings.time_limit, settings.silence_limit, "sharpness")
         self._whole = whole(settings).name
 
-    def measure(self, trial_id: str) -> bool:
+    def measure(self, spec: TrialSpec) -> bool:
         """As `SharpnessActor.measure`."""
-        return self._call(trial_id, self._whole, "measure", trial_id)
+        return self._call(spec, self._whole, "measure")
 
-    def measure_part(self, trial_id: str, task: MeasuringTask) -> bool:
+    def measure_part(self, spec: TrialSpec, task: MeasuringTask) -> bool:
         """As `SharpnessActor.measure_part`."""
-        return self._call(trial_id, task.name, "measure_part", trial_id, task)
+        return self._call(spec, task.name, "measure_part", task)
 
-    def assemble(self, trial_id: str, tasks: Sequence[MeasuringTask]) -> bool:
+    def assemble(self, spec: TrialSpec, tasks: Sequence[MeasuringTask]) -> bool:
         """As `SharpnessActor.assemble`."""
-        return self._call(trial_id, ASSEMBLE, "assemble", trial_id, tasks)
+        return self._call(spec, ASSEMBLE, "assemble", tasks)
 
-    def _call(self, trial_id: str, task: str, method: str, *of_method: Any) -> bool:
+    def _call(self, spec: TrialSpec, task: str, method: str, *of_method: Any) -> bool:
         """What the method returns; where its process is lost or ended, False, with the reason in the store.
 
         Raises:
@@ -58,16 +58,18 @@ class WatchedActor:
         function = "orchestrator.executors.actor.call_actor"
         for number in range(1, MAX_PROCESSES + 1):
             try:
-                (done,) = self._worker.run(function, self._arguments, method, *of_method, limits=self._limits)
+                (done,) = self._worker.run(function, self._arguments, method, spec, *of_method, limits=self._limits)
                 return bool(done)
             except LostError as error:
                 if number == MAX_PROCESSES:
-                    self._fail(trial_id, f"the task {task} ended its process {number} times: {error}", error.output)
+                    self._fail(
+                        spec.trial_id, f"the task {task} ended its process {number} times: {error}", error.output
+                    )
             except OverdueError as error:
-                self._fail(trial_id, f"the task {task}: {error}", error.output)
+                self._fail(spec.trial_id, f"the task {task}: {error}", error.output)
                 break
             except TaskError as error:
-                self._fail(trial_id, str(error), error.traceback)
+                self._fail(spec.trial_id, str(error), error.traceback)
                 break
         return False
 

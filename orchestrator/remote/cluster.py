@@ -22,6 +22,7 @@ from orchestrator.errors import UsageError
 from orchestrator.exit_codes import ExitCode
 from orchestrator.interrupts import interrupted_by_signals
 from orchestrator.own_code import files_of, own_code
+from orchestrator.permissions import keep_token_private
 
 ENVIRONMENT = ". ~/renyi.env && export RAY_ADDRESS=auto"  # the file has PATH, storage, tracking: clusters/install.sh
 SWEEPS = "renyi-sweeps"  # the folder in the head's home for the users' own sweep files
@@ -120,6 +121,7 @@ def open_cluster(file: str) -> Cluster:
     Raises:
         UsageError: there is no such file, it is not a launcher file, or no head is running.
     """
+    keep_token_private()
     path = Path(file).expanduser()
     try:
         config = yaml.safe_load(path.read_text())
@@ -162,7 +164,7 @@ def run_sweep_on(file: str, sweep: str, command: Sequence[str]) -> int:
     except KeyboardInterrupt:
         words = shlex.join([sweep, "--cluster", file])
         console.print("\nthe sweep goes on without this terminal.")
-        console.print(f"  see its output again: renyi run {words}\n  end it: renyi stop {words}", markup=False)
+        console.print(f"  see its output again: renyi run {words}\n  end it: renyi stop {words}")
         return ExitCode.INTERRUPTED
 
 
@@ -170,7 +172,7 @@ def stop_sweep_on(file: str, sweep: str) -> int:
     """End the job of a sweep; its trials keep their last checkpoints."""
     config = _check(sweep)
     code = open_cluster(file).run(["python", "-m", "orchestrator.remote.job", "stop", config.name])
-    console.print(f"  resume it: renyi run {shlex.join([sweep, '--cluster', file])}", markup=False)
+    console.print(f"  resume it: renyi run {shlex.join([sweep, '--cluster', file])}")
     return code
 
 
@@ -190,10 +192,10 @@ def show_ui_of(file: str, sweep: str, port: int) -> int:
         raise UsageError(f"--port: {port} is in use on 127.0.0.1; give another one")
     cluster = open_cluster(file)
     with interrupted_by_signals(), cluster.tunnel(port, MLFLOW_PORT):
-        from analysis.results.mlflow import experiment_id
+        from analysis.results.mlflow import runs_page
 
         address = f"http://127.0.0.1:{port}"
-        page = f"#/experiments/{experiment_id(address, config.name)}/runs?workflowType=machine_learning"
+        page = runs_page(address, config.name)
         console.print(f"MLflow: {address}/{page}\n  (through a tunnel to {cluster.login}; Ctrl-C ends it)")
         with contextlib.suppress(KeyboardInterrupt):
             threading.Event().wait()

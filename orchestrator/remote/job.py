@@ -44,7 +44,7 @@ def run(client: JobSubmissionClient, sweep: str, words: Sequence[str]) -> int:
     if info.status is JobStatus.STOPPED:
         return ExitCode.INTERRUPTED
     if info.driver_exit_code is None:
-        stderr_console.print(f"the job {job_id} ended without an exit code: {info.message}", markup=False, style="red")
+        stderr_console.print(f"the job {job_id} ended without an exit code: {info.message}", style="red")
         return ExitCode.SOME_FAILED
     return int(info.driver_exit_code)
 

@@ -34,6 +34,7 @@ class Driver:
     heartbeat: float  # Unix time
     ended: bool = False  # it gave the lease back
     closed: bool = False  # and had written the sweep's manifest
+    how: str = ""  # it ended, in a few words; empty: of an earlier version, or by an error that ended the program
 
     def __str__(self) -> str:
         since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(self.since))
@@ -82,6 +83,7 @@ class Lease:
         self._released = False
         self._successor: Driver | None = None
         self.closed = False  # whether the sweep's manifest has been written
+        self.how = ""  # the driver ends, for whoever looks at the sweep later
 
     def __enter__(self) -> "Lease":
         """Claim the lease.
@@ -111,7 +113,8 @@ class Lease:
             self._changed.notify_all()
         self._thread.join()
         if self._successor is None:
-            ended = replace(self._driver, heartbeat=self._machine.time(), ended=True, closed=self.closed)
+            now = self._machine.time()
+            ended = replace(self._driver, heartbeat=now, ended=True, closed=self.closed, how=self.how)
             with suppress(StorageError):  # a full disk: the end of the process shows the same
                 self._folder.write(_name(self._number), _to_json(self._number, ended))
 
@@ -190,8 +193,9 @@ class Lease:
 
     def _is_last(self) -> bool:
         """Whether no other driver created a higher lease, and removed those below, while this one was being created."""
-        last = _last(self._folder, self._machine)
-        return last is not None and last[0] == self._number
+        # By names alone: a process that stood still before it read the file would not see what came meanwhile.
+        numbers = [int(match[1]) for name in self._folder.names() if (match := _LEASE.fullmatch(name))]
+        return max(numbers, default=0) == self._number
 
     def _tidy(self) -> None:
         """Remove older leases, claims to them, and unfinished files of drivers that were killed while writing one.

@@ -4,11 +4,8 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any, TypeVar
 
-import pyarrow as pa
-import pyarrow.parquet as pq
-
 from analysis import schema
-from analysis.results.parquet import spectra_from_parquet
+from analysis.results.parquet import read_table, spectra_from_parquet
 from analysis.results.remarks import READING_THREADS, code_remarks, others_remark
 from analysis.results.sweep import SweepResults, TrialRecord, tidy_table
 from orchestrator.store.code import trained_by_of
@@ -47,7 +44,7 @@ def _record(plan: Plan, spec: TrialSpec) -> TrialRecord:
     quantities = of_training(trained) | of_subset(trained.generalization, record)
     for name, shifted in trial.read_shifts().items():
         quantities |= of_shift(trained.generalization, name, shifted)
-    measurements = _read(folder, schema.MEASUREMENTS_FILE, lambda data: pq.read_table(pa.BufferReader(data)))
+    measurements = _read(folder, schema.MEASUREMENTS_FILE, read_table)
     return TrialRecord(spec.trial_id, spec.parameters(), quantities, measurements, trained_by_of(trial, spec.model))
 
 

@@ -7,9 +7,7 @@ from collections.abc import Sequence
 from functools import cache
 from importlib.metadata import version
 
-from mlflow.entities import Dataset, DatasetInput, InputTag
 from mlflow.utils.mlflow_tags import (
-    MLFLOW_DATASET_CONTEXT,
     MLFLOW_GIT_COMMIT,
     MLFLOW_SOURCE_NAME,
     MLFLOW_SOURCE_TYPE,
@@ -94,14 +92,6 @@ def _user() -> str:
         return str(os.getuid())
 
 
-def dataset_input(config: SweepConfig) -> DatasetInput:
-    """The data set as MLflow records one: the same digest for every trial on the same data."""
-    name = config.data.name or config.data.dataset
-    digest, source = config.data.fingerprint or name, f"trainables.data:{config.data.dataset}"
-    dataset = Dataset(name=name, digest=digest, source_type="code", source=source)
-    return DatasetInput(dataset, [InputTag(MLFLOW_DATASET_CONTEXT, "training and test")])
-
-
 def trial_note(spec: TrialSpec, trained: Trained, folder: Folder) -> str:
     """A trained trial in a few lines of Markdown: its results, and the command that measures it again."""
     result = trained.generalization
@@ -115,7 +105,8 @@ def trial_note(spec: TrialSpec, trained: Trained, folder: Folder) -> str:
             f"| loss | {result.train_loss:.4f} | {result.test_loss:.4f} | {result.gap_loss:.4f} |",
             f"| accuracy | {result.train_accuracy:.4f} | {result.test_accuracy:.4f} | {result.gap_error:.4f} |",
             "",
-            f"Measures at every order: artifact `{schema.MEASUREMENTS_FILE}`; raw spectra: `{schema.SPECTRA_FILE}`.",
+            f"Measures at every order: artifact `{schema.READABLE_MEASUREMENTS_FILE}` (for programs: "
+            f"`{schema.MEASUREMENTS_FILE}`); spectra: `{schema.SPECTRUM_FILE}` (`{schema.SPECTRA_FILE}`).",
             "",
             f"Measure it again: `renyi measure {shlex.quote(checkpoint)}`",
         ]

@@ -1,23 +1,26 @@
 """A sweep's experiment in MLflow and the parent run in it: opened, read, and given the report."""
 
 import shlex
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from mlflow import MlflowClient
-from mlflow.entities import Run, RunTag
-from mlflow.utils.mlflow_tags import MLFLOW_RUN_NAME, MLFLOW_RUN_NOTE
+from mlflow.entities import Run
+from mlflow.utils.mlflow_tags import MLFLOW_RUN_NOTE
 
 from analysis import schema
 from analysis.errors import AnalysisError
-from analysis.results.mlflow import experiment_id, load_sweep, search_runs
+from analysis.report.statements import MOST_PAIRED
+from analysis.results.mlflow import experiment_id, load_sweep, runs_page, search_runs
 from analysis.results.sweep import SweepResults
 from orchestrator.config.expand import expand
 from orchestrator.config.sweep_config import SweepConfig
 from orchestrator.errors import UsageError
 from orchestrator.tracking.client import answering, check_answer, log_files, open_client
-from orchestrator.tracking.description import origin_tags, parent_note
+from orchestrator.tracking.description import parent_note
 from orchestrator.tracking.moved import TAG_STORAGE, artifact_location, claim
+from orchestrator.tracking.parent import log_tau, open_parent
+from orchestrator.tracking.protocol import LoggedReport
+from orchestrator.tracking.view import introduce
 
 
 @dataclass(frozen=True)
@@ -47,23 +50,34 @@ def open_experiment(config: SweepConfig, client: MlflowClient | None = None) -> 
     with answering(config):
         client = client or open_client(config)
         key = _find_or_create(client, config)
+        introduce(client, key, config)
         runs = search_runs(client, key, f"tags.`{schema.TAG_SWEEP}` = '{config.name}'")
-        parent = _open_parent(client, config, key, [run for run in runs if _kind(run) == schema.KIND_SWEEP])
+        parent = open_parent(client, config, key, [run for run in runs if _kind(run) == schema.KIND_SWEEP])
         return Experiment(client, key, parent, [run for run in runs if _kind(run) == schema.KIND_TRIAL])
 
 
-def recorded_sweep(config: SweepConfig) -> SweepResults:
+def recorded_sweep(config: SweepConfig, trust: bool = False) -> SweepResults:
     """The results of the trials in a sweep's file, as MLflow holds them.
+
+    Args:
+        config: the sweep.
+        trust: ask whatever hosts the runs name for their artifacts.
 
     Raises:
         UsageError: the tracking address can't be used, or the sweep has not been run yet.
+        AnalysisError: artifacts at a host that only the runs name.
     """
     find_experiment(config)
     with answering(config):
         open_client(config)
         trial_ids = [spec.trial_id for spec in expand(config)]
         return load_sweep(
-            config.tracking_uri, config.name, trial_ids=trial_ids, measurement_id=config.sharpness.measurement_id
+            config.tracking_uri,
+            config.name,
+            spectra=len(trial_ids) <= MOST_PAIRED,
+            trial_ids=trial_ids,
+            measurement_id=config.sharpness.measurement_id,
+            trust=trust,
         )
 
 
@@ -83,24 +97,38 @@ def find_experiment(config: SweepConfig) -> str:
             ) from error
 
 
-def log_report(config: SweepConfig, files: Mapping[str, bytes], note: str, folder: str | None = None) -> None:
-    """Put a report's files on the sweep's parent run; without a folder, its verdict as the description too.
+def show_trials(config: SweepConfig) -> str:
+    """The part of the UI's address that opens the sweep's trials, and the view there for sweeps of earlier versions.
+
+    Raises:
+        UsageError: the tracking address can't be used, or the sweep has not been run yet.
+    """
+    key = find_experiment(config)
+    with answering(config):
+        introduce(MlflowClient(config.tracking_uri), key, config)
+    return runs_page(config.tracking_uri, config.name)
+
+
+def log_report(config: SweepConfig, report: LoggedReport, folder: str | None = None) -> None:
+    """Put a report's files on the sweep's parent run; without a folder, its verdict as the description and its τ too.
 
     Raises:
         UsageError: the tracking address can't be used.
     """
     with answering(config):
-        write_report(config, files, note, folder)
+        write_report(config, report, folder)
 
 
-def write_report(config: SweepConfig, files: Mapping[str, bytes], note: str, folder: str | None = None) -> None:
+def write_report(config: SweepConfig, report: LoggedReport, folder: str | None = None) -> None:
     """As `log_report`, but with the errors of MLflow and its database as they are: they tell what may pass."""
     client = open_client(config)
     key = experiment_id(config.tracking_uri, config.name)
     for run in search_runs(client, key, f"tags.`{schema.TAG_KIND}` = '{schema.KIND_SWEEP}'"):
-        log_files(client, run.info.run_id, files, folder)
+        log_files(client, run.info.run_id, report.files, folder)
         if folder is None:
-            client.set_tag(run.info.run_id, MLFLOW_RUN_NOTE, parent_note(config, note))
+            client.set_tag(run.info.run_id, MLFLOW_RUN_NOTE, parent_note(config, report.note))
+            if report.tau is not None:
+                log_tau(client, run, report.tau)
 
 
 def _find_or_create(client: MlflowClient, config: SweepConfig) -> str:
@@ -117,47 +145,6 @@ def _find_or_create(client: MlflowClient, config: SweepConfig) -> str:
     # Without the first tag the UI opens the experiment in its view for generative AI.
     tags = {"mlflow.experimentKind": "custom_model_development", TAG_STORAGE: config.storage}
     return str(client.create_experiment(config.name, artifact_location=artifact_location(config), tags=tags))
-
-
-def _open_parent(client: MlflowClient, config: SweepConfig, key: str, existing: Sequence[Run]) -> str:
-    if existing:
-        run = keep_one(client, existing)
-        run_id = str(run.info.run_id)
-        client.update_run(run_id, status="RUNNING")
-        changed = changed_tags(run, config)
-        if not run.data.tags.get(MLFLOW_RUN_NOTE, "").startswith(config.notes):  # the verdict comes back at the end
-            changed.append(RunTag(MLFLOW_RUN_NOTE, parent_note(config)))
-        if changed:
-            client.log_batch(run_id, tags=changed)
-        return run_id
-    tags = {
-        **origin_tags(config),
-        MLFLOW_RUN_NAME: f"sweep {config.name}",
-        schema.TAG_KIND: schema.KIND_SWEEP,
-        **({MLFLOW_RUN_NOTE: parent_note(config)} if config.notes else {}),
-    }
-    return str(client.create_run(key, tags=tags).info.run_id)
-
-
-def changed_tags(run: Run, config: SweepConfig) -> list[RunTag]:
-    """The file's tags that a run does not have, or has with another text."""
-    return [RunTag(name, text) for name, text in config.tags.items() if run.data.tags.get(name) != text]
-
-
-def keep_one(client: MlflowClient, runs: Sequence[Run], named: str | None = None) -> Run:
-    """Of several runs of the same thing, the one with the id `named`, else the first; the others are deleted.
-
-    Several arise from what this driver can't see: a proxy that repeats a request, a database restored from a backup, a
-    run copied by hand. Each would count once more in every correlation.
-    """
-    first, *others = sorted(runs, key=lambda run: int(run.info.start_time))
-    if not others:
-        return first
-    kept = next((run for run in runs if run.info.run_id == named), first)
-    for run in runs:
-        if run is not kept:
-            client.delete_run(run.info.run_id)
-    return kept
 
 
 def _kind(run: Run) -> str | None:

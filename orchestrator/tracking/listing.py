@@ -10,11 +10,11 @@ from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
 from analysis import schema
+from analysis.address import without_secrets
 from analysis.results.mlflow import search_runs
 from orchestrator.errors import UsageError
 from orchestrator.store.listing import ListedSweep
 from orchestrator.store.trial_store import TrialState
-from trainables.trial.storage import without_secrets
 
 SQLITE = "sqlite:///"
 

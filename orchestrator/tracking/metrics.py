@@ -28,9 +28,9 @@ def of_epochs(epochs: Iterable[EpochMetrics]) -> list[Metric]:
     ]
 
 
-def of_trained(trained: Trained) -> list[Metric]:
-    """The points of all epochs, and how the trained network generalizes."""
-    return of_epochs(trained.history) + _of_quantities(of_training(trained), trained.history[-1].timestamp)
+def of_outcome(trained: Trained) -> list[Metric]:
+    """How the trained network generalizes."""
+    return _of_quantities(of_training(trained), trained.history[-1].timestamp)
 
 
 def of_measurement(generalization: Generalization, record: Mapping[str, Any], measurements: bytes) -> list[Metric]:
@@ -55,6 +55,16 @@ def of_shifts(generalization: Generalization, shifts: Mapping[str, ShiftedTest])
         metric
         for name, shifted in shifts.items()
         for metric in _of_quantities(of_shift(generalization, name, shifted), shifted.timestamp)
+    ]
+
+
+def linked(metrics: Iterable[Metric], model_id: str | None) -> list[Metric]:
+    """The points, those about the final network linked to its model; of epochs on the way none is."""
+    return [
+        metric
+        if model_id is None or metric.key.startswith((f"{schema.TRAINING_PREFIX}/", f"{SYSTEM_PREFIX}/"))
+        else Metric(metric.key, metric.value, metric.timestamp, metric.step, model_id=model_id)
+        for metric in metrics
     ]
 
 

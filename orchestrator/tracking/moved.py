@@ -12,6 +12,7 @@ from mlflow import MlflowClient
 from mlflow.entities import Experiment as MLflowExperiment
 from sqlalchemy import Engine, text
 
+from analysis.address import names_a_host
 from analysis.results.mlflow import search_runs
 from orchestrator.config.sweep_config import SweepConfig
 from orchestrator.errors import UsageError
@@ -94,7 +95,8 @@ def _check_moved(config: SweepConfig, there: str, runs: Collection[str]) -> None
     Raises:
         UsageError: the message has the choice.
     """
-    is_here, is_there = _holds(config.storage, config.name, runs), _holds(there, config.name, runs)
+    is_here = _holds(config.storage, config.name, runs)
+    is_there = _is_not_asked(there, config.storage) or _holds(there, config.name, runs)
     inside = config.tracking_uri.startswith(f"sqlite:///{config.storage}/")
     if (is_here and (inside or not is_there)) or (not is_there and len(runs) <= 1):
         return
@@ -108,6 +110,14 @@ def _check_moved(config: SweepConfig, there: str, runs: Collection[str]) -> None
     raise UsageError(
         f"{known}, and they have not been moved to {config.storage}, so these are two sweeps; go on with the first by "
         f"--storage {there}, or {apart}{copy}"
+    )
+
+
+def _is_not_asked(there: str, here: str) -> bool:
+    """Whether a storage that only the record names is at a host of its own, which would get the user's credentials."""
+    return names_a_host(there) and (there.partition(":")[0], there.partition("?")[2]) != (
+        here.partition(":")[0],
+        here.partition("?")[2],
     )
 
 

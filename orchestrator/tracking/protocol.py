@@ -1,6 +1,7 @@
 """What every tracker is: the one way in which a sweep's record is kept for people to look at."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from enum import Enum
 from typing import Protocol
 
@@ -13,6 +14,15 @@ class Stopped(Enum):
 
     INTERRUPTED = "interrupted"
     FAILED = "failed"
+
+
+@dataclass(frozen=True)
+class LoggedReport:
+    """What of a report is kept with the sweep."""
+
+    files: Mapping[str, bytes]
+    note: str  # the verdict, in Markdown
+    tau: Mapping[str, float] | None = None  # with the gap in loss, by the name of a metric; None: of another target
 
 
 class Tracker(Protocol):
@@ -33,8 +43,8 @@ class Tracker(Protocol):
             DefectError: an earlier write failed by a mistake in a program, which no repetition mends.
         """
 
-    def log_report(self, files: Mapping[str, bytes], note: str) -> None:
-        """Keep a report's files with the sweep, and its verdict as the sweep's description; returns at once."""
+    def log_report(self, report: LoggedReport) -> None:
+        """Keep a report with the sweep: its files, its verdict as the description, its τ; returns at once."""
 
     def wait(self) -> int:
         """Wait until everything is logged, or until nothing has been for a while; how many writes are still pending.

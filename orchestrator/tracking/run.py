@@ -12,22 +12,30 @@ from analysis import schema
 from orchestrator.config.sweep_config import SweepConfig
 from orchestrator.store.trial_store import TrialState, TrialStore
 from orchestrator.tracking.client import log_files
+from orchestrator.tracking.datasets import dataset_input
 from orchestrator.tracking.description import (
     TAG_CHECKPOINT,
-    dataset_input,
     origin_tags,
     trained_by_tags,
     trial_note,
     trial_tags,
 )
-from orchestrator.tracking.experiment import Experiment, changed_tags, keep_one
-from orchestrator.tracking.metrics import milliseconds, of_epochs, of_measurement, of_shifts, of_trained
+from orchestrator.tracking.experiment import Experiment
+from orchestrator.tracking.metrics import linked, milliseconds, of_epochs, of_measurement, of_outcome, of_shifts
+from orchestrator.tracking.models import CheckpointModels
+from orchestrator.tracking.parent import changed_tags, keep_one
+from orchestrator.tracking.shown_files import measurements_csv, spectrum_png
 from trainables.trial.folder import LAST_CHECKPOINT, MEASURED_FILE, EpochMetrics, read_json
 from trainables.trial.specs import TrialSpec
 
 SEPARATOR = ", "  # of the shifts in their tag
 BATCH = 1000  # metrics in one request, MLflow's limit
-_COMPARED = (schema.TAG_STATE, schema.TAG_REASON, schema.TAG_MEASUREMENT_ID, schema.TAG_SHIFTS, TAG_CHECKPOINT)
+TAG_RECORD = "renyi.record"
+RECORD = "2"  # what a run shows of its trial; a run of another number is brought up to date
+_COMPARED = (
+    *(schema.TAG_STATE, schema.TAG_REASON, schema.TAG_MEASUREMENT_ID, schema.TAG_SHIFTS),
+    *(TAG_CHECKPOINT, TAG_RECORD),
+)
 _FINAL = {TrialState.MEASURED: "FINISHED", TrialState.FAILED: "FAILED"}
 
 
@@ -65,7 +73,8 @@ class TrialRuns:
             by_trial[run.data.tags[schema.TAG_TRIAL_ID]].append(run)
         kept = {trial_id: self._keep_one(trial_id, runs) for trial_id, runs in by_trial.items()}
         self._logged = {trial_id: _Logged.of(run) for trial_id, run in kept.items()}
-        changed = {trial_id: changed_tags(run, config) for trial_id, run in kept.items()}
+        self._models = CheckpointModels(experiment.client, experiment.experiment_id)
+        changed = {trial_id: self._changed_tags(run) for trial_id, run in kept.items() if trial_id in self._specs}
         self.with_other_tags = [trial_id for trial_id, tags in changed.items() if tags]  # than the file has now
 
     def is_up_to_date(self, trial_id: str, state: TrialState) -> bool:
@@ -77,15 +86,23 @@ class TrialRuns:
             return False
         if logged.tags.get(TAG_CHECKPOINT, self._checkpoint(trial_id)) != self._checkpoint(trial_id):
             return False  # the storage has moved
+        if state in (TrialState.TRAINED, TrialState.MEASURED) and logged.tags.get(TAG_RECORD) != RECORD:
+            return False  # an earlier version logged it
         if state is TrialState.MEASURED and not self._has_shifts(trial_id, logged):
             return False
         return logged.tags.get(schema.TAG_MEASUREMENT_ID, "") in ("", self._store.measurement_id)
 
     def tag(self, trial_id: str) -> None:
-        """Give a trial's run the tags that the file has now."""
+        """Give a trial's run the tags that the file has now, and the parent run of its settings."""
         if trial_id in self._logged:  # else its run is looked for when there is more to log
-            tags = [RunTag(name, text) for name, text in self._config.tags.items()]
-            self._client.log_batch(self._logged[trial_id].run_id, tags=tags)
+            tags = {**self._config.tags, MLFLOW_PARENT_RUN_ID: self._experiment.parent_run_id}
+            run_tags = [RunTag(name, text) for name, text in tags.items()]
+            self._client.log_batch(self._logged[trial_id].run_id, tags=run_tags)
+
+    def _changed_tags(self, run: Run) -> list[RunTag]:
+        parent = self._experiment.parent_run_id
+        moved = run.data.tags.get(MLFLOW_PARENT_RUN_ID) != parent
+        return [*changed_tags(run, self._config), *([RunTag(MLFLOW_PARENT_RUN_ID, parent)] if moved else [])]
 
     def _has_shifts(self, trial_id: str, logged: _Logged) -> bool:
         """Whether a run shows the shifts that the sweep asks for, as far as the store has them."""
@@ -182,11 +199,14 @@ class TrialRuns:
         state = self._store.state(trial_id)
         logged = self._run(trial_id)
         metrics: list[Metric] = []
-        tags = {schema.TAG_STATE: state.value}
+        tags = {schema.TAG_STATE: state.value, TAG_RECORD: RECORD}
         if state in (TrialState.TRAINED, TrialState.MEASURED):
             metrics += self._training(trial_id, logged, tags)
         if state is TrialState.MEASURED:
             metrics += self._measurement(trial_id, logged, tags)
+        if metrics:
+            model = self._models.of_run(logged.run_id, self._specs[trial_id], self._checkpoint(trial_id))
+            metrics = linked(metrics, model)
         if state is TrialState.FAILED:
             self.log_epochs(trial_id)
             failure = self._store.failure(trial_id)
@@ -203,7 +223,7 @@ class TrialRuns:
         logged.tags |= {name: value for name, value in tags.items() if name in _COMPARED}
 
     def _training(self, trial_id: str, logged: _Logged, tags: dict[str, str]) -> list[Metric]:
-        """The points of a trained trial that its run lacks; adds what tags say of it."""
+        """The points of a trained trial: of epochs where its run lacks them, and its outcome. Adds what tags say."""
         trial = self._store.trial(trial_id)
         trained = trial.read_trained()
         self._unlogged.pop(trial_id, None)
@@ -211,13 +231,16 @@ class TrialRuns:
         tags[TAG_CHECKPOINT] = self._checkpoint(trial_id)
         tags |= trained_by_tags(trial.read_code())
         shown = logged.tags.get(schema.TAG_STATE) in (TrialState.TRAINED, TrialState.MEASURED)
-        return [] if shown else of_trained(trained)
+        return ([] if shown else of_epochs(trained.history)) + of_outcome(trained)
 
     def _measurement(self, trial_id: str, logged: _Logged, tags: dict[str, str]) -> list[Metric]:
         """Log the tables of a measured trial; the points of its run, under shifts too. Adds what tags say of it."""
         folder = self._store.measurement(trial_id)
         files = {name: folder.read(name) for name in (schema.MEASUREMENTS_FILE, schema.SPECTRA_FILE)}
-        log_files(self._client, logged.run_id, files)
+        picture = spectrum_png(files[schema.SPECTRA_FILE])
+        shown = {schema.READABLE_MEASUREMENTS_FILE: measurements_csv(files[schema.MEASUREMENTS_FILE])}
+        shown |= {schema.SPECTRUM_FILE: picture} if picture is not None else {}
+        log_files(self._client, logged.run_id, files | shown)
         tags[schema.TAG_MEASUREMENT_ID] = self._store.measurement_id
         record = read_json(folder, MEASURED_FILE)
         trial = self._store.trial(trial_id)

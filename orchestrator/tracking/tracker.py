@@ -13,7 +13,8 @@ from orchestrator.errors import DefectError, UsageError
 from orchestrator.events import EpochsDone, TrialEvent
 from orchestrator.store.trial_store import TrialState, TrialStore
 from orchestrator.tracking.experiment import open_experiment, write_report
-from orchestrator.tracking.protocol import Stopped
+from orchestrator.tracking.parent import describe_parent
+from orchestrator.tracking.protocol import LoggedReport, Stopped
 from orchestrator.tracking.retry_queue import RetryQueue
 from orchestrator.tracking.run import TrialRuns
 from orchestrator.tracking.trouble import keep_traceback, may_pass
@@ -67,6 +68,7 @@ class MLflowTracker:
         experiment = open_experiment(config, client)
         self.experiment_id = experiment.experiment_id
         self.parent_run_id = experiment.parent_run_id
+        self._client = experiment.client
         self._runs = TrialRuns(experiment, config, store, specs)
         self._folder = store.folder
         self._queue = RetryQueue(on_trouble, on_recovery, may_pass, machine)
@@ -74,6 +76,8 @@ class MLflowTracker:
 
     def reconcile(self, states: Mapping[str, TrialState], progress: Callable[[str], None] = lambda _: None) -> None:
         """Log every trial whose run shows less than the store: what an earlier driver did not live to log."""
+        describe = partial(describe_parent, self._client, self.parent_run_id, self._config)
+        self._queue.put("settings", describe)
         for trial_id in self._runs.with_other_tags:
             self._queue.put(f"{trial_id} tags", partial(self._runs.tag, trial_id))
         for trial_id, state in states.items():
@@ -95,9 +99,9 @@ class MLflowTracker:
             self._flush(trial_id)
             self._flushed[trial_id] = now
 
-    def log_report(self, files: Mapping[str, bytes], note: str) -> None:
-        """Put a report's files on the parent run, and its verdict as the description; returns at once."""
-        self._queue.put("report", partial(write_report, self._config, files, note))
+    def log_report(self, report: LoggedReport) -> None:
+        """Put a report on the parent run; returns at once."""
+        self._queue.put("report", partial(write_report, self._config, report))
 
     def wait(self, patience: float = PATIENCE) -> int:
         """Wait until all is logged, or until nothing was for `patience` seconds; how many writes are still pending."""

@@ -6,7 +6,8 @@ from types import TracebackType
 from mlflow.exceptions import MlflowException
 from sqlalchemy.exc import SQLAlchemyError
 
-from trainables.trial.storage import Folder, without_secrets
+from analysis.address import without_secrets
+from trainables.trial.storage import Folder
 
 TRACEBACK_FILE = "traceback.txt"
 

@@ -1,12 +1,13 @@
 """The MLflow UI of a sweep: served from this machine, or its address where a server is running already."""
 
+import os
 import socket
 import sys
 
 from orchestrator.config.sweep_config import SweepConfig
-from orchestrator.display import console
+from orchestrator.display import console, show_warning
 from orchestrator.errors import UsageError
-from orchestrator.tracking.experiment import find_experiment
+from orchestrator.tracking.experiment import show_trials
 from orchestrator.tracking.supervised import run
 
 
@@ -20,14 +21,19 @@ def serve(config: SweepConfig, host: str, port: int) -> int:
         UsageError: the port is in use, or the sweep has not been run yet.
     """
     if config.tracking_uri.startswith("http"):
-        console.print(f"the tracking server shows it: {config.tracking_uri}")
+        try:
+            page = f"/{show_trials(config)}"
+        except UsageError as error:
+            show_warning(f"it does not answer from here: {error}")
+            page = ""
+        console.print(f"the tracking server shows it: {config.shown_tracking.rstrip('/')}{page}")
         return 0
     with socket.socket() as probe:
         if probe.connect_ex((host, port)) == 0:
             raise UsageError(f"--port: {port} is in use on {host}; give another one")
-    # Without the last part MLflow opens in its view for generative AI, whatever the experiment's kind.
-    page = f"#/experiments/{find_experiment(config)}/runs?workflowType=machine_learning"
+    page = show_trials(config)
     console.print(f"MLflow: http://{host}:{port}/{page}\n  (ready in about 20 s; Ctrl-C ends it)")
-    command = [sys.executable, "-m", "mlflow", "server", "--backend-store-uri", config.tracking_uri]
+    os.environ["MLFLOW_BACKEND_STORE_URI"] = config.tracking_uri  # not on the command line, which `ps` shows
+    command = [sys.executable, "-m", "mlflow", "server"]
     command += ["--host", host, "--port", str(port), "--workers", "1"]
     return run(command)

@@ -93,7 +93,7 @@ def test_killed_ten_times(tmp_path: Path, wanted: TrialSpec) -> None:
     assert without_clock(trial.read_trained()) == without_clock(whole.trial(wanted.trial_id).read_trained())
     measurements = []
     for store in (whole, cut):
-        assert SharpnessActor(store.folder.uri, SETTINGS, threads=1).measure(wanted.trial_id)
+        assert SharpnessActor(store.folder.uri, SETTINGS, threads=1).measure(wanted)
         measurements.append(measurements_from_parquet(store.measurement(wanted.trial_id).read(MEASUREMENTS_FILE)))
     assert measurements[0] == measurements[1]
     first, second = (load_checkpoint(store.trial(wanted.trial_id).folder, LAST_CHECKPOINT) for store in (whole, cut))

@@ -106,7 +106,7 @@ def test_status_says_everything_to_people_and_to_programs(sweep_file: SweepFile,
     assert "never started" in never
     path = sweep_file(DIVERGING)
     told = runner.invoke(app, ["status", str(path), "--watch"]).output  # ends by itself: nothing remains to be done
-    assert "not running; last: `renyi run" in told
+    assert "ago: 2 trials failed; `renyi run" in told
     assert "2 trained, 0 measuring tasks done, 2 failed" in told
     found = json.loads(runner.invoke(app, ["status", str(path), "--json"]).output)
     assert found["states"] == {"pending": 0, "training": 0, "trained": 0, "measured": 2, "failed": 2}

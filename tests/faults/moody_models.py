@@ -7,7 +7,7 @@ from pathlib import Path
 from torch import Tensor, nn
 
 from trainables.models.digits_cnn import DigitsCNN, digits_cnn_bn
-from trainables.trainable import NODE_VARIABLE
+from trainables.processes.worker import NODE_VARIABLE
 
 BROKEN_NODE_FILE = "RENYI_TEST_BROKEN_NODE"  # names a file that holds the id of the broken node
 SIEGE_FILE = "RENYI_TEST_SIEGE"  # names a file that is there as long as processes are killed

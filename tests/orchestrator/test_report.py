@@ -11,7 +11,7 @@ from orchestrator.config.sweep_config import SweepConfig
 from orchestrator.errors import UsageError
 from orchestrator.report import _folder, report_sweeps
 from orchestrator.store.trial_store import TrialState, TrialStore
-from orchestrator.tracking.protocol import Stopped, Tracker
+from orchestrator.tracking.protocol import LoggedReport, Stopped, Tracker
 from tests.orchestrator.made_up import ONE_MEASURE, finish
 from trainables.trial.manifest import MANIFEST_FILE
 from trainables.trial.specs import TrialSpec
@@ -39,9 +39,9 @@ class Remembering:
     def record(self, event: object) -> None:
         """As the protocol says."""
 
-    def log_report(self, files: Mapping[str, bytes], note: str) -> None:
+    def log_report(self, report: LoggedReport) -> None:
         """As the protocol says."""
-        self.reports.append((set(files), note))
+        self.reports.append((set(report.files), report.note))
 
     def wait(self) -> int:
         """As the protocol says."""

@@ -114,6 +114,7 @@ class MemoryDisk(Disk):
         folder, below = str(path.parent), path.name
         while below not in self.folders[folder]:
             self.folders[folder][below] = None
+            self._changed(folder)
             upper, _, below = folder.rpartition("/")
             folder = upper
             if not folder:

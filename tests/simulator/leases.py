@@ -2,6 +2,7 @@
 
 from collections import defaultdict
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import pairwise
 
 from orchestrator.store.lease import HEARTBEAT, Lease, LeaseError
@@ -72,30 +73,30 @@ class Drivers:
 
 
 def drive(drivers: Drivers, process: Process, work: float) -> None:
-    """What `renyi run` does, given again until it has worked once."""
+    """What `renyi run` does, given again, in a process of its own, until it has worked once."""
     world = drivers.world
     machine = drivers.storage.machine(process)
     folder = drivers.storage.folder(machine)
-    while True:
-        holder = None
-        try:
-            with Lease(folder, process.name, machine) as lease:
-                holder = drivers.entered(process, lease)
-                world.sleep(work)
-                folder.write("work.json", process.name.encode())
-                drivers.left(holder)
-                holder = None
-            if not lease.lost:
-                drivers.finished += 1
-            return
-        except (LeaseError, StorageError) as error:
-            world.say(f"{error}")
-        except KeyboardInterrupt:
-            world.say("is interrupted")
-        finally:
-            if holder is not None and process.alive:
-                drivers.left(holder)
-        machine.sleep(machine.uniform(5.0, 30.0))
+    holder = None
+    try:
+        with Lease(folder, process.name, machine) as lease:
+            holder = drivers.entered(process, lease)
+            world.sleep(work)
+            folder.write("work.json", process.name.encode())
+            drivers.left(holder)
+            holder = None
+        drivers.finished += not lease.lost
+        return
+    except (LeaseError, StorageError) as error:
+        world.say(f"{error}")
+        world.require(f"process {process.pid}, since" not in str(error), "a driver was refused because of itself")
+    except KeyboardInterrupt:
+        world.say("is interrupted")
+    finally:
+        if holder is not None and process.alive:
+            drivers.left(holder)
+    again = partial(drive, drivers, work=work)
+    world.spawn(process.name, process.host, again, machine.uniform(5.0, 30.0)).skew = process.skew
 
 
 def contend(world: World, kind: str | None = None, drivers: int | None = None) -> None:
@@ -111,9 +112,7 @@ def contend(world: World, kind: str | None = None, drivers: int | None = None) -
     for number in range(count):
         work = choices.among((15.0, 1.0, 45.0, 150.0))
         after = choices.among((0.0, 0.5, 20.0, 100.0))
-        process = world.spawn(
-            f"driver {number}", hosts[number], lambda process, work=work: drive(there, process, work), after
-        )
+        process = world.spawn(f"driver {number}", hosts[number], partial(drive, there, work=work), after)
         process.skew = skews[process.host]
     before = there.finished
 
@@ -149,4 +148,4 @@ def two_at_once(world: World, kind: str) -> None:
 
 def faults_of(kind: str) -> Faults:
     """What may happen on a storage of a kind."""
-    return Faults(misfortunes=STALLS[kind], until=400.0)
+    return Faults(misfortunes=STALLS[kind], until=250.0)

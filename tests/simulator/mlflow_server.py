@@ -8,7 +8,8 @@ import itertools
 import re
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -41,11 +42,26 @@ class StoredRun:
     points: set[tuple[str, float, int, int]] = field(default_factory=set)  # name, value, timestamp, step
     inputs: int = 0
     artifacts: set[str] = field(default_factory=set)
+    outputs: list[str] = field(default_factory=list)  # ids of models
 
     def shown(self) -> Any:
         """The run as a client gets it."""
         info = SimpleNamespace(run_id=self.run_id, status=self.status, start_time=self.start_time)
-        return SimpleNamespace(info=info, data=SimpleNamespace(tags=dict(self.tags), params=dict(self.params)))
+        data = SimpleNamespace(tags=dict(self.tags), params=dict(self.params), metrics={})
+        models = [SimpleNamespace(model_id=model) for model in self.outputs]
+        return SimpleNamespace(info=info, data=data, outputs=SimpleNamespace(model_outputs=models))
+
+
+@dataclass
+class StoredModel:
+    """A model as the server keeps it; its client gets a copy."""
+
+    model_id: str
+    source_run_id: str
+    creation_timestamp: int
+    tags: dict[str, str]
+    status: str = "PENDING"
+    active: bool = True
 
 
 class Server:
@@ -55,6 +71,7 @@ class Server:
         self.world = world
         self.experiments: dict[str, Any] = {}
         self.runs: dict[str, StoredRun] = {}
+        self.models: dict[str, StoredModel] = {}
         self._numbers = itertools.count(1)
 
     def active(self, run_id: str) -> StoredRun:
@@ -77,6 +94,18 @@ class Server:
         run = StoredRun(f"run{next(self._numbers)}", experiment_id, int(self.world.now * 1000), dict(tags))
         self.runs[run.run_id] = run
         return run.shown()
+
+    def create_model(self, source_run_id: str, tags: dict[str, str]) -> StoredModel:
+        made = int(self.world.now * 1000)
+        model = StoredModel(f"model{next(self._numbers)}", source_run_id, made, dict(tags))
+        self.models[model.model_id] = model
+        return replace(model)
+
+    def add_output(self, run_id: str, model_id: str) -> None:
+        run = self.active(run_id)
+        if model_id in run.outputs:
+            raise MlflowException("UNIQUE constraint failed: inputs")
+        run.outputs.append(model_id)
 
     def search(self, experiment_id: str, wanted: str) -> Page:
         found = [run for run in self.runs.values() if run.active and run.experiment_id == experiment_id]
@@ -107,6 +136,12 @@ class Client:
     def get_experiment_by_name(self, name: str) -> Any:
         return self._ask("get experiment", lambda: self._server.experiments.get(name))
 
+    def get_experiment(self, experiment_id: str) -> Any:
+        def found() -> Any:
+            return next(each for each in self._server.experiments.values() if each.experiment_id == experiment_id)
+
+        return self._ask("get experiment", found)
+
     def create_experiment(self, name: str, artifact_location: str | None, tags: dict[str, str]) -> str:
         assert artifact_location is None
         return str(self._ask("create experiment", lambda: self._server.create_experiment(name, tags)))
@@ -126,6 +161,35 @@ class Client:
 
     def create_run(self, experiment_id: str, tags: dict[str, str]) -> Any:
         return self._ask("create run", lambda: self._server.create_run(experiment_id, tags))
+
+    def get_run(self, run_id: str) -> Any:
+        return self._ask(f"get {run_id}", lambda: self._server.active(run_id).shown())
+
+    def create_logged_model(self, _: str, source_run_id: str, tags: dict[str, str], **__: Any) -> StoredModel:
+        made: StoredModel = self._ask("create model", lambda: self._server.create_model(source_run_id, tags))
+        return made
+
+    def search_logged_models(self, _: Sequence[str], wanted: str) -> Page:
+        def found() -> Page:
+            models = self._server.models.values()
+            run_id = wanted.removeprefix("source_run_id = ").strip("'")
+            return Page(replace(each) for each in models if each.active and each.source_run_id == run_id)
+
+        page: Page = self._ask(f"search models with {wanted}", found)
+        return page
+
+    def log_outputs(self, run_id: str, models: Sequence[Any]) -> None:
+        for model in models:
+            self._ask(f"{run_id} has a model", partial(self._server.add_output, run_id, model.model_id))
+
+    def finalize_logged_model(self, model_id: str, status: Any) -> None:
+        self._ask(f"{model_id} is {status}", lambda: setattr(self._server.models[model_id], "status", status))
+
+    def set_logged_model_tags(self, model_id: str, tags: dict[str, str]) -> None:
+        self._ask(f"tag {model_id}", lambda: self._server.models[model_id].tags.update(tags))
+
+    def delete_logged_model(self, model_id: str) -> None:
+        self._ask(f"delete {model_id}", lambda: setattr(self._server.models[model_id], "active", False))
 
     def delete_run(self, run_id: str) -> None:
         self._ask("delete run", lambda: setattr(self._server.active(run_id), "active", False))

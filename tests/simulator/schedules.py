@@ -21,10 +21,11 @@ Scenario = Callable[[World, str], None]
 
 # By name: what happens, what may go wrong on a storage of a kind, and how many of twenty schedules it gets.
 SCENARIOS: dict[str, tuple[Scenario, Callable[[str], Faults], int]] = {
-    "leases": (leases.contend, leases.faults_of, 9),
+    "leases": (leases.contend, leases.faults_of, 10),
     "trials": (trials.replace_each_other, trials.faults_of, 9),
-    "sweeps": (sweeps.run_again_and_again, sweeps.faults_of, 2),
+    "sweeps": (sweeps.run_again_and_again, sweeps.faults_of, 1),
 }
+PART = 100  # schedules that a process gets at once
 _TURNS = [name for name, (_, _, share) in SCENARIOS.items() for _ in range(share)]
 
 
@@ -78,10 +79,12 @@ def shortened(failed: Failed) -> list[int]:
     )
 
 
-def _part(seeds: Sequence[int]) -> tuple[list[Failed], float]:
-    os.sched_setaffinity(0, {sorted(os.sched_getaffinity(0))[seeds[0] % len(os.sched_getaffinity(0))]})
+def _part(seeds: Sequence[int]) -> tuple[int, list[Failed], float]:
+    cores = sorted(os.sched_getaffinity(0))  # a token that is handed to another core takes twice as long
+    number = int(multiprocessing.current_process().name.rpartition("-")[2])
+    os.sched_setaffinity(0, {cores[number % len(cores)]})
     started = time.process_time()
-    return list(failures(seeds)), time.process_time() - started
+    return len(seeds), list(failures(seeds)), time.process_time() - started
 
 
 def main() -> None:
@@ -89,16 +92,23 @@ def main() -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("--count", type=int, default=100_000)
     parser.add_argument("--first", type=int, default=0, help="the first seed")
+    parser.add_argument("--seconds", type=float, default=300.0, help="after which no more are started")
     parser.add_argument("--processes", type=int, default=2)
     parser.add_argument("--shorten", action="store_true", help="print the shortest list of choices of each failure")
     options = parser.parse_args()
     seeds = range(options.first, options.first + options.count)
     started = time.monotonic()
+    done, used, failed = 0, 0.0, list[Failed]()
     with multiprocessing.get_context("spawn").Pool(options.processes) as pool:
-        found = list(pool.imap(_part, [seeds[start :: options.processes] for start in range(options.processes)]))
-    failed = sorted((each for part, _ in found for each in part), key=lambda each: each.seed)
-    seconds = time.monotonic() - started
-    print(f"{len(seeds)} schedules in {seconds:.0f} s, {sum(used for _, used in found):.0f} s of processor time")
+        parts = [seeds[start : start + PART] for start in range(0, len(seeds), PART)]
+        for count, found, seconds in pool.imap_unordered(_part, parts):
+            done, used = done + count, used + seconds
+            failed += found
+            if time.monotonic() - started > options.seconds:
+                pool.terminate()
+                break
+    failed.sort(key=lambda each: each.seed)
+    print(f"{done} schedules in {time.monotonic() - started:.0f} s, {used:.0f} s of processor time")
     print(f"{len(failed)} failed" + (f", the first with seed {failed[0].seed}" if failed else ""))
     for what, count in Counter(f"{each.scenario}, {each.kind}: {each.what[:100]}" for each in failed).most_common(20):
         print(f"{count:6}  {what}")

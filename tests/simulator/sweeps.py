@@ -87,6 +87,9 @@ def drive(sweep: Sweep, process: Process) -> None:
     world = sweep.world
     try:
         if run(sweep, process):
+            world.say("says that everything is recorded")
+            states = Counter(run.tags.get(schema.TAG_STATE) for run in sweep.server.runs.values() if run.active)
+            world.require(states["measured"] >= len(the_sweep()[1]), "a driver said that everything is recorded")
             sweep.done.append(world.now)
             return
     except (LeaseError, StorageError, UsageError, ReplacedError) as error:
@@ -188,15 +191,17 @@ def check(sweep: Sweep, process: Process) -> None:
     for run in runs:
         world.require(run.status == "FINISHED", f"a run is {run.status} at the end")
         if schema.TAG_TRIAL_ID in run.tags:
-            check_run(world, store, run)
+            check_run(world, store, run, sweep.server)
 
 
-def check_run(world: World, store: TrialStore, run: StoredRun) -> None:
+def check_run(world: World, store: TrialStore, run: StoredRun, server: Server) -> None:
     """One run of a trial."""
     trial_id = run.tags[schema.TAG_TRIAL_ID]
     world.require(run.tags.get(schema.TAG_STATE) == "measured", f"a run is {run.tags.get(schema.TAG_STATE)}")
     world.require(bool(run.params) and run.inputs == 1, "a run has no parameters or no data set")
-    world.require(len(run.artifacts) == 2, "a run has no tables")
+    world.require(len(run.artifacts) == 3, "a run has no tables")
+    models = [model for model in set(run.outputs) if server.models[model].active]  # a deleted one stays an output
+    world.require(len(models) == 1, f"a run has {len(models)} models")
     points = Counter((name, step) for name, _, _, step in run.points)
     world.require(max(points.values()) == 1, f"logged twice: {[each for each in points if points[each] > 1][:3]}")
     losses = {step: timestamp for name, _, timestamp, step in run.points if name == "training/train_loss"}

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass, field
+from functools import partial
 
 from analysis.schema import MEASUREMENTS_FILE, SPECTRA_FILE
 from analysis.settings import SharpnessSettings
@@ -152,14 +153,14 @@ def replace_each_other(world: World, kind: str | None = None) -> None:
         seconds = choices.among((10.0, 4.0, 40.0))
         after = choices.among((0.0, 5.0, 31.0, 60.0, 130.0))
         host = f"host {choices.draw(2)}"
-        world.spawn(f"worker {number}", host, lambda process, seconds=seconds: work(workers, process, seconds), after)
+        world.spawn(f"worker {number}", host, partial(work, workers, seconds=seconds), after)
     ends: list[bool] = []
 
     def audit(process: Process) -> None:
         check(workers, process)
         ends.append(True)
 
-    world.spawn("last worker", "host 2", lambda process: work(workers, process, 5.0), world.faults.until + 60.0)
+    world.spawn("last worker", "host 2", partial(work, workers, seconds=5.0), world.faults.until + 60.0)
     world.spawn("auditor", "host 3", audit, world.faults.until + 600.0)
     world.run()
     world.require(bool(ends), "the trial is not finished after the last fault")

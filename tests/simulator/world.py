@@ -397,7 +397,7 @@ class SimulatedMachine(Machine):
         return self._process.pid
 
     @property
-    def scope(self) -> str:  # type: ignore[override]
+    def scope(self) -> str:
         return f"boot of {self._process.host}"
 
     def process_started(self, pid: int) -> str:

@@ -87,9 +87,43 @@ def run_page(page: str, run_id: str, tab: str = "") -> str:
     return page.replace("/runs?", f"/runs/{run_id}{tab}?")
 
 
-def test_the_runs_page_opens_on_the_parent_run(browser: WebDriver, page: str) -> None:
+def test_the_page_opens_on_the_trials_those_with_the_largest_gap_first_and_the_columns_that_matter(
+    browser: WebDriver, page: str, sweep: Path
+) -> None:
     browser.get(page)
-    wait_for_text(browser, "Runs", "sweep small", "matching runs")
+    wait_for_text(browser, "matching runs", "gap_loss", "test_accuracy", "renyi_0.5/all", "learning_rate")
+    wait_for_text(browser, "4 matching runs")
+    assert "sweep small" not in browser.find_element(By.CSS_SELECTOR, ".ag-root").text
+    client = MlflowClient(f"sqlite:///{sweep.parent}/storage/mlflow.db")
+    experiment = client.get_experiment_by_name("small")
+    assert experiment is not None
+    trials = client.search_runs([experiment.experiment_id], "tags.`renyi.kind` = 'trial'")
+    expected = sorted(trials, key=lambda run: -run.data.metrics["generalization/gap_loss"])
+
+    def listed(driver: WebDriver) -> bool:
+        rows = driver.find_elements(By.CSS_SELECTOR, ".ag-pinned-left-cols-container .ag-row, .ag-row")
+        tops = sorted({(float(row.location["y"]), row.text.splitlines()[0]) for row in rows if "lr=" in row.text})
+        names = list(dict.fromkeys(name for _, name in tops))
+        return names == [run.info.run_name for run in expected]
+
+    WebDriverWait(browser, PATIENCE).until(listed)
+
+
+def test_the_parent_run_has_settings_tau_and_the_sweep_file(browser: WebDriver, page: str, sweep: Path) -> None:
+    parent, _ = runs(sweep)
+    browser.get(run_page(page, parent))
+    wait_for_text(browser, "sharpness.samples", "grid.0", "tau/renyi_0.5/all")
+    browser.get(run_page(page, parent, "/artifacts/sweep.yaml"))
+    wait_for_text(browser, "learning_rate: [0.05, 0.1]")
+
+
+def test_a_trials_table_and_spectra_are_shown(browser: WebDriver, page: str, sweep: Path) -> None:
+    _, trial = runs(sweep)
+    browser.get(run_page(page, trial, "/artifacts/measurements.csv"))
+    wait_for_text(browser, "measure", "renyi_gauss_newton", "classifier.weight")
+    browser.get(run_page(page, trial, "/artifacts/spectrum.png"))
+    loaded = "return [...document.images].some(image => image.naturalWidth == 720)"
+    WebDriverWait(browser, PATIENCE).until(lambda driver: driver.execute_script(loaded))
 
 
 def test_the_parent_run_lists_its_trials_by_readable_names(browser: WebDriver, page: str, sweep: Path) -> None:

@@ -1,25 +1,32 @@
 """Decoded images on this machine's disk: written once, then mapped into the memory of every trial that uses them."""
 
+import hashlib
 import io
 import json
 import os
 import shutil
+import warnings
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 import torch
-from rich.console import Console
 from rich.progress import track
 
+from analysis.terminal import InertConsole
 from trainables.cache_folder import CACHE_VARIABLE, cache_of, locked
 from trainables.data.dataset import Split
 from trainables.data.decoding import Image
 from trainables.errors import TrainingError
+from trainables.trial.seal import SealError, different, sealed_json, unsealed_json
 
 ABOUT_FILE = "about.json"
+CHECKED_FILE = "checked.json"  # the state of the files when they were last compared with their digests
+FILES = "files"  # the key of the description under which each file has its SHA-256
+BOOT = Path("/proc/sys/kernel/random/boot_id")
 CHUNK = 256  # images written at a time
 
 
@@ -51,11 +58,16 @@ def cached(name: str, source: object, build: Callable[[Path], About]) -> Path:
         TrainingError: the disk is full, or the folder can't be written.
     """
     folder = cache_of(name, source)
-    if folder.exists():
+    problem = _damage(folder)
+    if folder.exists() and problem is None:
         return folder
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
         with locked(folder.with_name(f".{folder.name}.lock")):
+            problem = _damage(folder)  # again: another process may have built it meanwhile
+            if problem is not None:
+                warnings.warn(f"{problem}; the images are decoded again", stacklevel=2)
+                shutil.rmtree(folder)
             if not folder.exists():
                 _build(folder, build)
     except OSError as error:
@@ -72,11 +84,59 @@ def _build(folder: Path, build: Callable[[Path], About]) -> None:
     scratch.mkdir()
     try:
         about = build(scratch)
-        (scratch / ABOUT_FILE).write_text(json.dumps(asdict(about)))
+        files = {path.name: _digest(path) for path in sorted(scratch.iterdir())}
+        (scratch / ABOUT_FILE).write_bytes(sealed_json(folder.name, {**asdict(about), FILES: files}))
         scratch.rename(folder)
+        _remember(folder, files)
     except BaseException:
         shutil.rmtree(scratch, ignore_errors=True)
         raise
+
+
+def _damage(folder: Path) -> str | None:
+    """What in a cache is not what was written, if anything is; None too for one of a version without digests.
+
+    Its files are read once after each start of the machine; then their sizes and dates suffice.
+    """
+    try:
+        about = unsealed_json(folder.name, (folder / ABOUT_FILE).read_bytes())
+    except FileNotFoundError:
+        return f"{folder / ABOUT_FILE} is missing" if folder.exists() else None
+    except SealError as error:
+        return f"{folder / ABOUT_FILE} is damaged: {error}"
+    files: dict[str, str] = about.get(FILES, {})
+    try:
+        if not files or (folder / CHECKED_FILE).read_text() == _state(folder, files):
+            return None
+    except OSError:  # not checked yet, or a file is gone, which is named below
+        pass
+    for name, expected in files.items():
+        try:
+            found = _digest(folder / name)
+        except OSError as error:
+            return f"{folder / name} can't be read ({error.strerror or error})"
+        if found != expected:
+            return f"{folder / name} is damaged: {different(expected, found)}"
+    _remember(folder, files)
+    return None
+
+
+def _remember(folder: Path, files: Iterable[str]) -> None:
+    """Note that a cache's files are those that were written; a cache that can't be written is checked each time."""
+    with suppress(OSError):
+        (folder / CHECKED_FILE).write_text(_state(folder, files))
+
+
+def _state(folder: Path, files: Iterable[str]) -> str:
+    """Sizes and dates of files, and the start of the machine."""
+    boot = BOOT.read_text().strip() if BOOT.exists() else ""
+    states = [(name, status.st_size, status.st_mtime_ns) for name in files for status in [(folder / name).stat()]]
+    return json.dumps([boot, sorted(states)])
+
+
+def _digest(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 class PixelCounts:
@@ -115,7 +175,7 @@ def write_split(folder: Path, split: str, count: int, rows: Iterable[tuple[Image
     The file is written, not mapped: on a full disk a write raises an error, while a mapped file would end the process.
     """
     progress = track(
-        rows, f"decoding {split} images", count, console=Console(stderr=True), transient=True, update_period=0.5
+        rows, f"decoding {split} images", count, console=InertConsole(stderr=True), transient=True, update_period=0.5
     )
     targets: list[int] = []
     with _SplitFile(folder / f"{split}_images.npy") as file:
@@ -222,7 +282,8 @@ def read_split(folder: Path, split: str) -> Split:
 
 def read_about(folder: Path) -> About:
     """A description of the images in a cache."""
-    content = json.loads((folder / ABOUT_FILE).read_text())
+    content = unsealed_json(folder.name, (folder / ABOUT_FILE).read_bytes())
+    content.pop(FILES, None)
     for name in {"mean", "std", "classes", "notes"} & set(content):
         content[name] = tuple(content[name])
     return About(**content)

@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pyarrow as pa
-from rich.console import Console
 
+from analysis.terminal import InertConsole
 from trainables.data.dataset import Dataset, Normalization, check_normalization
 from trainables.data.decoding import Decoded, Decoding, Image, check_shape, decode
 from trainables.data.image_cache import About, cached, read_about, read_split, widen_split, write_split
@@ -134,7 +134,7 @@ def _build(scratch: Path, files: dict[str, list[File]], found: Survey, spec: Dat
     if spec.channels is None and len(train.mean) != (1 if seen.first in ("1", "L", "I", "I;16") else 3):
         changed.append(f"it has {len(train.mean)} channels")
     classes, notes = tuple(map(str, found.classes)), seen.notes(how, len(train.mean))
-    Console(stderr=True, soft_wrap=True).print(summary(spec, found, notes), markup=False)
+    InertConsole(stderr=True, soft_wrap=True).print(summary(spec, found, notes))
     return About(len(classes), train.mean, train.std, classes, "", notes, "; ".join(changed))
 
 

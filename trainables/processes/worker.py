@@ -11,6 +11,7 @@ from trainables.processes.ending import LostError, OverdueError
 from trainables.processes.limits import Limits, Watch
 from trainables.processes.running import RunningChild
 
+NODE_VARIABLE = "RENYI_NODE"  # Ray's id of the node, for the user's code: Ray itself is not in a worker's process
 MOST_SHOWN = 1 << 16  # bytes of a task's output
 LOOK = 0.5  # seconds between two looks at a silent process
 NO_LIMITS = Limits()

@@ -8,9 +8,9 @@ from typing import Any
 
 from pyarrow import fs, parquet
 
+from analysis.address import without_secrets
 from trainables.errors import TrainingError
 from trainables.trial.specs import DataSpec
-from trainables.trial.storage import without_secrets
 
 PACKAGES = {"hf": "huggingface_hub"}  # what pyarrow needs beside itself, by the scheme of an address
 GLOB_CHARACTERS = "*?[{"

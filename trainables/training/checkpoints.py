@@ -2,7 +2,6 @@
 
 import hashlib
 import io
-import pickle
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -10,15 +9,15 @@ from typing import Any
 
 import torch
 
+from analysis.address import without_secrets
 from analysis.one_line import first_line, plain_text
 from trainables.errors import DamagedError, TrainingError
+from trainables.training.unpacking import UNREADABLE, ZIP, load_bounded
 from trainables.trial.folder import EpochMetrics
 from trainables.trial.manifest import damaged
 from trainables.trial.seal import SealError, seal_zip, trial_of_zip
 from trainables.trial.specs import TrialSpec
 from trainables.trial.storage import Folder
-
-_ZIP = b"PK"
 
 
 @dataclass(frozen=True)
@@ -59,7 +58,7 @@ def save_checkpoint(folder: Folder, name: str, checkpoint: Checkpoint, check: Ca
 def load_checkpoint(
     folder: Folder, name: str, device: torch.device | None = None, trial_id: str | None = None
 ) -> Checkpoint:
-    """Read a checkpoint; no code in it is executed (`weights_only`).
+    """Read a checkpoint; no code in it is executed, and it takes no more memory than it has bytes (`load_bounded`).
 
     Args:
         folder, name: where it is.
@@ -72,11 +71,11 @@ def load_checkpoint(
         TrainingError: the file is what was written, and no checkpoint of this project that can be read.
     """
     data = folder.read(name)
-    is_zip = data[:2] == _ZIP  # what else there is, torch may know
+    is_zip = data[: len(ZIP)] == ZIP  # what else there is, torch may know
     try:
         if is_zip:
             trial_of_zip(data)
-        content = torch.load(io.BytesIO(data), map_location=device or "cpu", weights_only=True)
+        content = load_bounded(data, device or "cpu")
         checkpoint = Checkpoint(
             TrialSpec.model_validate(content["spec"]),
             content["model"],
@@ -87,9 +86,10 @@ def load_checkpoint(
         )
     except SealError as error:
         raise damaged(folder, name, error) from error
-    except (RuntimeError, KeyError, TypeError, EOFError, ValueError, pickle.UnpicklingError) as error:
+    except UNREADABLE as error:
+        place = without_secrets((folder / name).uri)
         raise (TrainingError if is_zip else DamagedError)(
-            f"{(folder / name).uri} is not a readable checkpoint of this project: {why_unreadable(error)}"
+            f"{place} is not a readable checkpoint of this project: {why_unreadable(error)}"
         ) from error
     found = checkpoint.spec.trial_id
     if trial_id not in (None, found):

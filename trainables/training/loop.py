@@ -158,7 +158,7 @@ def resume(trainer: Trainer, trial: TrialFolder) -> list[EpochMetrics]:
         trial.write_spec(trainer.spec)
     if INITIAL_CHECKPOINT not in there:
         initial = Checkpoint(trainer.spec, trainer.model.state_dict(), {}, [])
-        save_checkpoint(trial.folder, INITIAL_CHECKPOINT, initial, trial.check)
+        save_checkpoint(trial.folder, INITIAL_CHECKPOINT, initial, trial.check_if_claimed)
     if last is None:
         return []
     if trainer.averaged is not None:

@@ -146,6 +146,7 @@ def _check_steps(spec: TrialSpec, data: Dataset) -> None:
     spec = _at_once(spec)
     with tempfile.TemporaryDirectory(prefix="renyi-rehearsal-") as scratch:
         trial = TrialFolder(LocalFolder(Path(scratch)))
+        trial.claim()  # without which no worker writes a checkpoint
         trainer = Trainer(spec, initial_model(spec, data), small)
         with _stage("its initial state can't be written to a checkpoint", _unreadable):
             resume(trainer, trial)

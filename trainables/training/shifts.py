@@ -11,17 +11,18 @@ from trainables.training.checkpoints import load_checkpoint, weights_digest
 from trainables.training.evaluation import shifted_test
 from trainables.training.trainer import determinism, memory_format
 from trainables.trial.folder import FAILED_FILE, LAST_CHECKPOINT, TrialFolder
-from trainables.trial.specs import DataSpec
+from trainables.trial.specs import DataSpec, TrialSpec
 
 
 def evaluate_shifts(
-    trial: TrialFolder, names: Sequence[str], device: torch.device, data_spec: DataSpec | None = None
+    spec: TrialSpec, trial: TrialFolder, names: Sequence[str], device: torch.device, data_spec: DataSpec | None = None
 ) -> None:
     """Write the test loss and accuracy of a trained trial under each shift, computed as those without a shift were.
 
     Costs an evaluation of the test set for each.
 
     Args:
+        spec: the trial, as the sweep's file has it; what the checkpoint's own specification names is not imported.
         trial: the folder that holds the last checkpoint.
         names: keys of `SHIFTS`.
         device: where to evaluate.
@@ -32,8 +33,7 @@ def evaluate_shifts(
         TrainingError: the checkpoint or the data can't be read.
         DivergedError: a loss is not finite.
     """
-    checkpoint = load_checkpoint(trial.folder, LAST_CHECKPOINT, device, trial.trial_id)
-    spec = checkpoint.spec
+    checkpoint = load_checkpoint(trial.folder, LAST_CHECKPOINT, device, spec.trial_id)
     data = load_dataset(data_spec or spec.data)
     with determinism(spec.training.deterministic):
         model = build_model(spec.model, data.num_classes, data.in_channels)

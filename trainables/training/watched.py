@@ -1,15 +1,34 @@
-"""Training in a worker: what ends the process, or hangs, is the trial's failure. Needs no torch."""
+"""Training and its data in a worker: what ends the process, or hangs, is the trial's failure. Needs no torch."""
 
 from collections.abc import Iterator
 
+from trainables.errors import TrainingError
 from trainables.processes.child import TaskError
-from trainables.processes.ending import LostError, OverdueError
+from trainables.processes.ending import EndedError, LostError, OverdueError
 from trainables.processes.limits import Limits
 from trainables.processes.worker import Worker
 from trainables.trial.folder import EpochMetrics, Failure, TrialFolder, write_failure
-from trainables.trial.specs import TrialSpec
+from trainables.trial.specs import DataSpec, TrialSpec
 
 MAX_PROCESSES = 4  # that may be lost while they train a trial; each goes on from the last checkpoint
+
+
+def prepare_watched(spec: DataSpec) -> None:
+    """Download and decode a data set on this machine, in a worker that ends afterwards.
+
+    The driver lives as long as the sweep; torch and the images would take more than half a gigabyte of its memory.
+
+    Raises:
+        TrainingError: it is missing or damaged, or its worker ended; the message names the file and the remedy, or the
+            cause.
+    """
+    worker = Worker(shown=True)
+    try:
+        list(worker.run("trainables.training.work.prepare_data", spec))
+    except EndedError as error:
+        raise TrainingError(f"data: {spec.dataset} can't be prepared: {error}") from error
+    finally:
+        worker.close()
 
 
 def train_watched(

@@ -2,14 +2,15 @@
 
 import json
 import math
-import pickle
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from analysis.one_line import first_line
 from trainables.errors import TrainingError
+from trainables.training.unpacking import UNREADABLE, load_bounded
 
 NESTED = ("state_dict", "model_state_dict", "model")  # keys under which checkpoints of others hold their weights
 PREFIXES = ("module.", "_orig_mod.")  # that DataParallel and torch.compile put before names
@@ -36,9 +37,9 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     if path.suffix == ".safetensors":
         return _safetensors(path)
     try:
-        content = torch.load(path, map_location="cpu", weights_only=True)
-    except (RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        content = load_bounded(path.read_bytes())
+    except UNREADABLE as error:
+        reason = first_line(error) or type(error).__name__
         raise TrainingError(
             f"{path}: not a state dict that torch.load(…, weights_only=True) can read: {reason}; save one with "
             "torch.save(model.state_dict(), path)"

@@ -176,18 +176,18 @@ class TrialFolder:
 
     def fail(self, failure: Failure) -> None:
         """Mark the training as failed."""
-        write_failure(self.folder, failure, self._claimed)
+        write_failure(self.folder, failure, self.check_if_claimed)
 
     def write_spec(self, spec: TrialSpec) -> None:
         """Record the trial of this folder."""
-        self.folder.write(SPEC_FILE, spec.model_dump_json(indent=2).encode(), self._claimed)
+        self.folder.write(SPEC_FILE, spec.model_dump_json(indent=2).encode(), self.check_if_claimed)
 
     def write_code(self, code: Code) -> None:
         """Record the code that trains the trial from now on, if it is not the last one recorded."""
         versions = self.read_code()
         if versions[-1:] != [code]:
             content = {"versions": [each.to_json() for each in [*versions, code]]}
-            write_json(self.folder, CODE_FILE, content, self._claimed)
+            write_json(self.folder, CODE_FILE, content, self.check_if_claimed)
 
     def read_code(self) -> list[Code]:
         """The code that trained the trial, in order: several where it was continued with other code; none where an
@@ -204,7 +204,7 @@ class TrialFolder:
         self._forget_results_of_other_weights(trained.weights)
         there = self.folder.names()
         listed = [name for name in LISTED_FILES if name in there]
-        self.folder.complete(TRAINED_FILE, asdict(trained), listed, self._claimed)
+        self.folder.complete(TRAINED_FILE, asdict(trained), listed, self.check_if_claimed)
 
     def read_trained(self) -> Trained:
         """The outcome of training; FileNotFoundError before the end of training."""
@@ -216,7 +216,7 @@ class TrialFolder:
             self.folder.delete(name)
 
     @property
-    def _claimed(self) -> Callable[[], None] | None:
+    def check_if_claimed(self) -> Callable[[], None] | None:
         """What a worker that has claimed the trial checks before it replaces a file; None without a claim."""
         return self.check if self._claim.is_taken else None
 

@@ -9,9 +9,11 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any, TypeVar
 
+from analysis.address import without_secrets
 from trainables.errors import DamagedError
+from trainables.trial.code import commit
 from trainables.trial.seal import SealError, different, digest, sealed_json, unsealed_json
-from trainables.trial.storage import Folder, StoredFile, without_secrets
+from trainables.trial.storage import Folder, StoredFile
 
 MANIFEST_FILE = "manifest.json"
 FAILED_FILE = "failed.json"
@@ -23,6 +25,9 @@ LISTED_IN = "listed_in"  # the key of a record by which it says that there is a 
 WRITTEN = "written"  # Unix time, the same in a record and its manifest
 TRIALS_FOLDER = "trials"
 PACKAGES = ("renyi-sharpness", "torch", "numpy", "ray", "pyarrow")
+
+# What reading can raise that finds something else than was written: values of other types, too large, too deep.
+UNREADABLE = (ValueError, TypeError, LookupError, AttributeError, ArithmeticError, EOFError, OSError, RuntimeError)
 
 T = TypeVar("T")
 
@@ -228,7 +233,7 @@ def parsed(folder: Folder, name: str, data: bytes, parse: Callable[[bytes], T]) 
         return parse(data)
     except DamagedError:
         raise
-    except (ValueError, TypeError, KeyError, IndexError, AttributeError, EOFError, OSError) as error:
+    except UNREADABLE as error:
         raise damaged(folder, name, error) from error
 
 
@@ -256,11 +261,12 @@ def _remedy(folder: Folder) -> str:
 
 @cache
 def environment() -> dict[str, str]:
-    """The versions and the machine by which a result may differ, without importing anything heavy."""
+    """The versions, the commit and the machine by which a result may differ, without importing anything heavy."""
     found = {"python": platform.python_version(), "machine": f"{platform.node()} {platform.machine()}"}
     for package in PACKAGES:
         try:
             found[package] = version(package)
         except PackageNotFoundError:
             continue
-    return found
+    made_from = commit()
+    return found | ({"commit": made_from} if made_from else {})

@@ -50,7 +50,7 @@ def unsealed_json(place: str, data: bytes) -> dict[str, Any]:
     """
     try:
         content = json.loads(data)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise SealError(f"is not the JSON that was written ({error})") from error
     if not isinstance(content, dict):
         raise SealError("is not the JSON object that was written")

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import unquote, urlsplit
 
+from analysis.address import without_secrets
 from trainables.errors import StorageError, TrainingError
 from trainables.trial.disk import DISK, Disk
 from trainables.trial.machine import THIS_MACHINE, Machine
@@ -406,8 +407,3 @@ def _ask_google(uri: str) -> None:
     joint = "&" if "?" in uri else "?"
     filesystem, path = fs.FileSystem.from_uri(f"{uri}{joint}retry_limit_seconds={ANSWER_SECONDS}")
     filesystem.get_file_info([path])
-
-
-def without_secrets(address: str) -> str:
-    """An address that may be shown: without the password of `scheme://user:password@host`."""
-    return re.sub(r"(://[^:/@]*:)[^@/]*@", r"\1***@", address)

@@ -6,6 +6,8 @@ from typing import TYPE_CHECKING, Literal
 
 import pandas as pd
 
+from analysis.inert import for_csv
+
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
     from matplotlib.axis import Axis
@@ -43,7 +45,7 @@ class Drawn:
     def files(self) -> dict[str, bytes]:
         """The figure as PNG, SVG and PDF, and its numbers as CSV."""
         rendered = {f"{self.name}.{kind}": render(self.figure, kind, self.name) for kind in KINDS}
-        return {**rendered, f"{self.name}.csv": self.numbers.to_csv(index=False).encode()}
+        return {**rendered, f"{self.name}.csv": for_csv(self.numbers).encode()}
 
 
 def new_figure(width: float, height: float) -> "Figure":

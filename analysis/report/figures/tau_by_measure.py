@@ -115,7 +115,8 @@ def tau_figures(sweeps: Sequence[Evidence]) -> list[Drawn]:
 def _strongest(table: pd.DataFrame, single: bool) -> pd.DataFrame:
     """The rows of the strongest measures that support the gap and that oppose it, as many as fit on a screen."""
     supporting, opposing = _groups(table)
-    kept, height = [], 0
+    kept: list[pd.DataFrame] = []
+    height = 0
     for group in (each for pair in zip_longest(supporting, opposing) for each in pair if each is not None):
         height += _rows_of(table, group, single) + 1
         if height > SCREEN_ROWS and kept:

@@ -145,11 +145,16 @@ def _order(evidence: Evidence, judged: Judged) -> Answer:
     text = f"{where} has the highest τ, {p_text(row['p_value'])} beside chance"
     if not orders or not row["p_value"] < LEVEL:
         return Answer(question, Sign.OPEN, f"{text}; nothing is chosen by it", "tau_over_orders", "selection")
+    if judged.axis:
+        text += f"; this is over all trials, whose τ may contain a contrast between groups of the {judged.axis}"
+        return Answer(question, Sign.OPEN, text, "tau_over_orders", "selection")
     side = "below" if max(orders) < 1 else "above" if min(orders) > 1 else ""
     others = f"orders from {min(orders):g} to {max(orders):g} are not surely weaker"
     text += f"; {others if len(orders) > 1 else 'every other order is surely weaker'}"
     sign = Sign.YES if side else Sign.OPEN
-    return Answer(question, sign, f"{text}{f', all {side} 1' if side else ''}", "tau_over_orders", "selection")
+    return Answer(
+        question, sign, f"{text}{f', all {side} 1' if side and len(orders) > 1 else ''}", "tau_over_orders", "selection"
+    )
 
 
 def as_strong_orders(evidence: Evidence, measure: str, layer: str) -> list[float]:

@@ -10,9 +10,11 @@ function explorerOf(root, data) {
   let brushed = null, current = null, pinned = null;
   const tests = [];  // of the filters: trial → whether it passes
 
-  const chosenTrials = () => everything.filter((trial) => tests.every((test) => test(trial)) && (brushed === null || brushed.has(trial)));
+  const passes = (trial) => tests.every((test) => test(trial));
+  const chosenTrials = () => everything.filter((trial) => passes(trial) && (brushed === null || brushed.has(trial)));
   const events = {
     current: () => current,
+    passes,
     meet: (trial) => { if (trial !== null && trial !== current) { current = trial; mark(); fillCard(); } },
     pin: (trial) => {
       if (trial === null) return events.clear();
@@ -122,7 +124,9 @@ function explorerOf(root, data) {
     if (settled) waiting = setTimeout(() => fillTaus(chosen), 0);
   }
   function fillTaus(chosen) {
-    taus(chosen).forEach(({ tau, n }, index) => {
+    const found = chosen.length < everything.length ? taus(chosen)
+      : data.columns.map(({ tau, values }) => ({ tau, n: values.filter(Number.isFinite).length }));
+    found.forEach(({ tau, n }, index) => {
       const [, , , cell, count] = tauRows[index].cells;
       cell.textContent = signed(tau); cell.dataset.key = tau ?? "inf"; cell.className = "number";
       count.textContent = n; count.dataset.key = n; count.className = "number";
@@ -145,7 +149,7 @@ function explorerOf(root, data) {
 const explorers = [...document.querySelectorAll(".explorer-data")].map((element) => {
   const root = make("div", { class: "one" });
   document.getElementById("explorer-root").append(root);
-  return explorerOf(root, JSON.parse(element.textContent.replaceAll("<\\/", "</")));
+  return explorerOf(root, JSON.parse(element.textContent.replaceAll("<\\", "<")));
 });
 // With the explorer at hand the static figure is for print alone.
 if (explorers.length) {

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import numpy as np
 import pandas as pd
 
+from analysis.inert import for_script
 from analysis.report.evidence import Evidence
 from analysis.report.grid_axes import AND, SEED
 from analysis.report.wording import measure_name
@@ -61,7 +62,7 @@ def explorer(name: str, evidence: Evidence, study: Study | None, runs: Mapping[s
         ],
         "shown": _shown(evidence, chosen, strength),
     }
-    return json.dumps(content, ensure_ascii=False, separators=(",", ":"), allow_nan=False).replace("</", "<\\/")
+    return for_script(json.dumps(content, ensure_ascii=False, separators=(",", ":"), allow_nan=False))
 
 
 def _axes(evidence: Evidence) -> list[str]:

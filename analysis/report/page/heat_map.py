@@ -50,13 +50,12 @@ def heat_map(evidence: Evidence) -> HeatMap | None:
     layers = [layer for layer in evidence.matrix.layers if (table[LAYER] == layer).any()]
     rows = []
     for (measure, parameter), group in table.groupby([MEASURE, PARAMETER], sort=False, dropna=False):
-        by_layer = {row[LAYER]: _cell(evidence, row) for row in group.to_dict("records")}
-        rows.append((measure_name(measure, parameter), [by_layer.get(layer) for layer in layers]))
+        by_layer = {str(row[LAYER]): _cell(evidence, row) for _, row in group.iterrows()}
+        rows.append((measure_name(str(measure), float(str(parameter))), [by_layer.get(layer) for layer in layers]))
     return HeatMap([evidence.matrix.layer_title(layer) or "table" for layer in layers], rows, note)
 
 
-def _cell(evidence: Evidence, row: dict[str, object]) -> HeatCell | None:
-    found = pd.Series(row)
+def _cell(evidence: Evidence, found: pd.Series) -> HeatCell | None:
     tau = float(found["tau"])
     if not np.isfinite(tau):
         return None

@@ -7,7 +7,7 @@ function kendallTau(x, y, chosen) {
   for (let i = 1; i < index.length; i++) {
     const a = x[index[i]], b = y[index[i]];
     for (let j = 0; j < i; j++) {
-      const s = Math.sign(a - x[index[j]]), t = Math.sign(b - y[index[j]]);
+      const c = x[index[j]], d = y[index[j]], s = a > c ? 1 : a < c ? -1 : 0, t = b > d ? 1 : b < d ? -1 : 0;
       agreement += s * t;
       untiedX += s * s;
       untiedY += t * t;

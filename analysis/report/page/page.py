@@ -1,5 +1,6 @@
 """The page: answers, study, figures, tables and definitions in one HTML file that loads nothing from the network."""
 
+import html
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -9,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pandas as pd
 
+from analysis.inert import for_csv, for_script
 from analysis.report.cells import explanation, header, numeric, rows
 from analysis.report.evidence import label
 from analysis.report.page.answers import answers
@@ -77,12 +79,17 @@ def render_page(contents: Contents) -> str:
         answers={label(found, evidence): answers(found) for found in evidence},
         ids=ids,
         studies=[
-            {"name": name, "study": sweep.study, "methods": methods(sweep.study, _first(evidence, name))}
+            {
+                "name": name,
+                "study": sweep.study,
+                "states": ", ".join(f"{n} {state}" for state, n in _first(evidence, name).states.items() if n),
+                "methods": methods(sweep.study, _first(evidence, name)),
+            }
             for name, sweep in contents.sweeps.items()
             if sweep.study is not None
         ],
         heat_maps={label(found, evidence): drawn for found in evidence if (drawn := heat_map(found)) is not None},
-        explorers=[text for found in evidence if (text := _explorer(found, contents)) is not None],
+        explorers=[numbers for found in evidence if (numbers := _explorer(found, contents)) is not None],
         figures=[figure for figure in figures if not figure["within"]],
         within=within,
         exhibits=[_exhibit(exhibit, _words(evidence)) for exhibit in contents.exhibits],
@@ -124,7 +131,7 @@ def inline_svg(svg: str, name: str, title: str) -> str:
     body = re.sub(r'(width|height)="[\d.]+pt"', "", body, count=2)
     natural = float(width[1]) * 4 / 3 if width else 0.0  # px
     size = f'style="min-width: {min(natural, 720):.0f}px; max-width: {1.5 * natural:.0f}px"' if width else ""
-    return body.replace("<svg", f'<svg role="img" aria-label="{title}" {size}', 1)
+    return body.replace("<svg", f'<svg role="img" aria-label="{html.escape(title)}" {size}', 1)
 
 
 def _figure(drawn: "Drawn", svgs: Mapping[str, str]) -> dict[str, object]:
@@ -187,7 +194,7 @@ def _first(evidence: "Sequence[Evidence]", name: str) -> "Evidence":
 
 def _csv(table: pd.DataFrame) -> str:
     """A table as CSV with six digits, escaped so that it can't close the script element around it."""
-    return table.to_csv(index=False, float_format="%.6g").replace("</", "<\\/")
+    return for_script(for_csv(table, float_format="%.6g"))
 
 
 @cache

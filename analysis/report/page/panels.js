@@ -106,9 +106,9 @@ function setState(mark, chosen, current, trial) {
   mark.classList.toggle("current", trial === current);
 }
 
-/** Arrow keys go through the trials in the order of their places. */
+/** Arrow keys go through the trials that pass the filters, in the order of their places. */
 function walk(event, places, events) {
-  const order = places.map((place, trial) => [place, trial]).filter(([place]) => place !== null).sort((a, b) => a[0] - b[0])
+  const order = places.map((place, trial) => [place, trial]).filter(([place, trial]) => place !== null && events.passes(trial)).sort((a, b) => a[0] - b[0])
     .map(([, trial]) => trial);
   const now = order.indexOf(events.current());
   const step = { ArrowRight: 1, ArrowUp: 1, ArrowLeft: -1, ArrowDown: -1 }[event.key];
@@ -130,7 +130,7 @@ function parallelPlot(data, groups, events) {
     const gap = 118, width = gap * (dims.length - 1) + 150, height = 290, top = 40, bottom = 270;
     root.setAttribute("viewBox", `0 0 ${width} ${height}`);
     root.style.minWidth = `${Math.min(width, 760)}px`;
-    const scales = dims.map(({ values }) => typeof values.find((value) => value !== null) === "string"
+    const scales = dims.map(({ values }) => values.some((value) => typeof value === "string")
       || new Set(values).size <= FEW ? placesOf(values, bottom, top) : scaleOf(values, bottom, top));
     const heads = dims.map(({ name }, index) => {
       const x = 65 + gap * index;

@@ -74,13 +74,20 @@ function save(text, name, type) {
 
 function openNumbers(details) {
   if (details.querySelector("table")) return;
-  const text = document.getElementById(details.dataset.csv).textContent.replaceAll("<\\/", "</");
+  const text = document.getElementById(details.dataset.csv).textContent.replaceAll("<\\", "<");
   const [head, ...body] = parseCsv(text);
   const button = make("button", { type: "button", onclick: () => save(text, details.dataset.file, "text/csv") }, "Save as CSV");
   details.append(button, tableOf(details.querySelector("summary").textContent, head, body).frame);
 }
 
 document.querySelectorAll("table.sortable").forEach(makeSortable);
+document.querySelectorAll("table.heat").forEach((map) => ["pointerover", "click"].forEach((kind) =>
+  map.addEventListener(kind, ({ target }) => {
+    const cell = target.closest("[data-said]");
+    if (cell) map.closest("section").querySelectorAll(".said").forEach((line) => {
+      if (line.previousElementSibling === map.parentElement) line.textContent = cell.dataset.said;
+    });
+  })));
 document.querySelectorAll("details.numbers").forEach((details) =>
   details.addEventListener("toggle", () => { if (details.open) openNumbers(details); }));
 document.querySelectorAll("[data-save]").forEach((button) => button.addEventListener("click", () =>

@@ -7,6 +7,7 @@ from collections.abc import Generator, Iterator
 from dataclasses import replace
 
 from orchestrator.config.sweep_config import SweepConfig
+from orchestrator.display import announced, say
 from orchestrator.errors import UsageError
 from orchestrator.events import (
     Event,
@@ -30,7 +31,7 @@ from orchestrator.own_code import own_code
 from orchestrator.store.cost import longest_first
 from orchestrator.store.plan import Work
 from orchestrator.store.trial_store import TrialState, TrialStore
-from trainables.data.preparation import prepare_dataset
+from trainables.training.watched import prepare_watched
 from trainables.trial.folder import Failure, write_failure
 from trainables.trial.specs import TrialSpec
 
@@ -57,10 +58,14 @@ class RayExecutor:
     def run(self, work: Work) -> Generator[Event, None, None]:
         """Train and measure side by side; a pool of fixed size is up before the first trial starts."""
         if not os.environ.get("RAY_ADDRESS"):
-            prepare_dataset(self._config.data)  # once, in the process whose output and errors are seen
-        connect(own_code(self._config))
+            with announced("reading the data"):
+                prepare_watched(self._config.data)  # once, in the process whose output and errors are seen
+        with announced("starting Ray"):
+            connect(own_code(self._config))
         try:
-            pool = self._open_pool()
+            with announced("starting measuring actors"):
+                pool = self._open_pool()
+            say("Ray is up; its workers import torch before the first trial trains")
             self._specs = {spec.trial_id: spec for spec in work.trials}
             for spec in [*work.to_measure, *work.to_shift]:
                 pool.submit(spec)

@@ -15,7 +15,7 @@ from orchestrator.executors.watched_actor import WatchedActor
 from orchestrator.store.tasks import MeasuringTask
 from orchestrator.store.trial_store import TrialStore
 from trainables.processes.worker import Worker
-from trainables.trial.specs import DataSpec
+from trainables.trial.specs import DataSpec, TrialSpec
 
 
 @dataclass(eq=False)
@@ -76,17 +76,17 @@ class MeasuringActor:
         memory = resources.memory(os.cpu_count() or 1)
         self._actor = WatchedActor(Worker(), store_folder, settings, resources.threads, data, shifts, memory)
 
-    def measure(self, trial_id: str) -> bool:
+    def measure(self, spec: TrialSpec) -> bool:
         """As `SharpnessActor` does."""
-        return self._actor.measure(trial_id)
+        return self._actor.measure(spec)
 
-    def measure_part(self, trial_id: str, task: MeasuringTask) -> bool:
+    def measure_part(self, spec: TrialSpec, task: MeasuringTask) -> bool:
         """As `SharpnessActor` does."""
-        return self._actor.measure_part(trial_id, task)
+        return self._actor.measure_part(spec, task)
 
-    def assemble(self, trial_id: str, tasks: Sequence[MeasuringTask]) -> bool:
+    def assemble(self, spec: TrialSpec, tasks: Sequence[MeasuringTask]) -> bool:
         """As `SharpnessActor` does."""
-        return self._actor.assemble(trial_id, tasks)
+        return self._actor.assemble(spec, tasks)
 
     @ray.method(max_task_retries=-1)
     def place(self) -> tuple[str, str | None]:

@@ -16,6 +16,7 @@ from analysis.garbage import no_garbage_collection
 from orchestrator.errors import UsageError
 from orchestrator.executors.ray.address import check_ray, ray_address
 from orchestrator.executors.ray.placement import Node
+from orchestrator.permissions import keep_token_private
 
 LAUNCHER_FILE = Path("~/ray_bootstrap_config.yaml")  # where `ray up` puts the cluster's description on the head
 NODE_ID_LABEL = "ray.io/node-id"
@@ -34,6 +35,7 @@ def connect(own_code: Sequence[Path] = ()) -> None:
         UsageError: there is no such cluster, or Ray can't start here.
     """
     check_ray()
+    keep_token_private()
     address = ray_address()
     if address is None:
         os.environ.pop("RAY_ADDRESS", None)  # empty, it is no address for Ray
@@ -60,6 +62,7 @@ def connect(own_code: Sequence[Path] = ()) -> None:
         )
     except (OSError, ValueError) as error:
         raise UsageError(f"Ray can't {'be joined' if address else 'start here'}: {error}".splitlines()[0]) from error
+    keep_token_private()  # Ray may have made it
     signal.signal(signal.SIGTERM, on_sigterm)  # Ray's own handler would abort without a message
 
 

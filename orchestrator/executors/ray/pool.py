@@ -32,10 +32,14 @@ ASSEMBLE = "assemble"
 class _Trial:
     """A trial under measurement."""
 
-    trial_id: str
+    spec: TrialSpec
     tasks: list[MeasuringTask]
     pending: int  # tasks that have not ended
     failed_on: str | None = None  # the node of the first task that failed
+
+    @property
+    def trial_id(self) -> str:
+        return self.spec.trial_id
 
 
 @dataclass(frozen=True)
@@ -108,7 +112,7 @@ class MeasuringPool:
         measured = self._store.state(trial_id) is TrialState.MEASURED
         tasks = [ONLY_SHIFTS] if measured else divide(spec, self._settings, self._gpu)
         missing = tasks if len(tasks) == 1 else missing_parts(self._store.measurement(trial_id), tasks)
-        trial = _Trial(trial_id, tasks, len(missing))
+        trial = _Trial(spec, tasks, len(missing))
         self._arrivals.setdefault(trial_id, len(self._arrivals))
         for task in missing:
             self._put(_Call(trial, task))
@@ -330,7 +334,7 @@ class MeasuringPool:
     def _make(actor: Any, call: _Call) -> Any:
         trial = call.trial
         if call.task is None:
-            return actor.assemble.remote(trial.trial_id, trial.tasks)
+            return actor.assemble.remote(trial.spec, trial.tasks)
         if len(trial.tasks) == 1:
-            return actor.measure.remote(trial.trial_id)
-        return actor.measure_part.remote(trial.trial_id, call.task)
+            return actor.measure.remote(trial.spec)
+        return actor.measure_part.remote(trial.spec, call.task)

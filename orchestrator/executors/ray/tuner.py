@@ -9,6 +9,7 @@ from collections.abc import Collection, Iterator
 from typing import Any
 
 from ray import tune
+from ray.tune.execution import class_cache
 from ray.tune.experiment import Trial
 
 from orchestrator.config.sweep_config import ProcessResources, SweepConfig
@@ -20,6 +21,8 @@ from trainables.trial.folder import EpochMetrics, Failure, write_failure
 from trainables.trial.specs import TrialSpec
 
 MAX_FAILURES = 3  # restarts of a trial whose process or node was lost; a trial's own errors are recorded, not repeated
+# Tune would put these of the driver into its actors' runtime environment, which Ray writes into its logs.
+CREDENTIALS = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SECURITY_TOKEN", "AWS_SESSION_TOKEN")
 SECONDS_TO_END = 10  # for Tune to end its trials; each keeps its last checkpoint however it ends
 
 
@@ -80,6 +83,7 @@ class Tuning:
             )
             for spec in specs
         ]  # as strings, since Tune copies the whole grid for every trial, every value in it included
+        class_cache.ENV_VARS_TO_PROPAGATE.difference_update(CREDENTIALS)  # every node has its own
         selector = avoiding(avoided)
         placement = tune.PlacementGroupFactory(
             [bundle_of(resources)], bundle_label_selector=[selector] if selector else None

@@ -5,7 +5,7 @@ from scipy.stats import kendalltau
 
 import renyi
 from analysis.report.judge import Judgement
-from analysis.report.many import MOST_PAIRED
+from analysis.report.statements import MOST_PAIRED
 
 N = 3 * MOST_PAIRED
 

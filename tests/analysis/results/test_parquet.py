@@ -1,8 +1,14 @@
+import io
+
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
 
 from analysis.results.parquet import (
     measurements_from_parquet,
     measurements_to_parquet,
+    read_table,
     spectra_from_parquet,
     spectra_to_parquet,
 )
@@ -36,3 +42,31 @@ def test_spectra_come_back_bit_for_bit() -> None:
 
 def test_a_network_without_any_spectrum_leaves_an_empty_file() -> None:
     assert spectra_from_parquet(spectra_to_parquet({})) == {}
+
+
+def test_a_flipped_bit_is_seen_and_what_would_unfold_without_end_is_not_read() -> None:
+    data = measurements_to_parquet([Measurement("all", "l2", None, float(k), 0.5, None) for k in range(2000)])
+    unseen = 0
+    rng = np.random.default_rng(0)
+    for bit in rng.integers(8 * len(data), size=100):
+        flipped = bytearray(data)
+        flipped[bit // 8] ^= 1 << bit % 8
+        try:
+            unseen += measurements_from_parquet(bytes(flipped)) != measurements_from_parquet(data)
+        except (ValueError, TypeError, KeyError, RuntimeError):
+            continue
+    assert unseen <= 3  # in the footer, which has no checksum
+
+    huge = io.BytesIO()
+    pq.write_table(pa.table({"value": pa.DictionaryArray.from_arrays(np.zeros(21_000_000, np.int8), ["x"])}), huge)
+    assert len(huge.getvalue()) < 100_000
+    with pytest.raises(ValueError, match="would unfold to 21000000 rows"):
+        read_table(huge.getvalue())
+
+
+@pytest.mark.parametrize("name", ["value", "dim"])
+def test_text_where_numbers_belong_is_refused(name: str) -> None:
+    text = io.BytesIO()
+    pq.write_table(pa.table({name: ["models:/m/1"]}), text)
+    with pytest.raises(ValueError, match=f"its column {name} must hold numbers; it holds string"):
+        read_table(text.getvalue())

@@ -34,7 +34,7 @@ def test_postgresql_is_reached_by_any_of_its_names_and_its_password_is_not_shown
 ) -> None:
     config = load(str(sweep_file()), tracking=f"{scheme}://me:secret@host/mlflow")
     assert config.tracking_uri == "postgresql+psycopg://me:secret@host/mlflow"
-    assert config.shown_tracking == "postgresql+psycopg://me:***@host/mlflow"
+    assert config.shown_tracking == "postgresql+psycopg://***@host/mlflow"
 
 
 def test_a_sweep_in_an_object_store_keeps_the_options_of_its_address(sweep_file: SweepFile) -> None:

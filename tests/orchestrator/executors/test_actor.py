@@ -1,6 +1,7 @@
 """One trained trial, measured by whichever actor comes: the same numbers, from the trial's own files."""
 
 import json
+import shutil
 from pathlib import Path
 
 import pytest
@@ -33,12 +34,20 @@ SPEC = TrialSpec.model_validate(
 )
 
 
-@pytest.fixture
-def store(tmp_path: Path) -> TrialStore:
-    store = TrialStore(str(tmp_path), SETTINGS.measurement_id)
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("trained")
+    store = TrialStore(str(folder), SETTINGS.measurement_id)
     for _ in train(SPEC, store.trial(SPEC.trial_id), torch.device("cpu")):
         pass
-    return store
+    return folder
+
+
+@pytest.fixture
+def store(tmp_path: Path, trained: Path) -> TrialStore:
+    """The trained trial, in a store of the test's own."""
+    shutil.copytree(trained, tmp_path, dirs_exist_ok=True)
+    return TrialStore(str(tmp_path), SETTINGS.measurement_id)
 
 
 def rows(store: TrialStore) -> list[Measurement]:
@@ -51,7 +60,7 @@ def test_every_actor_measures_the_same_bits(store: TrialStore) -> None:
         actor = SharpnessActor(store.folder.uri, SETTINGS, threads=1)
         for _ in range(2):  # and so does one that has measured before
             store.measurement(SPEC.trial_id).delete(MEASURED_FILE)
-            assert actor.measure(SPEC.trial_id)
+            assert actor.measure(SPEC)
             found.append(rows(store))
     assert found[0] == found[1] == found[2] == found[3]
     assert store.state(SPEC.trial_id) is TrialState.MEASURED
@@ -59,7 +68,7 @@ def test_every_actor_measures_the_same_bits(store: TrialStore) -> None:
 
 
 def test_the_loss_of_the_measured_samples_is_kept_with_its_error(store: TrialStore) -> None:
-    assert SharpnessActor(store.folder.uri, SETTINGS, threads=1).measure(SPEC.trial_id)
+    assert SharpnessActor(store.folder.uri, SETTINGS, threads=1).measure(SPEC)
     record = json.loads(store.measurement(SPEC.trial_id).read(MEASURED_FILE))
     whole = store.trial(SPEC.trial_id).read_trained().generalization
     spread = record["train_loss_subset_stderr"]
@@ -70,7 +79,7 @@ def test_the_loss_of_the_measured_samples_is_kept_with_its_error(store: TrialSto
 def test_initial_weights_that_are_gone_are_a_failure_with_its_reason(store: TrialStore, tmp_path: Path) -> None:
     (initial,) = tmp_path.rglob(INITIAL_CHECKPOINT)
     initial.unlink()
-    assert not SharpnessActor(store.folder.uri, SETTINGS, threads=1).measure(SPEC.trial_id)
+    assert not SharpnessActor(store.folder.uri, SETTINGS, threads=1).measure(SPEC)
     assert INITIAL_CHECKPOINT in store.failure(SPEC.trial_id).reason
     assert FAILED_FILE in store.measurement(SPEC.trial_id).names()
 
@@ -79,10 +88,10 @@ def test_only_the_shifts_that_are_missing_are_evaluated_and_nothing_is_measured_
     settings = SETTINGS.model_copy(update={"measures": ("l2",)})
     trial = store.trial(SPEC.trial_id)
     plain = SharpnessActor(store.folder.uri, settings, threads=1)
-    assert plain.measure(SPEC.trial_id)
+    assert plain.measure(SPEC)
     measured = plain._store.measurement(SPEC.trial_id).read(MEASURED_FILE)
     trial.write_shift("noise_3", SHIFTED)
-    assert SharpnessActor(store.folder.uri, settings, 1, shifts=("noise_3", "blur_2")).measure(SPEC.trial_id)
+    assert SharpnessActor(store.folder.uri, settings, 1, shifts=("noise_3", "blur_2")).measure(SPEC)
     assert plain._store.measurement(SPEC.trial_id).read(MEASURED_FILE) == measured
     found = trial.read_shifts()
     assert found["noise_3"] == SHIFTED
@@ -91,15 +100,15 @@ def test_only_the_shifts_that_are_missing_are_evaluated_and_nothing_is_measured_
 
 def test_a_shift_that_fails_keeps_the_measurement_and_says_its_reason(store: TrialStore) -> None:
     settings = SETTINGS.model_copy(update={"measures": ("l2",)})
-    assert SharpnessActor(store.folder.uri, settings, threads=1).measure(SPEC.trial_id)
+    assert SharpnessActor(store.folder.uri, settings, threads=1).measure(SPEC)
     asking = TrialStore(store.folder.uri, settings.measurement_id, ("noise_3",))
     checkpoint = asking.trial(SPEC.trial_id).folder.read(LAST_CHECKPOINT)
     asking.trial(SPEC.trial_id).folder.write(LAST_CHECKPOINT, b"damaged")
     actor = SharpnessActor(store.folder.uri, settings, 1, shifts=asking.shifts)
-    assert not actor.measure(SPEC.trial_id)
+    assert not actor.measure(SPEC)
     assert asking.state(SPEC.trial_id) is TrialState.FAILED
     failure = asking.failure(SPEC.trial_id)
     assert (failure.stage, "last.pt is damaged: expected SHA-256 " in failure.reason) == ("shifts", True)
     asking.trial(SPEC.trial_id).folder.write(LAST_CHECKPOINT, checkpoint)
-    assert actor.measure(SPEC.trial_id)
+    assert actor.measure(SPEC)
     assert asking.state(SPEC.trial_id) is TrialState.MEASURED

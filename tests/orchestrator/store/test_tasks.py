@@ -1,5 +1,6 @@
 """A divided measurement gives the same rows and spectra as an undivided one, and repeats no pass."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -43,6 +44,15 @@ def spec(model: str, dataset: str = "digits") -> TrialSpec:
     )
 
 
+def trained_twins(trial: TrialSpec, folder: Path, settings: SharpnessSettings) -> tuple[TrialStore, TrialStore]:
+    """Two stores with the same trained trial: one to measure it whole, one in parts."""
+    one, divided = (TrialStore(str(folder / name), settings.measurement_id) for name in ("one", "divided"))
+    for _ in train(trial, one.trial(trial.trial_id), torch.device("cpu")):
+        pass
+    shutil.copytree(folder / "one", folder / "divided")
+    return one, divided
+
+
 @pytest.fixture
 def all_apart(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(measuring_tasks, "LEAST_SECONDS", 0.0)
@@ -53,18 +63,14 @@ def test_parts_make_the_same_measurement_bit_for_bit(tmp_path: Path) -> None:
     trial = spec("digits_cnn_bn")
     tasks = divide(trial, SETTINGS)
     assert len(tasks) == 12
-    stores = [TrialStore(str(tmp_path / name), SETTINGS.measurement_id) for name in ("one", "divided")]
-    for store in stores:
-        for _ in train(trial, store.trial(trial.trial_id), torch.device("cpu")):
-            pass
-    one, divided = stores
-    assert SharpnessActor(one.folder.uri, SETTINGS, 1, shifts=("noise_3",)).measure(trial.trial_id)
+    one, divided = stores = trained_twins(trial, tmp_path, SETTINGS)
+    assert SharpnessActor(one.folder.uri, SETTINGS, 1, shifts=("noise_3",)).measure(trial)
     actor = SharpnessActor(divided.folder.uri, SETTINGS, 1, shifts=("noise_3",))
     for task in tasks:
         assert divided.state(trial.trial_id) is TrialState.TRAINED
-        assert actor.measure_part(trial.trial_id, task), divided.failure(trial.trial_id).reason
+        assert actor.measure_part(trial, task), divided.failure(trial.trial_id).reason
     for _ in range(2):  # a second call changes nothing
-        assert actor.assemble(trial.trial_id, tasks)
+        assert actor.assemble(trial, tasks)
     assert divided.state(trial.trial_id) is TrialState.MEASURED
     first, second = (read_measured(store.measurement(trial.trial_id)) for store in stores)
     assert first.files() == second.files()
@@ -93,14 +99,11 @@ def test_a_measure_that_is_cut_by_its_parameter_has_the_same_rows(tmp_path: Path
     assert [task.rho for task in tasks if task.measures == ("sam_n",)] == rhos
     assert [task.rho for task in tasks if task.measures == ("haar_loss",)] == [0.2, 0.1]
     assert len({task.key for task in tasks}) == len({task.name for task in tasks}) == len(tasks)
-    first, second = (TrialStore(str(tmp_path / name), settings.measurement_id) for name in ("one", "divided"))
-    for store in (first, second):
-        for _ in train(trial, store.trial(trial.trial_id), torch.device("cpu")):
-            pass
-    assert SharpnessActor(first.folder.uri, settings, 1).measure(trial.trial_id)
+    first, second = trained_twins(trial, tmp_path, settings)
+    assert SharpnessActor(first.folder.uri, settings, 1).measure(trial)
     actor = SharpnessActor(second.folder.uri, settings, 1)
-    assert all(actor.measure_part(trial.trial_id, task) for task in tasks)
-    assert actor.assemble(trial.trial_id, tasks)
+    assert all(actor.measure_part(trial, task) for task in tasks)
+    assert actor.assemble(trial, tasks)
     one, divided = (read_measured(store.measurement(trial.trial_id)) for store in (first, second))
     assert divided.files() == one.files()
     missing = {row.parameter for row in one.rows if row.value is None}
@@ -128,13 +131,13 @@ def test_parts_that_are_there_are_not_missing(tmp_path: Path) -> None:
     actor = SharpnessActor(store.folder.uri, SETTINGS, threads=1)
     folder = store.measurement(trial.trial_id)
     for task in tasks[:3]:
-        assert actor.measure_part(trial.trial_id, task)
+        assert actor.measure_part(trial, task)
     assert missing_parts(folder, tasks) == tasks[3:]
     store.trial(trial.trial_id).folder.delete(LAST_CHECKPOINT)
-    assert not actor.measure_part(trial.trial_id, tasks[3])
+    assert not actor.measure_part(trial, tasks[3])
     assert store.state(trial.trial_id) is TrialState.FAILED
     assert missing_parts(folder, tasks) == tasks[3:]
-    assert not actor.assemble(trial.trial_id, tasks)
+    assert not actor.assemble(trial, tasks)
 
 
 @pytest.mark.usefixtures("all_apart")

@@ -26,7 +26,7 @@ from orchestrator.store.verify import Verification, verify_sweep
 from tests import damage
 from tests.conftest import made_once
 from tests.damage import Damage
-from tests.end_to_end.test_earlier_version import FIXTURE
+from tests.end_to_end.test_earlier_version import FIXTURES, LAYOUTS
 from tests.orchestrator.made_up import ONE_MEASURE, SHIFTED, fail, finish, outcome
 from trainables.trial.code import Code
 from trainables.trial.folder import (
@@ -240,7 +240,7 @@ def test_an_interrupted_trial_is_checked_too(store: TrialStore, specs: list[Tria
 
 
 def test_a_store_of_an_earlier_version_is_not_verifiable_but_what_can_not_be_read_is_named(tmp_path: Path) -> None:
-    with tarfile.open(FIXTURE) as archive:
+    with tarfile.open(FIXTURES / LAYOUTS["before"]) as archive:
         archive.extractall(tmp_path, filter="data")
     folder = tmp_path / "renyi" / "before"
     before = damage.files(folder)

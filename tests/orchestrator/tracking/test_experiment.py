@@ -8,6 +8,7 @@ from orchestrator.errors import UsageError
 from orchestrator.store.trial_store import TrialStore
 from orchestrator.tracking.description import parent_note
 from orchestrator.tracking.experiment import log_report, open_experiment
+from orchestrator.tracking.protocol import LoggedReport
 from orchestrator.tracking.tracker import MLflowTracker
 from tests.orchestrator.made_up import finish
 from tests.orchestrator.tracking.recorded import create_run, trial_runs
@@ -29,8 +30,8 @@ def test_of_several_runs_of_a_trial_the_one_that_the_store_names_is_kept(
 
 def test_a_report_goes_to_the_parent_run(config: SweepConfig) -> None:
     parent = open_experiment(config).parent_run_id
-    log_report(config, {"report.html": b"page"}, "the verdict")
-    log_report(config, {"report.html": b"page"}, "of two sweeps", "report-small-other")
+    log_report(config, LoggedReport({"report.html": b"page"}, "the verdict"))
+    log_report(config, LoggedReport({"report.html": b"page"}, "of two sweeps"), "report-small-other")
     client = MlflowClient(config.tracking_uri)
     assert {artifact.path for artifact in client.list_artifacts(parent)} == {"report.html", "report-small-other"}
     assert client.get_run(parent).data.tags["mlflow.note.content"] == "the verdict"
@@ -43,7 +44,7 @@ def test_the_files_tags_and_notes_are_on_its_runs_as_they_are_now(
         changed = config.model_copy(update={"tags": tags, "notes": notes})
         tracker = MLflowTracker(changed, store, specs)
         tracker.reconcile(store.states(specs))
-        tracker.log_report({}, "the verdict") if notes == "second" else None
+        tracker.log_report(LoggedReport({}, "the verdict")) if notes == "second" else None
         assert tracker.wait() == 0
         return tracker
 

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from analysis.results.parquet import measurements_to_parquet
 from orchestrator.config.sweep_config import SweepConfig
-from orchestrator.tracking.metrics import of_epochs, of_measurement, of_shifts, of_trained
+from orchestrator.tracking.metrics import linked, of_epochs, of_measurement, of_outcome, of_shifts
 from tests.orchestrator.made_up import SHIFTED, measured, outcome
 
 
@@ -31,11 +31,16 @@ def test_an_epoch_that_was_not_evaluated_has_no_point_of_the_test_images() -> No
     }
 
 
-def test_a_trained_trial_has_its_epochs_and_its_gap_at_the_time_of_the_last_one() -> None:
-    points = of_trained(outcome())
-    (gap,) = (point for point in points if point.key == "generalization/gap_loss")
+def test_a_trained_trial_has_its_gap_at_the_time_of_the_last_epoch() -> None:
+    (gap,) = (point for point in of_outcome(outcome()) if point.key == "generalization/gap_loss")
     assert (round(gap.value, 6), gap.timestamp) == (0.2, 1_001_000)
-    assert sorted(point.step for point in points if point.key == "training/train_loss") == [0, 1]
+
+
+def test_points_of_the_final_network_are_linked_to_its_model_and_those_of_epochs_are_not() -> None:
+    points = linked([*of_epochs(outcome().history), *of_outcome(outcome())], "m-1")
+    assert {point.model_id for point in points if point.key.startswith("generalization/")} == {"m-1"}
+    assert {point.model_id for point in points if point.key.startswith("training/")} == {None}
+    assert linked(of_outcome(outcome()), None) == of_outcome(outcome())
 
 
 def test_a_measurement_has_headlines_only(config: SweepConfig) -> None:

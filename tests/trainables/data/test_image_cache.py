@@ -11,6 +11,7 @@ import pytest
 import torch
 
 from tests.trainables.data.images import draw
+from trainables.data import image_cache as image_cache_module
 from trainables.data.image_cache import ABOUT_FILE, About, cached, read_about, read_split, write_split
 from trainables.errors import TrainingError
 
@@ -110,3 +111,24 @@ def test_a_full_disk_and_a_damaged_cache_are_reported_with_their_remedies(image_
     with pytest.raises(TrainingError, match=r"random-.* is damaged .*; delete it"):
         read_split(folder, "train")
     assert json.loads((folder / ABOUT_FILE).read_text())["num_classes"] == 10
+
+
+@pytest.mark.parametrize("name", ["train_images.npy", "train_targets.npy", ABOUT_FILE])
+@pytest.mark.parametrize("change", ["flip", "cut", "delete"])
+def test_a_damaged_cache_is_never_used_and_is_built_again(
+    image_cache: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, change: str
+) -> None:
+    file = cached("random", ["a"], build) / name
+    before, data = file.stat(), bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1
+    file.write_bytes(data[: len(data) // 2] if change == "cut" else data)
+    os.utime(file, ns=(before.st_atime_ns, before.st_mtime_ns))  # as where a disk has done it
+    if change == "delete":
+        file.unlink()
+    monkeypatch.setattr(image_cache_module, "BOOT", tmp_path / "boot")  # the machine has been started since
+    with pytest.warns(UserWarning, match=rf"{name}.*; the images are decoded again"):
+        folder = cached("random", ["a"], build)
+    assert np.array_equal(read_split(folder, "train").images.numpy(), PIXELS)
+    assert builds(image_cache) == 2
+    assert cached("random", ["a"], build) == folder
+    assert builds(image_cache) == 2

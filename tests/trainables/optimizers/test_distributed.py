@@ -1,9 +1,5 @@
 """DistributedDataParallel over two processes: ε of the global batch, or of each worker's own."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,20 +7,14 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from tests.trainables.optimizers.networks import METHODS, batches, network, train
-from tests.trainables.optimizers.workers import STEPS, flat
+from tests.trainables.optimizers.workers import STEPS, flat, start_two, worker
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> list[dict[tuple[str, bool], torch.Tensor]]:
+def trained(tmp_path_factory: pytest.TempPathFactory, old_heap: None) -> list[dict[tuple[str, bool], torch.Tensor]]:
     """The weights that each of two workers ends with."""
     folder = tmp_path_factory.mktemp("workers")
-    root = Path(__file__).parents[3]
-    subprocess.run(
-        [sys.executable, "-m", "tests.trainables.optimizers.workers", str(folder)],
-        cwd=root,
-        env={**os.environ, "PYTHONPATH": str(root)},
-        check=True,
-    )
+    start_two(worker, folder)
     return [torch.load(folder / f"{rank}.pt") for rank in range(2)]
 
 

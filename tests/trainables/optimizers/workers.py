@@ -1,6 +1,6 @@
 """Two workers that train every method under DistributedDataParallel, and save their weights in the folder given."""
 
-import sys
+from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from torch.multiprocessing.spawn import start_processes
 from torch.nn.functional import cross_entropy
 from torch.nn.parallel import DistributedDataParallel
 
+from tests.forked_worker import preload
 from tests.trainables.optimizers.networks import METHODS, batches, network
 
 STEPS = 5
@@ -48,6 +49,11 @@ def worker(rank: int, folder: Path) -> None:
     dist.destroy_process_group()
 
 
-if __name__ == "__main__":
-    # Forked, so that torch is imported once; safe here, since this process has run nothing yet.
-    start_processes(worker, args=(Path(sys.argv[1]),), nprocs=2, start_method="fork")
+def start_two(worker: Callable[[int, Path], None], folder: Path) -> None:
+    """Run a worker in two processes, to their end: forked ones, which import nothing again.
+
+    Where there are GPUs autograd has threads for them, which no process can be forked with.
+    """
+    preload()
+    method = "spawn" if torch.cuda.is_available() else "fork"
+    start_processes(worker, args=(folder,), nprocs=2, start_method=method)

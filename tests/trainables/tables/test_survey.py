@@ -92,13 +92,15 @@ def test_sampled_rows_are_read_from_any_row_group(tmp_path: Path, monkeypatch: p
     assert of(tmp_path / "unsampled", [*IMAGES[:9], b"other", *IMAGES[10:]]).fingerprint == plain
 
 
-def test_it_is_read_once_a_machine_until_a_file_changes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_is_read_once_a_machine_until_a_file_changes(
+    tmp_path: Path, image_cache: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     first = of(tmp_path / "a")
     asked = spec(str(tmp_path / "a/train.parquet"), str(tmp_path / "a/test.parquet"))
     with monkeypatch.context() as patch:
         patch.setattr(module, "_look_through", lambda *_: pytest.fail("read again"))
         assert survey(asked) == first
-    kept = next((tmp_path / "image-cache" / module.FOLDER).iterdir())
+    kept = next((image_cache / module.FOLDER).iterdir())
     for damage in ("", "[]", "{}", '{"fingerprint": 3}', kept.read_text().replace(first.fingerprint, "0" * 16)):
         kept.write_text(damage)
         assert survey(asked) == first

@@ -174,8 +174,8 @@ def test_the_average_is_what_is_evaluated_kept_and_shifted(tmp_path: Path) -> No
     assert best.unaveraged == {}
     assert evaluate(network, data.test, data.normalize)[1].mean().item() == mine.history[best.epoch - 1].test_accuracy
 
-    evaluate_shifts(averaged, ["noise_1"], CPU)
-    evaluate_shifts(plain, ["noise_1"], CPU)
+    for trial in (averaged, plain):
+        evaluate_shifts(last(trial).spec, trial, ["noise_1"], CPU)
     losses = [trial.read_shifts()["noise_1"].test_loss for trial in (averaged, plain)]
     assert abs(losses[0] - mine.generalization.test_loss) < abs(losses[1] - mine.generalization.test_loss)
 

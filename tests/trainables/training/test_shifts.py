@@ -37,6 +37,10 @@ def trained(tmp_path: Path, **training: Any) -> TrialFolder:
     return trial
 
 
+def shift(trial: TrialFolder, names: list[str]) -> None:
+    evaluate_shifts(load_checkpoint(trial.folder, "last.pt").spec, trial, names, CPU)
+
+
 @pytest.mark.parametrize(
     "training", [{}, {"channels_last": True}, {"precision": "bfloat16"}, {"deterministic": True, "augment": True}]
 )
@@ -45,7 +49,7 @@ def test_a_shift_of_no_strength_has_the_logged_test_loss_to_the_last_bit(
 ) -> None:
     trial = trained(tmp_path, **training)
     monkeypatch.setattr(shifts, "SHIFTS", {"none": NONE})
-    evaluate_shifts(trial, ["none"], CPU)
+    shift(trial, ["none"])
     found, logged = trial.read_shifts()["none"], trial.read_trained().generalization
     for name in ("test_loss", "test_loss_stderr", "test_accuracy", "test_accuracy_stderr"):
         assert getattr(found, name) == getattr(logged, name)
@@ -54,7 +58,12 @@ def test_a_shift_of_no_strength_has_the_logged_test_loss_to_the_last_bit(
 def test_each_shift_has_a_file_and_stronger_ones_cost_more(tmp_path: Path) -> None:
     trial = trained(tmp_path, epochs=10)
     before = trial.folder.names()
-    evaluate_shifts(trial, ["noise_1", "noise_5", "contrast_1", "contrast_5", "blur_1", "blur_5"], CPU)
+    evaluate_shifts(
+        load_checkpoint(trial.folder, "last.pt").spec,
+        trial,
+        ["noise_1", "noise_5", "contrast_1", "contrast_5", "blur_1", "blur_5"],
+        CPU,
+    )
     found, logged = trial.read_shifts(), trial.read_trained().generalization
     assert set(trial.folder.names()) - set(before) == {"shifts"}
     for kind in ("blur", "contrast", "noise"):
@@ -67,7 +76,7 @@ def test_each_shift_has_a_file_and_stronger_ones_cost_more(tmp_path: Path) -> No
 def test_the_weights_and_the_running_means_stay_as_they_were(tmp_path: Path) -> None:
     trial = trained(tmp_path)
     before = load_checkpoint(trial.folder, "last.pt").model
-    evaluate_shifts(trial, ["blur_2"], CPU)
+    shift(trial, ["blur_2"])
     after = load_checkpoint(trial.folder, "last.pt").model
     assert all(torch.equal(before[name], after[name]) for name in before)
 

@@ -5,7 +5,7 @@ import pytest
 
 from analysis.report.evidence import Evidence, gather
 from analysis.report.page.answers import Answer, Sign, answers, as_strong_orders
-from tests.analysis.simulated import Truth, simulated_sweep
+from tests.analysis.simulated import simulated_sweep
 
 
 def signs(evidence: Evidence) -> list[Sign]:
@@ -20,7 +20,7 @@ def test_a_planted_association_is_found(evidence: Evidence) -> None:
     assert within.question == "Does it hold within each optimizer?"
     assert best.sign is Sign.OPEN
     assert "α = 2 of fc has the highest τ" in order.sentence
-    assert "all above 1" in order.sentence
+    assert order.sentence.endswith("p < 0.001 beside chance; every other order is surely weaker")
     assert len({answer.question for answer in found}) == 5
 
 
@@ -45,11 +45,9 @@ def test_few_trials_answer_nothing(count: int) -> None:
 
 
 def test_an_answer_agrees_with_the_verdict(evidence: Evidence) -> None:
-    truths: tuple[Truth, ...] = ("planted", "opposed", "null")
-    for truth in truths:
-        one = gather(simulated_sweep(truth))
+    for one in (evidence, gather(simulated_sweep("opposed"))):
         significant = bool((one.headline["p_adjusted"] < 0.05).any())
-        assert (signs(one)[0] is Sign.YES) == significant, truth
+        assert (signs(one)[0] is Sign.YES) == significant
 
 
 def test_orders_as_strong_hold_the_best_one_and_are_known_to_the_sweep(evidence: Evidence) -> None:

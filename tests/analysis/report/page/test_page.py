@@ -110,7 +110,13 @@ def test_every_explanation_is_text_that_a_finger_can_reach(page: str) -> None:
 def test_the_study_stands_in_the_page_with_its_file(results: SweepResults) -> None:
     told = dataclasses.replace(results, study=STUDY)
     page = build_report([told], COMMANDS).files[PAGE_FILE].decode()
-    for text in ("1 000 training images", "sgd × learning_rate", "commit 0123456789ab", "2026-01-02 03:04+00:00"):
+    for text in (
+        "1 000 training images",
+        "sgd × learning_rate",
+        "commit 0123456789ab",
+        "2026-01-02 03:04+00:00",
+        "<dd>30 measured</dd>",
+    ):
         assert text in page
     assert "name: simulated  # a &amp; b &lt;/pre&gt;" in page  # as text
     assert "conv 1, 3×3, 8" in page

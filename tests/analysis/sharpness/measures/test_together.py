@@ -1,7 +1,9 @@
 """All measures in one call: which rows there are, which passes are shared, and which values are missing, and why."""
 
+import copy
 import dataclasses
 import math
+from functools import cache
 
 import pytest
 import torch
@@ -28,7 +30,16 @@ BASELINES = tuple(name for name in tuple(MEASURES) if name not in SPECTRAL)
 LAYERS = ("0.weight", "2.weight", "4.weight")
 
 
-def trained() -> tuple[nn.Module, dict[str, torch.Tensor], torch.Tensor, torch.Tensor]:
+Trained = tuple[nn.Module, dict[str, torch.Tensor], torch.Tensor, torch.Tensor]
+
+
+def trained() -> Trained:
+    """A trained network, its initial weights, inputs and targets: the test's own, of a training that is done once."""
+    return copy.deepcopy(_trained())
+
+
+@cache
+def _trained() -> Trained:
     model, (inputs, targets) = perceptron(), samples()
     initial = {name: value.clone() for name, value in model.state_dict().items()}
     optimizer = torch.optim.Adam(model.parameters(), lr=0.02)
@@ -89,12 +100,17 @@ def test_measuring_leaves_the_network_alone_and_repeats_bit_for_bit() -> None:
     assert measure(model, inputs, targets, settings, initial) == first
 
 
+@cache
+def all_baselines() -> dict[tuple[str, str, float | None], Measurement]:
+    model, initial, inputs, targets = trained()
+    return by_key(measure(model, inputs, targets, SETTINGS.model_copy(update={"measures": BASELINES}), initial))
+
+
 @pytest.mark.parametrize("name", ["asam_linf", "avg_adaptive", "pacbayes_orig", "pacbayes_mag_orig", "sam_n"])
 def test_a_measure_is_the_same_alone_and_among_others(name: str) -> None:
     model, initial, inputs, targets = trained()
-    together = by_key(measure(model, inputs, targets, SETTINGS.model_copy(update={"measures": BASELINES}), initial))
     alone = by_key(measure(model, inputs, targets, SETTINGS.model_copy(update={"measures": (name,)}), initial))
-    assert alone == {key: row for key, row in together.items() if key[0] == name}
+    assert alone == {key: row for key, row in all_baselines().items() if key[0] == name}
 
 
 def test_the_search_for_noise_is_shared() -> None:
@@ -192,7 +208,8 @@ def test_only_what_is_asked_for_is_measured() -> None:
 
 def test_chunks_make_no_difference_in_single_precision(monkeypatch: pytest.MonkeyPatch) -> None:
     model, initial, inputs, targets = trained()
-    settings = SETTINGS.model_copy(update={"measures": BASELINES, "all_layers_only": ()})
+    changes = {"measures": BASELINES, "all_layers_only": (), "layers": ("2.weight",)}
+    settings = SETTINGS.model_copy(update=changes)
     single = {name: value.float() for name, value in initial.items()}
     whole = measure(model.float(), inputs.float(), targets, settings, single)
     of = Landscape.of.__func__  # type: ignore[attr-defined]

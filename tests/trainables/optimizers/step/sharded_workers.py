@@ -1,6 +1,5 @@
-"""Two processes that train every method with FSDP2's `fully_shard`; what they end with goes into the folder given."""
+"""One of two processes that train with FSDP2's `fully_shard`; what they end with goes into the folder given."""
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,6 @@ from torch.distributed.checkpoint.state_dict import (
 )
 from torch.distributed.device_mesh import init_device_mesh
 from torch.distributed.fsdp import fully_shard
-from torch.multiprocessing.spawn import start_processes
 from torch.nn.functional import cross_entropy
 
 from tests.trainables.optimizers.networks import METHODS, batches, network
@@ -67,7 +65,3 @@ def worker(rank: int, folder: Path) -> None:
     if rank == 0:
         torch.save(found, folder / "sharded.pt")
     dist.destroy_process_group()
-
-
-if __name__ == "__main__":
-    start_processes(worker, args=(Path(sys.argv[1]),), nprocs=2, start_method="fork")

@@ -1,25 +1,20 @@
 """FSDP2 over two processes: norms, Q and the eigenvector are those of the whole vectors, and so are the weights."""
 
-import os
-import subprocess
-import sys
-from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 
 from tests.trainables.optimizers.networks import batches, network, train
-from tests.trainables.optimizers.step.sharded_workers import SHARDED, STEPS
+from tests.trainables.optimizers.step.sharded_workers import SHARDED, STEPS, worker
+from tests.trainables.optimizers.workers import start_two
 
 
 @pytest.fixture(scope="module")
-def trained(tmp_path_factory: pytest.TempPathFactory) -> Any:
+def trained(tmp_path_factory: pytest.TempPathFactory, old_heap: None) -> Any:
     """The weights and ‖ε‖ that two processes end with."""
     folder = tmp_path_factory.mktemp("sharded")
-    root = Path(__file__).parents[4]
-    command = [sys.executable, "-m", "tests.trainables.optimizers.step.sharded_workers", str(folder)]
-    subprocess.run(command, cwd=root, env={**os.environ, "PYTHONPATH": str(root)}, check=True)
+    start_two(worker, folder)
     return torch.load(folder / "sharded.pt")
 
 

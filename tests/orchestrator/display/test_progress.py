@@ -1,63 +1,19 @@
-"""What the terminal shows of a sweep, from a store with made-up results."""
+"""The progress of a sweep in the terminal."""
+
+import io
 
 import pytest
+from rich.console import Console
 
 from orchestrator.config.sweep_config import SweepConfig
-from orchestrator.display import MAX_FAILURES_SHOWN, SweepProgress, show_failures, show_plan, show_status, show_work
+from orchestrator.display import SweepProgress, show_plan, show_status, show_work
+from orchestrator.display.progress import bars
 from orchestrator.events import EpochsDone, NodeAvoided, TrialFailed, TrialLost, TrialMeasured, TrialTrained
 from orchestrator.store.plan import make_plan
 from orchestrator.store.status import read_status
 from orchestrator.store.trial_store import TrialStore
 from tests.orchestrator.made_up import SHIFTED, fail, finish, outcome
 from trainables.trial.specs import TrialSpec
-
-
-def test_a_plan_shows_grid_states_and_addresses(
-    config: SweepConfig, specs: list[TrialSpec], store: TrialStore, capsys: pytest.CaptureFixture[str]
-) -> None:
-    finish(store, specs[:1], config.sharpness)
-    show_plan(make_plan(config))
-    shown = capsys.readouterr().out
-    for part in (
-        "small: 4 trials of digits_cnn on digits",
-        "sgd × learning_rate in [0.05, 0.1] × weight_decay in [0.0001, 0.001]",
-        "3 pending, 1 measured",
-        config.folder,
-        config.tracking_uri,
-    ):
-        assert part in shown
-
-
-def test_failures_are_shown_once_with_reason_and_remedy_and_not_all_of_many(
-    config: SweepConfig, specs: list[TrialSpec], store: TrialStore, capsys: pytest.CaptureFixture[str]
-) -> None:
-    fail(store, specs[0], "ValueError: [no]")
-    show_failures(make_plan(config))
-    shown = capsys.readouterr().out
-    assert shown.count("in training: ValueError: [no]") == 1
-    assert f"renyi retry {config.typed}" in shown
-    many = config.model_copy(update={"seeds": tuple(range(MAX_FAILURES_SHOWN))})
-    plan = make_plan(many)
-    for spec in plan.specs:
-        fail(store, spec, "ValueError: no")
-    show_failures(make_plan(many))
-    shown = capsys.readouterr().out
-    assert shown.count("in training: ") == MAX_FAILURES_SHOWN
-    assert f"and {len(plan.specs) - MAX_FAILURES_SHOWN} more" in shown
-
-
-def test_work_is_the_difference_of_two_plans(
-    config: SweepConfig, specs: list[TrialSpec], store: TrialStore, capsys: pytest.CaptureFixture[str]
-) -> None:
-    before = make_plan(config)
-    finish(store, specs[:2], config.sharpness)
-    store.trial(specs[2].trial_id).write_trained(outcome())
-    show_work(before, make_plan(config))
-    assert "3 trained, 2 measured; 4 trials in all" in capsys.readouterr().out
-    after = make_plan(config)
-    fail(store, specs[0])
-    show_work(after, make_plan(config))  # what failed since is no negative work
-    assert "0 trained, 0 measured; 4 trials in all" in capsys.readouterr().out
 
 
 def test_progress_has_a_line_for_each_step_that_ends(
@@ -107,3 +63,18 @@ def test_shifts_are_shown_as_what_is_asked_for_to_do_and_done(
     assert "4/4 trained, 4/4 measured   shifted  " in capsys.readouterr().out
     show_work(before, make_plan(asking))
     assert "0 trained, 0 measured, 2 evaluated under shifts; 4 trials in all" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("width", [80, 60, 200])
+def test_count_and_clock_are_there_at_any_width_and_the_note_is_cut(width: int) -> None:
+    shown = bars(3)
+    terminal = Console(width=width, file=io.StringIO(), force_terminal=False)
+    note = "sgd lr=0.025 bs=16 wd=0.0001 seed=0 a_long_network"
+    shown.add_task("measured", total=120, completed=17, note=note)
+    terminal.print(shown.make_tasks_table(shown.tasks))
+    assert isinstance(terminal.file, io.StringIO)
+    (line,) = terminal.file.getvalue().splitlines()
+    assert "measured" in line
+    assert "17/120" in line
+    assert "0:00:00" in line or "-:--:--" in line
+    assert len(line) <= width
