@@ -16,7 +16,7 @@ from torch import Tensor
 from analysis.sharpness.hessian.setting import Setting
 from analysis.sharpness.hessian.tape.cotangents import Cotangents
 from analysis.sharpness.hessian.tape.folding import Folding
-from analysis.sharpness.hessian.tape.linear_maps import Bilinear, ChannelScale, Convolution
+from analysis.sharpness.hessian.tape.linear_maps import Bilinear, ChannelScale, Convolution, UnsupportedError
 from analysis.sharpness.hessian.tape.tape import Tape, Weights
 from analysis.sharpness.problem import Problem
 
@@ -46,6 +46,31 @@ class Unmultiplied:
     def samples(self, chosen: slice) -> "Unmultiplied":
         """That of some samples."""
         return replace(self, inputs=self.inputs[chosen], cotangents=self.cotangents.samples(chosen))
+
+    def room_for(self, num_samples: int) -> "Unmultiplied":
+        """Tensors of the same kind for so many samples, not yet written."""
+        values, scales = self.cotangents.values, self.cotangents.scales
+
+        def room(tensor: Tensor) -> Tensor:
+            return tensor.new_empty(num_samples, *tensor.shape[1:])
+
+        cotangents = Cotangents(room(values), None if scales is None else room(scales))
+        return replace(self, inputs=room(self.inputs), cotangents=cotangents)
+
+    def copy_(self, other: "Unmultiplied") -> None:
+        """Take over what as many samples bring.
+
+        Raises:
+            UnsupportedError: it is of another shape.
+        """
+        ours, theirs = self.cotangents, other.cotangents
+        pairs = [(self.inputs, other.inputs), (ours.values, theirs.values)]
+        if ours.scales is not None and theirs.scales is not None:
+            pairs.append((ours.scales, theirs.scales))
+        if (ours.scales is None) != (theirs.scales is None) or any(a.shape != b.shape for a, b in pairs):
+            raise UnsupportedError("chunks of samples bring inputs or cotangents of different shapes")
+        for mine, more in pairs:
+            mine.copy_(more)
 
     def bytes_a_sample(self, num_vectors: int) -> int:
         """What a product with so many vectors reads and writes for a sample."""

@@ -84,35 +84,49 @@ class PooledStore:
 
 
 class ImplicitStore:
-    """Collects what the rows of a factor are made of, chunk by chunk, without a copy."""
+    """Collects what the rows of a factor are made of, chunk by chunk, in tensors of all samples.
+
+    Products work on as many samples at a time as is fastest for them, however small the chunks of the pass were.
+    """
 
     def __init__(self, problem: Problem, name: str, rank: int) -> None:
         self._name, self._num_samples, self._rank = name, problem.num_samples, rank
         self._parameter = problem.parameters[name]
-        self._pieces: list[Sequence[Unmultiplied]] = []
+        self._uses: list[Unmultiplied] = []
         self._done = 0
 
     def add(self, rows: Rows) -> bool:
         """Add the rows of the next samples; True when those of all samples have been added.
 
         Raises:
-            UnsupportedError: the rows are those of no module, and far larger than what a module's would be made of.
+            UnsupportedError: the rows are those of no module, and far larger than what a module's would be made of; or
+                other uses than in earlier chunks.
         """
-        if rows.unmultiplied is not None:
-            self._pieces.append(rows.unmultiplied())
-        elif self._parameter.ndim == 1:
-            written = self._parameter.new_empty(rows.num_samples, self._rank, len(self._parameter))
-            rows.write(written, 1.0)
-            self._pieces.append([rows_alone(written)])
-        else:
-            raise UnsupportedError(f"{self._name} is used outside its module, so that its factor is known written out")
+        found = self._found(rows)
+        if not self._done:
+            self._uses = [use.room_for(self._num_samples) for use in found]
+        if [use.map for use in found] != [use.map for use in self._uses]:
+            raise UnsupportedError(f"{self._name} is used in another way in some samples")
+        added = slice(self._done, self._done + rows.num_samples)
+        for use, all_samples in zip(found, self._uses, strict=True):
+            all_samples.samples(added).copy_(use)
         self._done += rows.num_samples
         return self._done == self._num_samples
 
+    def _found(self, rows: Rows) -> Sequence[Unmultiplied]:
+        if rows.unmultiplied is not None:
+            return rows.unmultiplied()
+        if self._parameter.ndim > 1:
+            raise UnsupportedError(f"{self._name} is used outside its module, so that its factor is known written out")
+        written = self._parameter.new_empty(rows.num_samples, self._rank, len(self._parameter))
+        rows.write(written, 1.0)
+        return [rows_alone(written)]
+
     def factor(self) -> ImplicitFactor:
-        """The finished factor."""
+        """The finished factor, which this store no longer holds."""
+        uses, self._uses = self._uses, []
         num_outputs = len(self._parameter)
-        return ImplicitFactor(self._pieces, self._num_samples, (num_outputs, self._parameter.numel() // num_outputs))
+        return ImplicitFactor([uses], self._num_samples, (num_outputs, self._parameter.numel() // num_outputs))
 
 
 Store = FactorStore | PooledStore | ImplicitStore | DenseStore
