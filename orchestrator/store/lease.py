@@ -37,8 +37,12 @@ class Driver:
     how: str = ""  # it ended, in a few words; empty: of an earlier version, or by an error that ended the program
 
     def __str__(self) -> str:
+        return self.as_of(time.time())
+
+    def as_of(self, now: float) -> str:
+        """The driver in words, for a reader whose clock shows `now`."""
         since = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(self.since))
-        silent = max(0.0, time.time() - self.heartbeat)
+        silent = max(0.0, now - self.heartbeat)
         return f"`{self.command}` on {self.host}, process {self.pid}, since {since}, last heartbeat {silent:.0f} s ago"
 
     @property
@@ -164,7 +168,8 @@ class Lease:
                 return
 
     def _refusal(self, driver: Driver) -> str:
-        return f"{self._sweep}: another driver works on this sweep: {driver}; let it end, or end it, and start again"
+        other = driver.as_of(self._machine.time())
+        return f"{self._sweep}: another driver works on this sweep: {other}; let it end, or end it, and start again"
 
     def _new_driver(self) -> Driver:
         machine, now = self._machine, self._machine.time()
