@@ -76,7 +76,7 @@ def tidy_table(records: Iterable[TrialRecord]) -> pd.DataFrame:
     ordered = sorted(records, key=lambda record: record.trial_id)
     if not ordered:
         return pd.DataFrame(columns=[*schema.MEASUREMENT_COLUMNS, schema.TRAIN_LOSS, schema.GAP_LOSS, schema.GAP_ERROR])
-    rows = pa.concat_tables([record.measurements for record in ordered])
+    rows = pa.concat_tables([record.measurements for record in ordered], promote_options="permissive")
     columns: dict[str, object] = {name: _column(rows[name]) for name in rows.column_names}
     trials = pd.DataFrame(
         [{schema.TRIAL_ID: record.trial_id, **record.parameters, **record.generalization} for record in ordered]
