@@ -144,7 +144,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         "layers": rows,
         "machine": {"processor": processor(), "cores": torch.get_num_threads(), "system": platform.platform()},
         "commit": subprocess.run(
-            ["git", "rev-parse", "HEAD"], cwd=RESULTS, capture_output=True, text=True, check=False
+            ["git", "rev-parse", "HEAD"], cwd=RESULTS.parent, capture_output=True, text=True, check=False
         ).stdout.strip(),
         "versions": {name: found_version(name) for name in LIBRARIES},
     }
@@ -218,6 +218,7 @@ def main() -> None:
         return
     result = measure(options)
     name = f"{options.what}-{options.classes}-{options.gib:g}gib.json"
+    RESULTS.mkdir(exist_ok=True)
     (RESULTS / name).write_text(json.dumps(result, indent=1) + "\n")
     print(table(result))
 
