@@ -15,6 +15,8 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from analysis.dotted import PATH_VARIABLE
 from trainables.catalogue import NETWORKS
 from trainables.trial.specs import DataSpec
@@ -58,9 +60,12 @@ class Code:
 
     @classmethod
     def of_json(cls, content: Mapping[str, Any]) -> "Code":
-        """What `to_json` gave."""
-        own = {path: Sources(**sources) for path, sources in content["own"].items()}
-        return cls(content["version"], content["package"], own, content["data"])
+        """What `to_json` gave.
+
+        Raises:
+            ValidationError: it is not; a ValueError.
+        """
+        return _adapter().validate_python(content)
 
 
 def code_of(paths: Iterable[str], data: DataSpec | None = None) -> Code:
@@ -79,6 +84,11 @@ def commit() -> str | None:
     except OSError:  # no git, as in many containers
         return None
     return found.stdout.strip() if found.returncode == 0 else None
+
+
+@cache
+def _adapter() -> TypeAdapter[Code]:
+    return TypeAdapter(Code)
 
 
 @cache
