@@ -14,7 +14,7 @@ _HARMLESS = frozenset(  # keys of an address' query whose values are shown
         *("retry_limit_seconds", "anonymous", "background_writes", "tls_ca_file_path", "enable_tls"),
         *("replication", "buffer_size", "default_block_size", "kerb_ticket"),
         *("sslmode", "charset", "driver", "host", "port", "connect_timeout", "target_session_attrs", "timeout"),
-        "workflowType",
+        *("workflowType", "viewStateShareKey"),  # of pages of MLflow
     }
 )
 BUCKETS = ("s3", "gs", "gcs")  # schemes of addresses that name a bucket and no host

@@ -109,13 +109,10 @@ def test_a_stream_gives_the_same_products_and_a_reason_for_its_engine() -> None:
 
 def test_measures_of_a_stream_are_those_of_tensors() -> None:
     x, y = samples()
-    settings = SharpnessSettings(
-        measures=("l2", "sam", "asam_n", "fisher_rao", "trace", "haar_loss"), memory_gib=SMALL / 2**30
-    )
     loader = DataLoader(TensorDataset(x, y), batch_size=7)
     # Spectra's vectors have their own limit, so only measures without them are compared under the small budget.
     names = ["l2", "sam", "asam_n", "fisher_rao", "haar_loss"]
-    found = measure(perceptron(), loader, settings=settings, measures=names)
+    found = measure(perceptron(), loader, measures=names, memory_budget=SMALL)
     expected = measure(perceptron(), x, y, SharpnessSettings(), measures=names)
     for row, reference in zip(found, expected, strict=True):
         if row.measure == "haar_loss":

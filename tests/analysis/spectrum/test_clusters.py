@@ -1,4 +1,5 @@
 import math
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -41,9 +42,10 @@ def test_a_spectrum_that_zero_does_not_dominate_predicts_nothing() -> None:
 @pytest.mark.parametrize("scale", [1e-9, -3.0])
 def test_neither_scale_nor_sign_matters(scale: float) -> None:
     values = np.append(BULK, [0.5, 0.52, 1.0, 0.98])
-    assert find_spectral_clusters(SpectralQuadrature.from_eigenvalues(scale * values)) == find_spectral_clusters(
-        SpectralQuadrature.from_eigenvalues(values)
-    )
+    scaled = find_spectral_clusters(SpectralQuadrature.from_eigenvalues(scale * values))
+    found = find_spectral_clusters(SpectralQuadrature.from_eigenvalues(values))
+    assert np.allclose(scaled.gaps, found.gaps, rtol=1e-12)
+    assert replace(scaled, gaps=found.gaps) == found
 
 
 def test_what_every_probe_sees_is_counted_once() -> None:

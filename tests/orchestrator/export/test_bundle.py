@@ -17,7 +17,7 @@ from orchestrator.config.sweep_config import SweepConfig
 from orchestrator.errors import UsageError
 from orchestrator.export.bundle import constraints, export_sweep
 from orchestrator.store.measurement import read_measured, write_measured
-from orchestrator.store.trial_store import TrialStore
+from orchestrator.store.trial_store import MEASURED_FILE, TrialStore
 from tests.conftest import SMALL_SWEEP
 from tests.orchestrator.made_up import finish
 
@@ -51,6 +51,7 @@ def exported(tmp_path_factory: pytest.TempPathFactory) -> Path:
         rows = [
             replace(row, value=(row.value or 0) + (number * (index + 1)) % 5) for index, row in enumerate(found.rows)
         ]
+        there.delete(MEASURED_FILE)  # what is complete is not written again
         write_measured(there, replace(found, rows=rows), config.sharpness)
     export_sweep(config, folder / "small.zip")
     with zipfile.ZipFile(folder / "small.zip") as archive:

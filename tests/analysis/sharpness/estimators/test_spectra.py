@@ -222,6 +222,6 @@ def test_rows_carry_errors_reasons_and_warnings() -> None:
 
 def test_the_engine_and_the_reason_for_it_are_kept_with_the_spectrum() -> None:
     spectra = layer_spectra(small_network(), *samples(12, 4), ["0.weight", None], "exact")
-    assert spectra["0.weight"].engine == "gauss_newton_factor"
+    assert spectra["0.weight"].engine == "gauss_newton_implicit"
     assert "forward passes for the exact spectrum, against" in spectra["0.weight"].engine_reason
     assert spectra[None].engine == "r_operator"
