@@ -71,11 +71,6 @@ def test_import_alone_loads_nothing_heavy(tmp_path: Path) -> None:
     assert not loaded & {"torch", "numpy", "pandas", "ray", "mlflow", "typer", "analysis", "trainables", "orchestrator"}
 
 
-def test_import_takes_less_than_a_tenth_of_a_second(tmp_path: Path) -> None:
-    lines = python("-X", "importtime", "-c", "import renyi", folder=tmp_path).stderr.splitlines()
-    assert int(lines[-1].split("|")[1]) < 100_000, lines[-1]  # microseconds, with all that it imports
-
-
 def test_version(tmp_path: Path) -> None:
     assert re.fullmatch(r"\d+\.\d+\.\d+", renyi.__version__)
     alone = tmp_path / "clone"

@@ -68,7 +68,9 @@ def test_every_problem_of_a_table_ends_the_command_at_once(table: Path) -> None:
         (["digits", "--axes", "lr", "--flip", "b"], 2),
         (["digits", "--table", "models.csv", "--storage", "x"], 2),
         (["--table", "models.csv", "--cluster", "c.yaml"], 1),
-        (["--output", "x"], 2),
+        (["--output", "x"], 1),
+        (["--sample", "20"], 2),
+        (["--table", "models.csv", "--trust"], 1),
     ],
 )
 def test_options_that_do_not_fit_together_are_refused(words: list[str], problems: int) -> None:

@@ -34,7 +34,7 @@ def test_the_sweep_file_is_there_without_its_secrets(sweep_file: SweepFile) -> N
         assert secret not in found.file_text
         assert secret not in found.interface
     assert "notes: kept" in found.file_text
-    assert "on_end: left out of the report" in found.file_text
+    assert "on_end: left out" in found.file_text
 
 
 def test_networks_with_different_layers_have_no_words_in_common(sweep_file: SweepFile) -> None:
