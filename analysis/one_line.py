@@ -1,6 +1,8 @@
-"""Errors of any code as one line of plain text."""
+"""Errors of any code as one line of plain text, without secrets of addresses in it."""
 
 import re
+
+from analysis.address import without_secrets
 
 _ESCAPES = re.compile(r"\x1b(\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(\x07|\x1b\\)?|.)?")
 
@@ -13,7 +15,12 @@ def plain_text(text: str) -> str:
 def first_line(error: BaseException) -> str:
     """The first line of an error's text that is not empty."""
     lines = (plain_text(line).strip() for line in str(error).splitlines())
-    return next((line for line in lines if line), "")
+    return without_secrets(next((line for line in lines if line), ""))
+
+
+def message_of(error: BaseException) -> str:
+    """The first line of an error's text, or its type where it has none."""
+    return first_line(error) or type(error).__name__
 
 
 def one_line(error: BaseException) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 from pyarrow import fs, parquet
 
 from analysis.address import without_secrets
+from analysis.one_line import message_of
 from trainables.errors import TrainingError
 from trainables.trial.specs import DataSpec
 
@@ -43,7 +44,7 @@ class File:
             _ = file.schema_arrow  # decoded here, where an error says what is damaged
         except Exception as error:
             raise TrainingError(
-                f"{self.path}: not a readable Parquet file ({first_line(error)}); it may be truncated, get it again"
+                f"{self.path}: not a readable Parquet file ({message_of(error)}); it may be truncated, get it again"
             ) from error
         with source:
             yield file
@@ -56,11 +57,11 @@ class File:
         except TrainingError:
             raise
         except Exception as error:
-            raise TrainingError(f"{self.path}: damaged ({first_line(error)}); get the file again") from error
+            raise TrainingError(f"{self.path}: damaged ({message_of(error)}); get the file again") from error
 
     def damaged(self, row: int, error: BaseException) -> TrainingError:
         """The error for a file whose rows can't be read from a certain one on."""
-        return TrainingError(f"{self.path}: damaged after row {row} ({first_line(error)}); get the file again")
+        return TrainingError(f"{self.path}: damaged after row {row} ({message_of(error)}); get the file again")
 
 
 def files_of(spec: DataSpec) -> dict[str, list[File]]:
@@ -99,10 +100,10 @@ def find_files(paths: tuple[str, ...], key: str) -> list[File]:
             package = PACKAGES.get(path.partition("://")[0], "")
             remedy = f"pip install {package}" if package else "install it"
             raise UnreachableError(
-                f"{name} needs a package that is not installed ({first_line(error)}); {remedy}"
+                f"{name} needs a package that is not installed ({message_of(error)}); {remedy}"
             ) from error
         except Exception as error:
-            raise UnreachableError(f"{name} can't be reached: {first_line(error)}") from error
+            raise UnreachableError(f"{name} can't be reached: {message_of(error)}") from error
         files = [info for info in infos if info.type == fs.FileType.File]
         if not files:
             folder = any(info.type == fs.FileType.Directory for info in infos)
@@ -152,9 +153,3 @@ def _translated(token: str) -> str:
     if len(token) > 1 and token.startswith("{"):
         return f"(?:{'|'.join(glob_pattern(part) for part in token[1:-1].split(','))})"
     return re.escape(token)
-
-
-def first_line(error: BaseException) -> str:
-    """The first line of an error's message, or its kind where it has none."""
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__

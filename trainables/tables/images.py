@@ -7,8 +7,9 @@ from typing import Any
 import pyarrow as pa
 from pyarrow import fs
 
+from analysis.one_line import message_of
 from trainables.errors import DamagedImageError
-from trainables.tables.files import File, first_line
+from trainables.tables.files import File
 
 
 def image_kind(column: Any) -> str | None:
@@ -74,7 +75,7 @@ class Images:
             with self._filesystem(path).open_input_stream(self.location(path)) as stream:
                 data: bytes = stream.read()
         except (OSError, pa.ArrowException) as error:
-            raise DamagedImageError(f"{source}: the image {path} can't be read: {first_line(error)}") from error
+            raise DamagedImageError(f"{source}: the image {path} can't be read: {message_of(error)}") from error
         return data
 
     def location(self, path: str) -> str:

@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from analysis.address import without_secrets
-from analysis.one_line import first_line, plain_text
+from analysis.one_line import message_of, plain_text
 from trainables.errors import DamagedError, TrainingError
 from trainables.training.unpacking import UNREADABLE, ZIP, load_bounded
 from trainables.trial.folder import EpochMetrics
@@ -115,4 +115,4 @@ def why_unreadable(error: BaseException) -> str:
     refused = re.search(r"GLOBAL (\S+) was not an allowed global", plain_text(str(error)))
     if refused:
         return f"it holds a {refused[1]}; keep numbers, strings, lists, dicts and tensors in the state"
-    return first_line(error) or type(error).__name__
+    return message_of(error)

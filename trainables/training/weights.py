@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from analysis.one_line import first_line
+from analysis.one_line import message_of
 from trainables.errors import TrainingError
 from trainables.training.unpacking import UNREADABLE, load_bounded
 
@@ -39,7 +39,7 @@ def read_weights(path: Path) -> dict[str, Tensor]:
     try:
         content = load_bounded(path.read_bytes())
     except UNREADABLE as error:
-        reason = first_line(error) or type(error).__name__
+        reason = message_of(error)
         raise TrainingError(
             f"{path}: not a state dict that torch.load(…, weights_only=True) can read: {reason}; save one with "
             "torch.save(model.state_dict(), path)"

@@ -57,5 +57,6 @@ def test_a_package_that_is_missing_is_named(monkeypatch: pytest.MonkeyPatch) -> 
 
 
 def test_passwords_of_addresses_are_not_shown() -> None:
-    with pytest.raises(UnreachableError, match=r"nope://me:\*\*\*@host/x"):
+    with pytest.raises(UnreachableError, match=r"nope://\*\*\*@host/x") as caught:
         find_files(("nope://me:secret@host/x",), "test")
+    assert "secret" not in str(caught.value)
