@@ -51,7 +51,7 @@ def _associated(evidence: Evidence, judged: Judged) -> Answer:
         sign, text = Sign.OPEN, _too_few(judged)
     elif len(judged.significant):
         best = judged.significant.iloc[0]
-        count = f"{len(judged.significant)} of {len(rows)} columns are significant"
+        count = f"significant columns: {len(judged.significant)} of {len(rows)}"
         sign, text = Sign.YES, f"{count}; the strongest is {_name(evidence, best)}, τ = {_tau(best)}"
     elif _negligible(rows["ci_low"], rows["ci_high"]):
         sign, text = Sign.NO, f"every interval lies within ±{NEGLIGIBLE:g}"
@@ -96,7 +96,7 @@ def _within(evidence: Evidence, judged: Judged) -> Answer:
     opposed = ordered[ordered["p_opposed_holm"] < LEVEL]
     if len(holding):
         best = holding.iloc[0]
-        text = f"{len(holding)} of {len(enough)} columns are significant within; first {_name(evidence, best)}, "
+        text = f"significant columns: {len(holding)} of {len(enough)}; the first is {_name(evidence, best)}, "
         return Answer(
             question,
             Sign.YES,

@@ -4,7 +4,8 @@
 function explorerOf(root, data) {
   const everything = data.trials.map((_, trial) => trial);
   const grouping = data.axes.find((axis) => axis.values.some((value) => typeof value === "string"));
-  const names = grouping ? [...new Set(grouping.values)] : [];
+  // Sorted, so that colours are those of the static figures.
+  const names = grouping ? [...new Set(grouping.values)].sort() : [];
   const groups = everything.map((trial) => grouping ? names.indexOf(grouping.values[trial]) : 0);
   const titles = data.columns.map((column) => [column.measure, column.layer].filter(Boolean).join(" · "));
   let brushed = null, current = null, pinned = null;
