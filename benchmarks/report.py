@@ -75,6 +75,7 @@ def _sweep(folder: Path, trials: int) -> SweepConfig:
         "training": {"epochs": EPOCHS, "batch_size": 32},
         "grid": [{"optimizer": "sgd", **rates}, {"optimizer": "adam", **rates}],
         "seeds": list(range(seeds)),
+        "sharpness": {"samples": 200},
         "storage": str(folder / "storage"),
     }
     path = folder / "sweep.yaml"

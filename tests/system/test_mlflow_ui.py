@@ -120,6 +120,7 @@ def test_a_trials_table_and_spectra_are_shown(browser: WebDriver, page: str, swe
     _, trial = runs(sweep)
     browser.get(run_page(page, trial, "/artifacts/measurements.csv"))
     wait_for_text(browser, "measure", "renyi_gauss_newton", "classifier.weight")
+    browser.get("about:blank")  # from one file to the next, MLflow's page stays at the first
     browser.get(run_page(page, trial, "/artifacts/spectrum.png"))
     loaded = "return [...document.images].some(image => image.naturalWidth == 720)"
     WebDriverWait(browser, PATIENCE).until(lambda driver: driver.execute_script(loaded))

@@ -51,4 +51,4 @@ def test_it_names_its_node_trains_to_the_end_and_reports_a_storage_that_fails(tm
     trained = TrialFolder(open_folder(str(good))).read_trained()
     assert [epoch.epoch for epoch in trained.history] == [0, 1, 2]
     assert all("epochs" not in report or len(report["epochs"]) < 3 for report in reports.found[str(good)])
-    assert f"{bad}/worker.json can't be written: " in reports.found[str(bad)][-1][STORAGE_ERROR]
+    assert f"{bad} can't be read: " in reports.found[str(bad)][-1][STORAGE_ERROR]
