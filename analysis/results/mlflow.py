@@ -22,7 +22,7 @@ from analysis.spectrum.quadrature import Quadratures
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import Run
+    from mlflow.entities import Experiment, Run
 
 T = TypeVar("T")
 PAGE = 1000
@@ -143,10 +143,7 @@ def experiment_id(tracking_uri: str, experiment: str) -> str:
     Raises:
         AnalysisError: no experiment has that name.
     """
-    found = _open(tracking_uri, experiment).get_experiment_by_name(experiment)
-    if found is None:
-        raise _no_sweep(experiment, tracking_uri)
-    return str(found.experiment_id)
+    return str(_experiment(tracking_uri, experiment).experiment_id)
 
 
 def runs_page(tracking_uri: str, experiment: str) -> str:
@@ -155,12 +152,17 @@ def runs_page(tracking_uri: str, experiment: str) -> str:
     Raises:
         AnalysisError: no experiment has that name.
     """
-    found = _open(tracking_uri, experiment).get_experiment_by_name(experiment)
-    if found is None:
-        raise _no_sweep(experiment, tracking_uri)
+    found = _experiment(tracking_uri, experiment)
     # Without the first part MLflow opens in its view for generative AI, whatever the experiment's kind.
     view = f"&viewStateShareKey={schema.VIEW}" if schema.TAG_VIEW in found.tags else ""
     return f"#/experiments/{found.experiment_id}/runs?workflowType=machine_learning{view}"
+
+
+def _experiment(tracking_uri: str, experiment: str) -> "Experiment":
+    found = _open(tracking_uri, experiment).get_experiment_by_name(experiment)
+    if found is None:
+        raise _no_sweep(experiment, tracking_uri)
+    return found
 
 
 def _open(tracking_uri: str, experiment: str) -> "MlflowClient":
