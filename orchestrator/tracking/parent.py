@@ -4,7 +4,6 @@ A parameter of a run in MLflow never changes. So a parent run is of one set of s
 those it shows, it is kept as it is, under a name that says so, and a new one takes its place.
 """
 
-import hashlib
 import math
 import time
 from collections.abc import Mapping, Sequence
@@ -19,6 +18,7 @@ from orchestrator.config.sweep_config import SweepConfig
 from orchestrator.tracking.client import log_files
 from orchestrator.tracking.datasets import dataset_input
 from orchestrator.tracking.description import origin_tags, parent_note
+from orchestrator.tracking.view import digest
 
 TAG_SWEEP_FILE = "renyi.sweep_file"  # the digest of the file that was logged
 
@@ -66,10 +66,10 @@ def describe_parent(client: MlflowClient, run_id: str, config: SweepConfig) -> N
     """Log the sweep's file, its settings and its data set where the parent run lacks them. Safe to repeat."""
     run = client.get_run(run_id)
     text = config.shared_text
-    digest = hashlib.sha256(text.encode()).hexdigest()[:16]
-    if text and run.data.tags.get(TAG_SWEEP_FILE) != digest:
+    known = digest(text)
+    if text and run.data.tags.get(TAG_SWEEP_FILE) != known:
         log_files(client, run_id, {schema.SWEEP_FILE: text.encode()})
-        client.set_tag(run_id, TAG_SWEEP_FILE, digest)
+        client.set_tag(run_id, TAG_SWEEP_FILE, known)
     missing = [Param(name, value) for name, value in parameters_of(config).items() if name not in run.data.params]
     if missing:
         client.log_inputs(run_id, datasets=[dataset_input(config)])
