@@ -114,17 +114,7 @@ def contend(world: World, kind: str | None = None, drivers: int | None = None) -
         after = choices.among((0.0, 0.5, 20.0, 100.0))
         process = world.spawn(f"driver {number}", hosts[number], partial(drive, there, work=work), after)
         process.skew = skews[process.host]
-    before = there.finished
-
-    def last(process: Process) -> None:
-        nonlocal before
-        before = there.finished
-        drive(there, process, 5.0)
-
-    world.spawn("last driver", "four", last, world.faults.until + 1.0)
-    world.run()
-    world.require(there.finished > before, "no driver got the lease after the last fault")
-    world.judge()
+    end_with_another(world, there, "four")
 
 
 def two_at_once(world: World, kind: str) -> None:
@@ -133,6 +123,11 @@ def two_at_once(world: World, kind: str) -> None:
     world.replaced = there.beaten
     for name, host in (("first", "one"), ("second", "two")):
         world.spawn(name, host, lambda process: drive(there, process, 15.0))
+    end_with_another(world, there, "three")
+
+
+def end_with_another(world: World, there: Drivers, host: str) -> None:
+    """Run the schedule, with one more driver after the last fault, which must get the lease."""
     before = there.finished
 
     def last(process: Process) -> None:
@@ -140,7 +135,7 @@ def two_at_once(world: World, kind: str) -> None:
         before = there.finished
         drive(there, process, 5.0)
 
-    world.spawn("last driver", "three", last, world.faults.until + 1.0)
+    world.spawn("last driver", host, last, world.faults.until + 1.0)
     world.run()
     world.require(there.finished > before, "no driver got the lease after the last fault")
     world.judge()
